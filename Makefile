@@ -1,0 +1,48 @@
+# One environment (.venv), one way to do each thing. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := report,papers,dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lint types layers bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "cofire needs Python 3.11 to 3.13, got " + sys.version.split()[0] + "; try: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "torch>=2.10"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@touch $@
+
+setup: $(VENV)/.ready ## create .venv and install everything into it
+
+demo: setup ## train a small network, follow it, write report.html
+	$(BIN)/cofire demo
+
+test: setup ## run the tests
+	$(BIN)/python -m pytest -n auto
+
+check: setup lint types layers test ## everything that CI runs
+
+format: setup ## rewrite the files in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/basedpyright
+
+layers: setup
+	$(BIN)/lint-imports
+
+bench: setup ## measure speed next to peers, as ratios
+	$(BIN)/python -m benchmarks
+
+clean: ## remove the environment and what runs leave behind
+	rm -rf $(VENV) runs report.html .pytest_cache .ruff_cache .import_linter_cache

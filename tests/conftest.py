@@ -1,0 +1,21 @@
+"""Options, seeds and the skips of the whole suite."""
+
+import pytest
+import torch
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="run the tests marked slow")
+    parser.addoption("--run-papers", action="store_true", help="run the tests that train real networks")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for mark in ("slow", "papers"):
+            if item.get_closest_marker(mark) and not config.getoption(f"--run-{mark}"):
+                item.add_marker(pytest.mark.skip(reason=f"needs --run-{mark}"))
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
