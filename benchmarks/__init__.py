@@ -1,0 +1,1 @@
+"""Speed, next to what users would pick instead, as ratios within one run."""

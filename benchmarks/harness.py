@@ -1,0 +1,31 @@
+"""Interleaved timing: every contender runs once a round, so drift of the machine hits all alike."""
+
+from collections.abc import Callable, Mapping
+from statistics import median
+from time import perf_counter
+
+from rich.console import Console
+from rich.table import Table
+
+
+def measure(contenders: Mapping[str, Callable[[], object]], *, rounds: int = 5) -> dict[str, float]:
+    """Median seconds of each contender over interleaved rounds, after one warm-up each."""
+    for run in contenders.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            start = perf_counter()
+            run()
+            seconds[name].append(perf_counter() - start)
+    return {name: median(values) for name, values in seconds.items()}
+
+
+def report(title: str, seconds: Mapping[str, float], *, floor: str, goals: Mapping[str, str] | None = None) -> None:
+    """Print seconds and the ratio to the floor, with the goal where one is set."""
+    table = Table(title=title, title_justify="left")
+    for column in ("", "seconds", f"ratio to {floor}", "goal"):
+        table.add_column(column, justify="left" if column in ("", "goal") else "right")
+    for name, value in seconds.items():
+        table.add_row(name, f"{value:.4g}", f"{value / seconds[floor]:.3g}", (goals or {}).get(name, ""))
+    Console().print(table)
