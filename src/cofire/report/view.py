@@ -1,0 +1,198 @@
+"""A run as a report needs it: the series of every layer, and what its last recording says."""
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite, nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..record.rows import Row
+from ..record.runs import Run
+
+BEFORE_ACTIVATION = ":pre"
+SHOWN_ARRAYS = ("histogram", "correlation", "correlation_units", "constant_units", "duplicates")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One quantity over training: ``steps`` ascending, a value at each (NaN where undefined)."""
+
+    steps: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
+    n_samples: int | None = None
+
+    @property
+    def last(self) -> float:
+        """The value at the last step; NaN where nothing was recorded."""
+        return self.values[-1] if self.values else nan
+
+    @property
+    def lowest(self) -> float:
+        """The smallest finite value; NaN where there is none."""
+        return min((value for value in self.values if isfinite(value)), default=nan)
+
+    @property
+    def highest(self) -> float:
+        """The largest finite value; NaN where there is none."""
+        return max((value for value in self.values if isfinite(value)), default=nan)
+
+    @property
+    def defined(self) -> bool:
+        """Whether there is any finite value."""
+        return any(isfinite(value) for value in self.values)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A site of the network: its series by measure, and its last recorded arrays."""
+
+    name: str
+    series: Mapping[str, Series] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def of(self, measure: str) -> Series:
+        """The series of a measure, empty where it was not recorded."""
+        return self.series.get(measure, Series())
+
+    def last(self, measure: str) -> float:
+        """The last value of a measure, NaN where it was not recorded."""
+        return self.of(measure).last
+
+    @property
+    def before_activation(self) -> bool:
+        """Whether the site is the layer's output before its activation function."""
+        return self.name.endswith(BEFORE_ACTIVATION)
+
+    @property
+    def n_samples(self) -> int | None:
+        """The number of samples behind the last activations measured."""
+        return self.of("nc").n_samples or self.of("nc_debiased").n_samples
+
+    @property
+    def constant_units(self) -> list[int]:
+        """The units that never changed, ascending."""
+        return sorted(int(unit) for unit in self.arrays.get("constant_units", np.empty(0)).reshape(-1))
+
+    @property
+    def duplicates(self) -> list[tuple[int, int, float]]:
+        """Pairs of units that copy each other and their correlation, the strongest first."""
+        pairs = self.arrays.get("duplicates", np.empty(0)).reshape(-1, 3)
+        found = [(int(first), int(second), float(rho)) for first, second, rho in pairs]
+        return sorted(found, key=lambda pair: (-abs(pair[2]), pair[:2]))
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything that a report says about one run."""
+
+    name: str
+    layers: tuple[Layer, ...] = ()
+    training: Mapping[str, Series] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    made: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> tuple[Layer, ...]:
+        """The layers that the table shows: after the activation where that was measured, else before it."""
+        after = {layer.name for layer in self.layers if layer.of("nc").steps}
+        return tuple(
+            layer
+            for layer in self.layers
+            if layer.name.removesuffix(BEFORE_ACTIVATION) not in after - {layer.name}
+        )
+
+    @property
+    def last_step(self) -> int | None:
+        """The last step at which anything was recorded."""
+        every = [
+            *self.training.values(),
+            *(series for layer in self.layers for series in layer.series.values()),
+        ]
+        return max((series.steps[-1] for series in every if series.steps), default=None)
+
+
+def read(run: Run) -> View:
+    """What a run directory holds.
+
+    Raises:
+        ValueError: if the directory is damaged, or was written by a version that this one cannot read.
+    """
+    try:
+        facts, series = run.facts, group(run.rows())
+        arrays = _latest_arrays(run)
+    except (sqlite3.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{run.directory} is damaged, or was written by another version of cofire: {error}"
+        ) from error
+    sites = _in_depth_order([site for site in series if site], facts)
+    return View(
+        run.name,
+        tuple(Layer(site, series[site], arrays.get(site, {})) for site in sites),
+        series.get("", {}),
+        dict(facts.get("left_out") or {}),
+        {name: value for name, value in facts.items() if name != "left_out"},
+    )
+
+
+def _latest_arrays(run: Run) -> dict[str, dict[str, NDArray[Any]]]:
+    """The last array of each name at each site, those that a report shows."""
+    found: dict[str, dict[str, NDArray[Any]]] = {}
+    for _, site, name in run.arrays():
+        if name in SHOWN_ARRAYS and name not in found.get(site, {}):
+            found.setdefault(site, {})[name] = run.array(site, name)
+    return found
+
+
+def _in_depth_order(sites: Sequence[str], facts: Mapping[str, Any]) -> list[str]:
+    """Sites in the order in which the run lists its layers; others after them, numbers in names counting."""
+    listed = {str(name): index for index, name in enumerate(facts.get("sites") or ())}
+
+    def place(site: str) -> tuple[int, list[tuple[int, str]]]:
+        layer = site.removesuffix(BEFORE_ACTIVATION)
+        parts = [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", site)]
+        return listed.get(site, listed.get(layer, len(listed))), parts
+
+    return sorted(sites, key=place)
+
+
+def group(rows: Iterable[Row]) -> dict[str, dict[str, Series]]:
+    """Rows as series, by site and then by measure.
+
+    A measure that was recorded with several parameter sets at one site is shown with the first of them.
+    """
+    found: dict[str, dict[str, dict[int, Row]]] = {}
+    shown: dict[tuple[str, str], str] = {}
+    for row in rows:
+        if shown.setdefault((row.site, row.measure), row.parameters) == row.parameters:
+            found.setdefault(row.site, {}).setdefault(row.measure, {})[row.step] = row
+    return {
+        site: {measure: _series(by_step) for measure, by_step in measures.items()}
+        for site, measures in found.items()
+    }
+
+
+def _series(by_step: Mapping[int, Row]) -> Series:
+    steps = sorted(by_step)
+    return Series(
+        tuple(steps), tuple(float(by_step[step].value) for step in steps), by_step[steps[-1]].n_samples
+    )
+
+
+def flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of a nested configuration as ``a.b.c`` and text.
+
+    Example:
+        >>> list(flatten({"model": {"widths": [8, 4]}, "seed": 0}))
+        [('model.widths', '8, 4'), ('seed', '0')]
+    """
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from flatten(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        yield path, ", ".join(str(item) for item in value)
+    else:
+        yield path, "–" if value is None else str(value)

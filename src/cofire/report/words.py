@@ -1,0 +1,82 @@
+"""Numbers and names as people read them; what is not known is shown as a dash."""
+
+from collections.abc import Sequence
+from math import isfinite
+
+MISSING = "–"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A value to ``digits`` places, the minus sign a real one, NaN and None a dash.
+
+    Example:
+        >>> number(0.12345), number(-2.5, 1), number(float("nan"))
+        ('0.123', '−2.5', '–')
+    """
+    if value is None or not isfinite(value):
+        return MISSING
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def count(value: float | None) -> str:
+    """A whole number with thousands apart.
+
+    Example:
+        >>> count(1797), count(None)
+        ('1,797', '–')
+    """
+    return MISSING if value is None or not isfinite(value) else f"{value:,.0f}".replace("-", "−")
+
+
+def percent(share: float | None) -> str:
+    """A share of one in percent, never rounded to a false 0 % or 100 %.
+
+    Example:
+        >>> percent(0.25), percent(0.001), percent(0.999), percent(0.0)
+        ('25 %', '<1 %', '>99 %', '0 %')
+    """
+    if share is None or not isfinite(share):
+        return MISSING
+    if 0 < share < 0.01:
+        return "<1 %"
+    if 0.99 < share < 1:
+        return ">99 %"
+    return f"{100 * share:.0f} %"
+
+
+def plural(quantity: int, noun: str) -> str:
+    """A quantity with its noun.
+
+    Example:
+        >>> plural(1, "unit"), plural(2, "layer")
+        ('1 unit', '2 layers')
+    """
+    return f"{quantity:,} {noun}" if quantity == 1 else f"{quantity:,} {noun}s"
+
+
+def listing(names: Sequence[str], most: int = 4) -> str:
+    """Names in a sentence; beyond ``most`` only how many more there are.
+
+    Example:
+        >>> listing(["a", "b", "c"]), listing(["a", "b", "c"], most=1)
+        ('a, b and c', 'a and 2 more')
+    """
+    shown = list(names[:most])
+    if len(names) > most:
+        shown.append(f"{len(names) - most} more")
+    if len(shown) < 2:
+        return "".join(shown)
+    return ", ".join(shown[:-1]) + " and " + shown[-1]
+
+
+def shorten(name: str, longest: int = 28) -> str:
+    """A long name with its middle left out, so that its end, which tells layers apart, stays.
+
+    Example:
+        >>> shorten("model.encoder.layers.11.attention.output.dense", 21)
+        'model.enc…utput.dense'
+    """
+    if len(name) <= longest:
+        return name
+    head = (longest - 1) * 9 // 20
+    return name[:head] + "…" + name[head + 1 - longest :]

@@ -1,0 +1,111 @@
+"""Runs written by the real record, with numbers drawn from known correlations."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cofire.record.rows import Array, Row
+from cofire.record.runs import Run
+
+N_SAMPLES = 1000
+FLOOR = float(np.sqrt(2 / (np.pi * (N_SAMPLES - 1))))
+
+MakeRun = Callable[..., Path]
+
+
+def correlated(n_units: int, n_groups: int, strength: float, seed: int = 0) -> np.ndarray:
+    """Correlations of units that share a group's signal; the first is constant, the last two are copies."""
+    generator = np.random.default_rng(seed)
+    signals = generator.standard_normal((N_SAMPLES, n_groups))
+    group = generator.integers(n_groups, size=n_units)
+    share = strength * generator.random(n_units)
+    values = np.sqrt(share) * signals[:, group] + np.sqrt(1 - share) * generator.standard_normal(
+        (N_SAMPLES, n_units)
+    )
+    values[:, -1] = -values[:, -2]
+    rho = np.corrcoef(values.T)
+    rho[0, :] = rho[:, 0] = np.nan
+    return rho
+
+
+def layer_arrays(run: str, step: int, site: str, rho: np.ndarray) -> list[Array]:
+    upper = np.abs(rho[np.triu_indices(len(rho), 1)])
+    counts = np.histogram(upper[np.isfinite(upper)], bins=50, range=(0, 1))[0]
+    first, second = np.nonzero(np.triu(np.abs(np.nan_to_num(rho)) >= 0.99, 1))
+    named = {
+        "histogram": counts,
+        "correlation": rho.astype(np.float16),
+        "correlation_units": np.arange(len(rho)),
+        "constant_units": np.flatnonzero(~np.isfinite(rho).any(axis=1)),
+        "duplicates": np.stack([first, second, rho[first, second]], axis=1),
+    }
+    return [Array(run, step, site, name, value) for name, value in named.items()]
+
+
+def layer_values(value: float, n_units: int) -> dict[str, float]:
+    return {
+        "nc": value + FLOOR / 2,
+        "nc_debiased": value,
+        "nc_low": value - 0.01,
+        "nc_high": value + 0.01,
+        "nc_noise_floor": FLOOR,
+        "n_units": n_units,
+        "n_constant": 1,
+        "wc": 0.04 + value / 10,
+        "epsilon": value / 5,
+    }
+
+
+def row(run: str, step: int, site: str, measure: str, value: float, n_samples: int = N_SAMPLES) -> Row:
+    return Row(run, step, step // 100, site, measure, "{}", value, n_samples, 0)
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """Write a run: layers by name with their final debiased NC, or rows and arrays as given."""
+
+    def make(
+        layers: Mapping[str, float] | None = None,
+        *,
+        name: str = "run",
+        steps: Sequence[int] = tuple(range(0, 1001, 100)),
+        n_units: int = 48,
+        rows: Sequence[Row] = (),
+        arrays: Sequence[Array] = (),
+        left_out: Mapping[str, str] | None = None,
+    ) -> Path:
+        directory = tmp_path / name
+        with Run.open(directory, mode="write", config={"widths": [64, 32], "seed": 0}) as run:
+            run.describe(sites=list(layers or {}), left_out=dict(left_out or {}))
+            run.table(
+                [*rows, *_grown(name, layers or {}, steps, n_units)],
+                [*arrays, *_ends(name, layers or {}, steps, n_units)],
+            )
+        return directory
+
+    return make
+
+
+def _grown(name: str, layers: Mapping[str, float], steps: Sequence[int], n_units: int) -> list[Row]:
+    rows = []
+    for step in steps:
+        progress = (step / steps[-1]) ** 0.3 if steps[-1] else 1.0
+        rows.append(row(name, step, "", "loss", 2.3 * np.exp(-4 * progress)))
+        rows.append(row(name, step, "", "test_accuracy", 0.1 + 0.87 * progress))
+        for site, final in layers.items():
+            values = layer_values(0.05 + (final - 0.05) * progress, n_units)
+            rows += [row(name, step, site, measure, value) for measure, value in values.items()]
+            rows.append(row(name, step, f"{site}:pre", "nc", values["nc"] * 0.8))
+    return rows
+
+
+def _ends(name: str, layers: Mapping[str, float], steps: Sequence[int], n_units: int) -> list[Array]:
+    return [
+        array
+        for index, (site, final) in enumerate(layers.items())
+        for array in layer_arrays(
+            name, steps[-1], site, correlated(n_units, 4 + index, min(1.0, 2 * final), index)
+        )
+    ]
