@@ -1,0 +1,161 @@
+"""Which activation function is applied to a layer's output: followed at run time, from tensor to tensor."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import Tensor
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
+from torch.utils.weak import WeakIdKeyDictionary
+
+Applied = Callable[[Tensor], None]
+"""Called with the activation's output, once."""
+
+ACTIVATIONS = frozenset(
+    "celu clamp clamp_min clip cos elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid "
+    "log_softmax logsigmoid mish prelu relu relu6 rrelu selu sigmoid silu sin softmax softmin softplus softshrink "
+    "softsign special_expit special_log_softmax special_softmax tanh tanhshrink threshold".split()
+)
+
+PASSED_THROUGH = frozenset(
+    "batch_norm instance_norm group_norm layer_norm rms_norm local_response_norm normalize "
+    "dropout alpha_dropout feature_dropout feature_alpha_dropout dropout1d dropout2d dropout3d "
+    "max_pool1d max_pool2d max_pool3d max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices "
+    "avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "
+    "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d lp_pool1d lp_pool2d lp_pool3d "
+    "contiguous to float half bfloat16 double clone".split()
+)
+"""Normalization, dropout, pooling and casts keep a unit that unit: what is applied to their output is applied to the layer."""
+
+_CHANNELS_LAST = {
+    f"conv{'_transpose' * transposed}{d}d": -(d + 1) for d in (1, 2, 3) for transposed in (False, True)
+}
+_NORMS_OF_CHANNELS = frozenset({"batch_norm", "instance_norm", "group_norm"})
+_MOVES_AXES = frozenset(
+    "linear bilinear matmul __matmul__ __rmatmul__ mm bmm einsum addmm baddbmm embedding lstm gru rnn_tanh rnn_relu "
+    "scaled_dot_product_attention multi_head_attention_forward transpose permute movedim swapaxes swapdims "
+    "view reshape flatten unflatten t T mT".split()
+)
+"""After these the last axis holds the units again, as far as can be told."""
+
+
+class Follower(TorchFunctionMode):
+    """Sees every torch function that runs while it is on, and calls back when an activation meets a followed tensor.
+
+    A tensor is known again by its memory, so that views made by backward hooks do not hide it; one that is changed
+    in place by anything but an activation is no longer the layer's output, and is followed no more.
+    """
+
+    def __init__(self, *, tracks_axes: bool) -> None:
+        self._followed = WeakIdKeyDictionary()
+        self._unit_axes: WeakIdKeyDictionary | None = WeakIdKeyDictionary() if tracks_axes else None
+        self._suspended = 0
+
+    def leave(self) -> None:
+        """Take itself off the stack of modes, from wherever in it."""
+        if not any(mode is self for mode in _get_current_function_mode_stack()):
+            return
+        above = []
+        while (mode := _pop_mode()) is not self:
+            above.append(mode)
+        for mode in reversed(above):
+            _push_mode(mode)
+
+    def clear(self) -> None:
+        """Forget all tensors."""
+        self._followed.clear()
+        self._suspended = 0
+
+    def follow(self, tensor: Tensor, applied: Iterable[Applied]) -> None:
+        """Call ``applied`` with the output of the first activation function that takes this tensor."""
+        place = self._followed.setdefault(_memory(tensor), {})
+        place.setdefault(_geometry(tensor), []).extend(applied)
+
+    def claimed(self, tensor: Tensor) -> list[Applied]:
+        """Those who follow the tensor, taken off it."""
+        return self._followed.get(_memory(tensor), {}).pop(_geometry(tensor), [])
+
+    def suspend(self) -> None:
+        """Look away: a module that is an activation function as a whole has begun."""
+        self._suspended += 1
+
+    def resume(self) -> None:
+        """Look again."""
+        self._suspended -= 1
+
+    def unit_axis(self, tensor: Tensor) -> int:
+        """The axis, from the end, on which the layers before have put the units."""
+        return -1 if self._unit_axes is None else self._unit_axes.get(tensor, -1)
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run the function, and note what it did to followed tensors."""
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if self._suspended:
+            return func(*args, **kwargs)
+        source = args[0] if args else kwargs.get("input")
+        followers = self._leaving(name, source)
+        output = func(*args, **kwargs)
+        if followers:
+            self._arriving(name, output, followers)
+        if self._unit_axes is not None and isinstance(output, Tensor):
+            self._note_axis(name, args, output, self._unit_axes)
+        return output
+
+    def _leaving(self, name: str, source: object) -> list[Applied]:
+        """Who must hear of this function's output."""
+        if not isinstance(source, Tensor):
+            return []
+        bare = name.strip("_")
+        if bare in ACTIVATIONS:
+            return self.claimed(source)
+        if bare in PASSED_THROUGH:
+            return list(self._followed.get(_memory(source), {}).get(_geometry(source), []))
+        if _changes_in_place(name):
+            self._followed.pop(_memory(source), None)
+        return []
+
+    def _arriving(self, name: str, output: Any, followers: list[Applied]) -> None:
+        first = output[0] if isinstance(output, tuple) else output
+        if name.strip("_") in ACTIVATIONS:
+            for applied in followers:
+                applied(first)
+        else:
+            self.follow(first, followers)
+
+    def _note_axis(self, name: str, args: tuple[Any, ...], output: Tensor, axes: WeakIdKeyDictionary) -> None:
+        if name in _CHANNELS_LAST:
+            axes[output] = _CHANNELS_LAST[name]
+        elif name in _NORMS_OF_CHANNELS:
+            axes[output] = min(1 - output.ndim, -1)
+        elif name not in _MOVES_AXES and output.ndim > 1:
+            before = (axes.get(t) for t in _tensors(args) if t.ndim == output.ndim)
+            axis = next((axis for axis in before if axis is not None), None)
+            if axis is not None:
+                axes[output] = axis
+
+
+def _changes_in_place(name: str) -> bool:
+    return name == "__setitem__" or name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
+
+
+def _tensors(args: tuple[Any, ...]) -> Iterable[Tensor]:
+    for arg in args:
+        if isinstance(arg, Tensor):
+            yield arg
+        elif isinstance(arg, list | tuple):
+            yield from (one for one in arg if isinstance(one, Tensor))
+
+
+def _memory(tensor: Tensor) -> Tensor:
+    """The tensor itself, or that of which it is a view."""
+    return tensor if tensor._base is None else tensor._base
+
+
+def _geometry(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.data_ptr(), tuple(tensor.shape), tensor.stride()

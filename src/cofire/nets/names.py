@@ -1,0 +1,61 @@
+"""The names of layers, as ``named_modules()`` gives them, less what wrappers add."""
+
+from difflib import get_close_matches
+
+from torch import nn
+
+WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""Names under which torch.compile, FSDP and checkpoint wrappers keep the module they wrap."""
+
+
+def clean(name: str) -> str:
+    """The name without the wrappers' parts.
+
+    Example:
+        >>> clean("encoder._orig_mod.0._checkpoint_wrapped_module.fc")
+        'encoder.0.fc'
+    """
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def unwrap(module: nn.Module) -> nn.Module:
+    """The module inside compile, FSDP, DistributedDataParallel and averaging wrappers."""
+    while (inner := _wrapped_by(module)) is not None:
+        module = inner
+    return module
+
+
+def _wrapped_by(module: nn.Module) -> nn.Module | None:
+    for name in WRAPPERS:
+        if name in module._modules:
+            return module._modules[name]
+    if list(module._modules) == ["module"] and type(module).__module__.startswith("torch."):
+        return module._modules["module"]
+    return None
+
+
+def named_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Every module under each of its names; a wrapper and what it wraps share a name, which means the wrapped one.
+
+    Example:
+        >>> list(named_layers(nn.Sequential(nn.Linear(2, 3), nn.ReLU())))
+        ['', '0', '1']
+    """
+    return {
+        clean(name): unwrap(module) for name, module in unwrap(model).named_modules(remove_duplicate=False)
+    }
+
+
+def first_names(layers: dict[str, nn.Module]) -> dict[str, str]:
+    """For each name the first name of the same module: that under which a shared module is measured."""
+    first: dict[int, str] = {}
+    return {name: first.setdefault(id(module), name) for name, module in layers.items()}
+
+
+def near(name: str, names: list[str]) -> str:
+    """A hint for an error: the names most like the one that was not found."""
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {', '.join(map(repr, close))}?"
+    shown = ", ".join(map(repr, names[:10])) or "none"
+    return f"there are: {shown}{', ...' if len(names) > 10 else ''}"

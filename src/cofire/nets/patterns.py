@@ -1,0 +1,61 @@
+"""Patterns: which layers are meant."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from .names import clean, near
+
+Pattern = str | type[nn.Module] | Callable[[str, nn.Module], bool]
+"""A glob over names, ``re:`` and a regular expression, a module type, or a callable (name, module) -> bool."""
+
+
+def matching(pattern: Pattern, layers: Mapping[str, nn.Module]) -> list[str]:
+    """Names of the layers that one pattern matches, in the model's order.
+
+    Raises:
+        ValueError: if there are none, or the pattern is of no known kind.
+
+    Example:
+        >>> matching("*.0", {"encoder.0": nn.Linear(2, 2), "encoder.1": nn.ReLU()})
+        ['encoder.0']
+    """
+    test = _test(pattern)
+    names = [name for name, module in layers.items() if test(name, module)]
+    if not names:
+        hint = near(pattern if isinstance(pattern, str) else "", [name for name in layers if name])
+        raise ValueError(f"no layer of the model matches {pattern!r}; {hint}")
+    return names
+
+
+def _test(pattern: Pattern) -> Callable[[str, nn.Module], bool]:
+    if isinstance(pattern, str) and pattern.startswith("re:"):
+        expression = _compiled(pattern.removeprefix("re:"))
+        return lambda name, _: expression.fullmatch(name) is not None
+    if isinstance(pattern, str):
+        glob = clean(pattern)
+        return lambda name, _: name == glob or fnmatchcase(name, glob) or f"module.{name}" == glob
+    if isinstance(pattern, type) and issubclass(pattern, nn.Module):
+        return lambda _, module: isinstance(module, pattern)
+    if callable(pattern) and not isinstance(pattern, nn.Module):
+        return lambda name, module: bool(pattern(name, module))
+    raise ValueError(
+        f"a pattern is a glob, 're:...', a module type, a callable (name, module) -> bool, or a list of these; "
+        f"got {type(pattern).__name__}"
+    )
+
+
+def _compiled(expression: str) -> re.Pattern[str]:
+    try:
+        return re.compile(expression)
+    except re.error as error:
+        raise ValueError(f"'re:{expression}' is no regular expression: {error}") from error
+
+
+def as_list(patterns: object) -> list[object]:
+    """A single pattern or site as a list of one."""
+    if isinstance(patterns, str | type) or callable(patterns) or not isinstance(patterns, Iterable):
+        return [patterns]
+    return list(patterns)

@@ -1,0 +1,83 @@
+"""Where captured rows go: kept and concatenated, or folded into a state batch by batch."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from .sites import Site
+
+T = TypeVar("T")
+
+
+class Batches:
+    """The rows of all batches, concatenated when asked for."""
+
+    def __init__(self) -> None:
+        self._parts: list[Tensor] = []
+
+    def update(self, rows: Tensor) -> "Batches":
+        """Keep the rows of one more batch."""
+        self._parts.append(rows)
+        return self
+
+    def rows(self) -> Tensor:
+        """All rows so far, (n_samples, n_units)."""
+        if len(self._parts) > 1:
+            self._parts = [torch.cat(self._parts)]
+        return self._parts[0]
+
+
+@dataclass
+class Store(Generic[T]):
+    """One state for each site and call.
+
+    ``into`` makes an empty state; ``state.update(rows)`` returns the one to go on with, or None if it changed in place.
+    """
+
+    into: Callable[[], Any] | None
+    mixes_stages: bool
+    aliases: Mapping[str, str]
+    left_out: dict[str, str]
+    _states: dict[Site, Any] = field(default_factory=dict)
+    _widths: dict[Site, int] = field(default_factory=dict)
+
+    def add(self, site: Site, rows: Tensor) -> None:
+        """Add the rows of one call in one forward pass; no rows change nothing.
+
+        Raises:
+            ValueError: if the number of units differs from the batches before.
+        """
+        n_units = self._widths.setdefault(site, rows.shape[-1])
+        if rows.shape[-1] != n_units:
+            raise ValueError(
+                f"{site} had {n_units} units before and has {rows.shape[-1]} now; is its unit_axis right?"
+            )
+        state = self._states.get(site)
+        if state is None:
+            state = self._states[site] = (self.into or Batches)()
+        if self.into is None or len(rows):
+            updated = state.update(rows)
+            self._states[site] = state if updated is None else updated
+
+    def measured(self) -> dict[Site, Site]:
+        """The sites with something in them, and where it is kept; a call is named only where there are several."""
+        n_calls = Counter(site.at_call(None) for site in self._states)
+        return {self._named(site, n_calls[site.at_call(None)]): site for site in self._states}
+
+    def _named(self, site: Site, n_calls: int) -> Site:
+        return site.at_call(None) if n_calls == 1 and site.call == 0 else site
+
+    def value(self, site: Site) -> T:
+        """What one of the `measured` sites holds."""
+        state = self._states[self.measured()[site]]
+        return state.rows() if self.into is None else state
+
+    def take(self) -> dict[Site, T]:
+        """Everything, after which the store is empty."""
+        taken = {site: self.value(site) for site in self.measured()}
+        self._states, self._widths = {}, {}
+        return taken

@@ -1,0 +1,54 @@
+"""From what a layer returns to one row per sample and one column per unit."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from math import prod
+
+import torch
+from torch import Tensor
+
+
+def first_floating(output: object) -> Tensor | None:
+    """The first real floating-point tensor with an axis, however deep in tuples, dicts and dataclasses.
+
+    Example:
+        >>> first_floating({"ids": torch.tensor([1]), "hidden": (torch.ones(2, 3), None)}).shape
+        torch.Size([2, 3])
+    """
+    if isinstance(output, Tensor):
+        usable = output.is_floating_point() and output.ndim > 0 and not (output.is_nested or output.is_sparse)
+        return output if usable else None
+    return next((found for part in _parts(output) if (found := first_floating(part)) is not None), None)
+
+
+def _parts(output: object) -> Iterable[object]:
+    if isinstance(output, Mapping):
+        return output.values()
+    if is_dataclass(output) and not isinstance(output, type):
+        return [getattr(output, one.name) for one in fields(output)]
+    return output if isinstance(output, list | tuple) else ()
+
+
+def describe(output: object) -> str:
+    """What was returned instead of a floating-point tensor, for a reason or an error."""
+    if isinstance(output, Tensor):
+        layout = (
+            "nested"
+            if output.is_nested
+            else "sparse"
+            if output.is_sparse
+            else f"of shape {tuple(output.shape)}"
+        )
+        return f"a {output.dtype} tensor, {layout}"
+    return f"a {type(output).__name__} without one"
+
+
+def units_last(output: Tensor, unit_axis: int) -> Tensor:
+    """A copy of its own with the units on the last axis, outside autograd and inference mode."""
+    with torch.inference_mode(False), torch.no_grad():
+        return output.detach().movedim(unit_axis, -1).clone(memory_format=torch.contiguous_format)
+
+
+def rows(samples: Tensor) -> Tensor:
+    """(..., n_units) -> (n_samples, n_units); a lone vector is one sample."""
+    return samples.reshape(prod(samples.shape[:-1]), samples.shape[-1])
