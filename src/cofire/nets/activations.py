@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 from torch.utils.weak import WeakIdKeyDictionary
@@ -10,39 +11,46 @@ from torch.utils.weak import WeakIdKeyDictionary
 Applied = Callable[[Tensor], None]
 """Called with the activation's output, once."""
 
-ACTIVATIONS = frozenset(
-    "celu clamp clamp_min clip cos elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid "
-    "log_softmax logsigmoid mish prelu relu relu6 rrelu selu sigmoid silu sin softmax softmin softplus softshrink "
-    "softsign special_expit special_log_softmax special_softmax tanh tanhshrink threshold".split()
-)
+_Geometry = tuple[int | torch.SymInt, tuple[int, ...], tuple[int, ...]]
 
-PASSED_THROUGH = frozenset(
-    "batch_norm instance_norm group_norm layer_norm rms_norm local_response_norm normalize "
-    "dropout alpha_dropout feature_dropout feature_alpha_dropout dropout1d dropout2d dropout3d "
-    "max_pool1d max_pool2d max_pool3d max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices "
-    "avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "
-    "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d lp_pool1d lp_pool2d lp_pool3d "
-    "contiguous to float half bfloat16 double clone".split()
-)
-"""Normalization, dropout, pooling and casts keep a unit that unit: what is applied to their output is applied to the layer."""
 
-_CHANNELS_LAST = {
-    f"conv{'_transpose' * transposed}{d}d": -(d + 1) for d in (1, 2, 3) for transposed in (False, True)
-}
-_NORMS_OF_CHANNELS = frozenset({"batch_norm", "instance_norm", "group_norm"})
-_MOVES_AXES = frozenset(
-    "linear bilinear matmul __matmul__ __rmatmul__ mm bmm einsum addmm baddbmm embedding lstm gru rnn_tanh rnn_relu "
-    "scaled_dot_product_attention multi_head_attention_forward transpose permute movedim swapaxes swapdims "
-    "view reshape flatten unflatten t T mT".split()
-)
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ACTIVATIONS = _names("""
+    celu clamp clamp_min clip cos elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu
+    log_sigmoid log_softmax logsigmoid mish prelu relu relu6 rrelu selu sigmoid silu sin softmax softmin
+    softplus softshrink softsign special_expit special_log_softmax special_softmax tanh tanhshrink threshold
+""")
+"""Names of torch functions that are activation functions, less the underscore of the in-place ones."""
+
+PASSED_THROUGH = _names("""
+    batch_norm instance_norm group_norm layer_norm rms_norm local_response_norm
+    dropout alpha_dropout feature_dropout feature_alpha_dropout dropout1d dropout2d dropout3d
+    max_pool1d max_pool2d max_pool3d max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices
+    avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
+    adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d lp_pool1d lp_pool2d lp_pool3d
+    contiguous to float half bfloat16 double clone
+""")
+"""Normalization, dropout, pooling and casts keep a unit that unit: what acts behind them acts on it."""
+
+_CHANNELS = {f"conv{kind}{d}d": -(d + 1) for d in (1, 2, 3) for kind in ("", "_transpose")}
+_NORMS_OF_CHANNELS = _names("batch_norm instance_norm group_norm")
+_MOVES_AXES = _names("""
+    linear bilinear matmul __matmul__ __rmatmul__ mm bmm einsum addmm baddbmm embedding
+    lstm gru rnn_tanh rnn_relu
+    scaled_dot_product_attention multi_head_attention_forward transpose permute movedim swapaxes swapdims
+    view reshape flatten unflatten t T mT
+""")
 """After these the last axis holds the units again, as far as can be told."""
 
 
 class Follower(TorchFunctionMode):
-    """Sees every torch function that runs while it is on, and calls back when an activation meets a followed tensor.
+    """Sees every torch function that runs; calls back when an activation takes a followed tensor.
 
-    A tensor is known again by its memory, so that views made by backward hooks do not hide it; one that is changed
-    in place by anything but an activation is no longer the layer's output, and is followed no more.
+    A tensor is known again by its memory, so that the views that backward hooks make do not hide it. One
+    that is changed in place by anything but an activation is no longer the layer's output, and is followed no more.
     """
 
     def __init__(self, *, tracks_axes: bool) -> None:
@@ -67,12 +75,18 @@ class Follower(TorchFunctionMode):
 
     def follow(self, tensor: Tensor, applied: Iterable[Applied]) -> None:
         """Call ``applied`` with the output of the first activation function that takes this tensor."""
-        place = self._followed.setdefault(_memory(tensor), {})
-        place.setdefault(_geometry(tensor), []).extend(applied)
+        here = self._followers(tensor).setdefault(_geometry(tensor), [])
+        here.extend(one for one in applied if one not in here)
 
     def claimed(self, tensor: Tensor) -> list[Applied]:
         """Those who follow the tensor, taken off it."""
-        return self._followed.get(_memory(tensor), {}).pop(_geometry(tensor), [])
+        return self._followers(tensor).pop(_geometry(tensor), [])
+
+    def _followers(self, tensor: Tensor) -> dict[_Geometry, list[Applied]]:
+        memory = tensor if tensor._base is None else tensor._base
+        if memory not in self._followed:
+            self._followed[memory] = {}
+        return self._followed[memory]
 
     def suspend(self) -> None:
         """Look away: a module that is an activation function as a whole has begun."""
@@ -84,7 +98,7 @@ class Follower(TorchFunctionMode):
 
     def unit_axis(self, tensor: Tensor) -> int:
         """The axis, from the end, on which the layers before have put the units."""
-        return -1 if self._unit_axes is None else self._unit_axes.get(tensor, -1)
+        return -1 if self._unit_axes is None else (self._unit_axes.get(tensor) or -1)
 
     def __torch_function__(
         self,
@@ -115,9 +129,9 @@ class Follower(TorchFunctionMode):
         if bare in ACTIVATIONS:
             return self.claimed(source)
         if bare in PASSED_THROUGH:
-            return list(self._followed.get(_memory(source), {}).get(_geometry(source), []))
+            return list(self._followers(source).get(_geometry(source), []))
         if _changes_in_place(name):
-            self._followed.pop(_memory(source), None)
+            self._followers(source).clear()
         return []
 
     def _arriving(self, name: str, output: Any, followers: list[Applied]) -> None:
@@ -129,8 +143,8 @@ class Follower(TorchFunctionMode):
             self.follow(first, followers)
 
     def _note_axis(self, name: str, args: tuple[Any, ...], output: Tensor, axes: WeakIdKeyDictionary) -> None:
-        if name in _CHANNELS_LAST:
-            axes[output] = _CHANNELS_LAST[name]
+        if name in _CHANNELS:
+            axes[output] = _CHANNELS[name]
         elif name in _NORMS_OF_CHANNELS:
             axes[output] = min(1 - output.ndim, -1)
         elif name not in _MOVES_AXES and output.ndim > 1:
@@ -152,10 +166,5 @@ def _tensors(args: tuple[Any, ...]) -> Iterable[Tensor]:
             yield from (one for one in arg if isinstance(one, Tensor))
 
 
-def _memory(tensor: Tensor) -> Tensor:
-    """The tensor itself, or that of which it is a view."""
-    return tensor if tensor._base is None else tensor._base
-
-
-def _geometry(tensor: Tensor) -> tuple[object, ...]:
-    return tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
+def _geometry(tensor: Tensor) -> _Geometry:
+    return tensor.storage_offset(), tuple(tensor.shape), tensor.stride()

@@ -1,4 +1,4 @@
-"""While something is captured, compiled models run uncompiled: hooks inside a compiled graph would not be seen."""
+"""While something is captured, compiled models run uncompiled: hooks in a compiled graph would not run."""
 
 from threading import Lock
 from typing import Any
@@ -15,12 +15,14 @@ class _Eager:
         self._stance: Any = None
 
     def enter(self) -> None:
+        """One more capture is on."""
         with self._lock:
             self._n_on += 1
             if self._n_on == 1:
                 self._stance = torch.compiler.set_stance("force_eager")
 
     def leave(self) -> None:
+        """One fewer is."""
         with self._lock:
             self._n_on -= 1
             if self._n_on == 0:

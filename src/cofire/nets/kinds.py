@@ -1,4 +1,4 @@
-"""The table of what kind of module has its units on which axis. To teach cofire a new layer, add it to ``KINDS``."""
+"""The table of which modules have their units on which axis. To teach cofire a layer, add it to ``KINDS``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def _before_the_normalized(module: nn.Module, output: Tensor) -> int:
 
 
 def following(module: nn.Module, output: Tensor) -> None:
-    """The units lie where those of the layer before lie: on the channels behind a convolution, else on the last axis."""
+    """The units lie where the layer before has them: on the channels behind a convolution, else last."""
     return
 
 
@@ -77,6 +77,8 @@ KINDS = (
 
 CUSTOM = Kind("module", (nn.Module,), following)
 """Any other module: measured where it is a leaf with weights, or where it was asked for."""
+
+_NEVER_CALLED = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 _WITHOUT_UNITS = (
     ((dropout._DropoutNd,), "dropout"),
@@ -137,7 +139,7 @@ def _kind_of_unknown(module: nn.Module) -> Kind | str:
 
 
 def looks_like_activation(module: nn.Module) -> bool:
-    """Whether a module of the user's own is an activation function: no weights, no children, not named otherwise."""
+    """Whether a user's own module is an activation function: no weights, no children, not named otherwise."""
     bare = not (module._parameters or module._buffers or module._modules)
     own = not type(module).__module__.startswith("torch.")
     return bare and own and not any(word in type(module).__name__.lower() for word in _NO_ACTIVATION)
@@ -147,9 +149,9 @@ def captured_as(module: nn.Module) -> Kind:
     """The kind under which a module that was asked for is measured.
 
     Raises:
-        ValueError: for TorchScript.
+        ValueError: for TorchScript, and for lists of modules, which are never called.
     """
     kind = kind_of(module)
-    if isinstance(module, ScriptModule):
+    if isinstance(module, (ScriptModule, *_NEVER_CALLED)):
         raise ValueError(f"cannot capture a {type(module).__name__}: it is {kind}")
     return kind if isinstance(kind, Kind) else CUSTOM

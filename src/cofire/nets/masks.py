@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .names import near
 
 Mask = Tensor | str | Callable[[tuple[Any, ...], Mapping[str, Any]], Tensor | None]
-"""A tensor, the name of an argument of the model's forward, or a callable (args, kwargs) -> tensor or None."""
+"""A tensor, the name of an argument of the model's forward, or a callable (args, kwargs)."""
 
 ReadMask = Callable[[tuple[Any, ...], Mapping[str, Any]], Tensor | None]
 
@@ -28,8 +28,9 @@ def reader(mask: Mask, model: nn.Module) -> ReadMask:
         return _argument(mask, model)
     if callable(mask):
         return lambda args, kwargs: _optional(mask(args, kwargs))
+    got = type(mask).__name__
     raise ValueError(
-        f"mask is a tensor, an argument's name or a callable (args, kwargs) -> tensor; got {type(mask).__name__}"
+        f"mask is a tensor, an argument's name or a callable (args, kwargs) -> tensor; got {got}"
     )
 
 
@@ -41,7 +42,7 @@ def _as_bool(mask: Tensor) -> Tensor:
     if not isinstance(mask, Tensor) or mask.is_floating_point() or mask.is_complex():
         got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
         raise ValueError(
-            f"a mask is a bool or integer tensor, true where a sample counts; got {got}: write mask > 0, or == 0"
+            f"a mask is a bool or integer tensor, true is keep; got {got}: write mask > 0 or mask == 0"
         )
     return mask.bool()
 
@@ -66,9 +67,9 @@ def _argument(name: str, model: nn.Module) -> ReadMask:
 def keep(samples: Tensor, mask: Tensor, *, time_first: bool) -> Tensor | None:
     """Which samples of (*sample_shape, n_units) count, or None if the mask does not fit.
 
-    The mask is (batch, time). Samples of shape (batch,) all count: padding is gone by then. Rows of a flattened
-    (batch * time,) follow the mask's order; (batch, time, ...) repeat it. A sequence cut to its longest sample
-    (``pad_packed_sequence``) takes the mask's beginning, if what is cut away is padding only.
+    The mask is (batch, time). Samples of shape (batch,) all count: padding is gone by then. Those of a
+    flattened (batch * time,) follow the mask's order; (batch, time, ...) repeat it. A sequence cut to its
+    longest sample (``pad_packed_sequence``) takes the mask's beginning, if what is cut away is padding only.
     """
     shape = samples.shape[:-1]
     if shape in ((), mask.shape[:1]) and mask.ndim > 1:
@@ -93,17 +94,17 @@ def _cut(mask: Tensor, shape: tuple[int, ...], *, time_axis: int) -> Tensor:
 def is_time_first(module: nn.Module, model: nn.Module, *, shape: tuple[int, ...], mask: Tensor) -> bool:
     """Whether a layer's output is (time, batch, ...) rather than (batch, time, ...).
 
-    Its own ``batch_first`` tells; else the shapes do; else, where batch and time are equally long, all layers of
-    the model that have a ``batch_first`` must agree on it being False.
+    Its own ``batch_first`` tells; else the shapes do; else, where batch and time are equally long, it is so
+    if every layer of the model that has a ``batch_first`` has it False.
     """
     own = _batch_first(module)
     if own is not None:
-        return not own
-    swapped = mask.ndim > 1 and shape[:2] == (mask.shape[1], mask.shape[0])
-    if swapped and mask.shape[0] != mask.shape[1]:
-        return True
-    told = {first for one in model.modules() if (first := _batch_first(one)) is not None}
-    return swapped and told == {False}
+        return not own and len(shape) > 1
+    if mask.ndim < 2 or shape[:2] != (mask.shape[1], mask.shape[0]):
+        return False
+    return mask.shape[0] != mask.shape[1] or {_batch_first(one) for one in model.modules()} - {None} == {
+        False
+    }
 
 
 def _batch_first(module: nn.Module) -> bool | None:

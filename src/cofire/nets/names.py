@@ -35,7 +35,7 @@ def _wrapped_by(module: nn.Module) -> nn.Module | None:
 
 
 def named_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Every module under each of its names; a wrapper and what it wraps share a name, which means the wrapped one.
+    """Every module under each of its names; the name of a wrapper means what it wraps.
 
     Example:
         >>> list(named_layers(nn.Sequential(nn.Linear(2, 3), nn.ReLU())))

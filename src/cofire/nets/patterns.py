@@ -9,7 +9,7 @@ from torch import nn
 from .names import clean, near
 
 Pattern = str | type[nn.Module] | Callable[[str, nn.Module], bool]
-"""A glob over names, ``re:`` and a regular expression, a module type, or a callable (name, module) -> bool."""
+"""A glob over names, ``re:`` and a regular expression, a module type, or (name, module) -> bool."""
 
 
 def matching(pattern: Pattern, layers: Mapping[str, nn.Module]) -> list[str]:
@@ -42,7 +42,7 @@ def _test(pattern: Pattern) -> Callable[[str, nn.Module], bool]:
     if callable(pattern) and not isinstance(pattern, nn.Module):
         return lambda name, module: bool(pattern(name, module))
     raise ValueError(
-        f"a pattern is a glob, 're:...', a module type, a callable (name, module) -> bool, or a list of these; "
+        "a pattern is a glob, 're:...', a module type, a callable (name, module) -> bool, or a list; "
         f"got {type(pattern).__name__}"
     )
 

@@ -1,6 +1,6 @@
 """What a capture holds: a mapping from names to activations or states."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 from .names import near
@@ -13,13 +13,12 @@ T = TypeVar("T")
 class Activations(Mapping[str, T], Generic[T]):
     """What was captured, by layer name; ``left_out`` says which layers were not, and why.
 
-    A layer that ran several times in one forward pass is ``name#0``, ``name#1``, ...; where both stages were asked
-    for, the one before the activation is ``name:pre``. A `Site` is a key as well.
+    A layer that ran several times in one forward pass is ``name#0``, ``name#1``, ...; where both stages were
+    asked for, the one before the activation is ``name:pre``. A `Site` is a key as well.
     """
 
-    def __init__(self, store: Store[T], settle: Callable[[], None]) -> None:
+    def __init__(self, store: Store[T]) -> None:
         self._store = store
-        self._settle = settle
 
     @property
     def left_out(self) -> Mapping[str, str]:
@@ -29,7 +28,7 @@ class Activations(Mapping[str, T], Generic[T]):
     @property
     def sites(self) -> list[Site]:
         """The sites that were captured so far, one for each call."""
-        self._settle()
+        self._store.settle()
         return list(self._store.measured())
 
     def __getitem__(self, key: str | Site) -> T:

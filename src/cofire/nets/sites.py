@@ -6,7 +6,7 @@ from typing import Literal, cast, overload
 
 from torch import nn
 
-from .kinds import ACTIVATION, Kind, kind_of
+from .kinds import Kind, kind_of
 from .names import first_names, named_layers, near
 from .patterns import Pattern, as_list, matching
 
@@ -19,10 +19,10 @@ class Site:
 
     Args:
         layer: the layer's name, as ``named_modules()`` gives it, without wrappers' prefixes.
-        stage: "pre" is the layer's own output; "post" the output of the activation function that is applied to it,
-            or its own output where none is. An activation module's "pre" is its input, its "post" its output.
+        stage: "pre" is the layer's own output; "post" the output of the activation function that is applied
+            to it, or its own where none is. An activation module's "pre" is its input, "post" its output.
         call: which of its calls within one forward pass of the model, from 0; None for all of them.
-        unit_axis: the axis of the output that holds the units; None for the one that the kind of the layer tells.
+        unit_axis: the axis of the output that holds the units; None for the one that the kind of layer tells.
 
     Example:
         >>> str(Site("encoder.0")), str(Site("encoder.0", "pre")), str(Site("encoder.0", call=1))
@@ -53,7 +53,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Sites(Sequence[Site]):
-    """The sites that were found, in the model's order, and ``left_out``: the layers that were not taken, with the reason."""
+    """The sites found, in the order asked for; ``left_out``: layers without units, with the reason."""
 
     found: tuple[Site, ...]
     left_out: Mapping[str, str]
@@ -110,7 +110,7 @@ def sites(
     for one in wanted:
         for site in _found(one, layers, kinds, stage):
             taken.setdefault(site, site)
-    dropped = {name for one in unwanted for name in matching(cast(Pattern, one), layers)}
+    dropped = {name for one in unwanted for name in matching(one, layers)}
     found = tuple(site for site in taken if site.layer not in dropped)
     if not found:
         raise ValueError(
@@ -137,11 +137,11 @@ def _kinds(layers: Mapping[str, nn.Module]) -> dict[str, Kind | str]:
     return kinds
 
 
-def _split(patterns: list[object]) -> tuple[list[object], list[object]]:
+def _split(patterns: list[object]) -> tuple[list[object], list[str]]:
     """What is asked for, and what is taken away again (``!name``)."""
     unwanted = [one[1:] for one in patterns if isinstance(one, str) and one.startswith("!")]
     wanted = [one for one in patterns if not (isinstance(one, str) and one.startswith("!"))]
-    return wanted or ["*"] if unwanted else wanted, unwanted
+    return (["*"] if unwanted and not wanted else wanted), unwanted
 
 
 def _found(
@@ -164,8 +164,3 @@ def _staged(one: object, stage: Stage) -> tuple[Pattern, Stage]:
         one, _, own = one.rpartition(":")
         return one, cast(Stage, own)
     return cast(Pattern, one), stage
-
-
-def is_activation(module: nn.Module) -> bool:
-    """Whether a module is an activation function."""
-    return kind_of(module) is ACTIVATION

@@ -13,6 +13,10 @@ from .sites import Site
 T = TypeVar("T")
 
 
+def _nothing_pending() -> None:
+    """Everything is in the store."""
+
+
 class Batches:
     """The rows of all batches, concatenated when asked for."""
 
@@ -35,13 +39,15 @@ class Batches:
 class Store(Generic[T]):
     """One state for each site and call.
 
-    ``into`` makes an empty state; ``state.update(rows)`` returns the one to go on with, or None if it changed in place.
+    ``into`` makes an empty state; ``state.update(rows)`` returns the next one, or None if it changed itself.
+    ``settle`` brings in what is known but not yet added.
     """
 
     into: Callable[[], Any] | None
     mixes_stages: bool
     aliases: Mapping[str, str]
     left_out: dict[str, str]
+    settle: Callable[[], None] = _nothing_pending
     _states: dict[Site, Any] = field(default_factory=dict)
     _widths: dict[Site, int] = field(default_factory=dict)
 
@@ -64,20 +70,23 @@ class Store(Generic[T]):
             self._states[site] = state if updated is None else updated
 
     def measured(self) -> dict[Site, Site]:
-        """The sites with something in them, and where it is kept; a call is named only where there are several."""
+        """The sites that hold something, and the key of each; the call is named where there are several."""
         n_calls = Counter(site.at_call(None) for site in self._states)
-        return {self._named(site, n_calls[site.at_call(None)]): site for site in self._states}
-
-    def _named(self, site: Site, n_calls: int) -> Site:
-        return site.at_call(None) if n_calls == 1 and site.call == 0 else site
+        return {_named(site, n_calls[site.at_call(None)]): site for site in self._states}
 
     def value(self, site: Site) -> T:
         """What one of the `measured` sites holds."""
-        state = self._states[self.measured()[site]]
-        return state.rows() if self.into is None else state
+        return self._finished(self._states[self.measured()[site]])
 
     def take(self) -> dict[Site, T]:
         """Everything, after which the store is empty."""
-        taken = {site: self.value(site) for site in self.measured()}
+        taken = {name: self._finished(self._states[site]) for name, site in self.measured().items()}
         self._states, self._widths = {}, {}
         return taken
+
+    def _finished(self, state: Any) -> T:
+        return state.rows() if self.into is None else state
+
+
+def _named(site: Site, n_calls: int) -> Site:
+    return site.at_call(None) if n_calls == 1 and site.call == 0 else site

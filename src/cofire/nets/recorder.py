@@ -1,0 +1,269 @@
+"""The hooks that watch a model run, and what one forward pass has shown."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from threading import get_ident
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from .activations import Applied, Follower
+from .eager import eager
+from .kinds import Kind, captured_as, following, looks_like_activation
+from .masks import ReadMask
+from .names import named_layers
+from .sites import Site, Stage
+from .units import describe, first_floating, units_last
+
+Args = tuple[Any, ...]
+Kwargs = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module, and the sites that are wanted of it."""
+
+    name: str
+    module: nn.Module
+    kind: Kind
+    sites: tuple[Site, ...]
+
+    def wanted(self, stage: Stage, call: int) -> list[Site]:
+        """The sites at one stage of one call."""
+        return [site for site in self.sites if site.stage == stage and site.call in (None, call)]
+
+    def unit_axis(self, x: Tensor) -> int | None:
+        """The axis that holds the units, if the layer itself tells."""
+        told = next((site.unit_axis for site in self.sites if site.unit_axis is not None), None)
+        return self.kind.unit_axis(self.module, x) if told is None else told
+
+
+@dataclass(eq=False)
+class Record:
+    """One call of one site within a pass: samples with the units on the last axis."""
+
+    site: Site
+    module: nn.Module
+    samples: Tensor
+    unit_axis: int
+
+    @property
+    def n_position_axes(self) -> int:
+        """Axes of the layer's output behind that of the units: a feature map's positions."""
+        return -self.unit_axis - 1
+
+    def applied(self, activation: Tensor) -> None:
+        """An activation function was applied: its output is what counts."""
+        self.samples = units_last(activation, self.unit_axis)
+
+
+@dataclass
+class Pass:
+    """What one forward pass of the model has shown so far."""
+
+    mask: Tensor | None = None
+    records: list[Record] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+
+
+class _Hook:
+    """A hook that a copied or pickled model does not take along."""
+
+    def __init__(self, run: Callable[..., None]) -> None:
+        self._run = run
+
+    def __call__(self, *args: Any) -> None:
+        self._run(*args)
+
+    def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
+        return _copied, ()
+
+
+def _copied() -> Callable[..., None]:
+    return _do_nothing
+
+
+def _do_nothing(*args: Any) -> None:
+    """The hook of a copy."""
+
+
+class Recorder:
+    """Watches the layers of one model and hands over each forward pass when it is complete.
+
+    A pass is a call of the model. What runs outside of one (a submodule called on its own,
+    ``model.forward(x)``, which runs no hook) counts as a new pass as soon as a layer runs again.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        sites: Sequence[Site],
+        *,
+        read_mask: ReadMask | None,
+        emit: Callable[[Pass], None],
+        leave_out: Callable[[str, str], None],
+    ) -> None:
+        self._model, self._layers = model, _layers(model, sites)
+        self._read_mask, self._emit, self._leave_out = read_mask, emit, leave_out
+        self._follower = Follower(
+            tracks_axes=any(layer.kind.unit_axis is following for layer in self._layers)
+        )
+        self._handles: list[RemovableHandle] = []
+        self._pass = Pass()
+        self._depth = 0
+        self._thread: int | None = None
+        self._handled: BaseException | None = None
+
+    @property
+    def attached(self) -> bool:
+        """Whether the hooks are on."""
+        return self._thread is not None
+
+    def attach(self) -> None:
+        """Put the hooks on, for what this thread does with the model."""
+        self._thread, self._depth, self._pass = get_ident(), 0, Pass()
+        eager.enter()
+        self._follower.__enter__()
+        self._hook_all()
+
+    def detach(self) -> None:
+        """Take every hook off."""
+        self._thread = None
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._follower.leave()
+        eager.leave()
+        self.settle()
+        self._pass, self._handled = Pass(), None
+
+    def settle(self) -> None:
+        """Hand over what layers have shown outside of a call of the model."""
+        if self._depth == 0:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        shown, self._pass = self._pass, Pass()
+        self._follower.clear()
+        if shown.records:
+            self._emit(shown)
+
+    def _hook_all(self) -> None:
+        self._hook_before(self._model, self._begins)
+        for layer in self._layers:
+            if layer.kind.is_activation:
+                self._hook_before(layer.module, partial(self._takes, layer))
+            self._hook_after(layer.module, partial(self._ran, layer))
+        for module in self._model.modules():
+            if looks_like_activation(module):
+                self._hook_own_activation(module)
+        self._hook_after(self._model, self._ends, always_call=True)
+
+    def _hook_own_activation(self, module: nn.Module) -> None:
+        """An activation that is the user's own module counts as a whole, whatever it calls inside."""
+        claimed: list[Applied] = []
+        self._hook_before(module, partial(self._enters, claimed))
+        self._hook_after(module, partial(self._leaves, claimed), always_call=True)
+
+    def _hook_before(self, module: nn.Module, run: Callable[[Args, Kwargs], None]) -> None:
+        def here(_: nn.Module, args: Args, kwargs: Kwargs) -> None:
+            if not self._elsewhere():
+                run(args, kwargs)
+
+        self._handles.append(module.register_forward_pre_hook(_Hook(here), with_kwargs=True))
+
+    def _hook_after(
+        self, module: nn.Module, run: Callable[[object], None], *, always_call: bool = False
+    ) -> None:
+        def here(_: nn.Module, args: Args, output: object) -> None:
+            if not self._elsewhere():
+                run(output)
+
+        self._handles.append(module.register_forward_hook(_Hook(here), always_call=always_call))
+
+    def _elsewhere(self) -> bool:
+        """In another thread, or in a backward pass that recomputes a checkpointed forward pass."""
+        return get_ident() != self._thread or torch._C._current_graph_task_id() != -1
+
+    def _begins(self, args: Args, kwargs: Kwargs) -> None:
+        self._depth += 1
+        if self._depth == 1:
+            self._hand_over()
+            self._handled = sys.exception()
+            self._pass.mask = self._read_mask(args, kwargs) if self._read_mask else None
+
+    def _ends(self, output: object) -> None:
+        self._depth -= 1
+        if self._depth > 0:
+            return
+        failed, self._handled = sys.exception() is not self._handled, None
+        if failed:
+            self._pass = Pass()
+        self._hand_over()
+
+    def _takes(self, layer: Layer, args: Args, kwargs: Kwargs) -> None:
+        """An activation module's input is its "pre"; copied here, before it is changed in place."""
+        x = first_floating((*args, *kwargs.values()))
+        if x is not None:
+            self._new_pass_if_again(layer)
+            call = self._pass.calls[layer.name]
+            self._note(layer, layer.wanted("pre", call), call, x)
+
+    def _ran(self, layer: Layer, output: object) -> None:
+        x = first_floating(output)
+        if x is None:
+            self._leave_out(layer.name, f"its output is {describe(output)}")
+            return
+        if not layer.kind.is_activation:
+            self._new_pass_if_again(layer)
+        call = self._pass.calls[layer.name]
+        self._pass.calls[layer.name] += 1
+        if not layer.kind.is_activation:
+            self._note(layer, layer.wanted("pre", call), call, x)
+        post = self._note(layer, layer.wanted("post", call), call, x)
+        if not layer.kind.is_activation:
+            self._follower.follow(x, [record.applied for record in post])
+
+    def _new_pass_if_again(self, layer: Layer) -> None:
+        if self._depth == 0 and layer.name in self._pass.calls:
+            self._hand_over()
+        if self._depth == 0 and self._read_mask and self._pass.mask is None:
+            self._pass.mask = self._read_mask((), {})
+
+    def _note(self, layer: Layer, wanted: list[Site], call: int, x: Tensor) -> list[Record]:
+        if not wanted:
+            return []
+        axis = layer.unit_axis(x)
+        axis = self._follower.unit_axis(x) if axis is None else axis
+        from_end = axis - x.ndim if axis >= 0 else axis
+        samples = units_last(x, from_end)
+        records = [Record(site.at_call(call), layer.module, samples, from_end) for site in wanted]
+        self._pass.records.extend(records)
+        return records
+
+    def _enters(self, claimed: list[Applied], args: Args, kwargs: Kwargs) -> None:
+        x = first_floating((*args, *kwargs.values()))
+        claimed[:] = [] if x is None else self._follower.claimed(x)
+        self._follower.suspend()
+
+    def _leaves(self, claimed: list[Applied], output: object) -> None:
+        self._follower.resume()
+        if isinstance(output, Tensor):
+            for applied in claimed:
+                applied(output)
+        claimed.clear()
+
+
+def _layers(model: nn.Module, sites: Sequence[Site]) -> list[Layer]:
+    modules = named_layers(model)
+    wanted: dict[str, list[Site]] = {}
+    for site in sites:
+        wanted.setdefault(site.layer, []).append(site)
+    return [
+        Layer(name, modules[name], captured_as(modules[name]), tuple(of_it)) for name, of_it in wanted.items()
+    ]
