@@ -21,9 +21,7 @@ def correlated(n_units: int, n_groups: int, strength: float, seed: int = 0) -> n
     signals = generator.standard_normal((N_SAMPLES, n_groups))
     group = generator.integers(n_groups, size=n_units)
     share = strength * generator.random(n_units)
-    values = np.sqrt(share) * signals[:, group] + np.sqrt(1 - share) * generator.standard_normal(
-        (N_SAMPLES, n_units)
-    )
+    values = np.sqrt(share) * signals[:, group] + np.sqrt(1 - share) * generator.standard_normal((N_SAMPLES, n_units))
     values[:, -1] = -values[:, -2]
     rho = np.corrcoef(values.T)
     rho[0, :] = rho[:, 0] = np.nan
@@ -78,7 +76,7 @@ def make_run(tmp_path: Path) -> MakeRun:
     ) -> Path:
         directory = tmp_path / name
         with Run.open(directory, mode="write", config={"widths": [64, 32], "seed": 0}) as run:
-            run.describe(sites=list(layers or {}), left_out=dict(left_out or {}))
+            run.describe(model={"layers": dict.fromkeys(layers or {}, "Linear(64, 64)")}, left_out=dict(left_out or {}))
             run.table(
                 [*rows, *_grown(name, layers or {}, steps, n_units)],
                 [*arrays, *_ends(name, layers or {}, steps, n_units)],
@@ -105,7 +103,5 @@ def _ends(name: str, layers: Mapping[str, float], steps: Sequence[int], n_units:
     return [
         array
         for index, (site, final) in enumerate(layers.items())
-        for array in layer_arrays(
-            name, steps[-1], site, correlated(n_units, 4 + index, min(1.0, 2 * final), index)
-        )
+        for array in layer_arrays(name, steps[-1], site, correlated(n_units, 4 + index, min(1.0, 2 * final), index))
     ]

@@ -86,9 +86,7 @@ def test_entropy_of_the_isotropic_normal(k, expected):
     assert truth.MultivariateNormal(k * torch.eye(5)).entropy == pytest.approx(expected, abs=5e-5)
 
 
-@pytest.mark.parametrize(
-    ("rho", "expected"), [(0.0, 0.0), (0.3, 0.0472), (0.6, 0.2231), (0.9, 0.8304), (0.99, 1.9585)]
-)
+@pytest.mark.parametrize(("rho", "expected"), [(0.0, 0.0), (0.3, 0.0472), (0.6, 0.2231), (0.9, 0.8304), (0.99, 1.9585)])
 def test_information_of_the_normal_pair(rho, expected):
     assert truth.MultivariateNormal.pair(rho).mutual_information == pytest.approx(expected, abs=5e-5)
     assert truth.MultivariateNormal.pair(-rho).mutual_information == pytest.approx(expected, abs=5e-5)
@@ -136,9 +134,7 @@ def test_student_information_by_sampling(degrees, rho):
 
 def test_student_scale_does_not_change_information():
     wide = truth.MultivariateStudentT(4, torch.tensor([[9.0, 1.5], [1.5, 1.0]]))
-    assert wide.mutual_information == pytest.approx(
-        truth.MultivariateStudentT.pair(4, 0.5).mutual_information
-    )
+    assert wide.mutual_information == pytest.approx(truth.MultivariateStudentT.pair(4, 0.5).mutual_information)
 
 
 def test_student_moments_that_do_not_exist_are_nan():
@@ -153,8 +149,7 @@ def test_uniform_noise_by_integration(noise):
 
     knots = sorted({-noise, noise, 1 - noise, 1 + noise})
     entropy = sum(
-        integrate.quad(lambda y: special.entr(density(y)), low, high, epsabs=1e-12)[0]
-        for low, high in pairwise(knots)
+        integrate.quad(lambda y: special.entr(density(y)), low, high, epsabs=1e-12)[0] for low, high in pairwise(knots)
     )
     pair = truth.UniformNoise(noise)
     assert pair.mutual_information == pytest.approx(entropy - log(2 * noise), abs=1e-9)
@@ -184,9 +179,7 @@ def test_discrete_table_by_loops():
     assert isinstance(pair, truth.DiscreteTable)
     p = pair.table.numpy()
     expected = sum(
-        p[i, j] * log(p[i, j] / (p[i].sum() * p[:, j].sum()))
-        for i in range(p.shape[0])
-        for j in range(p.shape[1])
+        p[i, j] * log(p[i, j] / (p[i].sum() * p[:, j].sum())) for i in range(p.shape[0]) for j in range(p.shape[1])
     )
     assert pair.mutual_information == pytest.approx(expected, abs=1e-12)
     assert pair.entropy == pytest.approx(stats.entropy(p.flatten()), abs=1e-12)
@@ -215,9 +208,7 @@ def test_normal_with_atoms_by_sampling():
     def log_ratio(x, y):
         atom = (np.abs(x) == 1) & (np.abs(y) == 1)
         signs = np.log(0.3 * np.where(x == y, 0.35, 0.15) / (0.3 * 0.5) ** 2)
-        continuous = (
-            normal.logpdf(np.stack([x, y], 1)) - stats.norm.logpdf(x) - stats.norm.logpdf(y) - log(0.7)
-        )
+        continuous = normal.logpdf(np.stack([x, y], 1)) - stats.norm.logpdf(x) - stats.norm.logpdf(y) - log(0.7)
         return np.where(atom, signs, continuous)
 
     estimate, error = plug_in_information(pair, log_ratio)

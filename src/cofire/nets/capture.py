@@ -63,9 +63,7 @@ class Capture(Generic[T]):
         pool_positions: bool = False,
     ) -> None:
         if mask is not None and pool_positions:
-            raise ValueError(
-                "give mask or pool_positions, not both: a mask is for positions that are samples"
-            )
+            raise ValueError("give mask or pool_positions, not both: a mask is for positions that are samples")
         self._model = unwrap(model)
         self._sites = sites(model, pattern, stage=stage)
         self._pool_positions = pool_positions
@@ -149,9 +147,7 @@ class Capture(Generic[T]):
         if mask is None:
             return rows(samples)
         shape = tuple(samples.shape[:-1])
-        kept = keep(
-            samples, mask, time_first=is_time_first(record.module, self._model, shape=shape, mask=mask)
-        )
+        kept = keep(samples, mask, time_first=is_time_first(record.module, self._model, shape=shape, mask=mask))
         if kept is None:
             raise ValueError(
                 f"the mask of shape {tuple(mask.shape)} does not fit {record.site}, whose samples have shape "

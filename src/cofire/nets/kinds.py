@@ -54,15 +54,9 @@ ACTIVATION = Kind(
 
 KINDS = (
     Kind("linear", (nn.Linear, nn.Bilinear), _last),
-    Kind(
-        "convolution", (nn.Conv1d, nn.ConvTranspose1d, nn.LazyConv1d, nn.LazyConvTranspose1d), _from_end(-2)
-    ),
-    Kind(
-        "convolution", (nn.Conv2d, nn.ConvTranspose2d, nn.LazyConv2d, nn.LazyConvTranspose2d), _from_end(-3)
-    ),
-    Kind(
-        "convolution", (nn.Conv3d, nn.ConvTranspose3d, nn.LazyConv3d, nn.LazyConvTranspose3d), _from_end(-4)
-    ),
+    Kind("convolution", (nn.Conv1d, nn.ConvTranspose1d, nn.LazyConv1d, nn.LazyConvTranspose1d), _from_end(-2)),
+    Kind("convolution", (nn.Conv2d, nn.ConvTranspose2d, nn.LazyConv2d, nn.LazyConvTranspose2d), _from_end(-3)),
+    Kind("convolution", (nn.Conv3d, nn.ConvTranspose3d, nn.LazyConv3d, nn.LazyConvTranspose3d), _from_end(-4)),
     Kind("recurrent", (nn.RNNBase, nn.RNNCellBase), _last),
     Kind("attention", (nn.MultiheadAttention,), _last),
     Kind("transformer", (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer), _last),

@@ -29,9 +29,7 @@ def reader(mask: Mask, model: nn.Module) -> ReadMask:
     if callable(mask):
         return lambda args, kwargs: _optional(mask(args, kwargs))
     got = type(mask).__name__
-    raise ValueError(
-        f"mask is a tensor, an argument's name or a callable (args, kwargs) -> tensor; got {got}"
-    )
+    raise ValueError(f"mask is a tensor, an argument's name or a callable (args, kwargs) -> tensor; got {got}")
 
 
 def _optional(mask: Tensor | None) -> Tensor | None:
@@ -41,9 +39,7 @@ def _optional(mask: Tensor | None) -> Tensor | None:
 def _as_bool(mask: Tensor) -> Tensor:
     if not isinstance(mask, Tensor) or mask.is_floating_point() or mask.is_complex():
         got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise ValueError(
-            f"a mask is a bool or integer tensor, true is keep; got {got}: write mask > 0 or mask == 0"
-        )
+        raise ValueError(f"a mask is a bool or integer tensor, true is keep; got {got}: write mask > 0 or mask == 0")
     return mask.bool()
 
 
@@ -102,9 +98,7 @@ def is_time_first(module: nn.Module, model: nn.Module, *, shape: tuple[int, ...]
         return not own and len(shape) > 1
     if mask.ndim < 2 or shape[:2] != (mask.shape[1], mask.shape[0]):
         return False
-    return mask.shape[0] != mask.shape[1] or {_batch_first(one) for one in model.modules()} - {None} == {
-        False
-    }
+    return mask.shape[0] != mask.shape[1] or {_batch_first(one) for one in model.modules()} - {None} == {False}
 
 
 def _batch_first(module: nn.Module) -> bool | None:

@@ -41,9 +41,7 @@ def named_layers(model: nn.Module) -> dict[str, nn.Module]:
         >>> list(named_layers(nn.Sequential(nn.Linear(2, 3), nn.ReLU())))
         ['', '0', '1']
     """
-    return {
-        clean(name): unwrap(module) for name, module in unwrap(model).named_modules(remove_duplicate=False)
-    }
+    return {clean(name): unwrap(module) for name, module in unwrap(model).named_modules(remove_duplicate=False)}
 
 
 def first_names(layers: dict[str, nn.Module]) -> dict[str, str]:

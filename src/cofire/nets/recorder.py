@@ -110,9 +110,7 @@ class Recorder:
     ) -> None:
         self._model, self._layers = model, _layers(model, sites)
         self._read_mask, self._emit, self._leave_out = read_mask, emit, leave_out
-        self._follower = Follower(
-            tracks_axes=any(layer.kind.unit_axis is following for layer in self._layers)
-        )
+        self._follower = Follower(tracks_axes=any(layer.kind.unit_axis is following for layer in self._layers))
         self._handles: list[RemovableHandle] = []
         self._pass = Pass()
         self._depth = 0
@@ -177,9 +175,7 @@ class Recorder:
 
         self._handles.append(module.register_forward_pre_hook(_Hook(here), with_kwargs=True))
 
-    def _hook_after(
-        self, module: nn.Module, run: Callable[[object], None], *, always_call: bool = False
-    ) -> None:
+    def _hook_after(self, module: nn.Module, run: Callable[[object], None], *, always_call: bool = False) -> None:
         def here(_: nn.Module, args: Args, output: object) -> None:
             if not self._elsewhere():
                 run(output)
@@ -264,6 +260,4 @@ def _layers(model: nn.Module, sites: Sequence[Site]) -> list[Layer]:
     wanted: dict[str, list[Site]] = {}
     for site in sites:
         wanted.setdefault(site.layer, []).append(site)
-    return [
-        Layer(name, modules[name], captured_as(modules[name]), tuple(of_it)) for name, of_it in wanted.items()
-    ]
+    return [Layer(name, modules[name], captured_as(modules[name]), tuple(of_it)) for name, of_it in wanted.items()]

@@ -64,9 +64,7 @@ class Activations(Mapping[str, T], Generic[T]):
 
     def _why_missing(self, key: str | Site) -> str:
         name = str(key)
-        calls = [
-            label for label in self if label.replace(":pre", "").startswith(f"{name.removesuffix(':pre')}#")
-        ]
+        calls = [label for label in self if label.replace(":pre", "").startswith(f"{name.removesuffix(':pre')}#")]
         if calls:
             return f"{name!r} ran {len(calls)} times in one forward pass; ask for one of {', '.join(calls)}"
         if name in self.left_out:

@@ -117,9 +117,7 @@ def sites(
             f"{pattern!r} leaves no layer to measure: {'all are taken away' if dropped else 'it is empty'}"
         )
     left_out = {name: kind for name, kind in kinds.items() if isinstance(kind, str) and name}
-    return Sites(
-        found, {name: reason for name, reason in left_out.items() if name not in {s.layer for s in found}}
-    )
+    return Sites(found, {name: reason for name, reason in left_out.items() if name not in {s.layer for s in found}})
 
 
 def _kinds(layers: Mapping[str, nn.Module]) -> dict[str, Kind | str]:
@@ -144,9 +142,7 @@ def _split(patterns: list[object]) -> tuple[list[object], list[str]]:
     return (["*"] if unwanted and not wanted else wanted), unwanted
 
 
-def _found(
-    one: object, layers: Mapping[str, nn.Module], kinds: Mapping[str, Kind | str], stage: Stage
-) -> list[Site]:
+def _found(one: object, layers: Mapping[str, nn.Module], kinds: Mapping[str, Kind | str], stage: Stage) -> list[Site]:
     first = first_names(dict(layers))
     if isinstance(one, Site):
         if one.layer not in layers:

@@ -59,9 +59,7 @@ class Store(Generic[T]):
         """
         n_units = self._widths.setdefault(site, rows.shape[-1])
         if rows.shape[-1] != n_units:
-            raise ValueError(
-                f"{site} had {n_units} units before and has {rows.shape[-1]} now; is its unit_axis right?"
-            )
+            raise ValueError(f"{site} had {n_units} units before and has {rows.shape[-1]} now; is its unit_axis right?")
         state = self._states.get(site)
         if state is None:
             state = self._states[site] = (self.into or Batches)()

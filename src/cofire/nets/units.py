@@ -32,13 +32,7 @@ def _parts(output: object) -> Iterable[object]:
 def describe(output: object) -> str:
     """What was returned instead of a floating-point tensor, for a reason or an error."""
     if isinstance(output, Tensor):
-        layout = (
-            "nested"
-            if output.is_nested
-            else "sparse"
-            if output.is_sparse
-            else f"of shape {tuple(output.shape)}"
-        )
+        layout = "nested" if output.is_nested else "sparse" if output.is_sparse else f"of shape {tuple(output.shape)}"
         return f"a {output.dtype} tensor, {layout}"
     return f"a {type(output).__name__} without one"
 

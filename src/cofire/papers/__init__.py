@@ -1,1 +1,1 @@
-"""cofire.papers"""
+"""The papers that cofire is founded on: data, networks, training, experiments."""

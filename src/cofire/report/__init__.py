@@ -1,5 +1,7 @@
-"""Reports: a run's findings as one self-contained page, and as a table for the terminal."""
+"""Reports: what a run found, as one self-contained page and as a table for the terminal."""
 
 from .html import write_report
+from .table import summary
+from .view import View, read
 
-__all__ = ["write_report"]
+__all__ = ["View", "read", "summary", "write_report"]

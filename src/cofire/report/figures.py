@@ -136,9 +136,7 @@ def _training(view: View) -> list[Chart]:
     losses = {name: series for name, series in view.training.items() if "loss" in name}
     rest = {name: series for name, series in view.training.items() if name not in accuracies | losses}
     groups = [("accuracy", "Accuracy", accuracies), ("loss", "Loss", losses)]
-    groups += [
-        (f"training-{index}", name, {name: series}) for index, (name, series) in enumerate(rest.items())
-    ]
+    groups += [(f"training-{index}", name, {name: series}) for index, (name, series) in enumerate(rest.items())]
     return [_training_chart(key, title, group) for key, title, group in groups]
 
 
@@ -184,9 +182,7 @@ def histograms(layers: Iterable[Layer]) -> list[Histogram]:
         if counts.sum() > 0:
             shares = tuple(float(share) for share in counts / counts.sum())
             drawn.append(
-                Histogram(
-                    layer.name, int(counts.sum()), shares, expected_shares(layer.n_samples, len(counts))
-                )
+                Histogram(layer.name, int(counts.sum()), shares, expected_shares(layer.n_samples, len(counts)))
             )
     return drawn
 
@@ -246,11 +242,7 @@ def _heat_map(layer: Layer) -> HeatMap:
     order = cluster_order(correlation)
     ordered, units = correlation[np.ix_(order, order)], recorded[order]
     n_units = len(units) if isnan(layer.last("n_units")) else int(layer.last("n_units"))
-    note = (
-        "Every unit is shown."
-        if len(units) >= n_units
-        else f"{len(units)} of {count(n_units)} units are shown."
-    )
+    note = "Every unit is shown." if len(units) >= n_units else f"{len(units)} of {count(n_units)} units are shown."
     names = tuple(int(unit) for unit in units)
     return HeatMap(layer.name, names, pack(ordered), n_units, note, _strongest(ordered, names))
 

@@ -17,6 +17,7 @@ STRONG = 0.4
 FAINT = 0.05
 FEW_SAMPLES = 200
 MOST_NAMED = 4
+_QUANTITY = "Debiased mean |ρ| over pairs of units, with its 95 % interval."
 
 Level = Literal["act", "watch", "note"]
 
@@ -46,7 +47,7 @@ class Correlation:
         """The value with its interval, in words."""
         if not (isfinite(self.low) and isfinite(self.high)):
             return number(self.value, 2)
-        return f"{number(self.value, 2)} (95 % interval {number(self.low, 2)} to {number(self.high, 2)})"
+        return f"{number(self.value, 2)} ({number(self.low, 2)} to {number(self.high, 2)})"
 
 
 def correlation_at(layer: Layer, index: int) -> Correlation:
@@ -72,9 +73,7 @@ def headline(view: View) -> str:
     if not together:
         return "No layer's units clearly fire together."
     if len(together) == len(layers):
-        return (
-            f"The units of {'the one layer' if len(layers) == 1 else 'every layer'} measured fire together."
-        )
+        return f"The units of {'the one layer' if len(layers) == 1 else 'every layer'} measured fire together."
     return f"In {len(together)} of {plural(len(layers), 'layer')} the units fire together."
 
 
@@ -93,11 +92,13 @@ def _together(layers: Iterable[Layer]) -> list[Layer]:
 
 def _points(layers: Sequence[Layer], say: Callable[[Layer], str]) -> tuple[tuple[str, str], ...]:
     """What is said of each layer, the first few only."""
-    return tuple((layer.name, say(layer)) for layer in layers[:MOST_NAMED])
+    told = tuple((layer.name, say(layer)) for layer in layers[:MOST_NAMED])
+    rest = len(layers) - MOST_NAMED
+    return (*told, ("…", f"{plural(rest, 'layer')} more")) if rest > 0 else told
 
 
 def _names(layers: Sequence[Layer]) -> str:
-    return listing([layer.name for layer in layers], MOST_NAMED)
+    return plural(len(layers), "layer") if len(layers) > MOST_NAMED else listing([x.name for x in layers])
 
 
 def _now(layer: Layer) -> str:
@@ -130,7 +131,7 @@ def redundant(layers: Sequence[Layer]) -> list[Finding]:
             "act" if strongest >= STRONG else "watch",
             f"Units fire together in {_names(together)}",
             _points(together, _now),
-            f"Debiased mean |ρ| over pairs of units. {_yardstick(together)}",
+            f"{_QUANTITY} {_yardstick(together)}",
             "Many units carry overlapping signals. Try the layer narrower, or a decorrelating penalty, "
             "and compare the test accuracy; correlation alone does not prove that units can go.",
         )
@@ -148,7 +149,7 @@ def independent(layers: Sequence[Layer]) -> list[Finding]:
             "note",
             f"Units are close to uncorrelated in {_names(apart)}",
             _points(apart, _now),
-            f"Debiased mean |ρ| over pairs of units. {_yardstick(apart)}",
+            f"{_QUANTITY} {_yardstick(apart)}",
             "Uncorrelated is not independent: a dependence that is not linear stays unseen here.",
         )
     ]
@@ -213,7 +214,10 @@ def _course(layer: Layer) -> str:
 
 def constant(layers: Sequence[Layer]) -> list[Finding]:
     """Units that never changed over the samples."""
-    dead = [layer for layer in layers if layer.last("n_constant") > 0]
+    dead = sorted(
+        (layer for layer in layers if layer.last("n_constant") > 0),
+        key=lambda layer: -layer.last("n_constant"),
+    )
     if not dead:
         return []
     shares = {layer.name: layer.last("n_constant") / layer.last("n_units") for layer in dead}
@@ -231,15 +235,15 @@ def constant(layers: Sequence[Layer]) -> list[Finding]:
                 ),
             ),
             "Their pairs have no correlation and are left out of every mean.",
-            "A unit that is constant on these samples passes nothing on; a ReLU that never fires is the usual "
-            "cause. Try a lower learning rate or a leaky activation, or fold the constants into the next bias.",
+            "A unit that is constant on these samples passes nothing on; often it is a ReLU that never "
+            "fires. Try a lower learning rate or a leaky activation, or fold the constants into the next bias.",
         )
     ]
 
 
 def duplicated(layers: Sequence[Layer]) -> list[Finding]:
     """Pairs of units that are linear copies of one another."""
-    copied = [layer for layer in layers if layer.duplicates]
+    copied = sorted((layer for layer in layers if layer.duplicates), key=lambda layer: -len(layer.duplicates))
     if not copied:
         return []
     total = sum(len(layer.duplicates) for layer in copied)
@@ -316,9 +320,7 @@ def few_samples(layers: Sequence[Layer]) -> list[Finding]:
             f"Few samples stand behind {_names(thin)}",
             _points(
                 thin,
-                lambda layer: (
-                    f"{count(layer.n_samples)} samples, floor {number(layer.last('nc_noise_floor'))}"
-                ),
+                lambda layer: f"{count(layer.n_samples)} samples, floor {number(layer.last('nc_noise_floor'))}",
             ),
             "",
             "Independent units would show a mean |ρ| as high as the floor. Use more samples.",

@@ -19,6 +19,7 @@ from . import figures, findings, svg, words
 from .view import Layer, View, flatten, read
 
 WIDE = 1160.0
+_LAYERS = "model.layers."
 NARROW = 400.0
 
 
@@ -67,8 +68,14 @@ class Section:
 
     @property
     def made(self) -> list[tuple[str, str]]:
-        """How the run was made, as names and values."""
-        return list(flatten(self.view.made))
+        """How the run was made, as names and values; the model's layers are listed apart."""
+        return [(name, value) for name, value in flatten(self.view.made) if not name.startswith(_LAYERS)]
+
+    @property
+    def model_layers(self) -> list[tuple[str, str]]:
+        """The model's layers and what each is."""
+        every = flatten(self.view.made)
+        return [(name.removeprefix(_LAYERS), value) for name, value in every if name.startswith(_LAYERS)]
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -128,9 +135,7 @@ def heat_data(heat: figures.HeatMap) -> dict[str, Any]:
     return {"units": heat.units, "packed": heat.packed}
 
 
-def write_report(
-    runs: str | Path | Run | Sequence[str | Path | Run], path: str | Path = "report.html"
-) -> Path:
+def write_report(runs: str | Path | Run | Sequence[str | Path | Run], path: str | Path = "report.html") -> Path:
     """Write a report on one or more runs: a single HTML page that opens offline.
 
     The page holds everything it shows and, by its content-security policy, can request nothing.

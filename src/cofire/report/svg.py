@@ -51,7 +51,7 @@ class Frame:
     width: float
     height: float
     left: float = 38
-    right: float = 84
+    right: float = 12
     top: float = 10
     bottom: float = 26
 
@@ -84,7 +84,7 @@ class Frame:
 
 def chart(figure: Chart, *, width: float = 400, height: float = 250) -> Markup:
     """Lines over training: the noise floor as a shaded area, each line named at its end."""
-    frame = Frame(width, height)
+    frame = Frame(width, height, right=_room(figure.lines))
     steps = figure.steps or [0]
     x = frame.horizontal(steps[0], steps[-1], logarithmic=figure.logarithmic)
     y = frame.vertical(*figure.domain)
@@ -97,6 +97,15 @@ def chart(figure: Chart, *, width: float = 400, height: float = 250) -> Markup:
         *_labels(frame, figure.lines, y),
     ]
     return _svg(frame, parts, figure.alternative, "chart")
+
+
+def _room(lines: Sequence[Line]) -> float:
+    """The width that the names at the ends of lines need."""
+    return 16 + 7.4 * max((len(_label(line)) for line in lines), default=0)
+
+
+def _label(line: Line) -> str:
+    return shorten(line.name, 13)
 
 
 def _svg(frame: Frame, parts: Iterable[str], alternative: str, kind: str) -> Markup:
@@ -133,7 +142,7 @@ def _grid(frame: Frame, y: Scale, at: Iterable[float], label: Callable[[float], 
 
 def _steps_axis(frame: Frame, x: Scale, at: Sequence[float]) -> list[str]:
     labels = [_text(x(step), frame.base + 16, _step_label(step), "tick", "middle") for step in at]
-    return [*labels, _text(frame.width - 4, frame.base + 16, "step", "tick", "end")]
+    return [*labels, _text(frame.end + 8, frame.base + 4, "step", "tick")]
 
 
 def _points(series: Series, x: Scale, y: Scale) -> list[list[tuple[float, float]]]:
@@ -155,9 +164,7 @@ def _path(index: int, line: Line, x: Scale, y: Scale) -> str:
     """A line, its lone points as dots."""
     stretches = _points(line.series, x, y)
     traced = "".join(_trace(stretch) for stretch in stretches if len(stretch) > 1)
-    dots = (
-        [stretch[0] for stretch in stretches if len(stretch) == 1] + [stretches[-1][-1]] if stretches else []
-    )
+    dots = [stretch[0] for stretch in stretches if len(stretch) == 1] + [stretches[-1][-1]] if stretches else []
     path = f'<path class="line" d="{traced}"/>' if traced else ""
     marks = "".join(f'<circle class="dot" cx="{cx:.1f}" cy="{cy:.1f}" r="2.6"/>' for cx, cy in dots)
     return f'<g class="{line.shade}" data-line="{index}">{path}{marks}</g>'
@@ -168,9 +175,7 @@ def _floor(frame: Frame, series: Series, x: Scale, y: Scale) -> list[str]:
     if not stretches:
         return []
     points = (
-        stretches[0]
-        if len(stretches[0]) > 1
-        else [(frame.left, stretches[0][0][1]), (frame.end, stretches[0][0][1])]
+        stretches[0] if len(stretches[0]) > 1 else [(frame.left, stretches[0][0][1]), (frame.end, stretches[0][0][1])]
     )
     closed = [(points[0][0], frame.base), *points, (points[-1][0], frame.base)]
     return [
@@ -184,10 +189,10 @@ def _labels(frame: Frame, lines: Sequence[Line], y: Scale) -> list[str]:
     """Names at the ends of lines, moved apart where they would touch."""
     wanted = [(y(line.series.last), index) for index, line in enumerate(lines) if isfinite(line.series.last)]
     chosen = sorted(_most_telling(wanted), key=lambda pair: pair[0])
-    places = spread([place for place, _ in chosen], LABEL_GAP, frame.top + 4, frame.base)
+    places = spread([place for place, _ in chosen], LABEL_GAP, frame.top + 4, frame.base - LABEL_GAP)
     return [
         f'<g class="{lines[index].shade}" data-line="{index}">'
-        + _text(frame.end + 8, place + 4, shorten(lines[index].name, 13), "name")
+        + _text(frame.end + 8, place + 4, _label(lines[index]), "name")
         + "</g>"
         for place, (_, index) in zip(places, chosen, strict=True)
     ]
@@ -224,7 +229,7 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
 def histogram(figure: Histogram, *, width: float = 400, height: float = 210) -> Markup:
     """Shares of |ρ| as bars and the null's as an outline, on a square-root scale so that both are seen."""
-    frame = Frame(width, height, right=12)
+    frame = Frame(width, height)
     top = max([*figure.shares, *figure.expected, 0.01])
     y = _root_scale(frame, top)
     x = frame.horizontal(0, 1)
@@ -246,8 +251,7 @@ def _root_scale(frame: Frame, top: float) -> Scale:
 def _bars(shares: Sequence[float], x: Scale, y: Scale, base: float) -> str:
     width = 1 / len(shares)
     bars = [
-        f"M{x(index * width) + 0.5:.1f} {base:.1f}V{y(share):.1f}"
-        f"H{x((index + 1) * width) - 0.5:.1f}V{base:.1f}Z"
+        f"M{x(index * width) + 0.5:.1f} {base:.1f}V{y(share):.1f}H{x((index + 1) * width) - 0.5:.1f}V{base:.1f}Z"
         for index, share in enumerate(shares)
         if share > 0
     ]
@@ -269,9 +273,7 @@ def whisker(raw: float, value: float, low: float, high: float, noise: float, top
     x = frame.horizontal(0, top or 1.0)
     parts = [_rule(frame.left, 10, frame.end, 10, "grid")]
     if isfinite(noise):
-        parts.append(
-            f'<rect class="noise" x="{frame.left}" y="3" width="{x(noise) - frame.left:.1f}" height="14"/>'
-        )
+        parts.append(f'<rect class="noise" x="{frame.left}" y="3" width="{x(noise) - frame.left:.1f}" height="14"/>')
     if isfinite(low) and isfinite(high):
         parts.append(_rule(x(low), 10, x(high), 10, "interval"))
     if isfinite(raw):
@@ -279,7 +281,6 @@ def whisker(raw: float, value: float, low: float, high: float, noise: float, top
     if isfinite(value):
         parts.append(f'<circle class="dot hue-0" cx="{x(value):.1f}" cy="10" r="3.4"/>')
     told = (
-        f"debiased {number(value)} between {number(low)} and {number(high)}, "
-        f"raw {number(raw)}, floor {number(noise)}"
+        f"debiased {number(value)} between {number(low)} and {number(high)}, raw {number(raw)}, floor {number(noise)}"
     )
     return _svg(frame, parts, told, "whisker")

@@ -100,9 +100,7 @@ class View:
         """The layers that the table shows: after the activation where that was measured, else before it."""
         after = {layer.name for layer in self.layers if layer.of("nc").steps}
         return tuple(
-            layer
-            for layer in self.layers
-            if layer.name.removesuffix(BEFORE_ACTIVATION) not in after - {layer.name}
+            layer for layer in self.layers if layer.name.removesuffix(BEFORE_ACTIVATION) not in after - {layer.name}
         )
 
     @property
@@ -125,9 +123,7 @@ def read(run: Run) -> View:
         facts, series = run.facts, group(run.rows())
         arrays = _latest_arrays(run)
     except (sqlite3.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{run.directory} is damaged, or was written by another version of cofire: {error}"
-        ) from error
+        raise ValueError(f"{run.directory} is damaged, or was written by another version of cofire: {error}") from error
     sites = _in_depth_order([site for site in series if site], facts)
     return View(
         run.name,
@@ -148,15 +144,28 @@ def _latest_arrays(run: Run) -> dict[str, dict[str, NDArray[Any]]]:
 
 
 def _in_depth_order(sites: Sequence[str], facts: Mapping[str, Any]) -> list[str]:
-    """Sites in the order in which the run lists its layers; others after them, numbers in names counting."""
-    listed = {str(name): index for index, name in enumerate(facts.get("sites") or ())}
+    """Sites in the order of the model's layers; unknown ones after them, numbers in names counting."""
+    layers = (facts.get("model") or {}).get("layers") or ()
+    depth = {str(name): index for index, name in enumerate(layers)}
 
     def place(site: str) -> tuple[int, list[tuple[int, str]]]:
-        layer = site.removesuffix(BEFORE_ACTIVATION)
-        parts = [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", site)]
-        return listed.get(site, listed.get(layer, len(listed))), parts
+        return _depth(site.removesuffix(BEFORE_ACTIVATION), depth), _natural(site)
 
     return sorted(sites, key=place)
+
+
+def _depth(site: str, depth: Mapping[str, int]) -> int:
+    """The depth of the layer that a site is of: ``rnn`` for ``rnn.ih_l0.n`` and ``fc`` for ``fc#1``."""
+    while site not in depth:
+        shorter = re.sub(r"[.#][^.#]*$", "", site)
+        if shorter == site:
+            return len(depth)
+        site = shorter
+    return depth[site]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def group(rows: Iterable[Row]) -> dict[str, dict[str, Series]]:
@@ -170,16 +179,13 @@ def group(rows: Iterable[Row]) -> dict[str, dict[str, Series]]:
         if shown.setdefault((row.site, row.measure), row.parameters) == row.parameters:
             found.setdefault(row.site, {}).setdefault(row.measure, {})[row.step] = row
     return {
-        site: {measure: _series(by_step) for measure, by_step in measures.items()}
-        for site, measures in found.items()
+        site: {measure: _series(by_step) for measure, by_step in measures.items()} for site, measures in found.items()
     }
 
 
 def _series(by_step: Mapping[int, Row]) -> Series:
     steps = sorted(by_step)
-    return Series(
-        tuple(steps), tuple(float(by_step[step].value) for step in steps), by_step[steps[-1]].n_samples
-    )
+    return Series(tuple(steps), tuple(float(by_step[step].value) for step in steps), by_step[steps[-1]].n_samples)
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

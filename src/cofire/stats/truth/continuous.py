@@ -138,10 +138,7 @@ class UniformNoise(Distribution):
 
     @property
     def covariance(self) -> Tensor:
-        return (
-            torch.full((2, 2), 1 / 12, dtype=torch.float64, device="cpu")
-            + _vector(0, self.noise**2 / 3).diag()
-        )
+        return torch.full((2, 2), 1 / 12, dtype=torch.float64, device="cpu") + _vector(0, self.noise**2 / 3).diag()
 
     @property
     def entropy(self) -> float:

@@ -167,9 +167,7 @@ def _covariance(matrix: Tensor) -> Tensor:
         )
     spectrum = torch.linalg.eigvalsh(matrix)
     if spectrum[0] < -_tolerance(spectrum):
-        raise ValueError(
-            f"smallest eigenvalue {spectrum[0]:.3g} is negative; expected a positive semidefinite matrix"
-        )
+        raise ValueError(f"smallest eigenvalue {spectrum[0]:.3g} is negative; expected a positive semidefinite matrix")
     return matrix
 
 

@@ -1,0 +1,164 @@
+"""What a tracker's measures come to at a step: which sites, which inputs, which rows and arrays."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..nets import Site, sites
+from ..nets.names import named_layers
+from .measures import Measure
+from .rows import canonical
+from .sampling import Samples
+from .schedule import Schedule
+from .weights import unit_weights
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one statistic is taken of: a name for the rows, and the sites or the weight it reads."""
+
+    name: str
+    sites: tuple[Site, ...] = ()
+    weight: Callable[[], Tensor] | None = None
+
+    def inputs(self, samples: Samples) -> dict[str, tuple[Tensor, ...]]:
+        """The statistic's arguments, by the name of the rows: one entry, or one for each call."""
+        if self.weight is not None:
+            return {self.name: (self.weight().detach(),)}
+        last = self.sites[-1]
+        calls = [site for site in samples if site.at_call(None) == last.at_call(None)]
+        return {
+            str(call): tuple(samples[site.at_call(call.call)] for site in self.sites)
+            for call in calls
+            if last.call in (None, call.call)
+        }
+
+
+@dataclass(frozen=True)
+class Task:
+    """A measure, its schedule and its targets in a model."""
+
+    measure: Measure
+    schedule: Schedule
+    targets: tuple[Target, ...]
+
+    @property
+    def sites(self) -> list[Site]:
+        """The sites whose samples it needs; none for weights."""
+        return [site for target in self.targets for site in target.sites]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All tasks of a tracker, and the layers that they leave out, with the reason."""
+
+    tasks: tuple[Task, ...]
+    left_out: Mapping[str, str]
+
+    @classmethod
+    def of(cls, model: nn.Module, measures: Iterable[Measure], every: Schedule) -> "Plan":
+        """Find each measure's targets.
+
+        Raises:
+            ValueError: if a pattern matches nothing, or two measures are the same.
+        """
+        tasks: dict[Measure, Task] = {}
+        left_out: dict[str, str] = {}
+        for measure in measures:
+            if measure in tasks:
+                raise ValueError(f"the measure {measure.identity} is given twice")
+            targets, without = _targets(model, measure)
+            tasks[measure] = Task(measure, _schedule(measure, every), targets)
+            left_out.update(without)
+        return cls(tuple(tasks.values()), left_out)
+
+    def due(self, step: int, *, epoch_end: bool = False) -> list[Task]:
+        """The tasks to do after a step; at an epoch's end, those that the step alone had not brought up."""
+        return [
+            task
+            for task in self.tasks
+            if task.schedule.due(step, epoch_end=epoch_end) and not (epoch_end and task.schedule.due(step))
+        ]
+
+    def possible(self, steps: Iterable[int]) -> list[Site]:
+        """The sites whose samples may be due at one of the steps."""
+        steps = list(steps)
+        tasks = [task for task in self.tasks if any(task.schedule.due(step, epoch_end=True) for step in steps)]
+        return all_sites(tasks)
+
+
+def all_sites(tasks: Iterable[Task]) -> list[Site]:
+    """The sites of several tasks, each once."""
+    return list(dict.fromkeys(site for task in tasks for site in task.sites))
+
+
+def _schedule(measure: Measure, every: Schedule) -> Schedule:
+    return measure.every if isinstance(measure.every, Schedule) else every
+
+
+def _targets(model: nn.Module, measure: Measure) -> tuple[tuple[Target, ...], Mapping[str, str]]:
+    if measure.stage == "both":
+        after = sites(model, measure.sites, stage="post")
+        before = sites(model, measure.sites, stage="pre")
+        pairs = zip(before, after, strict=True)
+        return tuple(Target(str(post), (pre, post)) for pre, post in pairs), after.left_out
+    if measure.stage == "weights":
+        return _weight_targets(model, measure), {}
+    found = sites(model, measure.sites, stage=measure.stage)
+    return tuple(Target(str(site), (site,)) for site in found), found.left_out
+
+
+def _weight_targets(model: nn.Module, measure: Measure) -> tuple[Target, ...]:
+    """Weights are looked up anew at each recording: a loop may have put another tensor in their place."""
+    targets = [
+        Target(".".join(filter(None, (layer, part))), weight=_weight_reader(module, part))
+        for layer, module in _layers(model, measure)
+        for part in unit_weights(module)
+    ]
+    if not targets:
+        raise ValueError(f"measure {measure.name!r}: no layer at {measure.sites!r} has weights")
+    return tuple(targets)
+
+
+def _layers(model: nn.Module, measure: Measure) -> list[tuple[str, nn.Module]]:
+    modules = named_layers(model)
+    names = dict.fromkeys(site.layer for site in sites(model, measure.sites))
+    return [(name, modules[name]) for name in names]
+
+
+def _weight_reader(module: nn.Module, part: str) -> Callable[[], Tensor]:
+    return lambda: unit_weights(module)[part]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a measure gave at one target: numbers, and arrays to be worked out when they are wanted."""
+
+    site: str
+    parameters: str
+    values: Mapping[str, float]
+    n_samples: int
+    arrays: Callable[[], Mapping[str, np.ndarray]]
+
+
+def take(task: Task, samples: Samples) -> list[Found]:
+    """Run a task's statistic at each of its targets, outside autograd."""
+    with torch.no_grad():
+        return [
+            _take_one(task.measure, name, inputs)
+            for target in task.targets
+            for name, inputs in target.inputs(samples).items()
+        ]
+
+
+def _take_one(measure: Measure, site: str, inputs: tuple[Tensor, ...]) -> Found:
+    return Found(
+        site,
+        canonical(measure.parameters_at(inputs)),
+        measure.values(inputs),
+        0 if measure.stage == "weights" else len(inputs[0]),
+        lambda: measure.array_values(inputs),
+    )

@@ -1,0 +1,282 @@
+"""The append-only table of a run: numbers in rows, arrays beside them, in one SQLite file."""
+
+import csv
+import io
+import json
+import sqlite3
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .files import replaced
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Row(NamedTuple):
+    """One recorded number.
+
+    ``step`` counts optimizer steps (0 is before training), ``epoch`` the epochs completed when it was
+    recorded. ``site`` is empty for numbers of the whole run, such as the loss. ``parameters`` is JSON text
+    with sorted keys, so that equal parameters are equal text.
+    """
+
+    run: str
+    step: int
+    epoch: int
+    site: str
+    measure: str
+    parameters: str
+    value: float
+    n_samples: int
+    seed: int | None
+
+
+class Array(NamedTuple):
+    """One recorded array: a histogram, a correlation matrix, a list of units."""
+
+    run: str
+    step: int
+    site: str
+    name: str
+    value: np.ndarray
+
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS rows (
+    run TEXT NOT NULL, step INTEGER NOT NULL, epoch INTEGER NOT NULL, site TEXT NOT NULL,
+    measure TEXT NOT NULL, parameters TEXT NOT NULL, value REAL, n_samples INTEGER NOT NULL, seed INTEGER,
+    PRIMARY KEY (run, step, site, measure, parameters)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS arrays (
+    run TEXT NOT NULL, step INTEGER NOT NULL, site TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (run, step, site, name)
+);
+"""
+_ROW_KEY = ("run", "step", "site", "measure", "parameters")
+_SELECT = f"SELECT {', '.join(Row._fields)} FROM rows"
+
+
+def canonical(parameters: Mapping[str, object]) -> str:
+    """Parameters as JSON text, keys sorted.
+
+    Example:
+        >>> canonical({"window": 3, "dtype": "float32"})
+        '{"dtype": "float32", "window": 3}'
+    """
+    try:
+        return json.dumps(dict(parameters), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"parameters must be numbers, strings, booleans, None, or lists and dicts of these: {error}"
+        ) from None
+
+
+class Rows:
+    """The rows and arrays of one or more runs in a SQLite file.
+
+    Calling it writes: one transaction for all rows and arrays of the call, so that a crash leaves a recording
+    whole or absent. A key (run, step, site, measure, parameters) that is there already is left as it is.
+    ``Rows.read`` opens for reading only: nothing is created and no writer is held up.
+
+    Args:
+        path: the file; created, with its folders, if absent.
+
+    Raises:
+        ValueError: if the file is not a table of rows.
+
+    Example:
+        >>> import tempfile
+        >>> rows = Rows(Path(tempfile.mkdtemp()) / "rows.sqlite")
+        >>> rows([Row("a", 0, 0, "fc", "nc", "{}", 0.25, 128, 0)])
+        >>> rows.select(measure="nc")[0].value
+        0.25
+        >>> rows.close()
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._open(str(self.path), uri=False)
+        # In WAL mode NORMAL loses nothing when the process dies; `flush` makes rows safe from power loss.
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._connection.executescript(_SCHEMA)
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Rows":
+        """Open an existing table for reading.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file is not a table of rows.
+        """
+        rows = cls.__new__(cls)
+        rows.path = Path(path)
+        if not rows.path.is_file():
+            raise FileNotFoundError(f"there is no table of rows at {rows.path}")
+        # Without a write-ahead log nobody is writing, and `immutable` keeps SQLite from creating one.
+        quiet = not rows.path.with_name(rows.path.name + "-wal").exists()
+        uri = rows.path.resolve().as_uri()
+        rows._open(f"{uri}?{'immutable=1' if quiet else 'mode=ro'}", uri=True)
+        return rows
+
+    def _open(self, address: str, *, uri: bool) -> None:
+        # Threads may share a table, as long as they take turns.
+        self._connection = sqlite3.connect(address, uri=uri, timeout=30, check_same_thread=False)
+        self._finalizer = weakref.finalize(self, self._connection.close)
+        try:
+            self._connection.execute("SELECT count(*) FROM sqlite_master")
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise ValueError(f"{self.path} is not a table of rows: {error}") from error
+
+    def __call__(self, rows: Iterable[Row], arrays: Iterable[Array] = ()) -> None:
+        """Write rows and arrays in one transaction.
+
+        Raises:
+            ValueError: if two of the rows have the same key.
+            OSError: if they cannot be written, for instance because the disk is full; nothing of the call is
+                kept then.
+        """
+        rows = [Row._make(row) for row in rows]
+        _refuse_twins(rows)
+        packed = [(*array[:4], _to_bytes(array.value)) for array in arrays]
+        self._write(
+            ("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", rows),
+            ("INSERT INTO arrays VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING", packed),
+        )
+
+    def _write(self, *statements: tuple[str, Sequence[Sequence[Any]]]) -> None:
+        try:
+            with self._connection:
+                for statement, values in statements:
+                    self._connection.executemany(statement, values)
+        except sqlite3.OperationalError as error:
+            raise OSError(
+                f"rows could not be written to {self.path} ({error}); what was recorded before is safe"
+            ) from error
+
+    def select(
+        self,
+        *,
+        run: str | None = None,
+        site: str | None = None,
+        measure: str | None = None,
+        step: int | None = None,
+    ) -> list[Row]:
+        """The rows that match, by run, site, measure, parameters and step.
+
+        A value that could not be computed is NaN.
+        """
+        where, values = _where(run=run, site=site, measure=measure, step=step)
+        order = "ORDER BY run, site, measure, parameters, step"
+        found = self._connection.execute(f"{_SELECT} {where} {order}", values)
+        return [_row(values) for values in found]
+
+    def array(self, site: str, name: str, *, step: int | None = None, run: str | None = None) -> np.ndarray:
+        """The array of that name at a site, the latest one unless a step is given.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        where, values = _where(run=run, site=site, name=name, step=step)
+        found = self._connection.execute(
+            f"SELECT value FROM arrays {where} ORDER BY step DESC LIMIT 1", values
+        ).fetchone()
+        if found is None:
+            at = "" if step is None else f" at step {step}"
+            raise KeyError(f"no array {name!r} was recorded for site {site!r}{at}")
+        return np.load(io.BytesIO(found[0]), allow_pickle=False)
+
+    def arrays(self) -> list[tuple[str, int, str, str]]:
+        """What arrays there are: (run, step, site, name), without their values."""
+        return self._connection.execute("SELECT run, step, site, name FROM arrays ORDER BY 1, 3, 4, 2").fetchall()
+
+    def last_step(self) -> int | None:
+        """The largest step that has a row; None when there are no rows."""
+        return self._connection.execute("SELECT max(step) FROM rows").fetchone()[0]
+
+    def drop_after(self, step: int) -> None:
+        """Take away the rows and arrays of later steps, to go on from ``step``."""
+        self._write(*((f"DELETE FROM {table} WHERE step > ?", [(step,)]) for table in ("rows", "arrays")))
+
+    def flush(self) -> None:
+        """Make all that was written safe from a power loss too."""
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._finalizer()
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """All rows as a data frame, one column a field.
+
+        Raises:
+            ImportError: if pandas is absent.
+        """
+        pandas = _need("pandas")
+        return pandas.DataFrame(self.select(), columns=list(Row._fields))
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write all rows to a CSV file with a header."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(Row._fields)
+        writer.writerows(self.select())
+        with replaced(path) as file:
+            file.write(text.getvalue().encode())
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write all rows to a Parquet file.
+
+        Raises:
+            ImportError: if pandas or pyarrow is absent.
+        """
+        _need("pyarrow")
+        frame = self.to_pandas()
+        with replaced(path) as file:
+            frame.to_parquet(file, index=False)
+
+
+def _need(package: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise ImportError(f'this needs {package}; install it with: pip install "cofire[report]"') from error
+
+
+def _row(values: Sequence[Any]) -> Row:
+    row = Row._make(values)
+    # SQLite has no NaN and stores NULL for it.
+    return row if row.value is not None else row._replace(value=float("nan"))
+
+
+def _where(**equal: object) -> tuple[str, list[object]]:
+    given = {column: value for column, value in equal.items() if value is not None}
+    clause = " AND ".join(f"{column} = ?" for column in given)
+    return (f"WHERE {clause}" if clause else "", list(given.values()))
+
+
+def _to_bytes(value: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(value), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _refuse_twins(rows: Sequence[Row]) -> None:
+    seen: set[tuple[object, ...]] = set()
+    for row in rows:
+        key = tuple(getattr(row, name) for name in _ROW_KEY)
+        if key in seen:
+            raise ValueError(
+                f"two rows of one recording have the same key {dict(zip(_ROW_KEY, key, strict=True))}; "
+                "give the measures different names or parameters"
+            )
+        seen.add(key)

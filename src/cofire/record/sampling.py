@@ -1,0 +1,271 @@
+"""Where a tracker's samples come from: the training batches themselves, or a fixed probe set."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..nets import Capture, Site
+from .rng import rng_untouched, seed_from
+
+PROBE_BATCH = 512
+
+Samples = dict[Site, Tensor]
+
+
+class Reservoir:
+    """A uniform sample of the rows it is given: at most ``limit``, each row as likely to stay as any other.
+
+    Every row draws a random key from a generator of the reservoir's own, and the rows with the smallest keys
+    stay, in the order in which they came. Reservoirs with one seed that see as many rows keep the same ones,
+    so a layer's samples before and after its activation function belong together.
+
+    Args:
+        limit: the largest number of rows.
+        seed: of its generator.
+        wanted: asked at each batch whether to take it.
+    """
+
+    def __init__(self, limit: int, seed: int, wanted: Callable[[], bool] = lambda: True) -> None:
+        self._limit = limit
+        self._generator = torch.Generator().manual_seed(seed)
+        self._wanted = wanted
+        self._rows: list[Tensor] = []
+        self._keys: list[Tensor] = []
+        self._held = 0
+
+    def update(self, batch: Tensor) -> "Reservoir":
+        """Take a batch (n_samples, n_units); returns itself."""
+        if not self._wanted():
+            return self
+        keys = torch.rand(len(batch), dtype=torch.float64, device="cpu", generator=self._generator)
+        rows, keys = self._smallest(batch.detach(), keys)
+        self._rows.append(rows)
+        self._keys.append(keys)
+        self._held += len(rows)
+        if self._held > 2 * self._limit:
+            self._join()
+        return self
+
+    def samples(self) -> Tensor | None:
+        """The rows kept, (n_samples, n_units); None if no batch was taken."""
+        if not self._rows:
+            return None
+        self._join()
+        return self._rows[0]
+
+    def _join(self) -> None:
+        if len(self._rows) > 1 or self._held > self._limit:
+            rows, keys = self._smallest(torch.cat(self._rows), torch.cat(self._keys))
+            self._rows, self._keys, self._held = [rows], [keys], len(rows)
+
+    def _smallest(self, rows: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+        if len(keys) <= self._limit:
+            return rows, keys
+        kept = keys.topk(self._limit, largest=False).indices.sort().values
+        return rows[kept.to(rows.device)], keys[kept]
+
+
+class Source(Protocol):
+    """Gives the samples of sites at a step."""
+
+    def arm(self, sites: Sequence[Site], step: int) -> None:
+        """Get ready: something may be due at the step that comes next."""
+        ...
+
+    def advance(self, step: int) -> None:
+        """A training step is over."""
+        ...
+
+    def collect(self, sites: Sequence[Site], step: int) -> Samples:
+        """The samples of each site's calls."""
+        ...
+
+    def close(self) -> None:
+        """Let the model go."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed source needs."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        ...
+
+
+class TrainingBatches:
+    """The batches that the training loop runs anyway: no more forward passes, and hooks only where due.
+
+    Only forward passes in training mode count, so an evaluation between two steps is not mixed in. The
+    samples of a step are those of its ``window`` last batches.
+    """
+
+    def __init__(self, model: nn.Module, *, window: int, max_samples: int, seed: int) -> None:
+        self._model = model
+        self._limit = max_samples
+        self._seed = seed
+        self._recent: deque[tuple[int, Samples]] = deque(maxlen=window)
+        self._step = 0
+        self._watches: dict[tuple[Site, ...], Capture[Reservoir]] = {}
+        self._watch: Capture[Reservoir] | None = None
+
+    def arm(self, sites: Sequence[Site], step: int) -> None:
+        """Attach hooks for the coming step."""
+        self._step = step
+        key = tuple(sites)
+        if key not in self._watches:
+            self._watches[key] = Capture(self._model, list(sites), into=self._reservoir)
+        self._watch = self._watches[key]
+        self._watch.attach()
+
+    def _reservoir(self) -> Reservoir:
+        return Reservoir(self._limit, seed_from(self._seed, self._step), lambda: self._model.training)
+
+    def advance(self, step: int) -> None:
+        """Take the hooks away and keep what they saw."""
+        if self._watch is not None:
+            watch = self._watch
+            self.close()
+            self._recent.append((step, _samples(watch.take())))
+
+    def collect(self, sites: Sequence[Site], step: int) -> Samples:
+        """The samples of the last batches.
+
+        Raises:
+            ValueError: if a site saw no forward pass in training mode.
+        """
+        recent = [samples for seen, samples in self._recent if seen > step - (self._recent.maxlen or 1)]
+        found = dict.fromkeys(site for samples in recent for site in samples)
+        seen = {site.at_call(None) for site in found}
+        if silent := [str(site) for site in sites if site.at_call(None) not in seen]:
+            raise ValueError(
+                f"due at step {step}, but reached by no forward pass in training mode since the step before: "
+                f"{', '.join(silent)}; call tracker.step() once after each optimizer step, give the tracker "
+                "a probe set, or take these layers away with '!name'"
+            )
+        return {site: _joined([samples[site] for samples in recent if site in samples]) for site in found}
+
+    def close(self) -> None:
+        """Take the hooks away, if there are any."""
+        if self._watch is not None:
+            self._watch.detach()
+            self._watch = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The batches that a later window may still need."""
+        kept = list(self._recent)[1 - (self._recent.maxlen or 1) :] if self._recent.maxlen != 1 else []
+        return {
+            "recent": [
+                [step, [[site.layer, site.stage, site.call, x] for site, x in samples.items()]]
+                for step, samples in kept
+            ]
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put those batches back."""
+        self._recent.clear()
+        for step, samples in state["recent"]:
+            self._recent.append((step, {Site(layer, stage, call): x for layer, stage, call, x in samples}))
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _samples(states: Mapping[Site, Reservoir]) -> Samples:
+    found = {site: reservoir.samples() for site, reservoir in states.items()}
+    return {site: x for site, x in found.items() if x is not None}
+
+
+class Probe:
+    """A fixed set of inputs, run in eval mode whenever something is due, leaving no trace in the model.
+
+    Args:
+        model: the model.
+        inputs: a tensor (cut into batches), or an iterable of batches that can be gone through again and
+            again: a list, a ``DataLoader``. A batch is a tensor, a tuple or list whose first item is the
+                input, or a dict
+            of keyword arguments.
+        max_samples: rows kept per site.
+        seed: of the sample.
+    """
+
+    def __init__(self, model: nn.Module, inputs: Any, *, max_samples: int, seed: int) -> None:
+        self._model = model
+        self._batches = _as_batches(inputs)
+        self._limit = max_samples
+        self._seed = seed
+
+    def arm(self, sites: Sequence[Site], step: int) -> None:
+        """Nothing to do."""
+
+    def advance(self, step: int) -> None:
+        """Nothing to do."""
+
+    def collect(self, sites: Sequence[Site], step: int) -> Samples:
+        """Run the probe set through the model; the same rows are kept at every step."""
+        seed = seed_from(self._seed)
+        watch = Capture(self._model, list(sites), into=lambda: Reservoir(self._limit, seed))
+        watch.attach()
+        try:
+            with untouched(self._model), rng_untouched(), torch.no_grad():
+                for batch in self._batches:
+                    _run(self._model, batch)
+        finally:
+            watch.detach()
+        watch.check()
+        return _samples(watch.take())
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the set is fixed."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing to do."""
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside; afterwards every module's mode and every buffer is as it was, bit for bit."""
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+
+
+def _as_batches(inputs: Any) -> Iterable[Any]:
+    if isinstance(inputs, Tensor):
+        if not len(inputs):
+            raise ValueError("the probe set is empty; give it at least two samples")
+        return inputs.split(PROBE_BATCH)
+    if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
+        raise ValueError(f"a probe set is a tensor or an iterable of batches, got {type(inputs).__qualname__}")
+    if iter(inputs) is inputs:
+        raise ValueError("the probe set can be gone through only once; give a list of its batches instead")
+    return inputs
+
+
+def _run(model: nn.Module, batch: Any) -> None:
+    device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    if isinstance(batch, Mapping):
+        model(**{name: _on(device, value) for name, value in batch.items()})
+    else:
+        model(_on(device, batch[0] if isinstance(batch, list | tuple) else batch))
+
+
+def _on(device: torch.device, value: Any) -> Any:
+    return value.to(device) if isinstance(value, Tensor) else value

@@ -1,0 +1,305 @@
+"""`Tracker`: takes measures in any training loop."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from .measures import Measure, Statistic, as_measure
+from .recording import Found, Plan, Task, all_sites, take
+from .rows import Array, Row
+from .runs import WritableRun
+from .sampling import Probe, Source, TrainingBatches
+from .schedule import GeometricSteps, Schedule, as_schedule
+
+Sink = Callable[[Sequence[Row]], object]
+
+OFTEN_AT_FIRST = GeometricSteps(1.1)
+
+
+class Tracker:
+    """Records measures of a model while it trains.
+
+    Call `step` after each optimizer step, and `end_epoch` after each epoch::
+
+        with cofire.Tracker(model, measures=[correlation()], run="runs/a", every=100) as tracker:
+            for x, y in batches:
+                ...
+                optimizer.step()
+                tracker.step()
+
+    Samples come from the training batches themselves, without a further forward pass: hooks are attached
+    only for steps at which something may be due, and only forward passes in training mode count. What is
+    recorded at step k then comes from the forward pass of that step, before its update; weights are read
+    after it. With ``probe``, samples come from that fixed set, run in eval mode after the update, with the
+    model's modes, buffers and the random generators left as they were; step 0, before training, is recorded
+    too.
+
+    Layers that yield many rows (positions of images, tokens) keep ``max_samples`` of them, a uniform random
+    choice by a generator of the tracker's own.
+
+    Args:
+        model: the model.
+        measures: `Measure`s, or plain functions from samples (n_samples, n_units) to a number or a mapping
+            of numbers.
+        run: where rows go: a directory, created if absent, or an open run. None: to the sink alone.
+        every: the schedule of the measures that have none: ``10``, ``"epoch"``, a list of steps, or a
+            `Schedule`; by default steps spaced geometrically, by a tenth.
+        sink: also given the rows of each recording: any callable.
+        probe: a tensor of inputs or a collection of batches.
+        window: training batches whose samples are put together; with a probe it must be 1.
+        max_samples: rows kept per site and batch, or per site and probe set.
+        seed: written into the rows, and the seed of the choice of rows.
+
+    Raises:
+        ValueError: for a wrong argument, or a site pattern that matches nothing.
+        RunLocked: if another writer holds the directory.
+
+    Example:
+        >>> import torch
+        >>> from cofire.record import correlation
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
+        >>> seen = []
+        >>> with Tracker(model, measures=[correlation()], every=2, sink=seen.extend) as tracker:
+        ...     for _ in range(4):
+        ...         loss = model(torch.randn(32, 4)).sum()  # and a step of the optimizer
+        ...         tracker.step()
+        >>> sorted({row.step for row in seen})
+        [2, 4]
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        measures: Iterable[Measure | Statistic],
+        *,
+        run: str | Path | WritableRun | None = None,
+        every: Schedule | int | str | Iterable[int] = OFTEN_AT_FIRST,
+        sink: Sink | None = None,
+        probe: Any = None,
+        window: int = 1,
+        max_samples: int = 10_000,
+        seed: int = 0,
+    ) -> None:
+        _check_whole("window", window)
+        _check_whole("max_samples", max_samples)
+        _check_objects(model, run, sink)
+        if probe is not None and window != 1:
+            raise ValueError(f"a window is of training batches; with a probe it must be 1, got {window}")
+        self._plan = Plan.of(model, [as_measure(measure) for measure in measures], as_schedule(every))
+        self._source: Source = (
+            TrainingBatches(model, window=window, max_samples=max_samples, seed=seed)
+            if probe is None
+            else Probe(model, probe, max_samples=max_samples, seed=seed)
+        )
+        self._window = window
+        self._sink = sink
+        self._seed = seed
+        self._step = self._epoch = 0
+        self._counts: dict[str, int] = {}
+        self._unsaved: dict[str, list[Callable[[], list[Array]]]] = {}
+        self._owned = WritableRun(run) if isinstance(run, str | Path) else None
+        self._run = self._owned if isinstance(run, str | Path) else run
+        self._begin(model)
+
+    def _begin(self, model: nn.Module) -> None:
+        self._waiting = self._run is not None and self._run.begun
+        if self._run is not None:
+            self._run.describe(
+                model=_model_facts(model),
+                measures=[task.measure.identity for task in self._plan.tasks],
+                left_out=dict(self._plan.left_out),
+            )
+        if self._waiting:
+            return
+        if isinstance(self._source, Probe):
+            self._record(self._plan.due(0))
+        self._arm()
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps so far."""
+        return self._step
+
+    @property
+    def epochs(self) -> int:
+        """Epochs so far."""
+        return self._epoch
+
+    def step(self) -> None:
+        """An optimizer step is over: record what is due.
+
+        Raises:
+            ValueError: if a site that is due saw no forward pass, or the run's directory holds an earlier
+                run's rows and `load_state_dict` was not called.
+            OSError: if the rows cannot be written.
+        """
+        self._refuse_if_waiting()
+        self._step += 1
+        self._source.advance(self._step)
+        self._record(self._plan.due(self._step))
+        self._arm()
+
+    def end_epoch(self) -> None:
+        """An epoch is over: record what is due at its end."""
+        self._refuse_if_waiting()
+        self._epoch += 1
+        self._record(self._plan.due(self._step, epoch_end=True))
+
+    def log(self, **numbers: Any) -> None:
+        """Record numbers of the whole run, such as ``loss``, at the current step."""
+        self._refuse_if_waiting()
+        values = {name: float(number) for name, number in numbers.items()}
+        self._write([self._row("", name, "{}", value, 0) for name, value in values.items()], [])
+
+    def _refuse_if_waiting(self) -> None:
+        if self._waiting and self._run is not None:
+            raise ValueError(
+                f"{self._run.directory} holds an earlier run, up to step {self._run.table.last_step()}; "
+                "resume it (load_state_dict, or cofire.record.resumable), or choose another directory"
+            )
+
+    def _arm(self) -> None:
+        """Have the source watch the coming step, if it may be wanted by then or within the window."""
+        coming = range(self._step + 1, self._step + 1 + self._window)
+        wanted = self._plan.possible(coming)
+        if wanted:
+            self._source.arm(wanted, self._step + 1)
+
+    def _record(self, tasks: Sequence[Task]) -> None:
+        if not tasks:
+            return
+        wanted = all_sites(tasks)
+        samples = self._source.collect(wanted, self._step) if wanted else {}
+        rows: list[Row] = []
+        arrays: list[Array] = []
+        for task in tasks:
+            found = take(task, samples)
+            rows += self._rows(found)
+            arrays += self._arrays_now(task.measure, found)
+        self._write(rows, arrays)
+
+    def _write(self, rows: list[Row], arrays: list[Array]) -> None:
+        if self._run is not None:
+            self._run.table(rows, arrays)
+        if self._sink is not None and rows:
+            self._sink(rows)
+
+    def _rows(self, found: Iterable[Found]) -> list[Row]:
+        return [
+            self._row(one.site, name, one.parameters, value, one.n_samples)
+            for one in found
+            for name, value in one.values.items()
+        ]
+
+    def _row(self, site: str, measure: str, parameters: str, value: float, n_samples: int) -> Row:
+        return Row(self._name, self._step, self._epoch, site, measure, parameters, value, n_samples, self._seed)
+
+    @property
+    def _name(self) -> str:
+        return self._run.name if self._run is not None else ""
+
+    def _arrays_now(self, measure: Measure, found: Sequence[Found]) -> list[Array]:
+        """The arrays of this recording, if they are due; else they are put by, in case it is the last."""
+        if measure.arrays is None or self._run is None:
+            return []
+        identity = measure.identity
+        self._counts[identity] = self._counts.get(identity, 0) + 1
+        later = [_arrays_of(self._name, self._step, one) for one in found]
+        self._unsaved[identity] = later
+        return self._settle(identity) if measure.arrays_every.due(self._counts[identity]) else []
+
+    def _settle(self, identity: str) -> list[Array]:
+        return [array for arrays in self._unsaved.pop(identity, []) for array in arrays()]
+
+    def finish(self) -> None:
+        """Training is over: write the arrays of the last recording too."""
+        arrays = [array for identity in list(self._unsaved) for array in self._settle(identity)]
+        self._write([], arrays)
+
+    def close(self) -> None:
+        """Take hooks away, and let go of a directory that the tracker opened itself."""
+        self._source.close()
+        if self._owned is not None:
+            self._owned.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the tracker stands, for a checkpoint."""
+        unsaved = {identity: self._settle(identity) for identity in list(self._unsaved)}
+        self._unsaved = {identity: [_settled(arrays)] for identity, arrays in unsaved.items()}
+        return {
+            "step": self._step,
+            "epoch": self._epoch,
+            "counts": dict(self._counts),
+            "unsaved": {identity: [_plain(array) for array in arrays] for identity, arrays in unsaved.items()},
+            "source": self._source.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there; rows of later steps in the run are dropped, for they will be recorded anew."""
+        self._step, self._epoch = state["step"], state["epoch"]
+        self._counts = dict(state["counts"])
+        self._unsaved = {
+            identity: [_settled([_from_plain(array) for array in arrays])]
+            for identity, arrays in state["unsaved"].items()
+        }
+        self._source.close()
+        self._source.load_state_dict(state["source"])
+        if self._run is not None:
+            self._run.table.drop_after(self._step)
+        self._waiting = False
+        self._arm()
+
+
+def _arrays_of(run: str, step: int, found: Found) -> Callable[[], list[Array]]:
+    return lambda: [Array(run, step, found.site, name, value) for name, value in found.arrays().items()]
+
+
+def _settled(arrays: list[Array]) -> Callable[[], list[Array]]:
+    return lambda: arrays
+
+
+def _plain(array: Array) -> list[Any]:
+    return [*array[:4], torch.from_numpy(array.value)]
+
+
+def _from_plain(array: Sequence[Any]) -> Array:
+    run, step, site, name, value = array
+    return Array(run, step, site, name, value.numpy())
+
+
+def _model_facts(model: nn.Module) -> dict[str, Any]:
+    return {
+        "class": type(model).__name__,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "layers": {name: repr(module) for name, module in model.named_modules() if not list(module.children())},
+    }
+
+
+def _check_whole(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
+def _check_objects(model: object, run: object, sink: object) -> None:
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"the model must be a torch.nn.Module, got {type(model).__qualname__}")
+    if not isinstance(run, str | Path | WritableRun | None):
+        raise ValueError(f"run must be a path, or a run opened with mode='write', got {type(run).__qualname__}")
+    if sink is not None and not callable(sink):
+        raise ValueError(f"a sink must be callable with a list of rows, got {type(sink).__qualname__}")

@@ -1,0 +1,156 @@
+"""The compiled search for k-th neighbors under the max-norm: vectors of queries swept over strips of points.
+
+The points are cut by their first coordinate into strips and sorted by their second within each. Queries that are
+neighbors there share a vector; candidates are broadcast outward from them, strip by strip, until none can be nearer
+than what every lane already holds. So a query meets some tens of candidates, and no branch depends on one.
+
+Compiled code is cached in ``__pycache__`` beside this file, or in numba's user cache where that cannot be written.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ._lanes import BYTES, any_below, farther, gap, insert, load, minus, spread, spread_each, store
+
+STEP = 4  # candidates between two looks at whether to stop
+AXES_AT_ONCE = 8
+COMPILE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+
+
+class Strips(NamedTuple):
+    """Points arranged for the search; every strip is padded with points at infinity.
+
+    Attributes:
+        x, y: the two coordinates that arrange the points, shape (n_slots,); y ascends within a strip.
+        begin, end: the slots of each strip, shape (n_strips,).
+        first, last: the smallest and largest x of each strip, shape (n_strips,).
+    """
+
+    x: Any
+    y: Any
+    begin: Any
+    end: Any
+    first: Any
+    last: Any
+
+
+def padding(itemsize: int) -> int:
+    """Slots on either side of a strip that a sweep may read beyond its end."""
+    return BYTES // itemsize + STEP
+
+
+def strip_size(n_samples: int, n_axes: int, itemsize: int) -> int:
+    """Points in a strip: about as many as a query's neighborhood reaches across, in whole vectors."""
+    width = BYTES // itemsize
+    across = 3 * n_samples ** (1 - 1 / n_axes) if n_axes > 1 else n_samples
+    return width * max(1, round(across / width))
+
+
+def empty_strips(n_samples: int, size: int, dtype: Any) -> Strips:
+    """Room for points in strips of ``size``, with the padding in place."""
+    pad = padding(np.dtype(dtype).itemsize)
+    begin = pad + (size + 2 * pad) * np.arange(-(-n_samples // size))
+    end = begin + np.minimum(size, n_samples - size * np.arange(len(begin)))
+    n_slots = len(begin) * (size + 2 * pad)
+    y = np.full(n_slots, np.inf, dtype)
+    for start in begin:
+        y[start - pad : start] = -np.inf
+    edges = np.empty((2, len(begin)), dtype)
+    return Strips(np.zeros(n_slots, dtype), y, begin, end, edges[0], edges[1])
+
+
+@njit(**COMPILE)
+def kth_distances(strips, rest, infinities, start_strip, stop_strip, out):
+    """Distance of every point in the given strips to its k-th other, written to its slot of ``out``.
+
+    Args:
+        strips: the points. rest: their further coordinates, flattened, shape (n_axes - 2) * n_slots, or None.
+        infinities: k infinities, a tuple, so that the compiler knows k.
+        start_strip, stop_strip: the strips to do. out: shape (n_slots,).
+    """
+    width = BYTES // out.itemsize
+    others = np.zeros(2 * width, out.dtype)  # read from width - 1 - i, it is infinite in lane i only
+    others[width - 1] = np.inf
+    for strip in range(start_strip, stop_strip):
+        for start in range(strips.begin[strip], strips.end[strip], width):
+            nearest = _nearest_in_block(strips, rest, start, others, spread_each(infinities))
+            nearest = _sweep(strips, rest, start, start + width, 1, nearest)
+            nearest = _sweep(strips, rest, start, start - 1, -1, nearest)
+            store(out, start, _in_other_strips(strips, rest, strip, start, nearest)[-1])
+
+
+@njit(**COMPILE)
+def _distance(strips, rest, start, candidate, nearest):
+    """Max-norm distance of a candidate from each query; where it is already too far for all of them, a lower bound."""
+    far = farther(
+        gap(load(strips.x, start), spread(strips.x, candidate)),
+        gap(load(strips.y, start), spread(strips.y, candidate)),
+    )
+    if rest is not None:
+        n_slots = strips.x.size
+        for axes in range(0, rest.size, AXES_AT_ONCE * n_slots):
+            if not any_below(far, nearest[-1]):
+                break
+            for axis in range(axes, min(rest.size, axes + AXES_AT_ONCE * n_slots), n_slots):
+                far = farther(far, gap(load(rest, axis + start), spread(rest, axis + candidate)))
+    return far
+
+
+@njit(**COMPILE)
+def _nearest_in_block(strips, rest, start, others, nearest):
+    width = others.size // 2
+    for lane in range(width):
+        far = _distance(strips, rest, start, start + lane, nearest)
+        nearest = insert(nearest, farther(far, load(others, width - 1 - lane)))
+    return nearest
+
+
+@njit(**COMPILE)
+def _sweep(strips, rest, start, at, direction, nearest):
+    """Candidates from slot ``at`` on, up or down in y, for as long as one may be nearer to any of the queries."""
+    while _within_reach(strips.y, start, at, direction, nearest):
+        for step in range(STEP):
+            nearest = insert(nearest, _distance(strips, rest, start, at + direction * step, nearest))
+        at += direction * STEP
+    return nearest
+
+
+@njit(**COMPILE)
+def _within_reach(y, start, at, direction, nearest):
+    # signed, so that a query still ahead of the candidate keeps the sweep going
+    here, queries = spread(y, at), load(y, start)
+    return any_below(minus(here, queries) if direction > 0 else minus(queries, here), nearest[-1])
+
+
+@njit(**COMPILE)
+def _in_other_strips(strips, rest, strip, start, nearest):
+    queries = load(strips.x, start)
+    middle = strips.y[start + BYTES // strips.y.itemsize // 2]
+    for other in range(strip + 1, strips.begin.size):
+        if not any_below(minus(spread(strips.first, other), queries), nearest[-1]):
+            break
+        nearest = _both_ways(strips, rest, start, _slot_of(strips, other, middle), nearest)
+    for other in range(strip - 1, -1, -1):
+        if not any_below(minus(queries, spread(strips.last, other)), nearest[-1]):
+            break
+        nearest = _both_ways(strips, rest, start, _slot_of(strips, other, middle), nearest)
+    return nearest
+
+
+@njit(**COMPILE)
+def _both_ways(strips, rest, start, at, nearest):
+    nearest = _sweep(strips, rest, start, at, 1, nearest)
+    return _sweep(strips, rest, start, at - 1, -1, nearest)
+
+
+@njit(**COMPILE)
+def _slot_of(strips, strip, y):
+    """About where ``y`` stands in a strip; halving without a branch, as a wrong guess costs more than the steps."""
+    at, length = strips.begin[strip], strips.end[strip] - strips.begin[strip]
+    while length > 1:
+        half = length // 2
+        at += half * (strips.y[at + half] < y)
+        length -= half
+    return at

@@ -1,0 +1,303 @@
+"""Streaming moments of a layer's units: count, mean and co-moment, mergeable in any order."""
+
+import math
+from collections.abc import Iterator
+from copy import deepcopy
+
+import torch
+from torch import Tensor
+
+from ._arrays import Array, as_samples, check_compute_dtype, working_dtype
+from ._packed import PackedSymmetric
+from .correlation import CorrelationSummary, summarize
+from .pairs import Pairs, Tile
+from .precision import exactly
+from .sketch import RowSketch
+
+BUFFER_ELEMENTS = 1 << 21
+FEWEST_ROWS, MOST_ROWS = 256, 1 << 11
+ROOM = 2.0**32  # how far values may outgrow a unit's scale before float32 squares come near overflow
+SNAP = 16 * torch.finfo(torch.float64).eps
+
+
+class Moments:
+    """Count, mean and co-moment of the units of a layer, over samples that come in batches.
+
+    .. math:: n, \\quad \\bar x, \\quad C_{ij} = \\sum_k (x_{ki} - \\bar x_i)(x_{kj} - \\bar x_j)
+
+    Rows gather in a small buffer; when it is full its moments, taken about its own mean, are merged into the state
+    (Chan's formula). The state is float64 whatever comes in; only the upper triangle of C is kept, in blocks, and
+    each unit is measured from the first value seen and in a power of two of its own, so neither a large offset nor
+    a tiny scale costs anything and a constant unit has variance exactly 0.
+
+    Args:
+        compute_dtype: type of the products, ``torch.float64`` or ``torch.float32`` (correlations about 4e-8 off, half
+            the time). The sums are float64 either way.
+
+    A NaN or infinity makes its unit's numbers NaN and leaves the other units alone. With fewer than two samples every
+    second moment is NaN. State lives on the device of the first batch.
+
+    Example:
+        >>> import torch
+        >>> m = Moments()
+        >>> for batch in torch.randn(10, 100, 3, generator=torch.Generator().manual_seed(0)):
+        ...     m = m.update(batch)
+        >>> m.count, m.correlation().shape
+        (1000, torch.Size([3, 3]))
+        >>> (m + m).count
+        2000
+
+    References: Chan, Golub, LeVeque 1979; Schubert, Gertz 2018.
+    """
+
+    def __init__(self, *, compute_dtype: torch.dtype = torch.float64) -> None:
+        self.compute_dtype = check_compute_dtype(compute_dtype)
+        self.n_units = 0
+        self._settled = 0
+        self._waiting = 0
+        self._buffer: Tensor | None = None
+        self._begin(torch.empty(0, dtype=torch.float64, device="cpu"))
+
+    @property
+    def count(self) -> int:
+        """Number of samples, exact."""
+        return self._settled + self._waiting
+
+    def update(self, x: Array) -> "Moments":
+        """Take in a batch and return the state to go on with (this one, changed in place).
+
+        Args:
+            x: samples, shape (n_samples, n_units); torch or numpy, any real type. An empty batch changes nothing.
+
+        Raises:
+            ValueError: if ``x`` is not a real matrix or its number of units differs from before.
+        """
+        samples = as_samples(x)
+        if self.n_units and samples.shape[1] != self.n_units:
+            raise ValueError(f"x has {samples.shape[1]} units, but the batches before had {self.n_units}")
+        if len(samples):
+            with exactly(samples.device):
+                if not self.n_units:
+                    self._begin(samples[0].double())
+                self._sketch.add(samples, self.count)
+                self._take(samples)
+        return self
+
+    def __add__(self, other: "Moments") -> "Moments":
+        """Moments of both sets of samples together; neither operand changes."""
+        if not isinstance(other, Moments):
+            return NotImplemented
+        if not (self.n_units and other.n_units):
+            return deepcopy(self if self.n_units else other)
+        if self.n_units != other.n_units:
+            raise ValueError(f"cannot merge moments of {self.n_units} units with moments of {other.n_units}")
+        self._settle()
+        other._settle()
+        merged = deepcopy(self)
+        with exactly(self._shift.device):
+            merged._merge(deepcopy(other))
+        return merged
+
+    def mean(self) -> Tensor:
+        """Mean of each unit, float64, shape (n_units,)."""
+        self._settle()
+        return self._shift + self._mean
+
+    def variance(self) -> Tensor:
+        """Variance of each unit with 1/(n - 1), float64, shape (n_units,); exactly 0 for a constant unit."""
+        return self._scaled_variance() * self._scale.square()
+
+    def covariance(self) -> Tensor:
+        """Covariance with 1/(n - 1), float64, shape (n_units, n_units)."""
+        self._settle()
+        scale = self._scale
+        return self._comoment.assembled(lambda c, i, j: c / self._freedom * scale[i, None] * scale[j])
+
+    def correlation(self) -> Tensor:
+        """Pearson correlation, float64, shape (n_units, n_units).
+
+        NaN for constant and non-finite units; 1 on the diagonal elsewhere; never outside [-1, 1]. Values within
+        3.6e-15 of ±1, which rounding cannot tell from it, are ±1.
+        """
+        norm = torch.where(self.defined_units(), self._norm(), torch.nan)
+        whole = self._comoment.assembled(lambda c, i, j: _snapped(c / norm[i, None] / norm[j]))
+        whole.diagonal().copy_(norm / norm)
+        return whole
+
+    def summary(self) -> CorrelationSummary:
+        """Neuronal correlation with its noise floor and interval: see :func:`neuronal_correlation`."""
+        rows = self._standardized_rows()
+        with exactly(rows.device):
+            return summarize(self._pairs(), self._counts(), rows)
+
+    def quartiles(self) -> Tensor:
+        """Lower quartile, median and upper quartile of abs(rho) over pairs, shape (3,)."""
+        return self._pairs().quartiles()
+
+    def histogram(self, bins: int = 50) -> Tensor:
+        """Counts of abs(rho) over pairs in equal bins on [0, 1], int64, shape (bins,)."""
+        return self._pairs().histogram(bins)
+
+    def strongest_partner(self) -> tuple[Tensor, Tensor]:
+        """For each unit its correlation of largest magnitude and the unit it is with (NaN and -1 where undefined)."""
+        return self._pairs().strongest_partner()
+
+    def constant_units(self) -> Tensor:
+        """Which units never varied, bool, shape (n_units,); none before the second sample."""
+        return self._scaled_variance() == 0
+
+    def defined_units(self) -> Tensor:
+        """Which units have a correlation: finite and not constant, bool, shape (n_units,)."""
+        return self._scaled_variance() > 0
+
+    def _begin(self, first: Tensor) -> None:
+        """Set up an empty state measured from the values ``first``."""
+        self.n_units = len(first)
+        self._shift = first.clone()
+        self._mean, self._scale = torch.zeros_like(first), torch.zeros_like(first)
+        self._comoment = PackedSymmetric(self.n_units, first.device)
+        self._sketch = RowSketch(self.n_units)
+
+    def _take(self, samples: Tensor) -> None:
+        """Copy rows into the buffer, folding it into the state each time it is full."""
+        work = working_dtype(samples.dtype, self.compute_dtype)
+        if self._buffer is not None and self._buffer.dtype != work:
+            self._settle()
+        capacity = min(MOST_ROWS, max(FEWEST_ROWS, BUFFER_ELEMENTS // self.n_units))
+        for start in _cuts(len(samples), capacity - self._waiting, capacity):
+            part = samples[start : start + capacity - self._waiting]
+            self._store(part, self._room(capacity, work))
+            if self._waiting == capacity:
+                self._fold()
+
+    def _store(self, part: Tensor, buffer: Tensor) -> None:
+        rows = slice(self._waiting, self._waiting + len(part))
+        for block, panel in enumerate(buffer):
+            columns = part[:, self._comoment.units(block)]
+            panel[rows, : columns.shape[1]] = columns
+        self._waiting += len(part)
+
+    def _room(self, capacity: int, work: torch.dtype) -> Tensor:
+        """The buffer, shape (n_blocks, capacity + 1, width); one row is spare for Chan's term, padding is zero."""
+        if self._buffer is None:
+            shape = (self._comoment.n_blocks, capacity + 1, self._comoment.width)
+            self._buffer = torch.empty(shape, dtype=work, device=self._shift.device)
+            last = self._comoment.units(self._comoment.n_blocks - 1)
+            self._buffer[-1, :, last.stop - last.start :] = 0
+        return self._buffer
+
+    def _settle(self) -> None:
+        """Fold the waiting rows into the state and let the buffer go."""
+        if self._waiting:
+            with exactly(self._shift.device):
+                self._fold()
+        self._buffer = None
+
+    def _fold(self) -> None:
+        """Merge the moments of the buffered rows into the state."""
+        if self._buffer is None:
+            return
+        ratio = torch.ones_like(self._scale)
+        panels = [self._prepared(block, panel, ratio) for block, panel in enumerate(self._buffer)]
+        if bool((ratio != 1).any()):
+            self._comoment.rescale(ratio)
+        self._comoment.add_products(panels)
+        self._settled, self._waiting = self.count, 0
+
+    def _prepared(self, block: int, panel: Tensor, ratio: Tensor) -> Tensor:
+        """Center and scale the buffered rows of one block, and put Chan's merging term in the last row.
+
+        With m the mean of the new rows and m̄ that of the old ones, the co-moments differ from the sum of both by
+        n_new·n_old/(n_new + n_old)·(m - m̄)(m - m̄)ᵀ, which a row √(...)·(m - m̄) adds in the same product.
+        """
+        units = self._comoment.units(block)
+        panel = panel[: self._waiting + 1]
+        rows = panel[:, : units.stop - units.start]
+        values = rows[:-1].double().sub_(self._shift[units])
+        center = values.mean(0)
+        values -= center
+        step = (center - self._mean[units]) if self._settled else torch.zeros_like(center)
+        scale = self._grown_scale(units, torch.maximum(values.abs().amax(0), step.abs()), ratio)
+        rows[:-1] = values.div_(scale)
+        rows[-1] = step / scale * math.sqrt(self._waiting * self._settled / self.count)
+        self._mean[units] += step * (self._waiting / self.count) if self._settled else center
+        return panel.to(self.compute_dtype)
+
+    def _grown_scale(self, units: slice, spread: Tensor, ratio: Tensor) -> Tensor:
+        """The units' scales, set anew where ``spread`` outgrew them; ``ratio`` notes the old in terms of the new."""
+        old = self._scale[units]
+        new = torch.where(spread > old * ROOM, _power_of_two(spread), old)
+        ratio[units] = torch.where(new == old, 1.0, old / new)
+        self._scale[units] = new
+        return torch.where(new == 0, 1.0, new)
+
+    def _merge(self, other: "Moments") -> None:
+        """Take in another settled state, which is used up."""
+        device, weight = self._shift.device, math.sqrt(self.count * other.count / (self.count + other.count))
+        step = (other._shift.to(device) - self._shift) + (other._mean.to(device) - self._mean)
+        scales = (self._scale, other._scale.to(device), _power_of_two(step))
+        scale = torch.stack(scales).amax(0)
+        divisor = torch.where(scale == 0, 1.0, scale)
+        for state in (self, other):
+            state._comoment.rescale((state._scale.to(device) / divisor).to(state._shift.device))
+        self._comoment.add(other._comoment)
+        self._comoment.add_outer(step / divisor * weight)
+        self._mean += step * (other.count / (self.count + other.count))
+        self._scale, self._settled = scale, self.count + other.count
+        self._sketch = self._sketch + other._sketch
+
+    @property
+    def _freedom(self) -> float:
+        return self._settled - 1 if self._settled > 1 else math.nan
+
+    def _scaled_variance(self) -> Tensor:
+        self._settle()
+        return self._comoment.diagonal() / self._freedom
+
+    def _norm(self) -> Tensor:
+        """Root of each unit's own co-moment, in its scale."""
+        return (self._scaled_variance() * self._freedom).sqrt()
+
+    def _pairs(self) -> Pairs:
+        defined = self.defined_units()
+        inverse = torch.where(defined, 1 / self._norm(), 0.0).to(self.compute_dtype)
+        poisoned = bool(self._scaled_variance().isnan().any())
+
+        def tiles() -> Iterator[Tile]:
+            for rows, columns, comoment in self._comoment.cut():
+                values = comoment.to(self.compute_dtype, copy=True).mul_(inverse[rows, None]).mul_(inverse[columns])
+                values = values.nan_to_num_(0.0) if poisoned else values
+                yield Tile(rows.start, columns.start, values.clamp_(-1, 1))
+
+        return Pairs(tiles, defined)
+
+    def _standardized_rows(self) -> Tensor:
+        """The sketched rows, standardized; 0 for undefined units."""
+        center, defined = self.mean(), self.defined_units()
+        rows = (self._sketch.rows().to(center.device).double() - center) / self._scale
+        return torch.where(defined, rows / self._scaled_variance().sqrt(), 0.0).to(self.compute_dtype)
+
+    def _counts(self) -> dict[str, int]:
+        variance = self._scaled_variance()
+        return {
+            "n_samples": self.count,
+            "n_units": self.n_units,
+            "n_constant": int((variance == 0).sum()),
+            "n_nonfinite": int(self.mean().isfinite().logical_not().sum()),
+        }
+
+
+def _cuts(length: int, first: int, size: int) -> list[int]:
+    """Where to cut ``length`` rows so that the first piece has ``first`` of them and the others ``size``."""
+    return [0, *range(first, length, size)] if length > first else [0]
+
+
+def _snapped(rho: Tensor) -> Tensor:
+    return torch.where(rho.abs() > 1 - SNAP, rho.sign(), rho)
+
+
+def _power_of_two(spread: Tensor) -> Tensor:
+    """The power of two above each spread; 0 stays 0, and what is not finite becomes 1."""
+    exponent = torch.frexp(spread.abs()).exponent.clamp(-1000, 1000)
+    power = torch.ldexp(torch.ones_like(spread), exponent)
+    return torch.where(spread == 0, 0.0, torch.where(spread.isfinite(), power, 1.0))
