@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..nets.sites import is_activation
+from ..nets.kinds import ACTIVATION, kind_of
 from ..stats.correlation import neuronal_correlation
 from ..stats.moments import Moments
 from .rows import canonical
@@ -135,7 +135,7 @@ def compute_dtype(n_units: int) -> str:
 
 def layers(name: str, module: nn.Module) -> bool:
     """The pattern for all layers but activation modules, whose output is their layer's "post" already."""
-    return not is_activation(module)
+    return kind_of(module) is not ACTIVATION
 
 
 def correlation(
