@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,14 +13,23 @@ from .pairs import BLOCK, Pairs, Tile, blocks, half_of_diagonal
 from .precision import exactly
 
 # At a true correlation of t standard errors, |r| is too large by 2φ(t) − 2tΦ(−t) of them. Taken off instead is
-# c(u) = NARROW exp(−2u²) − WIDE exp(−u²/2) of u = |r|/s, whose mean under the noise is exactly that bias at t = 0 (which
-# fixes WIDE) and beyond t = 3, and stays within REMAINING_BIAS of it between: docs/decisions/0002.
+# c(u) = NARROW exp(−2u²) − WIDE exp(−u²/2) of u = |r|/s, whose mean under the noise is exactly that bias at t = 0
+# (which fixes WIDE), hardly differs beyond t = 3, and stays within REMAINING_BIAS of it between: docs/decisions/0002.
 NARROW = 3.0
 WIDE = NARROW * math.sqrt(2 / 5) - 2 / math.sqrt(math.pi)
 REMAINING_BIAS = 0.34
 Z_OF_BIAS = 3.0
 ROWS_AT_A_TIME, ROWS_A_PRODUCT = 512, 4096
 PANEL_BYTES = 16 << 20
+
+
+class Counts(NamedTuple):
+    """What a summary counts, in the order of its first fields."""
+
+    n_samples: int
+    n_units: int
+    n_constant: int
+    n_nonfinite: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class CorrelationSummary:
     debiased: float = math.nan
     mean_square_debiased: float = math.nan
     standard_error: float = math.nan
-    interval: tuple[float, float] = field(default=(math.nan, math.nan))
+    interval: tuple[float, float] = (math.nan, math.nan)
 
     @property
     def rms(self) -> float:
@@ -80,9 +90,9 @@ def noise_floor(n_samples: int) -> float:
 
 
 def neuronal_correlation(x: Array, *, compute_dtype: torch.dtype = torch.float64) -> CorrelationSummary:
-    """Summary of the pairwise correlations of a layer whose samples are in memory; no n_units² array is built.
+    r"""Summary of the pairwise correlations of a layer whose samples are in memory; no n_units² array is built.
 
-    .. math:: ρ(T) = \\frac{1}{n(n-1)} \\sum_{i≠j} |ρ_{T_i,T_j}|
+    .. math:: ρ(T) = \frac{1}{n(n-1)} \sum_{i≠j} |ρ_{T_i,T_j}|
 
     Args:
         x: samples, shape (n_samples, n_units); torch or numpy, any real type. Rows are taken as independent: where they
@@ -103,7 +113,8 @@ def neuronal_correlation(x: Array, *, compute_dtype: torch.dtype = torch.float64
 
     Interval:
         The influence of single rows on the mean gives its standard error without assuming a distribution (up to
-        512 rows are looked at); Student's t widens it for their number; the bias that may remain is added on both sides.
+        512 rows are looked at); Student's t widens it for their number, Fisher's transformation bends it near 1, and
+        the bias that may remain is added on both sides.
 
     References: Jin, Yi, Huang 2022, Definition 1.
 
@@ -123,7 +134,7 @@ def neuronal_correlation(x: Array, *, compute_dtype: torch.dtype = torch.float64
         return summarize(Pairs(source.tiles, source.defined), source.counts(), rows)
 
 
-def summarize(pairs: Pairs, counts: dict[str, int], rows: Tensor) -> CorrelationSummary:
+def summarize(pairs: Pairs, counts: Counts, rows: Tensor) -> CorrelationSummary:
     """One pass over the tiles.
 
     Args:
@@ -132,9 +143,9 @@ def summarize(pairs: Pairs, counts: dict[str, int], rows: Tensor) -> Correlation
         rows: some standardized samples, shape (n_rows, n_units), 0 for undefined units, from which the standard error
             is estimated.
     """
-    n_samples, n_pairs = counts["n_samples"], pairs.n_defined
+    n_samples, n_pairs = counts.n_samples, pairs.n_defined
     if n_pairs == 0:
-        return CorrelationSummary(**counts, n_pairs=0, noise_floor=noise_floor(n_samples))
+        return CorrelationSummary(*counts, n_pairs=0, noise_floor=noise_floor(n_samples))
     sums = _Sums(rows, n_samples)
     for tile in pairs.tiles():
         sums.add(tile)
@@ -143,7 +154,7 @@ def summarize(pairs: Pairs, counts: dict[str, int], rows: Tensor) -> Correlation
     error = math.sqrt(sums.influence_variance(n_pairs) / n_samples + unit**2 * squared / n_pairs)
     debiased = mean_abs - unit * correction
     return CorrelationSummary(
-        **counts,
+        *counts,
         n_pairs=n_pairs,
         mean_abs=mean_abs,
         mean=mean,
@@ -242,14 +253,14 @@ class _InMemory:
         self.defined = self.finite & (self.norm > 0) & (len(samples) > 1)
         self.inverse = torch.where(self.defined, 1 / self.norm, 0.0)
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> Counts:
         several = len(self.samples) > 1
-        return {
-            "n_samples": len(self.samples),
-            "n_units": self.samples.shape[1],
-            "n_constant": int((self.norm == 0).sum()) if several else 0,
-            "n_nonfinite": int((~self.finite).sum()) if len(self.samples) else 0,
-        }
+        return Counts(
+            n_samples=len(self.samples),
+            n_units=self.samples.shape[1],
+            n_constant=int((self.norm == 0).sum()) if several else 0,
+            n_nonfinite=int((~self.finite).sum()) if len(self.samples) else 0,
+        )
 
     def standardized(self, rows: Tensor) -> Tensor:
         """Chosen rows with mean 0 and variance 1 over all rows; 0 for undefined units."""
@@ -310,5 +321,9 @@ def _spread_rows(n_samples: int, device: torch.device, most: int = 512) -> Tenso
 
 
 def _interval(center: float, error: float, bias: float, n_rows: int) -> tuple[float, float]:
-    reach = student_quantile(0.975, max(n_rows - 1, 1)) * error + bias
-    return max(0.0, center - reach), min(1.0, max(0.0, center + reach))
+    """Symmetric on Fisher's scale, where the error of a correlation does not depend on its size, within [0, 1]."""
+    if not -1 < center < 1:
+        return center, center
+    reach = student_quantile(0.975, max(n_rows - 1, 1)) * error / (1 - center**2)
+    low, high = (math.tanh(math.atanh(center) + way * reach) + way * bias for way in (-1, 1))
+    return max(0.0, low), min(1.0, max(0.0, high))

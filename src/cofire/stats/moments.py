@@ -3,16 +3,22 @@
 import math
 from collections.abc import Iterator
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ._arrays import Array, as_samples, check_compute_dtype, working_dtype
 from ._packed import PackedSymmetric
-from .correlation import CorrelationSummary, summarize
+from ._scale import power_of_two
+from .correlation import CorrelationSummary, Counts, summarize
 from .pairs import Pairs, Tile
 from .precision import exactly
+from .ranks import all_reduced
 from .sketch import RowSketch
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 BUFFER_ELEMENTS = 1 << 21
 FEWEST_ROWS, MOST_ROWS = 256, 1 << 11
@@ -21,9 +27,9 @@ SNAP = 16 * torch.finfo(torch.float64).eps
 
 
 class Moments:
-    """Count, mean and co-moment of the units of a layer, over samples that come in batches.
+    r"""Count, mean and co-moment of the units of a layer, over samples that come in batches.
 
-    .. math:: n, \\quad \\bar x, \\quad C_{ij} = \\sum_k (x_{ki} - \\bar x_i)(x_{kj} - \\bar x_j)
+    .. math:: n, \quad \bar x, \quad C_{ij} = \\sum_k (x_{ki} - \bar x_i)(x_{kj} - \bar x_j)
 
     Rows gather in a small buffer; when it is full its moments, taken about its own mean, are merged into the state
     (Chan's formula). The state is float64 whatever comes in; only the upper triangle of C is kept, in blocks, and
@@ -97,6 +103,23 @@ class Moments:
         with exactly(self._shift.device):
             merged._merge(deepcopy(other))
         return merged
+
+    def all_reduce(self, group: "ProcessGroup | None" = None) -> "Moments":
+        """Moments of the samples of all processes together, the same on each; this state does not change.
+
+        Sums are reduced, nothing is gathered but the few sketched rows: co-moments about the common mean (float64),
+        counts and means. A process without samples takes part. Every process of the group must call it.
+
+        Args:
+            group: a ``torch.distributed`` process group, by default all processes.
+
+        Raises:
+            ValueError: on every process, if they hold different numbers of units.
+            RuntimeError: if ``torch.distributed`` is not initialized.
+        """
+        self._settle()
+        with exactly(self._shift.device):
+            return all_reduced(deepcopy(self), group)
 
     def mean(self) -> Tensor:
         """Mean of each unit, float64, shape (n_units,)."""
@@ -226,7 +249,7 @@ class Moments:
     def _grown_scale(self, units: slice, spread: Tensor, ratio: Tensor) -> Tensor:
         """The units' scales, set anew where ``spread`` outgrew them; ``ratio`` notes the old in terms of the new."""
         old = self._scale[units]
-        new = torch.where(spread > old * ROOM, _power_of_two(spread), old)
+        new = torch.where(spread > old * ROOM, power_of_two(spread), old)
         ratio[units] = torch.where(new == old, 1.0, old / new)
         self._scale[units] = new
         return torch.where(new == 0, 1.0, new)
@@ -235,7 +258,7 @@ class Moments:
         """Take in another settled state, which is used up."""
         device, weight = self._shift.device, math.sqrt(self.count * other.count / (self.count + other.count))
         step = (other._shift.to(device) - self._shift) + (other._mean.to(device) - self._mean)
-        scales = (self._scale, other._scale.to(device), _power_of_two(step))
+        scales = (self._scale, other._scale.to(device), power_of_two(step))
         scale = torch.stack(scales).amax(0)
         divisor = torch.where(scale == 0, 1.0, scale)
         for state in (self, other):
@@ -277,14 +300,14 @@ class Moments:
         rows = (self._sketch.rows().to(center.device).double() - center) / self._scale
         return torch.where(defined, rows / self._scaled_variance().sqrt(), 0.0).to(self.compute_dtype)
 
-    def _counts(self) -> dict[str, int]:
+    def _counts(self) -> Counts:
         variance = self._scaled_variance()
-        return {
-            "n_samples": self.count,
-            "n_units": self.n_units,
-            "n_constant": int((variance == 0).sum()),
-            "n_nonfinite": int(self.mean().isfinite().logical_not().sum()),
-        }
+        return Counts(
+            n_samples=self.count,
+            n_units=self.n_units,
+            n_constant=int((variance == 0).sum()),
+            n_nonfinite=int(self.mean().isfinite().logical_not().sum()),
+        )
 
 
 def _cuts(length: int, first: int, size: int) -> list[int]:
@@ -294,10 +317,3 @@ def _cuts(length: int, first: int, size: int) -> list[int]:
 
 def _snapped(rho: Tensor) -> Tensor:
     return torch.where(rho.abs() > 1 - SNAP, rho.sign(), rho)
-
-
-def _power_of_two(spread: Tensor) -> Tensor:
-    """The power of two above each spread; 0 stays 0, and what is not finite becomes 1."""
-    exponent = torch.frexp(spread.abs()).exponent.clamp(-1000, 1000)
-    power = torch.ldexp(torch.ones_like(spread), exponent)
-    return torch.where(spread == 0, 0.0, torch.where(spread.isfinite(), power, 1.0))

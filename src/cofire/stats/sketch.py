@@ -11,44 +11,45 @@ FEWEST, MOST = 64, 512
 class RowSketch:
     """Up to some hundred rows of all those seen: the ones whose index hashes lowest (a bottom-k sketch).
 
-    The choice depends on the rows' places in the stream only, never on their values, and draws no random number. Merging two
-    sketches keeps the lowest of both, which represents the two streams by their sizes.
+    The choice depends on the rows' places in the stream only, never on their values, and draws no random number.
+    Merging two sketches keeps the lowest of both, which represents the two streams by their sizes.
     """
 
     def __init__(self, n_units: int) -> None:
-        self._n_units = n_units
+        self.n_units = n_units
         self.most = max(FEWEST, min(MOST, ELEMENTS // max(n_units, 1)))
-        self._priority = np.empty(0, dtype=np.uint64)
+        self.priority = np.empty(0, dtype=np.uint64)
         self._rows: Tensor | None = None
 
     def add(self, samples: Tensor, start: int) -> None:
         """Consider rows whose places in the stream are ``start``, ``start`` + 1, ..."""
         priority = hashed(np.arange(start, start + len(samples), dtype=np.uint64))
-        worst = self._priority.max() if len(self._priority) == self.most else None
+        worst = self.priority.max() if len(self.priority) == self.most else None
         chosen = np.arange(len(samples)) if worst is None else np.flatnonzero(priority < worst)
         chosen = chosen[np.argsort(priority[chosen], kind="stable")[: self.most]]
         if len(chosen):
             index = torch.from_numpy(chosen).to(samples.device)
-            self._keep(priority[chosen], samples.index_select(0, index))
+            self.keep(priority[chosen], samples.index_select(0, index))
 
     def rows(self) -> Tensor:
         """The kept rows, shape (n_rows, n_units)."""
-        return torch.empty(0, self._n_units, device="cpu") if self._rows is None else self._rows
+        return torch.empty(0, self.n_units, device="cpu") if self._rows is None else self._rows
 
     def __add__(self, other: "RowSketch") -> "RowSketch":
-        merged = RowSketch(self._n_units)
-        merged._priority, merged._rows = self._priority, self._rows
+        merged = RowSketch(self.n_units)
+        merged.priority, merged._rows = self.priority, self._rows
         if other._rows is not None:
-            merged._keep(other._priority, other._rows)
+            merged.keep(other.priority, other._rows)
         return merged
 
-    def _keep(self, priority: np.ndarray, rows: Tensor) -> None:
+    def keep(self, priority: np.ndarray, rows: Tensor) -> None:
+        """Let the rows of lowest priority stay, among those kept and these."""
         if self._rows is not None:
-            priority = np.concatenate([self._priority, priority])
+            priority = np.concatenate([self.priority, priority])
             wide = torch.promote_types(self._rows.dtype, rows.dtype)
             rows = torch.cat([self._rows.to(wide), rows.to(device=self._rows.device, dtype=wide)])
         lowest = np.argsort(priority, kind="stable")[: self.most]
-        self._priority = priority[lowest]
+        self.priority = priority[lowest]
         self._rows = rows[torch.from_numpy(lowest).to(rows.device)]
 
 
