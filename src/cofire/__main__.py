@@ -1,0 +1,5 @@
+"""``python -m cofire``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,38 @@
+"""The demonstration: a small network on scikit-learn's digits, wide enough to be redundant, followed while it learns."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..record import correlation, epsilon, weight_correlation
+from .data import digits
+from .training import Scores, Settings, train
+from .zoo import mlp
+
+WIDTHS = (64, 256, 128, 64, 10)
+
+
+def run_demo(
+    run: str | Path,
+    *,
+    epochs: int = 30,
+    seed: int = 0,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Scores:
+    """Train a ReLU network of three hidden layers on the digits and record how its units co-vary on the test images.
+
+    Args:
+        run: run directory; an interrupted demonstration goes on where it stopped.
+        epochs: passes over the 1,400 or so training images.
+        seed: of the split, the weights and the order of the batches.
+        progress: called with the steps done and the steps in all.
+    """
+    data = digits(seed=seed)
+    return train(
+        mlp(WIDTHS, seed=seed),
+        data,
+        Settings(epochs=epochs, seed=seed),
+        run=run,
+        measures=[correlation(), epsilon(), weight_correlation()],
+        probe=data.test_x,
+        progress=progress,
+    )
