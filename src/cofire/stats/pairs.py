@@ -109,12 +109,9 @@ class Pairs:
     def _counts(self, bins: int, low: float, high: float) -> Tensor:
         counts = torch.zeros(bins, dtype=torch.int64, device=self.defined.device)
         for tile in self.tiles():
-            magnitude = tile.values.abs()
-            here = torch.histc(magnitude, bins, low, high).round().to(torch.int64)
-            if tile.on_diagonal:
-                diagonal = torch.histc(magnitude.diagonal(), bins, low, high).round().to(torch.int64)
-                here = (here - diagonal) // 2
-            counts += here
+            # half of a diagonal tile is taken, not half of its counts: rounding may part a pair's two entries
+            values = tile.values[_above(tile.values)] if tile.on_diagonal else tile.values
+            counts += torch.histc(values.abs(), bins, low, high).round().to(torch.int64)
         if low == 0.0:
             counts[0] -= self.n_undefined
         return counts
@@ -158,6 +155,10 @@ def blocks(n_units: int) -> tuple[int, int]:
     """Number and width of the equal column blocks (at most ``BLOCK`` wide) that cover ``n_units``."""
     number = max(1, -(-n_units // BLOCK))
     return number, -(-n_units // number)
+
+
+def _above(square: Tensor) -> Tensor:
+    return torch.ones_like(square, dtype=torch.bool).triu(1)
 
 
 def _both_ways(tile: Tile) -> Iterator[Tile]:

@@ -1,0 +1,93 @@
+"""Cosines between the rows of a matrix, summed without a table of all pairs."""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ._arrays import working_dtype
+from .pairs import Pairs, Tile, blocks
+
+BUFFER_BYTES = 2 << 20
+TILE_ROWS = 4096
+PEAK = 2.0**40
+
+
+class Cosines:
+    """Cosines between vectors; those of different groups are orthogonal, since they share no axis.
+
+    Zero vectors and those with a NaN or infinity have no direction, and no pair.
+
+    Attributes:
+        zero: bool, shape (n_vectors,).
+        nonfinite: bool, shape (n_vectors,).
+    """
+
+    def __init__(self, vectors: Tensor, groups: int = 1) -> None:
+        vectors = vectors.to(working_dtype(vectors.dtype, torch.float32))
+        peak = torch.linalg.vector_norm(vectors, torch.inf, dim=1)
+        self.groups = groups
+        self.nonfinite, self.zero = ~peak.isfinite(), peak == 0
+        self.vectors = _balanced(vectors, peak)
+
+    @property
+    def defined(self) -> Tensor:
+        """Which vectors have a direction, bool, shape (n_vectors,)."""
+        return ~(self.nonfinite | self.zero)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """The cosines as tiles."""
+        inverse = torch.cat([lengths for _, lengths in _inverse_lengths(self.vectors)]).to(self.vectors.dtype)
+        return Pairs(lambda: self._tiles(inverse), self.defined)
+
+    def signed_total(self) -> Tensor:
+        """Sum over pairs, by (‖Σ unit vectors‖² − n) / 2 in each group: one pass over the vectors."""
+        resultants = [_resultant(part).square().sum() for part in self.vectors.chunk(self.groups)]
+        return (torch.stack(resultants).sum() - self.defined.sum()) / 2
+
+    def _tiles(self, inverse: Tensor) -> Iterator[Tile]:
+        n_vectors = len(self.vectors)
+        _, width = blocks(n_vectors)
+        for start in range(0, n_vectors, width):
+            columns = slice(start, min(start + width, n_vectors))
+            for row in range(0, start, TILE_ROWS):
+                yield self._tile(slice(row, min(row + TILE_ROWS, start)), columns, inverse)
+            yield self._tile(columns, columns, inverse)
+
+    def _tile(self, rows: slice, columns: slice, inverse: Tensor) -> Tile:
+        values = self.vectors[rows] @ self.vectors[columns].T
+        values.mul_(inverse[rows, None]).mul_(inverse[columns]).clamp_(-1, 1)
+        if self.groups > 1:
+            group = torch.arange(len(self.vectors), device=values.device) * self.groups // len(self.vectors)
+            values.masked_fill_(group[rows, None] != group[columns], 0.0)
+        return Tile(rows.start, columns.start, values)
+
+
+def _balanced(vectors: Tensor, peak: Tensor) -> Tensor:
+    """Vectors of the same directions whose squares stay in range; those that are not finite become zero."""
+    usable = peak.isfinite() & (peak > 0)
+    tame = (peak == 0) | ((peak > 1 / PEAK) & (peak < PEAK))
+    if tame.all():
+        return vectors
+    scale = torch.where(usable, peak, 1.0)
+    return torch.where(usable[:, None], vectors / scale[:, None], 0.0)
+
+
+def _inverse_lengths(vectors: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Blocks of vectors in float64, in a buffer that stays in cache, with 1 / length (0 for a zero vector)."""
+    n_rows = max(1, BUFFER_BYTES // (8 * vectors.shape[1]))
+    buffer = torch.empty(min(n_rows, len(vectors)), vectors.shape[1], dtype=torch.float64, device=vectors.device)
+    for block in vectors.split(n_rows):
+        exact = buffer[: len(block)].copy_(block)
+        length = torch.linalg.vector_norm(exact, dim=1)
+        yield exact, torch.where(length > 0, 1 / length, 0.0)
+
+
+def _resultant(vectors: Tensor) -> Tensor:
+    """Sum of the vectors, each scaled to length 1; float64."""
+    total = torch.zeros(vectors.shape[1], dtype=torch.float64, device=vectors.device)
+    for block, inverse in _inverse_lengths(vectors):
+        total.addmv_(block.T, inverse)
+    return total

@@ -1,0 +1,134 @@
+"""Structure-correlation coefficient: how many parents the units of a layer share, by its wiring alone."""
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor
+
+Size = int | Sequence[int]
+
+
+def structure_coefficient(
+    n_inputs: int,
+    n_units: int,
+    *,
+    gamma: float = 1.0,
+    kernel_size: Size | None = None,
+    input_size: Size | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> float:
+    r"""Structure-correlation coefficient Γ of a fully-connected or a convolution layer.
+
+    .. math:: \Gamma = \frac{1}{\gamma N^2} \sum_{i=1}^{N} \frac{\sum_j g(i, j)}{\sum_j f(i, j)}
+
+    where g(i, j) is the number of parents that neurons i and j share (j = i included) and f(i, j) whether they share
+    any. A neuron of a convolution is a channel at a position; receptive fields are clipped at the border, since
+    padding is no parent. Fully connected, Γ = n_inputs / (γ n_units). The sums factor over axes and channels, so the
+    cost is that of one axis.
+
+    Args:
+        n_inputs: input features or channels.
+        n_units: output features or channels.
+        gamma: the paper's hyperparameter γ > 0.
+        kernel_size: of a convolution, one number for each axis; None for a fully-connected layer.
+        input_size: its input's size, one number for each axis (an int for one axis).
+        stride: as torch takes it; so are the next three. ``padding`` may be ``"same"`` or ``"valid"``.
+        padding: see ``stride``.
+        dilation: see ``stride``.
+        groups: see ``stride``.
+
+    Returns:
+        Γ. A neuron without parents (a receptive field that is all padding) adds 0.
+
+    Raises:
+        ValueError: for sizes that do not fit together or leave no output.
+
+    References:
+        Jin, Yi, Huang 2022, Definition 3. Eq. 14 as printed disagrees with the paper's own value m / (γ n) for
+        fully-connected layers; this is the reading that agrees.
+
+    Example:
+        >>> structure_coefficient(784, 100)
+        7.84
+        >>> round(structure_coefficient(3, 8, kernel_size=3, input_size=(32, 32), padding="same"), 6)
+        0.001192
+    """
+    _check_channels(n_inputs, n_units, gamma, groups)
+    if kernel_size is None:
+        return n_inputs / (gamma * n_units)
+    if input_size is None:
+        raise ValueError("a convolution's coefficient depends on its borders: give input_size as well as kernel_size")
+    ratios = _axis_ratios(kernel_size, input_size, stride, padding, dilation)
+    n_neurons = n_units * prod(len(ratio) for ratio in ratios)
+    total = n_units * (n_inputs // groups) * prod(ratio.sum().item() for ratio in ratios)
+    return total / (gamma * n_neurons**2)
+
+
+def _axis_ratios(
+    kernel_size: Size, input_size: Size, stride: Size, padding: Size | str, dilation: Size
+) -> list[Tensor]:
+    size = [input_size] if isinstance(input_size, int) else list(input_size)
+    kernel, step, spread = (
+        _per_axis(value, len(size), name)
+        for value, name in ((kernel_size, "kernel_size"), (stride, "stride"), (dilation, "dilation"))
+    )
+    pads = _pads(padding, kernel, step, spread)
+    return [_shared_ratio(*axis) for axis in zip(size, kernel, step, spread, pads, strict=True)]
+
+
+def _shared_ratio(size: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int]) -> Tensor:
+    """Σ_q g(p, q) / Σ_q f(p, q) along one axis, for each output position p.
+
+    Positions p and p + shift meet where the tap t of the one is tap t − lag of the other, with lag = shift · stride /
+    dilation a whole number; of those taps, the ones inside the input count.
+    """
+    n_outputs = (size + sum(pads) - dilation * (kernel - 1) - 1) // stride + 1
+    if n_outputs < 1:
+        raise ValueError(
+            f"kernel {kernel} with dilation {dilation} leaves no output for input size {size}, padding {pads}"
+        )
+    position = torch.arange(n_outputs, dtype=torch.int64, device="cpu")[:, None]
+    start = position * stride - pads[0]
+    reach = min(n_outputs - 1, (kernel - 1) * dilation // stride)
+    shift = torch.arange(-reach, reach + 1, dtype=torch.int64, device="cpu")
+    shift = shift[shift * stride % dilation == 0]
+    lag = shift * stride // dilation
+    # (n_outputs, n_shifts): first and last common tap inside both kernels and the input
+    first = torch.maximum(lag.clamp(min=0), -(start // dilation))
+    last = torch.minimum((kernel - 1 + lag).clamp(max=kernel - 1), (size - 1 - start) // dilation)
+    shared = (last - first + 1).clamp(min=0)
+    shared[(position + shift < 0) | (position + shift >= n_outputs)] = 0
+    return shared.sum(1).double() / (shared > 0).sum(1).clamp(min=1)
+
+
+def _pads(padding: Size | str, kernel: list[int], stride: list[int], dilation: list[int]) -> list[tuple[int, int]]:
+    if padding == "same":
+        if any(step != 1 for step in stride):
+            raise ValueError(f"padding='same' needs stride 1, got {stride}; give the padding in numbers")
+        missing = [spread * (taps - 1) for spread, taps in zip(dilation, kernel, strict=True)]
+        return [(total // 2, total - total // 2) for total in missing]
+    if isinstance(padding, str):
+        if padding != "valid":
+            raise ValueError(f"padding must be numbers, 'same' or 'valid', got {padding!r}")
+        padding = 0
+    return [(pad, pad) for pad in _per_axis(padding, len(kernel), "padding", least=0)]
+
+
+def _per_axis(value: Size, n_axes: int, name: str, least: int = 1) -> list[int]:
+    values = [value] * n_axes if isinstance(value, int) else list(value)
+    if len(values) != n_axes or min(values) < least:
+        raise ValueError(
+            f"{name} must be one number ≥ {least} for each of the {n_axes} axes of input_size, got {value}"
+        )
+    return values
+
+
+def _check_channels(n_inputs: int, n_units: int, gamma: float, groups: int) -> None:
+    if min(n_inputs, n_units, groups) < 1 or n_inputs % groups or n_units % groups:
+        raise ValueError(f"groups must divide inputs and units, got groups={groups} for {n_inputs} -> {n_units}")
+    if not gamma > 0:
+        raise ValueError(f"gamma must be above 0, got {gamma}")
