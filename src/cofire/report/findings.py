@@ -236,7 +236,7 @@ def constant(layers: Sequence[Layer]) -> list[Finding]:
             ),
             "Their pairs have no correlation and are left out of every mean.",
             "A unit that is constant on these samples passes nothing on; often it is a ReLU that never "
-            "fires. Try a lower learning rate or a leaky activation, or fold the constants into the next bias.",
+            "fires. Try a lower learning rate or a leaky activation, or fold constants into the next bias.",
         )
     ]
 
