@@ -50,7 +50,8 @@ class Follower(TorchFunctionMode):
     """Sees every torch function that runs; calls back when an activation takes a followed tensor.
 
     A tensor is known again by its memory, so that the views that backward hooks make do not hide it. One
-    that is changed in place by anything but an activation is no longer the layer's output, and is followed no more.
+    that is changed in place by anything but an activation is no longer the layer's output: it is followed no
+    more.
     """
 
     def __init__(self, *, tracks_axes: bool) -> None:

@@ -23,17 +23,17 @@ class Capture(Generic[T]):
     """A capture that is switched on and off; `capture` is the same as a context manager.
 
     While it is off the model carries no hook. It belongs to the thread that attached it: what the model does
-    in other threads is not seen. While any capture is on, compiled models run uncompiled, so that their layers
-    are seen.
+    in other threads is not seen. While any capture is on, compiled models run uncompiled, so that their
+    layers are seen.
 
     Args:
         model: the network, or a part of it; compiled or wrapped is the same.
         pattern: the sites, as for `sites`.
         stage: "post" (after the activation function) or "pre".
         mask: which samples count: a (batch, time) bool tensor, True is keep; or a callable (args, kwargs) of
-            the model's call that returns one, or None for all; or the name of an argument of the model's forward.
-            An argument whose name ends in ``padding_mask`` is read as PyTorch means it, True is ignore.
-        into: makes an empty state, such as ``Moments``, which takes a batch by ``state = state.update(rows)``.
+            the model's call that returns one, or None for all; or the name of an argument of its forward. An
+            argument whose name ends in ``padding_mask`` is read as PyTorch means it, True is ignore.
+        into: makes an empty state, such as ``Moments``, that takes a batch: ``state = state.update(rows)``.
         pool_positions: average the positions of a feature map instead of taking each as a sample.
 
     Raises:
@@ -131,8 +131,9 @@ class Capture(Generic[T]):
         if silent:
             raise RuntimeError(
                 f"never ran while captured: {', '.join(silent)}. Either the model was not called in "
-                "this thread, or it does not call these modules: a layer that is not used, a weight used without its "
-                "module (tied weights), a call of module.forward. Ask for others, or take these away with '!name'."
+                "this thread, or it does not call these modules: a layer that is not used, a weight used "
+                "without its module (tied weights), a call of module.forward. Ask for others, or take these "
+                "away with '!name'."
             )
 
     def _add(self, shown: Pass) -> None:
