@@ -82,7 +82,7 @@ def test_a_module_called_twice():
     assert list(acts) == ["fc#0", "fc#1"]
     assert torch.equal(acts["fc#0"], first.repeat(2, 1))
     assert torch.equal(acts["fc#1"], torch.tanh(model.fc(first)).repeat(2, 1))
-    with pytest.raises(KeyError, match="ran 2 times.*fc#0, fc#1"):
+    with pytest.raises(KeyError, match=r"ran 2 times.*fc#0, fc#1"):
         acts["fc"]
 
 
@@ -268,7 +268,7 @@ def test_a_tied_weight_never_fires():
         def forward(self, x: Tensor) -> Tensor:
             return F.linear(self.fc(x), self.head.weight)
 
-    with pytest.raises(RuntimeError, match="head.*tied"), cofire.capture(model := Tied()):
+    with pytest.raises(RuntimeError, match=r"head.*tied"), cofire.capture(model := Tied()):
         model(torch.randn(2, 4))
 
 

@@ -35,6 +35,9 @@ PASSED_THROUGH = _names("""
 """)
 """Normalization, dropout, pooling and casts keep a unit that unit: what acts behind them acts on it."""
 
+_IN_PLACE_OPERATORS = _names("""
+    __setitem__ __iadd__ __isub__ __imul__ __itruediv__ __idiv__ __ifloordiv__ __imod__ __ipow__ __iand__ __ior__
+""")
 _CHANNELS = {f"conv{kind}{d}d": -(d + 1) for d in (1, 2, 3) for kind in ("", "_transpose")}
 _NORMS_OF_CHANNELS = _names("batch_norm instance_norm group_norm")
 _MOVES_AXES = _names("""
@@ -156,7 +159,7 @@ class Follower(TorchFunctionMode):
 
 
 def _changes_in_place(name: str) -> bool:
-    return name == "__setitem__" or name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
+    return name in _IN_PLACE_OPERATORS or (name.endswith("_") and not name.endswith("__"))
 
 
 def _tensors(args: tuple[Any, ...]) -> Iterable[Tensor]:

@@ -145,7 +145,7 @@ class Capture(Generic[T]):
         samples = record.samples
         if self._pool_positions and record.n_position_axes:
             samples = samples.mean(dim=tuple(range(-1 - record.n_position_axes, -1)))
-        if mask is None:
+        if mask is None or not record.padded:
             return rows(samples)
         shape = tuple(samples.shape[:-1])
         kept = keep(samples, mask, time_first=is_time_first(record.module, self._model, shape=shape, mask=mask))

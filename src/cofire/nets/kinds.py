@@ -134,9 +134,10 @@ def _kind_of_unknown(module: nn.Module) -> Kind | str:
 
 def looks_like_activation(module: nn.Module) -> bool:
     """Whether a user's own module is an activation function: no weights, no children, not named otherwise."""
+    if isinstance(module, ScriptModule) or type(module).__module__.startswith("torch."):
+        return False
     bare = not (module._parameters or module._buffers or module._modules)
-    own = not type(module).__module__.startswith("torch.")
-    return bare and own and not any(word in type(module).__name__.lower() for word in _NO_ACTIVATION)
+    return bare and not any(word in type(module).__name__.lower() for word in _NO_ACTIVATION)
 
 
 def captured_as(module: nn.Module) -> Kind:

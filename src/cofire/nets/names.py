@@ -26,12 +26,12 @@ def unwrap(module: nn.Module) -> nn.Module:
 
 
 def _wrapped_by(module: nn.Module) -> nn.Module | None:
+    children = dict(module.named_children())
     for name in WRAPPERS:
-        if name in module._modules:
-            return module._modules[name]
-    if list(module._modules) == ["module"] and type(module).__module__.startswith("torch."):
-        return module._modules["module"]
-    return None
+        if name in children:
+            return children[name]
+    torchs_own = type(module).__module__.startswith("torch.")
+    return children["module"] if torchs_own and list(children) == ["module"] else None
 
 
 def named_layers(model: nn.Module) -> dict[str, nn.Module]:

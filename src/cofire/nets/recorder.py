@@ -18,7 +18,7 @@ from .kinds import Kind, captured_as, following, looks_like_activation
 from .masks import ReadMask
 from .names import named_layers
 from .sites import Site, Stage
-from .units import describe, first_floating, units_last
+from .units import describe, first_floating, is_packed, units_last
 
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
@@ -51,6 +51,7 @@ class Record:
     module: nn.Module
     samples: Tensor
     unit_axis: int
+    padded: bool = True
 
     @property
     def n_position_axes(self) -> int:
@@ -217,11 +218,11 @@ class Recorder:
             return
         if not layer.kind.is_activation:
             self._new_pass_if_again(layer)
-        call = self._pass.calls[layer.name]
+        call, padded = self._pass.calls[layer.name], not is_packed(output)
         self._pass.calls[layer.name] += 1
         if not layer.kind.is_activation:
-            self._note(layer, layer.wanted("pre", call), call, x)
-        post = self._note(layer, layer.wanted("post", call), call, x)
+            self._note(layer, layer.wanted("pre", call), call, x, padded)
+        post = self._note(layer, layer.wanted("post", call), call, x, padded)
         if not layer.kind.is_activation:
             self._follower.follow(x, [record.applied for record in post])
 
@@ -231,14 +232,14 @@ class Recorder:
         if self._depth == 0 and self._read_mask and self._pass.mask is None:
             self._pass.mask = self._read_mask((), {})
 
-    def _note(self, layer: Layer, wanted: list[Site], call: int, x: Tensor) -> list[Record]:
+    def _note(self, layer: Layer, wanted: list[Site], call: int, x: Tensor, padded: bool = True) -> list[Record]:
         if not wanted:
             return []
         axis = layer.unit_axis(x)
         axis = self._follower.unit_axis(x) if axis is None else axis
         from_end = axis - x.ndim if axis >= 0 else axis
         samples = units_last(x, from_end)
-        records = [Record(site.at_call(call), layer.module, samples, from_end) for site in wanted]
+        records = [Record(site.at_call(call), layer.module, samples, from_end, padded) for site in wanted]
         self._pass.records.extend(records)
         return records
 

@@ -6,6 +6,7 @@ from math import prod
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 
 def first_floating(output: object) -> Tensor | None:
@@ -27,6 +28,11 @@ def _parts(output: object) -> Iterable[object]:
     if is_dataclass(output) and not isinstance(output, type):
         return [getattr(output, one.name) for one in fields(output)]
     return output if isinstance(output, list | tuple) else ()
+
+
+def is_packed(output: object) -> bool:
+    """Whether a recurrent layer's output is a packed sequence, which holds no padding."""
+    return isinstance(output, PackedSequence) or (isinstance(output, tuple) and any(map(is_packed, output[:1])))
 
 
 def describe(output: object) -> str:

@@ -1,0 +1,162 @@
+"""Which activation function is found behind a layer, however it is applied."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import cofire
+
+
+class Applied(nn.Module):
+    def __init__(self, layer: nn.Module, act: object, before: nn.Module | None = None) -> None:
+        super().__init__()
+        self.layer, self.before = layer, before or nn.Identity()
+        self.act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.before(self.layer(x)))
+
+
+class Swish(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(x)
+
+
+class Gelu(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return 0.5 * x * (1 + torch.tanh(0.8 * (x + 0.04 * x.pow(3))))
+
+
+FUNCTIONS = {
+    "F.relu": F.relu, "F.relu in place": lambda x: F.relu(x, inplace=True), "x.relu()": lambda x: x.relu(),
+    "x.relu_()": lambda x: x.relu_(), "torch.relu_": torch.relu_, "torch.tanh": torch.tanh, "F.gelu": F.gelu,
+    "F.silu": F.silu, "F.leaky_relu": F.leaky_relu, "F.elu": F.elu, "F.selu": F.selu, "F.softplus": F.softplus,
+    "F.mish": F.mish, "F.hardswish": F.hardswish, "F.relu6": F.relu6, "F.hardtanh": F.hardtanh,
+    "F.softsign": F.softsign, "F.tanhshrink": F.tanhshrink, "F.logsigmoid": F.logsigmoid,
+    "torch.sigmoid": torch.sigmoid, "x.sigmoid": Tensor.sigmoid, "expit": torch.special.expit, "sin": torch.sin,
+    "F.threshold": lambda x: F.threshold(x, 0.1, 0.0), "clamp": lambda x: x.clamp(min=0),
+    "keyword": lambda x: F.relu(input=x), "F.softmax": lambda x: F.softmax(x, -1), "F.glu": F.glu,
+}  # fmt: skip
+
+MODULES = [
+    nn.ReLU(), nn.ReLU(inplace=True), nn.Tanh(), nn.GELU(), nn.SiLU(inplace=True), nn.PReLU(), nn.Sigmoid(), nn.ELU(),
+    nn.LeakyReLU(), nn.Softplus(), nn.Softmax(-1), nn.LogSoftmax(-1), nn.Hardshrink(), nn.Softshrink(), nn.Mish(),
+    nn.Threshold(0.1, 0), nn.CELU(), nn.Hardsigmoid(), nn.LogSigmoid(), nn.Tanhshrink(), nn.GLU(), nn.Softmin(-1),
+    Swish(), Gelu(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("act", [*FUNCTIONS.values(), *MODULES], ids=[*FUNCTIONS, *map(str, MODULES)])
+def test_post_is_the_activations_output(act):
+    model, x = Applied(nn.Linear(8, 6), act), torch.randn(5, 8)
+    with torch.no_grad(), cofire.capture(model, ["layer", "layer:pre"]) as acts:
+        y = model(x)
+    assert torch.equal(acts["layer:pre"], model.layer(x).detach())
+    assert torch.equal(acts["layer"], y)
+    assert not torch.equal(acts["layer"], acts["layer:pre"])
+
+
+BEFORE = [
+    (nn.Linear(8, 6), nn.BatchNorm1d(6), (5, 8)),
+    (nn.Linear(8, 6), nn.LayerNorm(6), (5, 8)),
+    (nn.Linear(8, 6), nn.RMSNorm(6), (5, 8)),
+    (nn.Linear(8, 6), nn.Dropout(0.5), (5, 8)),
+    (nn.Linear(8, 6), nn.Sequential(nn.BatchNorm1d(6), nn.Dropout(0.5)), (5, 8)),
+    (nn.Conv2d(2, 6, 3), nn.BatchNorm2d(6), (5, 2, 8, 8)),
+    (nn.Conv2d(2, 6, 3), nn.GroupNorm(2, 6), (5, 2, 8, 8)),
+    (nn.Conv2d(2, 6, 3), nn.InstanceNorm2d(6), (5, 2, 8, 8)),
+    (nn.Conv2d(2, 6, 3), nn.MaxPool2d(2), (5, 2, 8, 8)),
+    (nn.Conv1d(2, 6, 3), nn.AvgPool1d(2), (5, 2, 8)),
+]
+
+
+@pytest.mark.parametrize(("layer", "before", "shape"), BEFORE, ids=lambda one: str(one).split("(")[0])
+@pytest.mark.parametrize("act", [F.relu, nn.ReLU(inplace=True)], ids=["function", "in place"])
+def test_normalization_dropout_and_pooling_are_looked_through(layer, before, shape, act):
+    model = Applied(layer, act, before)
+    with torch.no_grad(), cofire.capture(model, "layer") as acts:
+        y = model(torch.randn(shape))
+    assert torch.equal(acts["layer"], y.movedim(1, -1).reshape(-1, 6))
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [lambda u: torch.relu(u + 1), lambda u: u.add_(1).relu(), lambda u: torch.relu(u[:, :3]), lambda u: u * 2],
+    ids=["sum", "sum in place", "a part", "no activation"],
+)
+def test_what_is_no_longer_the_layers_output_is_not_followed(behind):
+    model, x = Applied(nn.Linear(8, 6), behind), torch.randn(5, 8)
+    with torch.no_grad(), cofire.capture(model, "layer") as acts:
+        model(x)
+    assert torch.equal(acts["layer"], model.layer(x).detach())
+
+
+def test_only_the_first_activation_counts():
+    model, x = Applied(nn.Linear(8, 6), lambda u: (torch.tanh(u), torch.relu(u))[0]), torch.randn(5, 8)
+    with torch.no_grad(), cofire.capture(model, "layer") as acts:
+        y = model(x)
+    assert torch.equal(acts["layer"], y)
+
+
+def test_what_the_loss_applies_to_the_output_does_not_count():
+    model, x = nn.Sequential(nn.Linear(8, 6)), torch.randn(5, 8)
+    with torch.no_grad(), cofire.capture(model) as acts:
+        y = model(x)
+        torch.sigmoid(y)
+    assert torch.equal(acts["0"], y)
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.bn1, self.bn2, self.relu = nn.BatchNorm2d(4), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        out += x
+        return self.relu(out)
+
+
+def test_a_residual_block():
+    model, x = Residual().eval(), torch.randn(2, 4, 5, 6)
+    with torch.no_grad(), cofire.capture(model) as acts:
+        y = model(x)
+    with torch.no_grad():
+        u2 = model.conv2(F.relu(model.bn1(model.conv1(x))))
+
+    def rows(tensor: Tensor) -> Tensor:
+        return tensor.movedim(1, -1).reshape(-1, 4)
+
+    assert torch.equal(acts["relu#1"], rows(y))  # channels, though a sum lies between
+    assert torch.equal(acts["relu#0"], acts["conv1"])
+    assert torch.equal(acts["conv2"], rows(u2))
+    assert torch.equal(acts["bn2"], rows(model.bn2(u2)))
+
+
+@pytest.mark.parametrize("stage", ["pre", "post"])
+def test_units_of_activation_modules_follow_the_layer_before(stage):
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.fc, self.act1, self.act2 = nn.Conv1d(2, 4, 3), nn.Linear(4, 6), nn.ReLU(), nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.act2(self.fc(self.act1(self.conv(x)).transpose(1, 2)))
+
+    model = Mixed()
+    with cofire.capture(model, nn.ReLU, stage=stage) as acts:
+        model(torch.randn(5, 2, 9))
+    assert acts["act1"].shape == (35, 4)
+    assert acts["act2"].shape == (35, 6)
+
+
+def test_transformer_feed_forward_sees_its_functional_activation():
+    layer, x = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval(), torch.randn(3, 5, 8)
+    with torch.no_grad(), cofire.capture(layer) as acts:
+        y = layer(x)
+    assert acts["linear1"].min() == 0
+    assert torch.equal(acts[""], y.reshape(15, 8))
+    assert "linear2" in acts
+    assert "self_attn" in acts
