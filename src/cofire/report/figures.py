@@ -240,11 +240,22 @@ def _heat_map(layer: Layer) -> HeatMap:
     correlation = np.asarray(layer.arrays["correlation"], dtype=np.float64)
     recorded = np.asarray(layer.arrays.get("correlation_units", np.arange(len(correlation)))).reshape(-1)
     order = cluster_order(correlation)
-    ordered, units = correlation[np.ix_(order, order)], recorded[order]
+    ordered, units = correlation[np.ix_(order, order)], tuple(int(unit) for unit in recorded[order])
     n_units = len(units) if isnan(layer.last("n_units")) else int(layer.last("n_units"))
-    note = "Every unit is shown." if len(units) >= n_units else f"{len(units)} of {count(n_units)} units are shown."
-    names = tuple(int(unit) for unit in units)
-    return HeatMap(layer.name, names, pack(ordered), n_units, note, _strongest(ordered, names))
+    return HeatMap(layer.name, units, pack(ordered), n_units, _note(ordered, n_units), _strongest(ordered, units))
+
+
+def _note(correlation: NDArray[np.float64], n_units: int) -> str:
+    """How many of the units are shown, and how many of those have no correlation."""
+    shown, blank = len(correlation), len(correlation) - len(_defined(correlation))
+    told = "Every unit is shown" if shown >= n_units else f"{shown} of {count(n_units)} units are shown"
+    return f"{told}, {plural(blank, 'blank one')} at the end without a correlation." if blank else f"{told}."
+
+
+def _defined(correlation: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The units that have a correlation with some other unit."""
+    others = np.isfinite(correlation) & ~np.eye(len(correlation), dtype=bool)
+    return np.flatnonzero(others.any(axis=1))
 
 
 def _strongest(correlation: NDArray[np.float64], units: Sequence[int]) -> tuple[int, int, float] | None:
@@ -261,7 +272,7 @@ def cluster_order(correlation: NDArray[np.float64]) -> NDArray[np.intp]:
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 
-    alive = np.flatnonzero(np.isfinite(correlation).sum(axis=1) > 1)
+    alive = _defined(correlation)
     dead = np.setdiff1d(np.arange(len(correlation)), alive)
     if len(alive) < 3:
         return np.concatenate([alive, dead])

@@ -189,7 +189,7 @@ def page(views: Sequence[View]) -> str:
         sections=[Section(f"run{index}", view) for index, view in enumerate(views)],
         style=Markup(style),
         script=Markup(script),
-        policy=policy(style, script),
+        policy=Markup(policy(style, script)),  # it holds no double quote and nothing from a run
         svg=svg,
         chart_data=chart_data,
         heat_data=heat_data,

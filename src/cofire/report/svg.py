@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import ceil, floor, isfinite, log10, sqrt
 
+import numpy as np
 from markupsafe import Markup, escape
 
 from .figures import Chart, Histogram, Line
@@ -212,19 +212,16 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
     Example:
         >>> spread([10, 11, 50], 10, 0, 60)
-        [5.5, 15.5, 50]
+        [5.5, 15.5, 50.0]
     """
-    moved = list(places)
-    for _ in range(50):
-        for index, (upper, lower) in enumerate(pairwise(moved)):
-            if lower - upper < gap - 1e-6:
-                middle = (upper + lower) / 2
-                moved[index], moved[index + 1] = middle - gap / 2, middle + gap / 2
-        if moved and moved[0] < low:
-            moved[0] = low
-        if moved and moved[-1] > high:
-            moved[-1] = high
-    return moved
+    from scipy.optimize import isotonic_regression
+
+    if not places:
+        return []
+    # Less its own share of gaps, each place only has to be no smaller than the one before.
+    steps = gap * np.arange(len(places))
+    moved = np.clip(isotonic_regression(np.asarray(places) - steps).x, low, max(low, high - steps[-1]))
+    return [float(place) for place in moved + steps]
 
 
 def histogram(figure: Histogram, *, width: float = 400, height: float = 210) -> Markup:

@@ -134,13 +134,16 @@
       const [first, second] = row < column ? [row, column] : [column, row];
       return rho[first * size - (first * (first + 1)) / 2 + second - first - 1];
     };
+    const defined = units.map((_, row) =>
+      units.some((_, column) => row !== column && pair(row, column) !== UNDEFINED),
+    );
     const paint = () => {
       const colors = colorTable(ramp(), 256);
       const context = canvas.getContext("2d");
       const image = context.createImageData(size, size);
       for (let row = 0; row < size; row++) {
         for (let column = 0; column < size; column++) {
-          const value = row === column ? 10000 : pair(row, column);
+          const value = row !== column ? pair(row, column) : defined[row] ? 10000 : UNDEFINED;
           const cell = 4 * (row * size + column);
           if (value === UNDEFINED) continue;
           image.data.set(colors[Math.round(Math.abs(value) * 0.0255)], cell);

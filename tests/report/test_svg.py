@@ -1,0 +1,71 @@
+from math import nan
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from cofire.report import svg
+from cofire.report.figures import Chart, Histogram, Line
+from cofire.report.view import Series
+
+EVIL = '"><script>alert(1)</script>&'
+
+
+def chart(*values: tuple[float, ...], name: str = "fc", logarithmic: bool = False) -> Chart:
+    lines = tuple(Line(f"{name}{i}", Series(tuple(range(len(v))), v), f"hue-{i % 6}") for i, v in enumerate(values))
+    return Chart("nc", "NC", "", lines, Series((0,), (0.02,)), logarithmic)
+
+
+def parse(markup: str) -> ElementTree.Element:
+    return ElementTree.fromstring(markup)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[(0.1, 0.2, 0.3)], [(0.1,)], [(nan, 0.1, nan)], [(nan, nan)], [(0.0, 0.0)], [(-1.0, 1.0)], [(0.1, 0.2)] * 60, []],
+)
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_any_chart_is_well_formed_and_finite(values: list[tuple[float, ...]], logarithmic: bool) -> None:
+    drawn = svg.chart(chart(*values, logarithmic=logarithmic))
+    parse(drawn)
+    assert "nan" not in drawn.replace("role", "") and "inf" not in drawn
+
+
+def test_names_are_escaped() -> None:
+    drawn = svg.chart(chart((0.1, 0.2), name=EVIL))
+    assert "<script>" not in drawn
+    parse(drawn)
+
+
+def test_a_gap_breaks_the_line_and_a_lone_point_is_a_dot() -> None:
+    drawn = parse(svg.chart(chart((0.1, 0.2, nan, 0.3))))
+    (path,) = drawn.findall(".//*[@class='line']")
+    assert path.attrib["d"].count("M") == 1
+    assert len(drawn.findall(".//*[@class='dot']")) == 2
+
+
+def test_labels_stand_apart() -> None:
+    drawn = parse(svg.chart(chart(*[(0.1, 0.5 + 0.001 * i) for i in range(6)])))
+    places = sorted(float(text.attrib["y"]) for text in drawn.findall(".//*[@class='name']"))
+    assert len(places) == 6 and np.diff(places).min() > 13
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 1e-6), (-3, 2e5), (0.3, 0.3)])
+def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
+    found = svg.ticks(low, high)
+    assert 1 <= len(found) <= 8
+    assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in found)
+
+
+@pytest.mark.parametrize("shares", [(1.0,) + (0.0,) * 49, (0.02,) * 50])
+@pytest.mark.parametrize("expected", [(), (0.9, 0.1) + (0.0,) * 48])
+def test_histograms_are_well_formed(shares: tuple[float, ...], expected: tuple[float, ...]) -> None:
+    drawn = parse(svg.histogram(Histogram(EVIL, 100, shares, expected)))
+    assert bool(drawn.findall(".//*[@class='null']")) == bool(expected)
+
+
+def test_a_whisker_leaves_out_what_is_unknown() -> None:
+    full = parse(svg.whisker(0.3, 0.28, 0.2, 0.35, 0.02, 0.5))
+    none = parse(svg.whisker(nan, nan, nan, nan, nan, 0.0))
+    assert len(full.findall(".//*[@class='interval']")) == 1
+    assert not none.findall(".//*[@class='interval']") and "–" in none.attrib["aria-label"]

@@ -1,0 +1,34 @@
+from math import nan
+
+from rich.console import Console
+
+from cofire.report import View, summary
+from cofire.report.view import Layer, Series
+
+
+def shown(view: View, width: int = 80) -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    with console.file:
+        console.print(summary(view))
+        return console.export_text()
+
+
+def layer(name: str, value: float = 0.3) -> Layer:
+    names = ("nc", "nc_debiased", "nc_low", "nc_high", "nc_noise_floor", "wc")
+    return Layer(name, {key: Series((0,), (value,), 1000) for key in names} | {"n_units": Series((0,), (4096.0,))})
+
+
+def test_it_fits_eighty_columns_with_long_names() -> None:
+    text = shown(View("run", tuple(layer(f"model.encoder.layers.{i}.attention.output.dense") for i in range(12))))
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+    assert text.count("4,096") == 12 and "0.300" in text
+
+
+def test_names_are_neither_markup_nor_control_codes() -> None:
+    text = shown(View("run", (layer("[red]x[/red]"), layer("\x1b[2Jb"))))
+    assert "[red]x[/red]" in text and "\x1b" not in text
+
+
+def test_unknown_values_are_dashes_and_an_empty_run_is_told() -> None:
+    assert "–" in shown(View("run", (layer("a", nan),)))
+    assert "Nothing has been recorded yet." in shown(View("run"))
