@@ -52,9 +52,10 @@ def test_the_latest_arrays_are_read(make_run) -> None:
     assert np.asarray(layer.arrays["histogram"]).sum() == 47 * 46 / 2
 
 
-def test_a_damaged_run_is_refused_in_words(make_run) -> None:
+@pytest.mark.parametrize("facts", ["{", "[]", "3", '{"model": [1]}', '{"left_out": [1]}'])
+def test_a_damaged_run_is_refused_in_words(facts: str, make_run) -> None:
     directory: Path = make_run({"a": 0.4})
-    (directory / "run.json").write_text("{")
+    (directory / "run.json").write_text(facts)
     with Run.open(directory) as run, pytest.raises(ValueError, match="damaged"):
         read(run)
 

@@ -120,10 +120,13 @@ def read(run: Run) -> View:
         ValueError: if the directory is damaged, or was written by a version that this one cannot read.
     """
     try:
-        facts, series = run.facts, group(run.rows())
-        arrays = _latest_arrays(run)
+        return _read(run)
     except (sqlite3.Error, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{run.directory} is damaged, or was written by another version of cofire: {error}") from error
+
+
+def _read(run: Run) -> View:
+    facts, series, arrays = run.facts, group(run.rows()), _latest_arrays(run)
     sites = _in_depth_order([site for site in series if site], facts)
     return View(
         run.name,
