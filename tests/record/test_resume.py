@@ -26,12 +26,14 @@ def finish(directory: Path) -> None:
 
 def stop_at(directory: Path, step: int, how: signal.Signals) -> subprocess.Popen[bytes]:
     process = start(directory, step)
+    assert process.stderr is not None
     paused = directory / "paused"
     deadline = time.monotonic() + 60
     while not paused.exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     paused.unlink()
+    process.stderr.close()
     process.send_signal(how)
     return process
 
@@ -72,7 +74,7 @@ def test_damaged_newest_checkpoint_falls_back_with_a_warning(tmp_path: Path) -> 
     with Run.open(tmp_path / "run", mode="write") as run:
         newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
         newest.write_bytes(newest.read_bytes()[:-100])
-        with pytest.warns(UserWarning):
+        with pytest.warns(RuntimeWarning, match="falling back"):
             found = run.load()
     assert found is not None and found[0] == 13
 

@@ -1,1 +1,1 @@
-"""cofire.integrations"""
+"""Other frameworks, each in its own file."""

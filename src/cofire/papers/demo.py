@@ -1,4 +1,4 @@
-"""The demonstration: a small network on scikit-learn's digits, wide enough to be redundant, followed while it learns."""
+"""The demonstration: a small network on scikit-learn's digits, followed while it learns."""
 
 from collections.abc import Callable
 from pathlib import Path

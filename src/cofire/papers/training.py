@@ -76,7 +76,9 @@ def train(
         data: training and test data.
         settings: see `Settings`.
         run: run directory.
-        measures, every, probe: as for `Tracker`.
+        measures: as for `Tracker`.
+        every: as for `Tracker`.
+        probe: as for `Tracker`.
         progress: called with the steps done and the steps in all.
 
     Raises:

@@ -1,6 +1,7 @@
 """The papers' networks."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -32,7 +33,7 @@ def mlp(widths: Sequence[int], *, activation: str = "relu", seed: int = 0) -> nn
     generator = torch.Generator().manual_seed(seed)
     network = nn.Sequential()
     network.add_module("flatten", nn.Flatten())
-    for number, (n_in, n_out) in enumerate(zip(widths[:-2], widths[1:-1], strict=True), 1):
+    for number, (n_in, n_out) in enumerate(pairwise(widths[:-1]), 1):
         network.add_module(f"hidden{number}", _linear(n_in, n_out, 2.0 if activation == "relu" else 1.0, generator))
         network.add_module(f"act{number}", ACTIVATIONS[activation]())
     network.add_module("output", _linear(widths[-2], widths[-1], 1.0, generator))

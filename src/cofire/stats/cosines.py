@@ -11,7 +11,7 @@ from .pairs import Pairs, Tile, blocks
 
 BUFFER_BYTES = 2 << 20
 TILE_ROWS = 4096
-PEAK = 2.0**40
+REACH = 2.0**40  # lengths between 1 / REACH and REACH multiply without leaving float32
 
 
 class Cosines:
@@ -26,10 +26,15 @@ class Cosines:
 
     def __init__(self, vectors: Tensor, groups: int = 1) -> None:
         vectors = vectors.to(working_dtype(vectors.dtype, torch.float32))
-        peak = torch.linalg.vector_norm(vectors, torch.inf, dim=1)
         self.groups = groups
-        self.nonfinite, self.zero = ~peak.isfinite(), peak == 0
-        self.vectors = _balanced(vectors, peak)
+        # a finite, nonzero length rules out every oddity at the price of one read; peaks cost ten times that
+        size = torch.linalg.vector_norm(vectors, dim=1)
+        tame = (size > 1 / REACH) & (size < REACH)
+        if not tame.all():
+            size = torch.linalg.vector_norm(vectors, torch.inf, dim=1)
+            vectors = _over_peak(vectors, size)
+        self.nonfinite, self.zero = ~size.isfinite(), size == 0
+        self.vectors = vectors
 
     @property
     def defined(self) -> Tensor:
@@ -65,12 +70,9 @@ class Cosines:
         return Tile(rows.start, columns.start, values)
 
 
-def _balanced(vectors: Tensor, peak: Tensor) -> Tensor:
+def _over_peak(vectors: Tensor, peak: Tensor) -> Tensor:
     """Vectors of the same directions whose squares stay in range; those that are not finite become zero."""
     usable = peak.isfinite() & (peak > 0)
-    tame = (peak == 0) | ((peak > 1 / PEAK) & (peak < PEAK))
-    if tame.all():
-        return vectors
     scale = torch.where(usable, peak, 1.0)
     return torch.where(usable[:, None], vectors / scale[:, None], 0.0)
 

@@ -1,6 +1,7 @@
 """Distance from each sample to its k-th nearest other sample, under the max-norm."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -89,8 +90,7 @@ def _by_strips(points: Tensor, k: int) -> Tensor:
     bounds = np.linspace(0, len(strips.begin), n_threads + 1).astype(int)
     with ThreadPoolExecutor(n_threads) as threads:
         done = [
-            threads.submit(kth_distances, strips, rest, (np.inf,) * k, int(a), int(b), out)
-            for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+            threads.submit(kth_distances, strips, rest, (np.inf,) * k, int(a), int(b), out) for a, b in pairwise(bounds)
         ]
         for part in done:
             part.result()
