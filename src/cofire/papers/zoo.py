@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import nn
@@ -41,7 +42,7 @@ def mlp(widths: Sequence[int], *, activation: str = "relu", seed: int = 0) -> nn
 
 
 def _linear(n_in: int, n_out: int, gain: float, generator: torch.Generator) -> nn.Linear:
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    layer = cast(nn.Linear, nn.utils.skip_init(nn.Linear, n_in, n_out))
     with torch.no_grad():
         layer.weight.normal_(0.0, (gain / n_in) ** 0.5, generator=generator)
         layer.bias.zero_()

@@ -7,6 +7,9 @@ than what every lane already holds. So a query meets some tens of candidates, an
 Compiled code is cached in ``__pycache__`` beside this file, or in numba's user cache where that cannot be written.
 """
 
+# numba's intrinsics take one argument less than they are written with.
+# pyright: reportCallIssue=false
+
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,9 +69,12 @@ def kth_distances(strips, rest, infinities, start_strip, stop_strip, out):
     """Distance of every point in the given strips to its k-th other, written to its slot of ``out``.
 
     Args:
-        strips: the points. rest: their further coordinates, flattened, shape (n_axes - 2) * n_slots, or None.
+        strips: the points.
+        rest: their further coordinates, flattened, shape (n_axes - 2) * n_slots, or None.
         infinities: k infinities, a tuple, so that the compiler knows k.
-        start_strip, stop_strip: the strips to do. out: shape (n_slots,).
+        start_strip: the first strip to do.
+        stop_strip: one past the last.
+        out: shape (n_slots,).
     """
     width = BYTES // out.itemsize
     others = np.zeros(2 * width, out.dtype)  # read from width - 1 - i, it is infinite in lane i only

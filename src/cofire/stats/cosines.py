@@ -11,6 +11,7 @@ from .pairs import Pairs, Tile, blocks
 
 BUFFER_BYTES = 2 << 20
 TILE_ROWS = 4096
+STRETCH = 2048
 REACH = 2.0**40  # lengths between 1 / REACH and REACH multiply without leaving float32
 
 
@@ -27,10 +28,9 @@ class Cosines:
     def __init__(self, vectors: Tensor, groups: int = 1) -> None:
         vectors = vectors.to(working_dtype(vectors.dtype, torch.float32))
         self.groups = groups
-        # a finite, nonzero length rules out every oddity at the price of one read; peaks cost ten times that
-        size = torch.linalg.vector_norm(vectors, dim=1)
-        tame = (size > 1 / REACH) & (size < REACH)
-        if not tame.all():
+        size = _lengths(vectors)
+        # a middling length rules out every oddity at the price of one read; finding the peaks costs ten
+        if not ((size > 1 / REACH) & (size < REACH)).all():
             size = torch.linalg.vector_norm(vectors, torch.inf, dim=1)
             vectors = _over_peak(vectors, size)
         self.nonfinite, self.zero = ~size.isfinite(), size == 0
@@ -44,7 +44,7 @@ class Cosines:
     @cached_property
     def pairs(self) -> Pairs:
         """The cosines as tiles."""
-        inverse = torch.cat([lengths for _, lengths in _inverse_lengths(self.vectors)]).to(self.vectors.dtype)
+        inverse = torch.where(self.defined, 1 / _lengths(self.vectors), 0.0).to(self.vectors.dtype)
         return Pairs(lambda: self._tiles(inverse), self.defined)
 
     def signed_total(self) -> Tensor:
@@ -77,19 +77,19 @@ def _over_peak(vectors: Tensor, peak: Tensor) -> Tensor:
     return torch.where(usable[:, None], vectors / scale[:, None], 0.0)
 
 
-def _inverse_lengths(vectors: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Blocks of vectors in float64, in a buffer that stays in cache, with 1 / length (0 for a zero vector)."""
-    n_rows = max(1, BUFFER_BYTES // (8 * vectors.shape[1]))
-    buffer = torch.empty(min(n_rows, len(vectors)), vectors.shape[1], dtype=torch.float64, device=vectors.device)
-    for block in vectors.split(n_rows):
-        exact = buffer[: len(block)].copy_(block)
-        length = torch.linalg.vector_norm(exact, dim=1)
-        yield exact, torch.where(length > 0, 1 / length, 0.0)
+def _lengths(vectors: Tensor) -> Tensor:
+    """Euclidean lengths, float64; from stretches that are short enough for float32 to sum."""
+    parts = [torch.linalg.vector_norm(part, dim=1) for part in vectors.split(STRETCH, dim=1)]
+    return torch.linalg.vector_norm(torch.stack(parts).double(), dim=0)
 
 
 def _resultant(vectors: Tensor) -> Tensor:
-    """Sum of the vectors, each scaled to length 1; float64."""
+    """Sum of the vectors, each scaled to length 1, in float64 by way of a buffer that stays in cache."""
+    n_rows = max(1, BUFFER_BYTES // (8 * vectors.shape[1]))
+    buffer = torch.empty(min(n_rows, len(vectors)), vectors.shape[1], dtype=torch.float64, device=vectors.device)
     total = torch.zeros(vectors.shape[1], dtype=torch.float64, device=vectors.device)
-    for block, inverse in _inverse_lengths(vectors):
-        total.addmv_(block.T, inverse)
+    for block in vectors.split(n_rows):
+        exact = buffer[: len(block)].copy_(block)
+        length = torch.linalg.vector_norm(exact, dim=1)
+        total.addmv_(exact.T, torch.where(length > 0, 1 / length, 0.0))
     return total

@@ -4,7 +4,7 @@ Every source of correlations (stored co-moments, samples in memory, weights) yie
 :class:`Tile` s. A unit without a defined correlation has zeros there; its pairs are discounted at the end.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -65,7 +65,7 @@ class Pairs:
         """Counts of |rho| in equal bins over [0, 1], int64, shape (bins,)."""
         if bins < 1:
             raise ValueError(f"bins must be at least 1, got {bins}")
-        return self._counts(bins, 0.0, 1.0)
+        return self._counts(bins, [(0.0, 1.0)])[0]
 
     def quartiles(self) -> Tensor:
         """Lower quartile, median and upper quartile of |rho|, shape (3,).
@@ -77,7 +77,7 @@ class Pairs:
             return torch.full_like(levels, torch.nan)
         if self.n_defined <= FEW_PAIRS:
             return torch.quantile(self._magnitudes(), levels)
-        return torch.stack([self._quantile(float(level)) for level in levels])
+        return self._quantiles((levels * (self.n_defined - 1)).long())
 
     def strongest_partner(self) -> tuple[Tensor, Tensor]:
         """For each unit the correlation of largest magnitude and the unit it is with.
@@ -106,25 +106,26 @@ class Pairs:
         chosen = values.gather(1, index[:, None])[:, 0].double()
         signed[rows] = torch.where(better, chosen, signed[rows])
 
-    def _counts(self, bins: int, low: float, high: float) -> Tensor:
-        counts = torch.zeros(bins, dtype=torch.int64, device=self.defined.device)
+    def _counts(self, bins: int, ranges: Sequence[tuple[float, float]]) -> Tensor:
+        """Histogram of |rho| over each of the ranges, in one pass; int64, shape (n_ranges, bins)."""
+        counts = torch.zeros(len(ranges), bins, dtype=torch.int64, device=self.defined.device)
         for tile in self.tiles():
             # half of a diagonal tile is taken, not half of its counts: rounding may part a pair's two entries
-            values = tile.values[_above(tile.values)] if tile.on_diagonal else tile.values
-            counts += torch.histc(values.abs(), bins, low, high).round().to(torch.int64)
-        if low == 0.0:
-            counts[0] -= self.n_undefined
+            magnitude = (tile.values[_above(tile.values)] if tile.on_diagonal else tile.values).abs()
+            for row, (low, high) in enumerate(ranges):
+                counts[row] += torch.histc(magnitude, bins, low, high).round().to(torch.int64)
+        from_zero = torch.tensor([low == 0.0 for low, _ in ranges], device=counts.device)
+        counts[from_zero, 0] -= self.n_undefined
         return counts
 
-    def _quantile(self, level: float) -> Tensor:
-        """The smallest value that at least ``level`` of the pairs do not exceed, to 1/BINS² of the range."""
-        rank, low, high = level * (self.n_defined - 1), 0.0, 1.0
-        for _ in range(2):
-            below = self._counts(BINS, low, high).cumsum(0)
-            bin_ = int(torch.searchsorted(below, int(rank), right=True).clamp(max=BINS - 1))
-            rank -= int(below[bin_ - 1]) if bin_ else 0
-            low, high = low + (high - low) * bin_ / BINS, low + (high - low) * (bin_ + 1) / BINS
-        return torch.tensor((low + high) / 2, dtype=torch.float64, device=self.defined.device)
+    def _quantiles(self, ranks: Tensor) -> Tensor:
+        """The values with these many others below them, to 1/BINS²: one pass for the bin, one for the place in it."""
+        coarse = self._counts(BINS, [(0.0, 1.0)])[0].cumsum(0)
+        bins = torch.searchsorted(coarse, ranks, right=True)
+        before = torch.where(bins > 0, coarse[bins - 1], 0)
+        fine = self._counts(BINS, [(b / BINS, (b + 1) / BINS) for b in bins.tolist()]).cumsum(1)
+        places = torch.searchsorted(fine, (ranks - before)[:, None], right=True)[:, 0].clamp(max=BINS - 1)
+        return (bins.double() + (places.double() + 0.5) / BINS) / BINS
 
     def _magnitudes(self) -> Tensor:
         """|rho| of every defined pair; only for few pairs."""
