@@ -60,7 +60,7 @@ class Record:
 
     def applied(self, activation: Tensor) -> None:
         """An activation function was applied: its output is what counts."""
-        self.samples = units_last(activation, self.unit_axis)
+        self.samples = units_last(activation, self.unit_axis, over=self.samples)
 
 
 @dataclass

@@ -43,10 +43,15 @@ def describe(output: object) -> str:
     return f"a {type(output).__name__} without one"
 
 
-def units_last(output: Tensor, unit_axis: int) -> Tensor:
-    """A copy of its own with the units on the last axis, outside autograd and inference mode."""
+def units_last(output: Tensor, unit_axis: int, *, over: Tensor | None = None) -> Tensor:
+    """A copy of its own with the units on the last axis, outside autograd and inference mode.
+
+    It is written over an earlier copy where that fits: fresh memory costs more than the copying.
+    """
     with torch.inference_mode(False), torch.no_grad():
-        return output.detach().movedim(unit_axis, -1).clone(memory_format=torch.contiguous_format)
+        moved = output.detach().movedim(unit_axis, -1)
+        fits = over is not None and (over.shape, over.dtype, over.device) == (moved.shape, moved.dtype, moved.device)
+        return over.copy_(moved) if over is not None and fits else moved.clone(memory_format=torch.contiguous_format)
 
 
 def rows(samples: Tensor) -> Tensor:
