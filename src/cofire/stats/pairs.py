@@ -121,7 +121,7 @@ class Pairs:
     def _quantiles(self, ranks: Tensor) -> Tensor:
         """The values with these many others below them, to 1/BINS²: one pass for the bin, one for the place in it."""
         coarse = self._counts(BINS, [(0.0, 1.0)])[0].cumsum(0)
-        bins = torch.searchsorted(coarse, ranks, right=True)
+        bins = torch.searchsorted(coarse, ranks, right=True).clamp(max=BINS - 1)
         before = torch.where(bins > 0, coarse[bins - 1], 0)
         fine = self._counts(BINS, [(b / BINS, (b + 1) / BINS) for b in bins.tolist()]).cumsum(1)
         places = torch.searchsorted(fine, (ranks - before)[:, None], right=True)[:, 0].clamp(max=BINS - 1)

@@ -61,7 +61,7 @@ def weight_correlation(
 
     Returns:
         Scalar tensor, float64; NaN with fewer than two vectors that have a direction. Signed, it is exact to float64;
-        absolute, products run in float32 (about 1e-7 off a cosine) for weights that float32 holds.
+        absolute, products run in float32 (a few 1e-7 off a cosine) for weights that float32 holds.
 
     Raises:
         ValueError: for a weight that is not real or has fewer than two axes; for groups that do not divide it; for
