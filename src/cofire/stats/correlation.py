@@ -9,16 +9,17 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, as_samples, check_compute_dtype, working_dtype
-from .pairs import BLOCK, Pairs, Tile, blocks, half_of_diagonal
+from .pairs import BLOCK, Pairs, Tile, blocks
 from .precision import exactly
+from .sketch import rows_to_keep
 
 # At a true correlation of t standard errors, |r| is too large by 2φ(t) − 2tΦ(−t) of them. Taken off instead is
 # c(u) = NARROW exp(−2u²) − WIDE exp(−u²/2) of u = |r|/s, whose mean under the noise is exactly that bias at t = 0
-# (which fixes WIDE), hardly differs beyond t = 3, and stays within REMAINING_BIAS of it between: docs/decisions/0002.
+# (which fixes WIDE), hardly differs beyond t = 3, and between takes off too much, by no more than REMAINING_BIAS
+# times the mean of exp(−u²/2): docs/decisions/0002.
 NARROW = 3.0
 WIDE = NARROW * math.sqrt(2 / 5) - 2 / math.sqrt(math.pi)
-REMAINING_BIAS = 0.34
-Z_OF_BIAS = 3.0
+REMAINING_BIAS = 0.57
 ROWS_AT_A_TIME, ROWS_A_PRODUCT = 512, 4096
 PANEL_BYTES = 16 << 20
 
@@ -108,13 +109,13 @@ def neuronal_correlation(x: Array, *, compute_dtype: torch.dtype = torch.float64
 
     Bias:
         ``mean_abs`` is at least the noise floor on average. ``debiased`` takes off, pair by pair, a smooth function of
-        abs(r) that cancels the noise exactly where the true correlation is 0 or beyond three standard errors s, and to
-        within 0.34 s between; s = 1/√(n_samples − 1).
+        abs(r) that cancels the noise where the true correlation is 0 or beyond three standard errors s; between, it
+        takes off up to 0.34 s too much; s = 1/√(n_samples − 1).
 
     Interval:
         The influence of single rows on the mean gives its standard error without assuming a distribution (up to
         512 rows are looked at); Student's t widens it for their number, Fisher's transformation bends it near 1, and
-        the bias that may remain is added on both sides.
+        the bias that may remain raises its upper end.
 
     References: Jin, Yi, Huang 2022, Definition 1.
 
@@ -130,7 +131,7 @@ def neuronal_correlation(x: Array, *, compute_dtype: torch.dtype = torch.float64
     work = working_dtype(samples.dtype, check_compute_dtype(compute_dtype))
     with exactly(samples.device):
         source = _InMemory(samples, compute_dtype, work)
-        rows = source.standardized(_spread_rows(len(samples), samples.device))
+        rows = source.standardized(_spread_rows(*samples.shape, samples.device))
         return summarize(Pairs(source.tiles, source.defined), source.counts(), rows)
 
 
@@ -149,21 +150,21 @@ def summarize(pairs: Pairs, counts: Counts, rows: Tensor) -> CorrelationSummary:
     sums = _Sums(rows, n_samples)
     for tile in pairs.tiles():
         sums.add(tile)
-    mean_abs, mean, mean_square, correction, squared = sums.means(n_pairs, pairs.n_undefined)
+    found = sums.means(n_pairs)
     unit = 1 / math.sqrt(n_samples - 1)
-    error = math.sqrt(sums.influence_variance(n_pairs) / n_samples + unit**2 * squared / n_pairs)
-    debiased = mean_abs - unit * correction
+    error = math.sqrt(sums.influence_variance(n_pairs) / n_samples + unit**2 * found.correction_square / n_pairs)
+    debiased = found.magnitude - unit * found.correction
     return CorrelationSummary(
         *counts,
         n_pairs=n_pairs,
-        mean_abs=mean_abs,
-        mean=mean,
-        mean_square=mean_square,
+        mean_abs=min(found.magnitude, 1.0),
+        mean=found.signed,
+        mean_square=found.square,
         noise_floor=noise_floor(n_samples),
         debiased=debiased,
-        mean_square_debiased=1 - (1 - mean_square) * (n_samples - 1) / (n_samples - 2) if n_samples > 2 else math.nan,
+        mean_square_debiased=1 - (1 - found.square) * (n_samples - 1) / (n_samples - 2) if n_samples > 2 else math.nan,
         standard_error=error,
-        interval=_interval(debiased, error, unit * REMAINING_BIAS * sums.share_weak(n_pairs), len(rows)),
+        interval=_interval(debiased, error, unit * REMAINING_BIAS * found.weak, len(rows)),
     )
 
 
@@ -176,6 +177,17 @@ def student_quantile(level: float, freedom: int) -> float:
     return z + g1 / freedom + g2 / freedom**2 + g3 / freedom**3
 
 
+class _Means(NamedTuple):
+    """Over the defined pairs: of abs(rho), rho, rho², the bias correction c(u), its square, and exp(−u²/2)."""
+
+    magnitude: float
+    signed: float
+    square: float
+    correction: float
+    correction_square: float
+    weak: float
+
+
 class _Sums:
     """The sums that a summary needs, collected tile by tile.
 
@@ -185,39 +197,36 @@ class _Sums:
 
     def __init__(self, rows: Tensor, n_samples: int) -> None:
         self.rows = rows
-        self.scale = math.sqrt(max(n_samples - 1, 1))
+        self.freedom = max(n_samples - 1, 1)
+        self.entries = 0
         self.sums: list[Tensor] = []
         self.quadratic = rows.new_zeros(len(rows), dtype=torch.float64)
         self.strength = rows.new_zeros(rows.shape[1], dtype=torch.float64)
 
     def add(self, tile: Tile) -> None:
         values = tile.values
-        magnitude = values.abs()
-        self._influence(tile, magnitude)
-        square = values * values
-        wide = torch.exp(square * (-0.5 * self.scale**2))
-        correction = wide.square().square_().mul_(NARROW).sub_(wide, alpha=WIDE)
-        parts = (
-            magnitude,
-            values,
-            square,
-            correction,
-            correction * correction,
-            magnitude < Z_OF_BIAS / self.scale,
+        self.entries += values.numel()
+        self._influence(tile)
+        # powers of w = exp(-u²/2), u = rho √freedom, whose sums give those of the correction and of its square
+        w = torch.addcmul(self.rows.new_zeros(()), values, values, value=-0.5 * self.freedom).exp_()
+        w2 = w * w
+        w4 = w2 * w2
+        self.sums.append(
+            torch.stack([values.sum(), _dot(values, values), w.sum(), w2.sum(), w4.sum(), _dot(w4, w), _dot(w4, w4)])
         )
-        self.sums.append(torch.stack([half_of_diagonal(tile, part) for part in parts]))
 
-    def means(self, n_pairs: int, n_undefined: int) -> list[float]:
-        """Means of abs(rho), rho, rho², the bias correction and its square over the defined pairs."""
-        total = torch.stack(self.sums).sum(0)
-        at_zero = NARROW - WIDE
-        absent = total.new_tensor([0, 0, 0, at_zero, at_zero**2, 1]) * n_undefined
-        self._totals = total - absent
-        return (self._totals[:5] / n_pairs).tolist()
-
-    def share_weak(self, n_pairs: int) -> float:
-        """Share of the pairs within three standard errors of 0, for which some bias may remain."""
-        return float(self._totals[5]) / n_pairs
+    def means(self, n_pairs: int) -> _Means:
+        """Entries that stand for no pair have rho = 0 and w = 1."""
+        rho, square, *powers = torch.stack(self.sums).double().sum(0).tolist()
+        w, w2, w4, w5, w8 = ((power - (self.entries - n_pairs)) / n_pairs for power in powers)
+        return _Means(
+            magnitude=float(self.strength.sum()) / 2 / n_pairs,
+            signed=rho / n_pairs,
+            square=square / n_pairs,
+            correction=NARROW * w4 - WIDE * w,
+            correction_square=NARROW**2 * w8 - 2 * NARROW * WIDE * w5 + WIDE**2 * w2,
+            weak=w,
+        )
 
     def influence_variance(self, n_pairs: int) -> float:
         """Variance over the rows of their influence on the mean of abs(rho)."""
@@ -226,20 +235,18 @@ class _Sums:
         own = (self.rows.double().square() @ self.strength) / 2
         return float(((self.quadratic - own) / n_pairs).var())
 
-    def _influence(self, tile: Tile, magnitude: Tensor) -> None:
+    def _influence(self, tile: Tile) -> None:
         height, width = tile.values.shape
-        above, beside = slice(tile.row, tile.row + height), slice(tile.column, tile.column + width)
-        signs = tile.values.sign()
-        towards = self.rows[:, above] @ signs
-        part = (towards * self.rows[:, beside]).sum(1, dtype=torch.float64)
-        if tile.on_diagonal:
-            diagonal = self.rows[:, above].square() @ signs.diagonal()
-            self.quadratic += (part - diagonal) / 2
-            self.strength[above] += magnitude.sum(1).double() - magnitude.diagonal().double()
-        else:
-            self.quadratic += part
-            self.strength[above] += magnitude.sum(1).double()
-            self.strength[beside] += magnitude.sum(0).double()
+        above, beside = self.rows[:, tile.row : tile.row + height], self.rows[:, tile.column : tile.column + width]
+        values = tile.values[: above.shape[1], : beside.shape[1]]
+        self.quadratic += (above @ values.sign()).mul_(beside).sum(1, dtype=torch.float64)
+        magnitude = values.abs()
+        self.strength[tile.row : tile.row + height] += magnitude @ self.rows.new_ones(magnitude.shape[1])
+        self.strength[tile.column : tile.column + width] += self.rows.new_ones(len(magnitude)) @ magnitude
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return torch.dot(a.reshape(-1), b.reshape(-1))
 
 
 class _InMemory:
@@ -275,7 +282,7 @@ class _InMemory:
             for column in range(first, n_blocks):
                 other = held[column - first] if column - first < len(held) else self._panel(column, width)
                 for row, panel in zip(range(first, column + 1), held, strict=False):
-                    yield Tile(row * width, column * width, _product(panel, other).clamp_(-1, 1))
+                    yield Tile.of(row * width, column * width, _product(panel, other))
 
     def _panel(self, block: int, width: int) -> Tensor:
         """The units of a block, centered and of norm 1, shape (n_samples, up to width)."""
@@ -314,16 +321,19 @@ def _center_and_norm(samples: Tensor) -> tuple[Tensor, Tensor]:
     return shift + offset, square.sqrt()
 
 
-def _spread_rows(n_samples: int, device: torch.device, most: int = 512) -> Tensor:
-    """Indices of up to ``most`` rows, evenly spread."""
-    number = min(n_samples, most)
+def _spread_rows(n_samples: int, n_units: int, device: torch.device) -> Tensor:
+    """Indices of some rows, evenly spread."""
+    number = min(n_samples, rows_to_keep(n_units))
     return torch.arange(number, device=device) * n_samples // max(number, 1)
 
 
 def _interval(center: float, error: float, bias: float, n_rows: int) -> tuple[float, float]:
-    """Symmetric on Fisher's scale, where the error of a correlation does not depend on its size, within [0, 1]."""
+    """Symmetric on Fisher's scale, where the error of a correlation does not depend on its size, within [0, 1].
+
+    ``bias`` is by how much ``center`` may be too low.
+    """
     if not -1 < center < 1:
         return center, center
     reach = student_quantile(0.975, max(n_rows - 1, 1)) * error / (1 - center**2)
-    low, high = (math.tanh(math.atanh(center) + way * reach) + way * bias for way in (-1, 1))
-    return max(0.0, low), min(1.0, max(0.0, high))
+    low, high = (math.tanh(math.atanh(center) + way * reach) for way in (-1, 1))
+    return max(0.0, low), min(1.0, max(0.0, high + bias))

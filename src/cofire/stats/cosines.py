@@ -63,11 +63,11 @@ class Cosines:
 
     def _tile(self, rows: slice, columns: slice, inverse: Tensor) -> Tile:
         values = self.vectors[rows] @ self.vectors[columns].T
-        values.mul_(inverse[rows, None]).mul_(inverse[columns]).clamp_(-1, 1)
+        values.mul_(inverse[rows, None]).mul_(inverse[columns])
         if self.groups > 1:
             group = torch.arange(len(self.vectors), device=values.device) * self.groups // len(self.vectors)
             values.masked_fill_(group[rows, None] != group[columns], 0.0)
-        return Tile(rows.start, columns.start, values)
+        return Tile.of(rows.start, columns.start, values)
 
 
 def _over_peak(vectors: Tensor, peak: Tensor) -> Tensor:

@@ -194,10 +194,12 @@ class Moments:
                 self._fold()
 
     def _store(self, part: Tensor, buffer: Tensor) -> None:
+        """Copy rows to the buffer, measured from the shift, block by block."""
         rows = slice(self._waiting, self._waiting + len(part))
+        shift = self._shift.to(buffer.dtype)
         for block, panel in enumerate(buffer):
-            columns = part[:, self._comoment.units(block)]
-            panel[rows, : columns.shape[1]] = columns
+            units = self._comoment.units(block)
+            panel[rows, : units.stop - units.start].copy_(part[:, units]).sub_(shift[units])
         self._waiting += len(part)
 
     def _room(self, capacity: int, work: torch.dtype) -> Tensor:
@@ -217,42 +219,50 @@ class Moments:
         self._buffer = None
 
     def _fold(self) -> None:
-        """Merge the moments of the buffered rows into the state."""
-        if self._buffer is None:
-            return
-        ratio = torch.ones_like(self._scale)
-        panels = [self._prepared(block, panel, ratio) for block, panel in enumerate(self._buffer)]
-        if bool((ratio != 1).any()):
-            self._comoment.rescale(ratio)
-        self._comoment.add_products(panels)
-        self._settled, self._waiting = self.count, 0
-
-    def _prepared(self, block: int, panel: Tensor, ratio: Tensor) -> Tensor:
-        """Center and scale the buffered rows of one block, and put Chan's merging term in the last row.
+        """Merge the moments of the buffered rows into the state.
 
         With m the mean of the new rows and m̄ that of the old ones, the co-moments differ from the sum of both by
         n_new·n_old/(n_new + n_old)·(m - m̄)(m - m̄)ᵀ, which a row √(...)·(m - m̄) adds in the same product.
         """
-        units = self._comoment.units(block)
-        panel = panel[: self._waiting + 1]
-        rows = panel[:, : units.stop - units.start]
-        values = rows[:-1].double().sub_(self._shift[units])
-        center = values.mean(0)
-        values -= center
-        step = (center - self._mean[units]) if self._settled else torch.zeros_like(center)
-        scale = self._grown_scale(units, torch.maximum(values.abs().amax(0), step.abs()), ratio)
-        rows[:-1] = values.div_(scale)
-        rows[-1] = step / scale * math.sqrt(self._waiting * self._settled / self.count)
-        self._mean[units] += step * (self._waiting / self.count) if self._settled else center
-        return panel.to(self.compute_dtype)
+        if self._buffer is None:
+            return
+        panels = self._buffer[:, : self._waiting + 1]
+        center, spread = self._centered(panels[:, :-1])
+        coarse = center.to(panels.dtype).double()
+        mean = center + (self._shift.to(panels.dtype).double() - self._shift)
+        step = mean - self._mean if self._settled else torch.zeros_like(mean)
+        scale = self._grown_scale(torch.maximum(spread, step.abs()))
+        self._scale_down(panels[:, :-1], center - coarse, scale)
+        weight = math.sqrt(self._waiting * self._settled / self.count)
+        panels[:, -1] = self._comoment.padded(step / scale * weight)
+        self._comoment.add_products(panels if panels.dtype == self.compute_dtype else panels.to(self.compute_dtype))
+        self._mean += step * (self._waiting / self.count) if self._settled else mean
+        self._settled, self._waiting = self.count, 0
 
-    def _grown_scale(self, units: slice, spread: Tensor, ratio: Tensor) -> Tensor:
-        """The units' scales, set anew where ``spread`` outgrew them; ``ratio`` notes the old in terms of the new."""
-        old = self._scale[units]
-        new = torch.where(spread > old * ROOM, power_of_two(spread), old)
-        ratio[units] = torch.where(new == old, 1.0, old / new)
-        self._scale[units] = new
-        return torch.where(new == 0, 1.0, new)
+    def _centered(self, panels: Tensor) -> tuple[Tensor, Tensor]:
+        """Take each unit's mean off, as far as the rows' type can hold it; the exact mean, and the largest residue."""
+        center = panels.new_empty(panels.shape[0], panels.shape[2], dtype=torch.float64)
+        spread = torch.empty_like(center)
+        for block, rows in enumerate(panels):
+            center[block] = rows.double().mean(0)
+            spread[block] = rows.sub_(center[block].to(rows.dtype)).abs().amax(0)
+        return center.view(-1)[: self.n_units], spread.view(-1)[: self.n_units]
+
+    def _grown_scale(self, spread: Tensor) -> Tensor:
+        """The units' scales, set anew where ``spread`` outgrew them, as divisors (1 where there is none yet)."""
+        old = self._scale
+        self._scale = torch.where(spread > old * ROOM, power_of_two(spread), old)
+        divisor = torch.where(self._scale == 0, 1.0, self._scale)
+        if self._settled and not torch.equal(self._scale, old):
+            self._comoment.rescale(torch.where(self._scale == old, 1.0, old / divisor))
+        return divisor
+
+    def _scale_down(self, panels: Tensor, rest: Tensor, scale: Tensor) -> None:
+        """Take off what was left of the mean and divide by the scale, a power of two: rounded once."""
+        inverse = self._comoment.padded((1 / scale).to(panels.dtype))
+        offset = self._comoment.padded((-rest / scale).to(panels.dtype))
+        for block, rows in enumerate(panels):
+            torch.addcmul(offset[block], rows, inverse[block], out=rows)
 
     def _merge(self, other: "Moments") -> None:
         """Take in another settled state, which is used up."""
@@ -286,11 +296,13 @@ class Moments:
         inverse = torch.where(defined, 1 / self._norm(), 0.0).to(self.compute_dtype)
         poisoned = bool(self._scaled_variance().isnan().any())
 
+        inverse = self._comoment.padded(inverse)
+
         def tiles() -> Iterator[Tile]:
-            for rows, columns, comoment in self._comoment.cut():
-                values = comoment.to(self.compute_dtype, copy=True).mul_(inverse[rows, None]).mul_(inverse[columns])
+            for comoment, (i, j) in zip(self._comoment.tiles, self._comoment.places, strict=True):
+                values = comoment.to(self.compute_dtype, copy=True).mul_(inverse[i][:, None]).mul_(inverse[j])
                 values = values.nan_to_num_(0.0) if poisoned else values
-                yield Tile(rows.start, columns.start, values.clamp_(-1, 1))
+                yield Tile.of(i * self._comoment.width, j * self._comoment.width, values)
 
         return Pairs(tiles, defined)
 

@@ -1,10 +1,10 @@
 """Reductions over the pairs of units, one tile of the correlation matrix at a time.
 
 Every source of correlations (stored co-moments, samples in memory, weights) yields its upper triangle as
-:class:`Tile` s. A unit without a defined correlation has zeros there; its pairs are discounted at the end.
+:class:`Tile` s. Entries that stand for no pair are zero in them, so that sums need no mask; they are discounted at the end.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,19 +17,20 @@ BINS = 4096
 
 
 class Tile(NamedTuple):
-    """Correlations of units ``row ...`` with units ``column ...``.
+    """Correlations of units ``row ...`` with units ``column ...``, ``row <= column``; each pair stands in one place.
 
-    On the diagonal (``row == column``) the tile is square and symmetric; elsewhere each pair stands in it once.
+    0 where there is no pair: below and on the diagonal, in the padding, and for units without a correlation.
     """
 
     row: int
     column: int
     values: Tensor
 
-    @property
-    def on_diagonal(self) -> bool:
-        """Whether the tile holds each of its pairs twice, and each of its units with itself."""
-        return self.row == self.column
+    @classmethod
+    def of(cls, row: int, column: int, values: Tensor) -> "Tile":
+        """A tile from all of its entries, which are clamped to [-1, 1] in place."""
+        values.clamp_(-1, 1)
+        return cls(row, column, values.triu_(1) if row == column else values)
 
 
 Tiles = Callable[[], Iterator[Tile]]
@@ -50,16 +51,17 @@ class Pairs:
     @property
     def n_defined(self) -> int:
         """Number of pairs of two different defined units."""
-        return _pairs_of(int(self.defined.sum()))
-
-    @property
-    def n_undefined(self) -> int:
-        """Number of pairs that stand as zeros in the tiles."""
-        return _pairs_of(len(self.defined)) - self.n_defined
+        number = int(self.defined.sum())
+        return number * (number - 1) // 2
 
     def total(self, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """Sum of ``function(rho)`` over the defined pairs; ``function`` works elementwise."""
-        return sum_over_pairs(self.tiles(), function) - self.n_undefined * function(self._zero())[0].double()
+        """Sum of ``function(rho)`` over the defined pairs, a float64 scalar; ``function`` works elementwise."""
+        sums, entries = [], 0
+        for tile in self.tiles():
+            sums.append(function(tile.values).sum().double())
+            entries += tile.values.numel()
+        no_pair = function(torch.zeros(1, dtype=torch.float64, device=self.defined.device))[0]
+        return torch.stack(sums).sum() - (entries - self.n_defined) * no_pair
 
     def histogram(self, bins: int = 50) -> Tensor:
         """Counts of |rho| in equal bins over [0, 1], int64, shape (bins,)."""
@@ -85,37 +87,25 @@ class Pairs:
         Returns:
             Correlations, float64, NaN where undefined, and indices, int64, -1 where undefined; both (n_units,).
         """
-        best = torch.full(self.defined.shape, -1.0, dtype=torch.float64, device=self.defined.device)
-        partner = torch.full(self.defined.shape, -1, dtype=torch.int64, device=self.defined.device)
-        signed = torch.full_like(best, torch.nan)
+        strongest = _Strongest(self.defined)
         for tile in self.tiles():
-            for row, column, values in _both_ways(tile):
-                self._raise_best(best, signed, partner, row, column, values)
-        return signed, partner
-
-    def _raise_best(self, best: Tensor, signed: Tensor, partner: Tensor, row: int, column: int, values: Tensor) -> None:
-        height, width = values.shape
-        rows, columns = slice(row, row + height), slice(column, column + width)
-        magnitude = values.double().abs().masked_fill_(~self.defined[columns], -1.0)
-        if row == column:
-            magnitude.fill_diagonal_(-1.0)
-        top, index = magnitude.max(1)
-        better = (top > best[rows]) & self.defined[rows]
-        best[rows] = torch.where(better, top, best[rows])
-        partner[rows] = torch.where(better, index + column, partner[rows])
-        chosen = values.gather(1, index[:, None])[:, 0].double()
-        signed[rows] = torch.where(better, chosen, signed[rows])
+            keep = self._is_pair(tile)
+            values = tile.values[: keep.shape[0], : keep.shape[1]]
+            strongest.see(tile.row, tile.column, values, keep)
+            strongest.see(tile.column, tile.row, values.T, keep.T)
+        return strongest.signed, strongest.partner
 
     def _counts(self, bins: int, ranges: Sequence[tuple[float, float]]) -> Tensor:
         """Histogram of |rho| over each of the ranges, in one pass; int64, shape (n_ranges, bins)."""
         counts = torch.zeros(len(ranges), bins, dtype=torch.int64, device=self.defined.device)
+        entries = 0
         for tile in self.tiles():
-            # half of a diagonal tile is taken, not half of its counts: rounding may part a pair's two entries
-            magnitude = (tile.values[_above(tile.values)] if tile.on_diagonal else tile.values).abs()
+            magnitude = tile.values.abs()
+            entries += magnitude.numel()
             for row, (low, high) in enumerate(ranges):
                 counts[row] += torch.histc(magnitude, bins, low, high).round().to(torch.int64)
         from_zero = torch.tensor([low == 0.0 for low, _ in ranges], device=counts.device)
-        counts[from_zero, 0] -= self.n_undefined
+        counts[from_zero, 0] -= entries - self.n_defined
         return counts
 
     def _quantiles(self, ranks: Tensor) -> Tensor:
@@ -129,44 +119,40 @@ class Pairs:
 
     def _magnitudes(self) -> Tensor:
         """|rho| of every defined pair; only for few pairs."""
-        return torch.cat([self._defined_of(tile).double().abs() for tile in self.tiles()])
+        found = []
+        for tile in self.tiles():
+            keep = self._is_pair(tile)
+            found.append(tile.values[: keep.shape[0], : keep.shape[1]][keep].double().abs())
+        return torch.cat(found)
 
-    def _defined_of(self, tile: Tile) -> Tensor:
+    def _is_pair(self, tile: Tile) -> Tensor:
+        """Which entries of a tile stand for a pair, bool; without the padding."""
         height, width = tile.values.shape
-        keep = self.defined[tile.row : tile.row + height, None] & self.defined[tile.column : tile.column + width]
-        return tile.values[keep.triu(1) if tile.on_diagonal else keep]
-
-    def _zero(self) -> Tensor:
-        return torch.zeros(1, dtype=torch.float64, device=self.defined.device)
+        rows, columns = self.defined[tile.row : tile.row + height], self.defined[tile.column : tile.column + width]
+        keep = rows[:, None] & columns
+        return keep.triu(1) if tile.row == tile.column else keep
 
 
-def sum_over_pairs(tiles: Iterable[Tile], function: Callable[[Tensor], Tensor]) -> Tensor:
-    """Sum of ``function`` over the pairs of all tiles, undefined ones included, as a float64 scalar."""
-    totals = [half_of_diagonal(tile, function(tile.values)) for tile in tiles]
-    return torch.stack(totals).sum()
+class _Strongest:
+    """Each unit's strongest correlation so far."""
 
+    def __init__(self, defined: Tensor) -> None:
+        self.partner = torch.full(defined.shape, -1, dtype=torch.int64, device=defined.device)
+        self.signed = torch.full(defined.shape, torch.nan, dtype=torch.float64, device=defined.device)
+        self.magnitude = torch.full_like(self.signed, -1.0)
 
-def half_of_diagonal(tile: Tile, values: Tensor) -> Tensor:
-    """Sum of ``values`` (shaped as the tile) in which each pair counts once and no unit pairs with itself."""
-    total = values.sum().double()
-    return (total - values.diagonal().sum().double()) / 2 if tile.on_diagonal else total
+    def see(self, row: int, column: int, values: Tensor, keep: Tensor) -> None:
+        """Units ``row ...`` by units ``column ...``; ``keep`` says which entries count."""
+        rows = slice(row, row + len(values))
+        top, index = values.double().abs().masked_fill_(~keep, -1.0).max(1)
+        better = top > self.magnitude[rows]
+        chosen = values.gather(1, index[:, None])[:, 0].double()
+        self.magnitude[rows] = torch.where(better, top, self.magnitude[rows])
+        self.partner[rows] = torch.where(better, index + column, self.partner[rows])
+        self.signed[rows] = torch.where(better, chosen, self.signed[rows])
 
 
 def blocks(n_units: int) -> tuple[int, int]:
     """Number and width of the equal column blocks (at most ``BLOCK`` wide) that cover ``n_units``."""
     number = max(1, -(-n_units // BLOCK))
     return number, -(-n_units // number)
-
-
-def _above(square: Tensor) -> Tensor:
-    return torch.ones_like(square, dtype=torch.bool).triu(1)
-
-
-def _both_ways(tile: Tile) -> Iterator[Tile]:
-    yield tile
-    if not tile.on_diagonal:
-        yield Tile(tile.column, tile.row, tile.values.T)
-
-
-def _pairs_of(units: int) -> int:
-    return units * (units - 1) // 2

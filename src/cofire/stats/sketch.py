@@ -8,6 +8,11 @@ ELEMENTS = 1 << 18
 FEWEST, MOST = 64, 512
 
 
+def rows_to_keep(n_units: int) -> int:
+    """How many rows stand for all in an estimate of the standard error: fewer where rows are long."""
+    return max(FEWEST, min(MOST, ELEMENTS // max(n_units, 1)))
+
+
 class RowSketch:
     """Up to some hundred rows of all those seen: the ones whose index hashes lowest (a bottom-k sketch).
 
@@ -17,7 +22,7 @@ class RowSketch:
 
     def __init__(self, n_units: int) -> None:
         self.n_units = n_units
-        self.most = max(FEWEST, min(MOST, ELEMENTS // max(n_units, 1)))
+        self.most = rows_to_keep(n_units)
         self.priority = np.empty(0, dtype=np.uint64)
         self._rows: Tensor | None = None
 
