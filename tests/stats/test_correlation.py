@@ -95,7 +95,7 @@ def test_debiased_is_nearer_the_truth_where_few_pairs_are_strong() -> None:
 @pytest.mark.parametrize("rho", [0.0, 0.02, 0.1, 0.4, 0.9])
 @pytest.mark.parametrize(("n", "d"), [(60, 5), (200, 20)])
 def test_interval_covers_the_truth(rho: float, n: int, d: int) -> None:
-    """Over 300 simulations; conservative at small rho, about 92 % at 200 samples where one factor drives all units."""
+    """Over 300 simulations, whose share is itself known to within ±.025; conservative at small rho."""
     generator = torch.Generator().manual_seed(7)
     intervals = [neuronal_correlation(equicorrelated(n, d, rho, generator)).interval for _ in range(300)]
     covered = np.mean([low <= rho <= high for low, high in intervals])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, as_samples, check_compute_dtype, working_dtype
+from ._tile_sums import tile_sums
 from .pairs import BLOCK, Pairs, Tile, blocks
 from .precision import exactly
 from .sketch import rows_to_keep
@@ -204,20 +205,20 @@ class _Sums:
         self.strength = rows.new_zeros(rows.shape[1], dtype=torch.float64)
 
     def add(self, tile: Tile) -> None:
-        values = tile.values
-        self.entries += values.numel()
-        self._influence(tile)
-        # powers of w = exp(-u²/2), u = rho √freedom, whose sums give those of the correction and of its square
-        w = torch.addcmul(self.rows.new_zeros(()), values, values, value=-0.5 * self.freedom).exp_()
-        w2 = w * w
-        w4 = w2 * w2
-        self.sums.append(
-            torch.stack([values.sum(), _dot(values, values), w.sum(), w2.sum(), w4.sum(), _dot(w4, w), _dot(w4, w4)])
-        )
+        # the sums of the correction and of its square are those of powers of w = exp(-u²/2), u = rho √freedom
+        found = tile_sums(tile.values, -0.5 * self.freedom)
+        self.entries += tile.values.numel()
+        self.sums.append(found.sums)
+        above, beside = self.rows[:, tile.row :], self.rows[:, tile.column :]
+        above, beside = above[:, : len(found.rows)], beside[:, : len(found.columns)]
+        n_above, n_beside = above.shape[1], beside.shape[1]  # without the padding
+        self.quadratic += (above @ found.signs[:n_above, :n_beside]).mul_(beside).sum(1, dtype=torch.float64)
+        self.strength[tile.row : tile.row + n_above] += found.rows[:n_above]
+        self.strength[tile.column : tile.column + n_beside] += found.columns[:n_beside]
 
     def means(self, n_pairs: int) -> _Means:
         """Entries that stand for no pair have rho = 0 and w = 1."""
-        rho, square, *powers = torch.stack(self.sums).double().sum(0).tolist()
+        rho, square, *powers = torch.stack(self.sums).sum(0).tolist()
         w, w2, w4, w5, w8 = ((power - (self.entries - n_pairs)) / n_pairs for power in powers)
         return _Means(
             magnitude=float(self.strength.sum()) / 2 / n_pairs,
@@ -234,19 +235,6 @@ class _Sums:
             return math.nan
         own = (self.rows.double().square() @ self.strength) / 2
         return float(((self.quadratic - own) / n_pairs).var())
-
-    def _influence(self, tile: Tile) -> None:
-        height, width = tile.values.shape
-        above, beside = self.rows[:, tile.row : tile.row + height], self.rows[:, tile.column : tile.column + width]
-        values = tile.values[: above.shape[1], : beside.shape[1]]
-        self.quadratic += (above @ values.sign()).mul_(beside).sum(1, dtype=torch.float64)
-        magnitude = values.abs()
-        self.strength[tile.row : tile.row + height] += magnitude @ self.rows.new_ones(magnitude.shape[1])
-        self.strength[tile.column : tile.column + width] += self.rows.new_ones(len(magnitude)) @ magnitude
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return torch.dot(a.reshape(-1), b.reshape(-1))
 
 
 class _InMemory:

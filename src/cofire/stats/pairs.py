@@ -1,7 +1,8 @@
 """Reductions over the pairs of units, one tile of the correlation matrix at a time.
 
 Every source of correlations (stored co-moments, samples in memory, weights) yields its upper triangle as
-:class:`Tile` s. Entries that stand for no pair are zero in them, so that sums need no mask; they are discounted at the end.
+:class:`Tile` s. Entries that stand for no pair are zero in them, so that sums need no mask; their share is taken off
+at the end.
 """
 
 from collections.abc import Callable, Iterator, Sequence

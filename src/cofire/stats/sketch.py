@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ELEMENTS = 1 << 18
+ELEMENTS = 1 << 16
 FEWEST, MOST = 64, 512
 
 
