@@ -19,7 +19,9 @@ from ._lanes import BYTES, any_below, farther, gap, insert, load, minus, spread,
 
 STEP = 4  # candidates between two looks at whether to stop
 AXES_AT_ONCE = 8
-COMPILE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+COMPILE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+# what only compiled code calls becomes part of its callers, and needs no way in from Python
+INNER: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
 
 
 class Strips(NamedTuple):
@@ -87,7 +89,7 @@ def kth_distances(strips, rest, infinities, start_strip, stop_strip, out):
             store(out, start, _in_other_strips(strips, rest, strip, start, nearest)[-1])
 
 
-@njit(**COMPILE)
+@njit(**INNER)
 def _distance(strips, rest, start, candidate, nearest):
     """Max-norm distance of a candidate from each query; where it is already too far for all of them, a lower bound."""
     far = farther(
@@ -104,7 +106,7 @@ def _distance(strips, rest, start, candidate, nearest):
     return far
 
 
-@njit(**COMPILE)
+@njit(**INNER)
 def _nearest_in_block(strips, rest, start, others, nearest):
     width = others.size // 2
     for lane in range(width):
@@ -113,7 +115,7 @@ def _nearest_in_block(strips, rest, start, others, nearest):
     return nearest
 
 
-@njit(**COMPILE)
+@njit(**INNER)
 def _sweep(strips, rest, start, at, direction, nearest):
     """Candidates from slot ``at`` on, up or down in y, for as long as one may be nearer to any of the queries."""
     while _within_reach(strips.y, start, at, direction, nearest):
@@ -123,14 +125,14 @@ def _sweep(strips, rest, start, at, direction, nearest):
     return nearest
 
 
-@njit(**COMPILE)
+@njit(**INNER)
 def _within_reach(y, start, at, direction, nearest):
     # signed, so that a query still ahead of the candidate keeps the sweep going
     here, queries = spread(y, at), load(y, start)
     return any_below(minus(here, queries) if direction > 0 else minus(queries, here), nearest[-1])
 
 
-@njit(**COMPILE)
+@njit(**INNER)
 def _in_other_strips(strips, rest, strip, start, nearest):
     queries = load(strips.x, start)
     middle = strips.y[start + BYTES // strips.y.itemsize // 2]
@@ -145,13 +147,13 @@ def _in_other_strips(strips, rest, strip, start, nearest):
     return nearest
 
 
-@njit(**COMPILE)
+@njit(**INNER)
 def _both_ways(strips, rest, start, at, nearest):
     nearest = _sweep(strips, rest, start, at, 1, nearest)
     return _sweep(strips, rest, start, at - 1, -1, nearest)
 
 
-@njit(**COMPILE)
+@njit(**INNER)
 def _slot_of(strips, strip, y):
     """About where ``y`` stands in a strip; halving without a branch, as a wrong guess costs more than the steps."""
     at, length = strips.begin[strip], strips.end[strip] - strips.begin[strip]

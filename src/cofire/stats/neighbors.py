@@ -40,6 +40,39 @@ def kth_neighbor_distance(x: Array, k: int) -> Tensor:
     return _by_strips(points, k) if points.device.type == "cpu" else _by_tiles(points, k)
 
 
+def count_nearer(points: Tensor, radius: Tensor) -> Tensor:
+    """How many samples, itself included, are nearer to each sample than its radius under the max-norm.
+
+    Args:
+        points: float64, shape (n_samples, n_units).
+        radius: float64, shape (n_samples,).
+
+    Returns:
+        Counts, int64, shape (n_samples,); 0 where the radius is 0.
+    """
+    if points.shape[1] == 1:
+        return _count_on_line(points[:, 0], radius)
+    columns = points.T.contiguous()
+    tile = max(1, TILE_ELEMENTS // len(points))
+    starts = range(0, len(points), tile)
+    near = [(_tile_distances(columns, start, tile) < radius[start : start + tile, None]).sum(1) for start in starts]
+    return torch.cat(near)
+
+
+def _count_on_line(values: Tensor, radius: Tensor) -> Tensor:
+    """Two bisections a sample; they compare differences, as the radius is one: sums would be rounded otherwise."""
+    ascending = values.sort().values
+    before = torch.zeros(len(values), dtype=torch.int64, device=values.device)
+    until = before
+    length = len(values)
+    while length > 0:
+        half = (length + 1) // 2
+        before = before + half * (values - ascending[before + half - 1] >= radius)
+        until = until + half * (ascending[until + half - 1] - values < radius)
+        length -= half
+    return until - before
+
+
 def check_points(x: Array, k: int, name: str = "x") -> Tensor:
     """``x`` as finite samples (n_samples, n_units), more than ``k`` of them."""
     points = as_tensor(x, name)
