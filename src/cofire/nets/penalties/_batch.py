@@ -1,0 +1,142 @@
+"""The arithmetic that penalties share: center, standardize, multiply, with gradients that cost no extra product.
+
+Left to autograd a product of a matrix with itself takes two more on the way back, and a standardization a dozen
+passes over the batch; written out they take one and three. The formulas on the way back consist of
+differentiable operations on inputs and outputs, so second derivatives are right as well.
+"""
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from ...stats._arrays import Array, as_tensor, working_dtype
+from ..units import rows
+from ._ranks import Ranks
+
+
+def as_rows(x: Array, *, unit_axis: int = -1, mask: Tensor | None = None) -> Tensor:
+    """Activations as (n_samples, n_units), float32 or float64, with their gradient.
+
+    Raises:
+        ValueError: if they are not real numbers with an axis of units, or the mask does not fit.
+    """
+    activations = x if isinstance(x, Tensor) else as_tensor(x)
+    if activations.is_complex() or not -activations.ndim <= unit_axis < activations.ndim:
+        raise ValueError(
+            f"activations are real numbers with units on axis {unit_axis}, got shape {tuple(activations.shape)}, "
+            f"{activations.dtype}"
+        )
+    moved = activations.movedim(unit_axis, -1)
+    samples = moved if mask is None else moved[_fitting(mask, tuple(moved.shape[:-1]))]
+    return rows(samples.to(working_dtype(samples.dtype, torch.float32)))
+
+
+def _fitting(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if mask.is_floating_point() or not 0 < mask.ndim <= len(shape) or tuple(mask.shape) != shape[: mask.ndim]:
+        raise ValueError(
+            f"a mask is a bool or integer tensor, true is keep, over the axes of the samples, {shape} or the first of "
+            f"them; got shape {tuple(mask.shape)}, {mask.dtype}"
+        )
+    return mask.bool()
+
+
+def centered(x: Tensor, ranks: Ranks) -> tuple[Tensor, int]:
+    """Samples less their mean, and how many there are, on all processes."""
+    n_samples = ranks.count(len(x), x.device)
+    return _Center.apply(x, n_samples, ranks), n_samples  # type: ignore[return-value]  # apply is untyped
+
+
+def standardized(x: Tensor, ranks: Ranks) -> tuple[Tensor, Tensor, int]:
+    """Columns of mean 0 and length 1, whose products are correlations; which of them vary; number of samples.
+
+    A unit that does not vary is 0 and its gradient is 0. One whose squares underflow (in float32 a standard
+    deviation below about 1e-19) counts as such: the gradient of its correlation, of the order of its inverse,
+    serves nobody. One that holds a NaN or an infinity, or whose squares overflow, becomes NaN.
+    """
+    n_samples = ranks.count(len(x), x.device)
+    units, inverse = _Standardize.apply(x, n_samples, ranks)  # type: ignore[misc]  # apply is untyped
+    return units, inverse.detach() != 0, n_samples
+
+
+def products(units: Tensor, ranks: Ranks) -> Tensor:
+    """The products of all pairs of columns, (n_units, n_units), over all processes."""
+    return ranks.total(_Gram.apply(units.T)[1])  # type: ignore[index]  # apply is untyped
+
+
+def cross_squares(units: Tensor, squares: Tensor, ranks: Ranks) -> Tensor:
+    """Sum over ordered pairs i ≠ j of the squared product of columns i and j.
+
+    Args:
+        units: shape (n_samples, n_units).
+        squares: the squared length of each column, shape (n_units,).
+        ranks: the processes that hold samples.
+
+    With fewer samples than units it is taken from the products of rows, as ‖UᵀU‖ = ‖UUᵀ‖. With more, the diagonal is
+    left out before squaring: the rest may be far smaller.
+    """
+    if ranks.alone and len(units) < units.shape[1]:
+        return _Gram.apply(units)[0] - squares.square().sum()  # type: ignore[index]  # apply is untyped
+    pairs = products(units, ranks)
+    return (pairs - pairs.diagonal().diag()).square().sum()
+
+
+def _less_mean(x: Tensor, n_samples: int, ranks: Ranks) -> Tensor:
+    """Measured from one of the samples first: then a constant unit is exactly 0, and an offset costs nothing."""
+    x = x - ranks.reference(x)
+    return x.sub_(ranks.sum(x.sum(0)) / max(n_samples, 1))
+
+
+class _Center(Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, n_samples: int, ranks: Ranks) -> Tensor:
+        ctx.n_samples, ctx.ranks = n_samples, ranks
+        return _less_mean(x, n_samples, ranks)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        return grad - ctx.ranks.sum(grad.sum(0)) / max(ctx.n_samples, 1), None, None
+
+
+class _Standardize(Function):
+    """Columns of mean 0 and length 1, and the inverse of the length each had (0 for a constant one)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, n_samples: int, ranks: Ranks) -> tuple[Tensor, Tensor]:
+        units = _less_mean(x, n_samples, ranks)
+        squares = ranks.sum((units * units).sum(0))
+        # not 1 / length: where squares overflow it must become NaN, not 0
+        inverse = (squares.sqrt() / squares).masked_fill_(squares == 0, 0.0)
+        units.mul_(inverse)
+        ctx.save_for_backward(units, inverse)
+        ctx.n_samples, ctx.ranks = n_samples, ranks
+        return units, inverse
+
+    @staticmethod
+    def backward(ctx, grad: Tensor, grad_inverse: Tensor) -> tuple[Tensor, None, None]:
+        """Less what would lengthen the column or move its mean, which standardizing undoes."""
+        units, inverse = ctx.saved_tensors
+        sums = torch.stack([(units * grad).sum(0), grad.sum(0)])
+        along, total = ctx.ranks.sum(sums).unbind()
+        along = along + inverse * grad_inverse
+        across = torch.addcmul(grad, units, along, value=-1).sub_(total / max(ctx.n_samples, 1))
+        return across.mul_(inverse), None, None
+
+
+class _Gram(Function):
+    """The products of all pairs of rows, preceded by the sum of their squares."""
+
+    @staticmethod
+    def forward(ctx, a: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        with torch.autocast(a.device.type, enabled=False):
+            gram = a @ a.T
+        ctx.save_for_backward(a, gram)
+        return torch.linalg.vector_norm(gram).square(), gram
+
+    @staticmethod
+    def backward(ctx, grad_squares: Tensor | None, grad_gram: Tensor | None) -> Tensor | None:
+        a, gram = ctx.saved_tensors
+        weights = [] if grad_squares is None else [gram * (4 * grad_squares)]
+        weights += [] if grad_gram is None else [grad_gram + grad_gram.T]
+        with torch.autocast(a.device.type, enabled=False):
+            return sum(weights) @ a if weights else None
