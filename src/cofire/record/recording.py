@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from ..nets import Site, sites
 from ..nets.names import named_layers
+from ..nets.weights import unit_weights
 from .measures import Measure
 from .rows import canonical
 from .sampling import Samples
 from .schedule import Schedule
-from .weights import unit_weights
 
 
 @dataclass(frozen=True)
