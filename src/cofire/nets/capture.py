@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from torch import Tensor, nn
 
-from .masks import Mask, is_time_first, keep, reader
+from .masks import Mask, reader
 from .names import first_names, named_layers, unwrap
 from .patterns import Pattern
 from .recorder import Pass, Record, Recorder
@@ -142,19 +142,9 @@ class Capture(Generic[T]):
             self._fired |= {record.site, record.site.at_call(None)}
 
     def _rows(self, record: Record, mask: Tensor | None) -> Tensor:
-        samples = record.samples
         if self._pool_positions and record.n_position_axes:
-            samples = samples.mean(dim=tuple(range(-1 - record.n_position_axes, -1)))
-        if mask is None or not record.padded:
-            return rows(samples)
-        shape = tuple(samples.shape[:-1])
-        kept = keep(samples, mask, time_first=is_time_first(record.module, self._model, shape=shape, mask=mask))
-        if kept is None:
-            raise ValueError(
-                f"the mask of shape {tuple(mask.shape)} does not fit {record.site}, whose samples have shape "
-                f"{shape}; take the layer away with '!{record.site.layer}', or capture it without a mask"
-            )
-        return samples[kept]
+            return rows(record.samples.mean(dim=tuple(range(-1 - record.n_position_axes, -1))))
+        return record.rows(mask, self._model)
 
 
 def _settled() -> None:

@@ -15,10 +15,10 @@ from torch.utils.hooks import RemovableHandle
 from .activations import Applied, Follower
 from .eager import eager
 from .kinds import Kind, captured_as, following, looks_like_activation
-from .masks import ReadMask
+from .masks import ReadMask, is_time_first, keep
 from .names import named_layers
 from .sites import Site, Stage
-from .units import describe, first_floating, is_packed, units_last
+from .units import Copy, describe, first_floating, is_packed, rows, units_last
 
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
@@ -52,6 +52,7 @@ class Record:
     samples: Tensor
     unit_axis: int
     padded: bool = True
+    copy: Copy = units_last
 
     @property
     def n_position_axes(self) -> int:
@@ -60,7 +61,24 @@ class Record:
 
     def applied(self, activation: Tensor) -> None:
         """An activation function was applied: its output is what counts."""
-        self.samples = units_last(activation, self.unit_axis, over=self.samples)
+        self.samples = self.copy(activation, self.unit_axis, over=self.samples)
+
+    def rows(self, mask: Tensor | None, model: nn.Module) -> Tensor:
+        """(n_samples, n_units); with a mask, those samples that count.
+
+        Raises:
+            ValueError: if the mask does not fit.
+        """
+        if mask is None or not self.padded:
+            return rows(self.samples)
+        shape = tuple(self.samples.shape[:-1])
+        kept = keep(self.samples, mask, time_first=is_time_first(self.module, model, shape=shape, mask=mask))
+        if kept is None:
+            raise ValueError(
+                f"the mask of shape {tuple(mask.shape)} does not fit {self.site}, whose samples have shape "
+                f"{shape}; take the layer away with '!{self.site.layer}', or leave the mask out"
+            )
+        return self.samples[kept]
 
 
 @dataclass
@@ -108,9 +126,10 @@ class Recorder:
         read_mask: ReadMask | None,
         emit: Callable[[Pass], None],
         leave_out: Callable[[str, str], None],
+        copy: Copy = units_last,
     ) -> None:
         self._model, self._layers = model, _layers(model, sites)
-        self._read_mask, self._emit, self._leave_out = read_mask, emit, leave_out
+        self._read_mask, self._emit, self._leave_out, self._copy = read_mask, emit, leave_out, copy
         self._follower = Follower(tracks_axes=any(layer.kind.unit_axis is following for layer in self._layers))
         self._handles: list[RemovableHandle] = []
         self._pass = Pass()
@@ -238,8 +257,8 @@ class Recorder:
         axis = layer.unit_axis(x)
         axis = self._follower.unit_axis(x) if axis is None else axis
         from_end = axis - x.ndim if axis >= 0 else axis
-        samples = units_last(x, from_end)
-        records = [Record(site.at_call(call), layer.module, samples, from_end, padded) for site in wanted]
+        samples = self._copy(x, from_end)
+        records = [Record(site.at_call(call), layer.module, samples, from_end, padded, self._copy) for site in wanted]
         self._pass.records.extend(records)
         return records
 

@@ -1,12 +1,15 @@
 """From what a layer returns to one row per sample and one column per unit."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from math import prod
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
+
+Copy = Callable[..., Tensor]
+"""How an activation is kept: (output, unit_axis, *, over=None) -> samples with the units last; see `units_last`."""
 
 
 def first_floating(output: object) -> Tensor | None:
