@@ -3,6 +3,15 @@
 from . import truth
 from .correlation import CorrelationSummary, neuronal_correlation, noise_floor
 from .density import HighDimensionWarning
+from .embedding import (
+    EigenvalueBounds,
+    WidthChoice,
+    choose_bandwidth,
+    eigenvalue_bounds,
+    entropy_embedded,
+    feature_matrix,
+)
+from .dependence import DependenceScore, PermutationThreshold, dependence_score, permutation_threshold
 from .entropy import (
     entropy_binned,
     entropy_gaussian,
@@ -13,6 +22,13 @@ from .entropy import (
 from .kde import entropy_kde
 from .kernels import WidthScan, gram_matrix, kernel_alignment, kernel_width_scan
 from .moments import Moments
+from .mutual_information import (
+    mutual_information,
+    mutual_information_3h,
+    mutual_information_gaussian,
+    mutual_information_ksg,
+    nonlinear_excess,
+)
 from .preactivation import epsilon, preactivation_correlation, preactivation_neuronal_correlation
 from .structure import structure_coefficient
 from .unit_vectors import split_units
@@ -25,21 +41,36 @@ from .weights import (
 
 __all__ = [
     "CorrelationSummary",
+    "EigenvalueBounds",
+    "DependenceScore",
     "HighDimensionWarning",
     "Moments",
+    "PermutationThreshold",
     "WeightSummary",
+    "WidthChoice",
     "WidthScan",
+    "dependence_score",
+    "choose_bandwidth",
+    "eigenvalue_bounds",
     "entropy_binned",
+    "entropy_embedded",
     "entropy_gaussian",
     "entropy_independence_bound",
     "entropy_kde",
     "entropy_knn",
     "epsilon",
+    "feature_matrix",
     "gram_matrix",
     "kernel_alignment",
     "kernel_width_scan",
+    "mutual_information",
+    "mutual_information_3h",
+    "mutual_information_gaussian",
+    "mutual_information_ksg",
     "neuronal_correlation",
     "noise_floor",
+    "nonlinear_excess",
+    "permutation_threshold",
     "preactivation_correlation",
     "preactivation_neuronal_correlation",
     "split_units",
