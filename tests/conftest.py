@@ -1,7 +1,12 @@
 """Options, seeds and the skips of the whole suite."""
 
+import os
+
 import pytest
 import torch
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # the workers share the cores; threads that wait for one another would stall them all
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

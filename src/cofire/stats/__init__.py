@@ -3,6 +3,7 @@
 from . import truth
 from .correlation import CorrelationSummary, neuronal_correlation, noise_floor
 from .density import HighDimensionWarning
+from .dependence import DependenceScore, PermutationThreshold, dependence_score, permutation_threshold
 from .embedding import (
     EigenvalueBounds,
     WidthChoice,
@@ -11,7 +12,6 @@ from .embedding import (
     entropy_embedded,
     feature_matrix,
 )
-from .dependence import DependenceScore, PermutationThreshold, dependence_score, permutation_threshold
 from .entropy import (
     entropy_binned,
     entropy_gaussian,
@@ -41,16 +41,16 @@ from .weights import (
 
 __all__ = [
     "CorrelationSummary",
-    "EigenvalueBounds",
     "DependenceScore",
+    "EigenvalueBounds",
     "HighDimensionWarning",
     "Moments",
     "PermutationThreshold",
     "WeightSummary",
     "WidthChoice",
     "WidthScan",
-    "dependence_score",
     "choose_bandwidth",
+    "dependence_score",
     "eigenvalue_bounds",
     "entropy_binned",
     "entropy_embedded",

@@ -132,7 +132,7 @@ def neuronal_correlation(x: Array, *, compute_dtype: torch.dtype = torch.float64
     work = working_dtype(samples.dtype, check_compute_dtype(compute_dtype))
     with exactly(samples.device):
         source = _InMemory(samples, compute_dtype, work)
-        rows = source.standardized(_spread_rows(*samples.shape, samples.device))
+        rows = source.standardized(_spread_rows(len(samples), samples.shape[1], samples.device))
         return summarize(Pairs(source.tiles, source.defined), source.counts(), rows)
 
 
