@@ -7,7 +7,9 @@ from itertools import pairwise
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 from torch.utils.checkpoint import checkpoint
 
 import cofire
@@ -255,3 +257,26 @@ def test_hooks_come_and_go_with_the_number_of_steps(net, n_hooks):
             counts.append(n_hooks(net))
     assert all(a == b > 0 for a, b in pairwise(counts))
     assert n_hooks(net) == 0
+
+
+def test_after_a_pass_nothing_runs_through_the_follower(net):
+    before = list(_get_current_function_mode_stack())
+    with cofire.capture(net, "fc*"):
+        net(torch.randn(5, 8))
+        assert _get_current_function_mode_stack() == before
+
+
+def test_contexts_that_are_open_end_as_they_began():
+    class Watching(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            return func(*args, **(kwargs or {}))
+
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    with torch.device("cpu"), cofire.capture(model, "0") as acts:
+        model(torch.randn(5, 4))
+        with Watching() as watching:
+            y = F.relu(model[0](torch.randn(2, 4)))  # outside of a call of the model
+            assert _get_current_function_mode_stack()[-1] is watching
+        assert watching not in _get_current_function_mode_stack()
+    assert torch.equal(acts["0"][5:], y)
+    assert not _get_current_function_mode_stack()

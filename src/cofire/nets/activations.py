@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
+from torch.utils._device import DeviceContext
 from torch.utils.weak import WeakIdKeyDictionary
 
 Applied = Callable[[Tensor], None]
@@ -62,15 +63,37 @@ class Follower(TorchFunctionMode):
         self._unit_axes: WeakIdKeyDictionary | None = WeakIdKeyDictionary() if tracks_axes else None
         self._suspended = 0
 
+    def join(self) -> None:
+        """Put itself on the stack of modes, unless it is there.
+
+        Below the contexts that are open, so that these end as they began, and above torch's default device,
+        which insists on the lowest place.
+        """
+        if not self._on_the_stack:
+            modes = [_pop_mode() for _ in _get_current_function_mode_stack()]
+            others = [mode for mode in modes if not isinstance(mode, DeviceContext)]
+            lowest = [mode for mode in modes if isinstance(mode, DeviceContext)]
+            for mode in (*lowest, self, *reversed(others)):
+                _push_mode(mode)
+
+    def rest(self) -> None:
+        """Leave until there is something to follow again; where axes are tracked it stays, to miss no function."""
+        if self._unit_axes is None:
+            self.leave()
+
     def leave(self) -> None:
         """Take itself off the stack of modes, from wherever in it."""
-        if not any(mode is self for mode in _get_current_function_mode_stack()):
+        if not self._on_the_stack:
             return
         above = []
         while (mode := _pop_mode()) is not self:
             above.append(mode)
         for mode in reversed(above):
             _push_mode(mode)
+
+    @property
+    def _on_the_stack(self) -> bool:
+        return any(mode is self for mode in _get_current_function_mode_stack())
 
     def clear(self) -> None:
         """Forget all tensors."""

@@ -146,7 +146,7 @@ class Recorder:
         """Put the hooks on, for what this thread does with the model."""
         self._thread, self._depth, self._pass = get_ident(), 0, Pass()
         eager.enter()
-        self._follower.__enter__()
+        self._follower.join()
         self._hook_all()
 
     def detach(self) -> None:
@@ -209,6 +209,7 @@ class Recorder:
     def _begins(self, args: Args, kwargs: Kwargs) -> None:
         self._depth += 1
         if self._depth == 1:
+            self._follower.join()
             self._hand_over()
             self._handled = sys.exception()
             self._pass.mask = self._read_mask(args, kwargs) if self._read_mask else None
@@ -221,12 +222,14 @@ class Recorder:
         if failed:
             self._pass = Pass()
         self._hand_over()
+        # What follows (the loss, backward, the optimizer) need not pass through it.
+        self._follower.rest()
 
     def _takes(self, layer: Layer, args: Args, kwargs: Kwargs) -> None:
         """An activation module's input is its "pre"; copied here, before it is changed in place."""
         x = first_floating((*args, *kwargs.values()))
         if x is not None:
-            self._new_pass_if_again(layer)
+            self._begins_outside(layer)
             call = self._pass.calls[layer.name]
             self._note(layer, layer.wanted("pre", call), call, x)
 
@@ -236,7 +239,7 @@ class Recorder:
             self._leave_out(layer.name, f"its output is {describe(output)}")
             return
         if not layer.kind.is_activation:
-            self._new_pass_if_again(layer)
+            self._begins_outside(layer)
         call, padded = self._pass.calls[layer.name], not is_packed(output)
         self._pass.calls[layer.name] += 1
         if not layer.kind.is_activation:
@@ -245,10 +248,14 @@ class Recorder:
         if not layer.kind.is_activation:
             self._follower.follow(x, [record.applied for record in post])
 
-    def _new_pass_if_again(self, layer: Layer) -> None:
-        if self._depth == 0 and layer.name in self._pass.calls:
+    def _begins_outside(self, layer: Layer) -> None:
+        """A layer runs: outside of a call of the model a new pass begins, if it has run already."""
+        if self._depth > 0:
+            return
+        self._follower.join()
+        if layer.name in self._pass.calls:
             self._hand_over()
-        if self._depth == 0 and self._read_mask and self._pass.mask is None:
+        if self._read_mask and self._pass.mask is None:
             self._pass.mask = self._read_mask((), {})
 
     def _note(self, layer: Layer, wanted: list[Site], call: int, x: Tensor, padded: bool = True) -> list[Record]:

@@ -1,15 +1,17 @@
 """What to record: a statistic, its parameters, the sites it is taken at, and when."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
 from ..nets.kinds import ACTIVATION, kind_of
-from ..stats.correlation import neuronal_correlation
+from ..stats.correlation import CorrelationSummary, neuronal_correlation
 from ..stats.moments import Moments
 from .rows import canonical
 from .schedule import GeometricSteps, Schedule, as_schedule
@@ -83,7 +85,7 @@ class Measure:
     def _parameters(self, n_units: int) -> dict[str, Any]:
         return {name: value(n_units) if callable(value) else value for name, value in self.parameters.items()}
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """The measure in words: equal for equal measures, in every process."""
         named = {name: getattr(value, "__name__", value) for name, value in self.parameters.items()}
@@ -177,7 +179,7 @@ def correlation(
 
 
 def _correlation(x: Tensor, *, compute_dtype: str) -> dict[str, float]:
-    found = neuronal_correlation(x, compute_dtype=getattr(torch, compute_dtype))
+    found = _summary(x, compute_dtype)
     low, high = found.interval
     return {
         "nc": found.mean_abs,
@@ -277,6 +279,16 @@ def epsilon(*, sites: Any = layers, every: Any = None, compute_dtype: Any = comp
 
 
 def _epsilon(before: Tensor, after: Tensor, *, compute_dtype: str) -> float:
-    dtype = getattr(torch, compute_dtype)
-    before_nc, after_nc = (neuronal_correlation(x, compute_dtype=dtype).mean_abs for x in (before, after))
-    return abs(after_nc - before_nc)
+    return abs(_summary(after, compute_dtype).mean_abs - _summary(before, compute_dtype).mean_abs)
+
+
+_summaries: MutableMapping[Tensor, dict[tuple[str, int], CorrelationSummary]] = WeakIdKeyDictionary()
+
+
+def _summary(x: Tensor, compute_dtype: str) -> CorrelationSummary:
+    """What `correlation` and `epsilon` both ask of the same samples, worked out once."""
+    known = _summaries.setdefault(x, {})
+    key = compute_dtype, x._version
+    if key not in known:
+        known[key] = neuronal_correlation(x, compute_dtype=getattr(torch, compute_dtype))
+    return known[key]

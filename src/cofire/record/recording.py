@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -155,6 +156,8 @@ def take(task: Task, samples: Samples) -> list[Found]:
 
 
 def _take_one(measure: Measure, site: str, inputs: tuple[Tensor, ...]) -> Found:
+    if measure.stage == "weights" and measure.arrays is not None:
+        inputs = tuple(weight.clone() for weight in inputs)  # by the time arrays are made, training has gone on
     return Found(
         site,
         canonical(measure.parameters_at(inputs)),
@@ -162,3 +165,12 @@ def _take_one(measure: Measure, site: str, inputs: tuple[Tensor, ...]) -> Found:
         0 if measure.stage == "weights" else len(inputs[0]),
         lambda: measure.array_values(inputs),
     )
+
+
+def model_facts(model: nn.Module) -> dict[str, Any]:
+    """What a run says of its model: its class, its size and its layers."""
+    return {
+        "class": type(model).__name__,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "layers": {name: repr(module) for name, module in model.named_modules() if not list(module.children())},
+    }

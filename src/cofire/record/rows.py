@@ -156,6 +156,8 @@ class Rows:
             with self._connection:
                 for statement, values in statements:
                     self._connection.executemany(statement, values)
+        except sqlite3.ProgrammingError as error:
+            raise ValueError(f"{self.path} is closed; close a tracker before the run it writes to") from error
         except sqlite3.OperationalError as error:
             raise OSError(
                 f"rows could not be written to {self.path} ({error}); what was recorded before is safe"
@@ -204,6 +206,11 @@ class Rows:
     def drop_after(self, step: int) -> None:
         """Take away the rows and arrays of later steps, to go on from ``step``."""
         self._write(*((f"DELETE FROM {table} WHERE step > ?", [(step,)]) for table in ("rows", "arrays")))
+
+    def drop_arrays(self, arrays: Iterable[Array]) -> None:
+        """Take away the arrays of these runs, steps, sites and names; their values do not matter."""
+        keys = [tuple(array[:4]) for array in arrays]
+        self._write(("DELETE FROM arrays WHERE run = ? AND step = ? AND site = ? AND name = ?", keys))
 
     def flush(self) -> None:
         """Make all that was written safe from a power loss too."""

@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -79,7 +80,7 @@ class Run:
             raise FileNotFoundError(f"{directory} is not a run directory: it has no {DESCRIPTION}")
         return Run(directory)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The directory's own name, which its rows carry."""
         return self.directory.resolve().name

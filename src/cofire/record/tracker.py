@@ -1,15 +1,16 @@
 """`Tracker`: takes measures in any training loop."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import torch
 from torch import nn
 
+from .late_arrays import LateArrays
 from .measures import Measure, Statistic, as_measure
-from .recording import Found, Plan, Task, all_sites, take
+from .recording import Found, Plan, Task, all_sites, model_facts, take
 from .rows import Array, Row
 from .runs import WritableRun
 from .sampling import Probe, Source, TrainingBatches
@@ -99,8 +100,7 @@ class Tracker:
         self._sink = sink
         self._seed = seed
         self._step = self._epoch = 0
-        self._counts: dict[str, int] = {}
-        self._unsaved: dict[str, list[Callable[[], list[Array]]]] = {}
+        self._late = LateArrays()
         self._owned = WritableRun(run) if isinstance(run, str | Path) else None
         self._run = self._owned if isinstance(run, str | Path) else run
         self._begin(model)
@@ -109,7 +109,7 @@ class Tracker:
         self._waiting = self._run is not None and self._run.begun
         if self._run is not None:
             self._run.describe(
-                model=_model_facts(model),
+                model=model_facts(model),
                 measures=[task.measure.identity for task in self._plan.tasks],
                 left_out=dict(self._plan.left_out),
             )
@@ -179,7 +179,8 @@ class Tracker:
         for task in tasks:
             found = take(task, samples)
             rows += self._rows(found)
-            arrays += self._arrays_now(task.measure, found)
+            if task.measure.arrays is not None and self._run is not None:
+                arrays += self._late.recorded(task.measure, partial(_arrays, self._name, self._step, found))
         self._write(rows, arrays)
 
     def _write(self, rows: list[Row], arrays: list[Array]) -> None:
@@ -202,29 +203,23 @@ class Tracker:
     def _name(self) -> str:
         return self._run.name if self._run is not None else ""
 
-    def _arrays_now(self, measure: Measure, found: Sequence[Found]) -> list[Array]:
-        """The arrays of this recording, if they are due; else they are put by, in case it is the last."""
-        if measure.arrays is None or self._run is None:
-            return []
-        identity = measure.identity
-        self._counts[identity] = self._counts.get(identity, 0) + 1
-        later = [_arrays_of(self._name, self._step, one) for one in found]
-        self._unsaved[identity] = later
-        return self._settle(identity) if measure.arrays_every.due(self._counts[identity]) else []
-
-    def _settle(self, identity: str) -> list[Array]:
-        return [array for arrays in self._unsaved.pop(identity, []) for array in arrays()]
-
     def finish(self) -> None:
-        """Training is over: write the arrays of the last recording too."""
-        arrays = [array for identity in list(self._unsaved) for array in self._settle(identity)]
-        self._write([], arrays)
+        """Training is over: write the arrays of the last recordings too."""
+        arrays = self._late.take()
+        if arrays:
+            self._write([], arrays)
 
     def close(self) -> None:
-        """Take hooks away, and let go of a directory that the tracker opened itself."""
+        """Finish, take hooks away, and let go of a directory that the tracker opened itself.
+
+        So the last arrays are kept however the training ended, short of a kill. A second call does nothing.
+        """
         self._source.close()
-        if self._owned is not None:
-            self._owned.close()
+        try:
+            self.finish()
+        finally:
+            if self._owned is not None:
+                self._owned.close()
 
     def __enter__(self) -> Self:
         return self
@@ -232,63 +227,33 @@ class Tracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if kind is None:
-                self.finish()
-        finally:
-            self.close()
+        self.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Where the tracker stands, for a checkpoint."""
-        unsaved = {identity: self._settle(identity) for identity in list(self._unsaved)}
-        self._unsaved = {identity: [_settled(arrays)] for identity, arrays in unsaved.items()}
         return {
             "step": self._step,
             "epoch": self._epoch,
-            "counts": dict(self._counts),
-            "unsaved": {identity: [_plain(array) for array in arrays] for identity, arrays in unsaved.items()},
+            "arrays": self._late.state_dict(),
             "source": self._source.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there; rows of later steps in the run are dropped, for they will be recorded anew."""
         self._step, self._epoch = state["step"], state["epoch"]
-        self._counts = dict(state["counts"])
-        self._unsaved = {
-            identity: [_settled([_from_plain(array) for array in arrays])]
-            for identity, arrays in state["unsaved"].items()
-        }
+        waiting = self._late.load_state_dict(state["arrays"])
         self._source.close()
         self._source.load_state_dict(state["source"])
         if self._run is not None:
             self._run.table.drop_after(self._step)
+            # An earlier process that ended there took them for the last.
+            self._run.table.drop_arrays(waiting)
         self._waiting = False
         self._arm()
 
 
-def _arrays_of(run: str, step: int, found: Found) -> Callable[[], list[Array]]:
-    return lambda: [Array(run, step, found.site, name, value) for name, value in found.arrays().items()]
-
-
-def _settled(arrays: list[Array]) -> Callable[[], list[Array]]:
-    return lambda: arrays
-
-
-def _plain(array: Array) -> list[Any]:
-    return [*array[:4], torch.from_numpy(array.value)]
-
-
-def _from_plain(array: Sequence[Any]) -> Array:
-    run, step, site, name, value = array
-    return Array(run, step, site, name, value.numpy())
-
-
-def _model_facts(model: nn.Module) -> dict[str, Any]:
-    return {
-        "class": type(model).__name__,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "layers": {name: repr(module) for name, module in model.named_modules() if not list(module.children())},
-    }
+def _arrays(run: str, step: int, found: Iterable[Found]) -> list[Array]:
+    return [Array(run, step, one.site, name, value) for one in found for name, value in one.arrays().items()]
 
 
 def _check_whole(name: str, value: object) -> None:
