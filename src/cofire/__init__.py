@@ -10,18 +10,29 @@ from typing import TYPE_CHECKING
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .nets import Site, capture, sites
+    from .nets import CorrelationPenalty, Site, capture, correlation_penalty, sites
     from .record import Measure, Tracker
 
 _HOME = {
+    "CorrelationPenalty": "nets",
     "Measure": "record",
     "Site": "nets",
     "Tracker": "record",
     "capture": "nets",
+    "correlation_penalty": "nets",
     "sites": "nets",
 }
 
-__all__ = ["Measure", "Site", "Tracker", "__version__", "capture", "sites"]
+__all__ = [
+    "CorrelationPenalty",
+    "Measure",
+    "Site",
+    "Tracker",
+    "__version__",
+    "capture",
+    "correlation_penalty",
+    "sites",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,7 +1,36 @@
-"""Which layers to measure, and how to get at their activations."""
+"""Which layers to measure, how to get at their activations, and how to keep them from co-varying."""
 
 from .capture import Capture, capture
+from .penalties import (
+    CorrelationPenalty,
+    DeCovPenalty,
+    PenaltyLR,
+    PenaltyWeight,
+    VICRegCovariancePenalty,
+    WeightCorrelationPenalty,
+    correlation_penalty,
+    decov_penalty,
+    vicreg_covariance_penalty,
+    weight_correlation_penalty,
+)
 from .results import Activations
 from .sites import Site, Sites, sites
 
-__all__ = ["Activations", "Capture", "Site", "Sites", "capture", "sites"]
+__all__ = [
+    "Activations",
+    "Capture",
+    "CorrelationPenalty",
+    "DeCovPenalty",
+    "PenaltyLR",
+    "PenaltyWeight",
+    "Site",
+    "Sites",
+    "VICRegCovariancePenalty",
+    "WeightCorrelationPenalty",
+    "capture",
+    "correlation_penalty",
+    "decov_penalty",
+    "sites",
+    "vicreg_covariance_penalty",
+    "weight_correlation_penalty",
+]

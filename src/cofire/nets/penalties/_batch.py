@@ -93,7 +93,8 @@ class _Center(Function):
         return _less_mean(x, n_samples, ranks)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (grad,) = grads
         return grad - ctx.ranks.sum(grad.sum(0)) / max(ctx.n_samples, 1), None, None
 
 
@@ -112,9 +113,9 @@ class _Standardize(Function):
         return units, inverse
 
     @staticmethod
-    def backward(ctx, grad: Tensor, grad_inverse: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, None, None]:
         """Less what would lengthen the column or move its mean, which standardizing undoes."""
-        units, inverse = ctx.saved_tensors
+        (units, inverse), (grad, grad_inverse) = ctx.saved_tensors, grads
         sums = torch.stack([(units * grad).sum(0), grad.sum(0)])
         along, total = ctx.ranks.sum(sums).unbind()
         along = along + inverse * grad_inverse
@@ -134,8 +135,8 @@ class _Gram(Function):
         return torch.linalg.vector_norm(gram).square(), gram
 
     @staticmethod
-    def backward(ctx, grad_squares: Tensor | None, grad_gram: Tensor | None) -> Tensor | None:
-        a, gram = ctx.saved_tensors
+    def backward(ctx, *grads: Tensor | None) -> Tensor | None:
+        (a, gram), (grad_squares, grad_gram) = ctx.saved_tensors, grads
         weights = [] if grad_squares is None else [gram * (4 * grad_squares)]
         weights += [] if grad_gram is None else [grad_gram + grad_gram.T]
         with torch.autocast(a.device.type, enabled=False):

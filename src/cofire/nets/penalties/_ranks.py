@@ -7,9 +7,6 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
 
-Synchronize = "bool | dist.ProcessGroup"
-"""False: one's own batch. True: the batches of all processes together. A process group: those of its members."""
-
 
 class Ranks(Protocol):
     """What the statistics of a batch need of the other processes; every method but `total` is outside autograd."""
@@ -104,12 +101,12 @@ class _Total(Function):
         return ranks.sum(tensor)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
-        return grad * ctx.size, None
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0] * ctx.size, None
 
 
 def ranks_of(synchronize: "bool | dist.ProcessGroup") -> Ranks:
-    """The processes that are meant; without ``torch.distributed`` running there is one, as for SyncBatchNorm."""
+    """One's own process (False), all (True) or those of a group; without ``torch.distributed``, one's own."""
     running = dist.is_available() and dist.is_initialized()
     if synchronize is False or not running:
         return Alone()

@@ -66,7 +66,7 @@ def correlation_penalty(
         >>> round(correlation_penalty(x, debiased=True).item(), 1)
         0.5
     """
-    _check(scale, top)
+    check(scale, top)
     ranks = ranks_of(synchronize)
     units, varies, n_samples = standardized(as_rows(x, unit_axis=unit_axis, mask=mask), ranks)
     n_units = varies.sum()
@@ -145,7 +145,8 @@ def _share(n_units: Tensor, top: float) -> Tensor:
     return torch.ceil(top * pairs.double() - 1e-6).long()
 
 
-def _check(scale: str, top: float) -> None:
+def check(scale: str, top: float) -> None:
+    """Refuse what `correlation_penalty` refuses."""
     if scale not in ("mean", "per_sample"):
         raise ValueError(f"scale is 'mean' or 'per_sample', got {scale!r}")
     if not 0 < top <= 1:

@@ -50,7 +50,7 @@ def weight_correlation_penalty(weight: Array, *, groups: int = 1) -> Tensor:
         )
     units, nonzero = _directions(weights.to(working_dtype(weights.dtype, torch.float32)).flatten(1))
     n_units = nonzero.sum()
-    total = torch.stack([_AbsoluteProducts.apply(part) for part in units.chunk(groups)]).sum()  # type: ignore[arg-type]  # apply is untyped
+    total = sum(_AbsoluteProducts.apply(part) for part in units.chunk(groups))  # type: ignore[misc]  # apply is untyped
     return total / (n_units * (n_units - 1)).clamp(min=1)
 
 
@@ -80,8 +80,8 @@ class _AbsoluteProducts(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> Tensor:
-        return ctx.saved_tensors[0] * (2 * grad)
+    def backward(ctx, *grads: Tensor) -> Tensor:  # type: ignore[override]  # the decorator hides ctx's name
+        return ctx.saved_tensors[0] * (2 * grads[0])
 
 
 def _tiles(units: Tensor) -> Iterator[Tensor]:

@@ -1,0 +1,87 @@
+"""What all penalties share: a weight, the sum over layers, the last values, an end."""
+
+from abc import ABC
+from collections.abc import Callable
+from math import isfinite
+from types import TracebackType
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+
+class Penalty(nn.Module, ABC):
+    """A number to add to a loss, in any training loop.
+
+    ``penalty()`` is the weighted sum over layers, to be added to the loss.
+
+    Args:
+        weight: a number of at least 0, or a function of the number of training steps so far that gives one. A step
+            is a call with gradients enabled. The count is part of ``state_dict()``.
+
+    Attributes:
+        values: the unweighted penalty of each layer at the last call, detached.
+        n_steps: training steps so far.
+    """
+
+    def __init__(self, *, weight: float | Callable[[int], float] = 1.0) -> None:
+        super().__init__()
+        self.values: dict[str, Tensor] = {}
+        self.n_steps = 0
+        self._weight = weight if callable(weight) else _checked(weight)
+
+    @property
+    def weight(self) -> float:
+        """The weight of the next call."""
+        return _checked(self._weight(self.n_steps)) if callable(self._weight) else self._weight
+
+    @weight.setter
+    def weight(self, weight: float | Callable[[int], float]) -> None:
+        self._weight = weight if callable(weight) else _checked(weight)
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the weight is a function of the step."""
+        return callable(self._weight)
+
+    @property
+    def value(self) -> Tensor | None:
+        """The unweighted sum over layers at the last call, detached; None before."""
+        return _total(list(self.values.values())) if self.values else None
+
+    def close(self) -> None:
+        """Let go of the model: no hook stays. Leaving a ``with`` block does the same."""
+        return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def get_extra_state(self) -> dict[str, int]:
+        """For ``state_dict()``."""
+        return {"n_steps": self.n_steps}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        """For ``load_state_dict()``."""
+        self.n_steps = state["n_steps"]
+
+    def _weighted(self, terms: dict[str, Tensor]) -> Tensor:
+        self.values = {site: term.detach() for site, term in terms.items()}
+        penalty = self.weight * _total(list(terms.values()))
+        self.n_steps += torch.is_grad_enabled()
+        return penalty
+
+
+def _total(terms: list[Tensor]) -> Tensor:
+    """Their sum, on the device of the first: a model's layers may lie on several."""
+    return torch.stack([term.to(terms[0].device) for term in terms]).sum()
+
+
+def _checked(weight: float) -> float:
+    if not (isfinite(weight) and weight >= 0):
+        raise ValueError(f"the weight of a penalty is a finite number of at least 0, got {weight!r}")
+    return weight
