@@ -21,9 +21,9 @@ class DependenceScore:
 
     Attributes:
         mean: over the pairs measured, ι of Zhang et al.; scalar float64, NaN without a pair.
-        standard_error: of ``mean``, as for independent pairs: their standard deviation over √n_pairs. It covers both
-            the noise of the estimates where units are independent, and the choice of pairs where only some are
-            measured; not the choice of samples where units depend on one another. Scalar float64, NaN below two pairs.
+        standard_error: of ``mean``, from the spread of the pairs, those that share a unit taken as correlated. It
+            covers the choice of pairs, and the noise of the estimates as far as it differs from unit to unit: all of
+            it for independent units. Scalar float64, NaN below two pairs.
         n_pairs: pairs measured, each counted once.
         n_constant: units that never varied; they have no pair.
         matrix: information of each pair, float64, shape (n_units, n_units), symmetric. NaN on the diagonal, for
@@ -88,7 +88,7 @@ def dependence_score(
         standardizing in float64, which moves a pair by some 1e-6.
 
     References:
-        Zhang et al. 2018, §4.
+        Zhang et al. 2018, §4; Aronow, Samii and Assenova 2015 (standard error).
 
     Example:
         >>> shared = torch.randn(1000, 1, generator=torch.Generator().manual_seed(0))
@@ -224,14 +224,25 @@ def _score(values: Tensor, pairs: Tensor, n_units: int, n_varying: int) -> Depen
     matrix = values.new_full((n_units, n_units), torch.nan)
     matrix[pairs[:, 0], pairs[:, 1]] = values
     matrix[pairs[:, 1], pairs[:, 0]] = values
-    deviation = values.std() if len(values) > 1 else values.new_tensor(torch.nan)
     return DependenceScore(
         mean=values.mean(),
-        standard_error=deviation / max(len(values), 1) ** 0.5,
+        standard_error=_standard_error(values, pairs, n_units),
         n_pairs=len(values),
         n_constant=n_units - n_varying,
         matrix=matrix,
     )
+
+
+def _standard_error(values: Tensor, pairs: Tensor, n_units: int) -> Tensor:
+    """Σ r_p r_q over all pairs p, q that share a unit or are the same, but no less than if no two were correlated."""
+    if len(values) < 2:
+        return values.new_tensor(torch.nan)
+    residuals = values - values.mean()
+    of_units = values.new_zeros(n_units).index_add_(0, pairs.flatten(), residuals.repeat_interleave(2))
+    alone = residuals.square().sum()
+    # a pair's own square stands in the sums of both its units
+    shared = of_units.square().sum() - alone
+    return (torch.maximum(shared, alone * len(values) / (len(values) - 1))).sqrt() / len(values)
 
 
 def _shuffled(points: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+from naive_information import kth_distance
+from scipy.spatial import cKDTree
+
+from cofire.stats.neighbors import _by_tiles, _tile_distances, count_nearer, kth_neighbor_distance
+
+
+def samples(n, d, kind, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, d))
+    return {
+        "normal": x,
+        "rounded": np.round(x, 1),
+        "scales": x * 10.0 ** rng.integers(-3, 3, size=d),
+        "heavy": rng.standard_cauchy(size=(n, d)),
+        "far away": x + 1e6,
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["normal", "rounded", "scales", "heavy", "far away"])
+@pytest.mark.parametrize("d", [1, 2, 3, 5, 20])
+def test_equals_the_tree_of_scipy(kind, d):
+    for n, k in ((2, 1), (4, 3), (17, 1), (40, 3), (700, 3)):
+        x = samples(n, d, kind)
+        expected = cKDTree(x).query(x, k=k + 1, p=np.inf)[0][:, k]
+        np.testing.assert_array_equal(kth_neighbor_distance(x, k), expected)
+        np.testing.assert_array_equal(_by_tiles(torch.from_numpy(x), k), expected)
+
+
+@pytest.mark.parametrize("d", [1, 2, 4])
+def test_equals_the_loop(d):
+    x = samples(60, d, "rounded")
+    np.testing.assert_array_equal(kth_neighbor_distance(x, 3), kth_distance(x, 3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.int64, torch.uint8])
+def test_takes_any_real_type_and_leaves_it_alone(dtype):
+    x = torch.randn(50, 2).mul(20).abs().to(dtype)
+    before = x.clone()
+    distances = kth_neighbor_distance(x, 3)
+    assert distances.dtype == torch.float64
+    np.testing.assert_array_equal(distances, kth_distance(x.double().numpy(), 3))
+    assert torch.equal(x, before)
+
+
+def test_more_samples_than_a_tile_holds(monkeypatch):
+    monkeypatch.setattr("cofire.stats.neighbors.TILE_ELEMENTS", 100)
+    x = samples(70, 2, "normal")
+    np.testing.assert_array_equal(_by_tiles(torch.from_numpy(x), 3), kth_distance(x, 3))
+
+
+def test_a_tile_holds_the_distances_of_its_rows_only():
+    columns = torch.tensor([[0.0, 1.0, 3.0], [5.0, 0.0, 1.0]])
+    assert _tile_distances(columns, 1, 5).tolist() == [[5.0, 0.0, 2.0], [4.0, 2.0, 0.0]]
+
+
+@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.parametrize("kind", ["normal", "rounded", "heavy", "far away"])
+def test_counts_equal_a_loop(kind, d):
+    x = samples(200, d, kind)
+    radius = kth_distance(samples(200, 2, kind, seed=1), 3)
+    gaps = np.abs(x[:, None] - x).max(axis=2)
+    counts = count_nearer(torch.from_numpy(x), torch.from_numpy(radius))
+    np.testing.assert_array_equal(counts, (gaps < radius[:, None]).sum(1))
+
+
+def test_the_neighbor_that_sets_the_radius_is_not_counted():
+    # sums round: 0.1 + 0.2 > 0.3, so a search for x ± radius counts a neighbor too many
+    x = torch.tensor([0.1, 0.3, 0.9], dtype=torch.float64)
+    assert count_nearer(x[:, None], kth_neighbor_distance(x, 1)).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("x", "k", "message"),
+    [
+        (torch.randn(3), 3, "less than the number of samples"),
+        (torch.randn(3), 0, "at least 1"),
+        (torch.tensor([0.0, 1.0, torch.nan]), 1, "NaN or infinite"),
+        (torch.tensor([0.0, 1.0, torch.inf]), 1, "NaN or infinite"),
+        (torch.randn(3, 2, 2), 1, "must have shape"),
+        (torch.randn(3, 0), 1, "must have shape"),
+    ],
+)
+def test_refuses(x, k, message):
+    with pytest.raises(ValueError, match=message):
+        kth_neighbor_distance(x, k)
