@@ -1,0 +1,169 @@
+"""How redundant a layer is by its weights alone: no data needed, and no table of all pairs of units."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ._arrays import Array, working_dtype
+from .cosines import Cosines
+from .duplicates import Cluster, DuplicateScan
+from .pairs import half_of_diagonal
+from .precision import exactly
+from .spectra import effective_rank_entropy
+from .unit_vectors import unit_vectors
+
+WIDEST = 8192
+CHUNK_ELEMENTS = 1 << 22
+
+
+@dataclass(frozen=True)
+class WeightRedundancy:
+    """What a layer's weights say about its redundancy; NaN where there is no pair or no spectrum.
+
+    Attributes:
+        n_units: incoming vectors, one a unit.
+        fan_in: weights of each.
+        zero_units: units whose weights are all zero, constant whatever comes in.
+        nonfinite_units: units with a NaN or infinite weight.
+        mean_abs: weight correlation (WC), the mean of abs(cosine) over pairs.
+        mean: mean of the cosine.
+        chance_level: about what ``mean_abs`` is for random weights, √(2 / (π fan_in)).
+        duplicates: clusters of (anti)parallel weight vectors.
+        effective_rank_participation: participation ratio of the squared singular values.
+        effective_rank_entropy: exponential of the entropy of the singular values' shares (Roy, Vetterli 2007); NaN
+            where both sides of the weight are above 8192.
+    """
+
+    n_units: int
+    fan_in: int
+    zero_units: tuple[int, ...]
+    nonfinite_units: tuple[int, ...]
+    mean_abs: float
+    mean: float
+    chance_level: float
+    duplicates: tuple[Cluster, ...]
+    effective_rank_participation: float
+    effective_rank_entropy: float
+
+
+def weight_redundancy(
+    weight: Array, *, unit_axis: int = 0, groups: int = 1, threshold: float = 0.95, significance: float = 0.01
+) -> WeightRedundancy:
+    """Weight correlation, duplicate units and effective rank of one weight, in one pass over the pairs of units.
+
+    The bias does not enter: units with parallel weights are affine copies of each other before the activation
+    function, whatever their biases.
+
+    Args:
+        weight: as torch stores it, shape (out, in, ...); a unit's kernel is taken as one vector.
+        unit_axis: 1 for transposed convolutions and embeddings.
+        groups: of a convolution; units of different groups share no input and are never alike.
+        threshold: abs(cosine) from which on two units count as duplicates.
+        significance: chance allowed that random weights show any duplicate at all; raises the threshold where the
+            fan-in is small.
+
+    Raises:
+        ValueError: as :func:`weight_correlation`, and for a parameter out of range.
+
+    Example:
+        >>> weight = torch.randn(6, 50, generator=torch.Generator().manual_seed(0))
+        >>> weight[4] = -3 * weight[1]
+        >>> found = weight_redundancy(weight)
+        >>> [(cluster.units, cluster.signs) for cluster in found.duplicates], round(found.effective_rank_entropy, 1)
+        ([((1, 4), (1, -1))], 4.0)
+    """
+    [(vectors, groups)] = unit_vectors(weight, unit_axis=unit_axis, groups=groups, reading="flattened")
+    with exactly(vectors.device):
+        cosines = Cosines(vectors, groups)
+        scan = DuplicateScan(
+            cosines.pairs, threshold=threshold, significance=significance, freedom=vectors.shape[1] - 1
+        )
+        lengths = _relative_lengths(vectors, cosines.defined)
+        mean_abs, square = _one_pass(cosines, scan, lengths)
+        n_pairs = cosines.pairs.n_defined
+        return WeightRedundancy(
+            n_units=len(vectors),
+            fan_in=vectors.shape[1],
+            zero_units=_indices(cosines.zero),
+            nonfinite_units=_indices(cosines.nonfinite),
+            mean_abs=mean_abs / n_pairs if n_pairs else math.nan,
+            mean=float(cosines.signed_total()) / n_pairs if n_pairs else math.nan,
+            chance_level=math.sqrt(2 / (math.pi * vectors.shape[1])),
+            duplicates=scan.clusters(),
+            effective_rank_participation=float(lengths.square().sum()) ** 2 / square if square else math.nan,
+            effective_rank_entropy=_entropy_rank(vectors[cosines.defined] if groups == 1 else vectors, groups),
+        )
+
+
+def singular_values(weight: Array, *, unit_axis: int = 0, groups: int = 1) -> Tensor:
+    """Singular values of the matrix that a layer multiplies with, descending.
+
+    From the Gram matrix of the shorter side; those below about 1e-8 of the largest are noise. A grouped convolution's
+    matrix is block-diagonal.
+
+    Args:
+        weight: as torch stores it, shape (out, in, ...).
+        unit_axis: 1 for transposed convolutions and embeddings.
+        groups: of a convolution.
+
+    Returns:
+        Float64, shape (groups * min(out / groups, fan_in),).
+
+    Raises:
+        ValueError: if the shorter side is above 8192, or a weight is not finite.
+
+    Example:
+        >>> singular_values(torch.tensor([[3.0, 0.0, 0.0], [0.0, -4.0, 0.0]]))
+        tensor([4., 3.], dtype=torch.float64)
+    """
+    [(vectors, groups)] = unit_vectors(weight, unit_axis=unit_axis, groups=groups, reading="flattened")
+    if not vectors.isfinite().all():
+        raise ValueError("the weight must be finite to have singular values, got a NaN or an infinity")
+    if min(len(vectors) // groups, vectors.shape[1]) > WIDEST:
+        raise ValueError(f"at most {WIDEST} singular values can be had, got a matrix of {tuple(vectors.shape)}")
+    with exactly(vectors.device):
+        return torch.cat([_singular(part) for part in vectors.chunk(groups)]).sort(descending=True).values
+
+
+def _one_pass(cosines: Cosines, scan: DuplicateScan, lengths: Tensor) -> tuple[float, float]:
+    """Sum of abs(cosine) over pairs, and of the squared products of all ordered pairs of vectors; feeds the scan."""
+    total = lengths.new_zeros(2)
+    for tile in cosines.pairs.tiles():
+        scan.take(tile)
+        rows = lengths[tile.row : tile.row + tile.values.shape[0]].to(tile.values.dtype)
+        columns = lengths[tile.column : tile.column + tile.values.shape[1]].to(tile.values.dtype)
+        products = tile.values * rows[:, None] * columns
+        total[0] += half_of_diagonal(tile, tile.values.abs())
+        total[1] += half_of_diagonal(tile, products.square_())
+    n_ordered_pairs_apart = 2 * float(total[1])
+    return float(total[0]), n_ordered_pairs_apart + float(lengths.pow(4).sum())
+
+
+def _relative_lengths(vectors: Tensor, defined: Tensor) -> Tensor:
+    """Lengths of the vectors, the longest 1, those without a direction 0; float64."""
+    length = torch.linalg.vector_norm(vectors, dim=1, dtype=working_dtype(vectors.dtype, torch.float32)).double()
+    length = torch.where(defined, length, 0.0)
+    return length / length.max().clamp(min=torch.finfo(torch.float64).tiny)
+
+
+def _entropy_rank(vectors: Tensor, groups: int) -> float:
+    too_wide = min(len(vectors) // groups, vectors.shape[1]) > WIDEST
+    if too_wide or len(vectors) == 0 or not vectors.isfinite().all():
+        return math.nan
+    return float(effective_rank_entropy(torch.cat([_singular(part) for part in vectors.chunk(groups)])))
+
+
+def _singular(matrix: Tensor) -> Tensor:
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    peak = tall.abs().max().clamp(min=torch.finfo(torch.float32).tiny).double()
+    gram = torch.zeros(tall.shape[1], tall.shape[1], dtype=torch.float64, device=tall.device)
+    for rows in tall.split(max(1, CHUNK_ELEMENTS // tall.shape[1])):
+        exact = rows.double() / peak
+        gram.addmm_(exact.T, exact)
+    return torch.linalg.eigvalsh(gram).clamp(min=0).sqrt().flip(0) * peak
+
+
+def _indices(mask: Tensor) -> tuple[int, ...]:
+    return tuple(mask.nonzero()[:, 0].tolist())
