@@ -73,10 +73,10 @@ class DuplicateScan:
 
     def take(self, tile: Tile) -> None:
         """Let the tile's columns join leaders among its rows; on the diagonal row by row, as rows may join too."""
-        if not tile.on_diagonal:
+        if tile.row != tile.column:
             self._join(tile.row, tile.column, tile.values)
             return
-        alike = tile.values.abs().triu(1) >= self._threshold
+        alike = tile.values.abs() >= self._threshold
         for row in alike.any(1).nonzero()[:, 0].tolist():
             self._join(tile.row + row, tile.column + row + 1, tile.values[row : row + 1, row + 1 :])
 
@@ -118,7 +118,7 @@ def whole_matrix(matrix: Tensor) -> Pairs:
         for start in range(0, len(matrix), BLOCK):
             columns = slice(start, start + BLOCK)
             if start:
-                yield Tile(0, start, matrix[:start, columns].nan_to_num(0.0))
-            yield Tile(start, start, matrix[columns, columns].nan_to_num(0.0))
+                yield Tile.of(0, start, matrix[:start, columns].nan_to_num(0.0))
+            yield Tile.of(start, start, matrix[columns, columns].nan_to_num(0.0))
 
     return Pairs(tiles, ~matrix.diagonal().isnan())

@@ -9,7 +9,6 @@ from torch import Tensor
 from ._arrays import Array, working_dtype
 from .cosines import Cosines
 from .duplicates import Cluster, DuplicateScan
-from .pairs import half_of_diagonal
 from .precision import exactly
 from .spectra import effective_rank_entropy
 from .unit_vectors import unit_vectors
@@ -135,10 +134,9 @@ def _one_pass(cosines: Cosines, scan: DuplicateScan, lengths: Tensor) -> tuple[f
         rows = lengths[tile.row : tile.row + tile.values.shape[0]].to(tile.values.dtype)
         columns = lengths[tile.column : tile.column + tile.values.shape[1]].to(tile.values.dtype)
         products = tile.values * rows[:, None] * columns
-        total[0] += half_of_diagonal(tile, tile.values.abs())
-        total[1] += half_of_diagonal(tile, products.square_())
-    n_ordered_pairs_apart = 2 * float(total[1])
-    return float(total[0]), n_ordered_pairs_apart + float(lengths.pow(4).sum())
+        total += torch.stack([tile.values.abs().sum(), products.square_().sum()]).double()
+    magnitude, square = total.tolist()
+    return magnitude, 2 * square + float(lengths.pow(4).sum())
 
 
 def _relative_lengths(vectors: Tensor, defined: Tensor) -> Tensor:
