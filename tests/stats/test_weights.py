@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cofire.stats import cosines
+from cofire.stats import _resultant, cosines
 from cofire.stats.pairs import BLOCK
 from cofire.stats.weights import weight_correlation, weight_correlation_quartiles, weight_correlation_summary
 
@@ -31,7 +31,7 @@ def test_against_loops(shape, absolute):
 @pytest.mark.parametrize("n_units", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 3])
 def test_tiles_meet(n_units, monkeypatch):
     monkeypatch.setattr(cosines, "TILE_ROWS", 100)
-    monkeypatch.setattr(cosines, "BUFFER_BYTES", 7 * 8 * 5)
+    monkeypatch.setitem(_resultant.BUFFER_BYTES, "cpu", 7 * 8 * 5)
     weight = normal(n_units, 5)
     unit = torch.nn.functional.normalize(weight)
     values = (unit @ unit.T)[torch.ones(n_units, n_units).triu(1).bool()]

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from ._arrays import working_dtype
+from ._resultant import resultant
 from .pairs import Pairs, Tile, blocks
 
-BUFFER_BYTES = 2 << 20
 TILE_ROWS = 4096
-STRETCH = 2048
 REACH = 2.0**40  # lengths between 1 / REACH and REACH multiply without leaving float32
 
 
@@ -26,15 +25,20 @@ class Cosines:
     """
 
     def __init__(self, vectors: Tensor, groups: int = 1) -> None:
-        vectors = vectors.to(working_dtype(vectors.dtype, torch.float32))
         self.groups = groups
-        size = _lengths(vectors)
-        # a middling length rules out every oddity at the price of one read; finding the peaks costs ten
+        self._see(vectors.to(working_dtype(vectors.dtype, torch.float32)))
+        size = self.lengths
+        # a middling length rules out every oddity; finding the peaks costs ten times as much as the lengths
         if not ((size > 1 / REACH) & (size < REACH)).all():
-            size = torch.linalg.vector_norm(vectors, torch.inf, dim=1)
-            vectors = _over_peak(vectors, size)
+            size = torch.linalg.vector_norm(self.vectors, torch.inf, dim=1)
+            self._see(_over_peak(self.vectors, size))
         self.nonfinite, self.zero = ~size.isfinite(), size == 0
+
+    def _see(self, vectors: Tensor) -> None:
         self.vectors = vectors
+        groups = [resultant(part) for part in vectors.chunk(self.groups)]
+        self.lengths = torch.cat([group.lengths for group in groups])
+        self._resultant_square = torch.stack([group.total.square().sum() for group in groups]).sum()
 
     @property
     def defined(self) -> Tensor:
@@ -44,13 +48,12 @@ class Cosines:
     @cached_property
     def pairs(self) -> Pairs:
         """The cosines as tiles."""
-        inverse = torch.where(self.defined, 1 / _lengths(self.vectors), 0.0).to(self.vectors.dtype)
+        inverse = torch.where(self.defined, 1 / self.lengths, 0.0).to(self.vectors.dtype)
         return Pairs(lambda: self._tiles(inverse), self.defined)
 
     def signed_total(self) -> Tensor:
-        """Sum over pairs, by (‖Σ unit vectors‖² − n) / 2 in each group: one pass over the vectors."""
-        resultants = [_resultant(part).square().sum() for part in self.vectors.chunk(self.groups)]
-        return (torch.stack(resultants).sum() - self.defined.sum()) / 2
+        """Sum over pairs, by (‖Σ unit vectors‖² − n) / 2 in each group: no pair is looked at."""
+        return (self._resultant_square - self.defined.sum()) / 2
 
     def _tiles(self, inverse: Tensor) -> Iterator[Tile]:
         n_vectors = len(self.vectors)
@@ -75,21 +78,3 @@ def _over_peak(vectors: Tensor, peak: Tensor) -> Tensor:
     usable = peak.isfinite() & (peak > 0)
     scale = torch.where(usable, peak, 1.0)
     return torch.where(usable[:, None], vectors / scale[:, None], 0.0)
-
-
-def _lengths(vectors: Tensor) -> Tensor:
-    """Euclidean lengths, float64; from stretches that are short enough for float32 to sum."""
-    parts = [torch.linalg.vector_norm(part, dim=1) for part in vectors.split(STRETCH, dim=1)]
-    return torch.linalg.vector_norm(torch.stack(parts).double(), dim=0)
-
-
-def _resultant(vectors: Tensor) -> Tensor:
-    """Sum of the vectors, each scaled to length 1, in float64 by way of a buffer that stays in cache."""
-    n_rows = max(1, BUFFER_BYTES // (8 * vectors.shape[1]))
-    buffer = torch.empty(min(n_rows, len(vectors)), vectors.shape[1], dtype=torch.float64, device=vectors.device)
-    total = torch.zeros(vectors.shape[1], dtype=torch.float64, device=vectors.device)
-    for block in vectors.split(n_rows):
-        exact = buffer[: len(block)].copy_(block)
-        length = torch.linalg.vector_norm(exact, dim=1)
-        total.addmv_(exact.T, torch.where(length > 0, 1 / length, 0.0))
-    return total

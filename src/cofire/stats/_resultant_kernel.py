@@ -1,0 +1,47 @@
+"""The loop behind `_resultant`: a few vectors at a time, so that the second look at them finds them in cache."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+AT_ONCE = 4
+COMPILE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+
+
+@njit(**COMPILE)
+def add_directions(vectors, lengths, total):
+    """Write the lengths of the rows of ``vectors``, and add the rows over their lengths to ``total``; in float64."""
+    inverse = np.empty(AT_ONCE)
+    whole = len(vectors) - len(vectors) % AT_ONCE
+    for i in range(len(vectors)):
+        lengths[i] = np.sqrt(_square(vectors[i]))
+        inverse[i % AT_ONCE] = 1 / lengths[i] if lengths[i] != 0 else 0.0
+        if i >= whole:
+            _add_one(vectors[i], inverse[i % AT_ONCE], total)
+        elif i % AT_ONCE == AT_ONCE - 1:
+            _add_four(vectors[i - AT_ONCE + 1 : i + 1], inverse, total)
+
+
+@njit(fastmath={"contract", "reassoc", "nsz"}, **COMPILE)
+def _square(vector):
+    total = 0.0
+    for j in range(len(vector)):
+        value = np.float64(vector[j])
+        total += value * value
+    return total
+
+
+@njit(fastmath={"contract"}, **COMPILE)
+def _add_four(rows, weights, total):
+    r0, r1, r2, r3 = rows[0], rows[1], rows[2], rows[3]
+    w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
+    for j in range(len(total)):
+        first = w0 * np.float64(r0[j]) + w1 * np.float64(r1[j])
+        total[j] += first + (w2 * np.float64(r2[j]) + w3 * np.float64(r3[j]))
+
+
+@njit(fastmath={"contract"}, **COMPILE)
+def _add_one(row, weight, total):
+    for j in range(len(total)):
+        total[j] += weight * np.float64(row[j])
