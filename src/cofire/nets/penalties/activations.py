@@ -78,7 +78,7 @@ def correlation_penalty(
         # Σ 1 − (1 − ρ²)(m − 1)/(m − 2); no pair is left where that is undefined
         squares = ((n_samples - 1) * squares - n_pairs) / (n_samples - 2) if n_samples > 2 else squares * 0
     diagonal = n_units if n_samples > (2 if debiased else 1) else 0
-    return (diagonal + squares) / (2 * n_units.clamp(min=1) * (n_samples if scale == "per_sample" else 1))
+    return (diagonal + squares) / (2 * n_units.clamp(min=1) * (max(n_samples, 1) if scale == "per_sample" else 1))
 
 
 def decov_penalty(
@@ -135,7 +135,8 @@ def _strongest(rho: Tensor, n_units: Tensor, top: float) -> tuple[Tensor, Tensor
     most = _share(torch.tensor(len(rho), device="cpu"), top)
     strongest = rho.triu(1).square().flatten().topk(int(most)).values
     wanted = _share(n_units, top)
-    counts = torch.arange(len(strongest), device=rho.device) < wanted
+    # a NaN sorts as the strongest, and must be seen however few are wanted
+    counts = (torch.arange(len(strongest), device=rho.device) < wanted) | strongest.isnan()
     return 2 * strongest.where(counts, 0.0).sum(), 2 * wanted
 
 

@@ -1,0 +1,62 @@
+"""A correlation penalty, forward and backward, next to the two matrix products it needs and what autograd makes of it."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from benchmarks.harness import measure, report
+from cofire.nets.penalties import correlation_penalty, decov_penalty, weight_correlation_penalty
+
+SHAPES = [(256, 1024), (1024, 256), (128, 2048)]
+PRODUCTS = "two products"
+
+
+def main() -> None:
+    for n_samples, n_units in SHAPES:
+        x = torch.randn(n_samples, n_units, requires_grad=True)
+        fewer = x.detach() if n_samples < n_units else x.detach().T
+        contenders = {
+            PRODUCTS: lambda a=fewer: (a @ a.T) @ a,
+            "correlation_penalty": there_and_back(correlation_penalty, x),
+            "debiased": there_and_back(lambda x: correlation_penalty(x, debiased=True), x),
+            "decov_penalty": there_and_back(decov_penalty, x),
+            "top 10 % of pairs": there_and_back(lambda x: correlation_penalty(x, top=0.1), x),
+            "autograd, z-scores, smaller product": there_and_back(smaller, x),
+            "autograd, z-scores, units × units": there_and_back(naive, x),
+            "autograd, torch.corrcoef": there_and_back(lambda x: torch.corrcoef(x.T).square().sum() / 2, x),
+        }
+        title = f"Penalty, forward and backward, {n_samples} samples, {n_units} units"
+        report(title, measure(contenders, rounds=60), floor=PRODUCTS, goals={"correlation_penalty": "at most 1.5"})
+    weight = torch.randn(1024, 1024, requires_grad=True)
+    plain = weight.detach()
+    contenders = {
+        PRODUCTS: lambda: (plain @ plain.T) @ plain,
+        "weight_correlation_penalty": there_and_back(weight_correlation_penalty, weight),
+        "autograd, normalize, abs": there_and_back(naive_weights, weight),
+    }
+    report("Weight penalty, 1024 units, fan-in 1024", measure(contenders, rounds=15), floor=PRODUCTS)
+
+
+def there_and_back(penalty: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], object]:
+    return lambda: torch.autograd.grad(penalty(x), x)
+
+
+def naive(x: Tensor) -> Tensor:
+    z = (x - x.mean(0)) / x.std(0)
+    return (z.T @ z / (len(x) - 1)).square().sum() / (2 * x.shape[1])
+
+
+def smaller(x: Tensor) -> Tensor:
+    z = (x - x.mean(0)) / x.std(0)
+    products = z @ z.T if len(x) < x.shape[1] else z.T @ z
+    return (products / (len(x) - 1)).square().sum() / (2 * x.shape[1])
+
+
+def naive_weights(weight: Tensor) -> Tensor:
+    units = torch.nn.functional.normalize(weight)
+    return ((units @ units.T).abs().sum() - len(units)) / (len(units) * (len(units) - 1))
+
+
+if __name__ == "__main__":
+    main()
