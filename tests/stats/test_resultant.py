@@ -6,9 +6,14 @@ import pytest
 import torch
 
 from cofire.stats import _resultant
-from cofire.stats._resultant import _by_tensors, _compiled, resultant
+from cofire.stats._resultant import _by_columns, _by_rows, _by_tensors, resultant
 
-PASSES = pytest.mark.parametrize("one_pass", [_compiled, _by_tensors])
+
+def by_columns(vectors: torch.Tensor) -> _resultant.Resultant:
+    return _by_columns(vectors.T.contiguous().T)
+
+
+PASSES = pytest.mark.parametrize("one_pass", [_by_rows, by_columns, _by_tensors])
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
 
@@ -76,22 +81,29 @@ def test_float32_squares_stay_in_range(one_pass, scale):
     torch.testing.assert_close(found.total, one_pass(vectors).total, rtol=0, atol=1e-5)
 
 
-def test_many_small_terms_keep_their_digits():
-    # 2.5 million terms would lose six digits to a running float32 sum
-    found = _compiled(torch.full((4, 2_500_000), 1 / 3))
-    assert found.lengths.tolist() == pytest.approx([float(np.float32(1 / 3)) * 2_500_000**0.5] * 4, rel=1e-11)
+@PASSES
+def test_many_small_terms_keep_their_digits(one_pass):
+    # a running float32 sum of so many terms would lose six digits
+    found = one_pass(torch.full((4, 500_000), 1 / 3))
+    assert found.lengths.tolist() == pytest.approx([float(np.float32(1 / 3)) * 500_000**0.5] * 4, rel=1e-11)
 
 
 @pytest.mark.parametrize("vectors", [normal(40, 6).T, normal(40, 12)[:, ::2], normal(80, 6)[::2]])
 def test_views_are_read_where_they_are(vectors, monkeypatch):
     monkeypatch.setattr(_resultant, "WORTH_COMPILED", 0)
-    torch.testing.assert_close(resultant(vectors).total, _compiled(vectors.contiguous()).total, rtol=0, atol=1e-14)
+    torch.testing.assert_close(resultant(vectors).total, _by_rows(vectors.contiguous()).total, rtol=0, atol=1e-14)
 
 
-def test_large_matrices_take_the_compiled_pass(monkeypatch):
-    taken = []
-    monkeypatch.setattr(_resultant, "_compiled", lambda vectors: taken.append(vectors.shape))
-    resultant(torch.zeros(1024, 1024))
-    assert taken == [(1024, 1024)]
-    resultant(torch.zeros(1024, 1023))
-    assert len(taken) == 1
+@pytest.mark.parametrize(
+    ("vectors", "taken"),
+    [
+        (torch.zeros(1024, 1024), "_by_rows"),
+        (torch.zeros(1024, 1024).T, "_by_columns"),
+        (torch.zeros(1024, 2048)[:, ::2], "_by_tensors"),
+        (torch.zeros(1024, 1023), "_by_tensors"),
+    ],
+)
+def test_compiled_passes_take_large_matrices_in_one_piece(vectors, taken, monkeypatch):
+    for name in ("_by_rows", "_by_columns", "_by_tensors"):
+        monkeypatch.setattr(_resultant, name, lambda _, name=name: name)
+    assert resultant(vectors) == taken

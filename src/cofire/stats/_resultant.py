@@ -4,9 +4,10 @@ Compiled for large matrices in the host's memory: little more than reading them.
 a buffer; the two are held against each other in the tests.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,8 +31,12 @@ class Resultant(NamedTuple):
 
 def resultant(vectors: Tensor) -> Resultant:
     """Lengths and resultant of float32 or float64 vectors, in float64; their squares must stay in its range."""
-    fast = vectors.device.type == "cpu" and vectors.is_contiguous() and vectors.numel() >= WORTH_COMPILED
-    return (_compiled if fast else _by_tensors)(vectors)
+    if vectors.device.type == "cpu" and vectors.numel() >= WORTH_COMPILED:
+        if vectors.is_contiguous():
+            return _by_rows(vectors)
+        if vectors.T.is_contiguous():
+            return _by_columns(vectors)
+    return _by_tensors(vectors)
 
 
 def _by_tensors(vectors: Tensor) -> Resultant:
@@ -47,16 +52,38 @@ def _by_tensors(vectors: Tensor) -> Resultant:
     return Resultant(lengths, total)
 
 
-def _compiled(vectors: Tensor) -> Resultant:
+def _by_rows(vectors: Tensor) -> Resultant:
+    """Compiled, for vectors each of which lies in one piece."""
     from ._resultant_kernel import add_directions
 
     rows = vectors.numpy()
-    n_threads = min(torch.get_num_threads(), len(rows))
-    lengths, totals = np.empty(len(rows)), np.zeros((n_threads, rows.shape[1]))
-    cuts = [len(rows) * thread // n_threads for thread in range(n_threads + 1)]
-    with ThreadPoolExecutor(n_threads) as threads:
-        parts = zip(pairwise(cuts), totals, strict=True)
-        running = [threads.submit(add_directions, rows[a:b], lengths[a:b], total) for (a, b), total in parts]
-        for part in running:
-            part.result()
+    cuts = _cuts(len(rows))
+    lengths, totals = np.empty(len(rows)), np.zeros((len(cuts), rows.shape[1]))
+    _at_once(add_directions, [(rows[part], lengths[part], total) for part, total in zip(cuts, totals, strict=True)])
     return Resultant(torch.from_numpy(lengths), torch.from_numpy(totals.sum(0)))
+
+
+def _by_columns(vectors: Tensor) -> Resultant:
+    """Compiled, for vectors that are the columns of a table; it is read twice."""
+    from ._resultant_kernel import add_squares, project
+
+    table = vectors.T.numpy()
+    cuts = _cuts(len(table))
+    squares, total = np.zeros((len(cuts), table.shape[1])), np.empty(len(table))
+    _at_once(add_squares, [(table[part], square) for part, square in zip(cuts, squares, strict=True)])
+    lengths = np.sqrt(squares.sum(0))
+    inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths != 0)
+    _at_once(project, [(table[part], inverse, total[part]) for part in cuts])
+    return Resultant(torch.from_numpy(lengths), torch.from_numpy(total))
+
+
+def _cuts(n_rows: int) -> list[slice]:
+    """Rows in about equal parts, one a thread."""
+    n_threads = min(torch.get_num_threads(), n_rows)
+    return [slice(*ends) for ends in pairwise(n_rows * thread // n_threads for thread in range(n_threads + 1))]
+
+
+def _at_once(loop: Callable[..., None], arguments: list[tuple[Any, ...]]) -> None:
+    with ThreadPoolExecutor(len(arguments)) as threads:
+        for done in [threads.submit(loop, *each) for each in arguments]:
+            done.result()

@@ -1,4 +1,4 @@
-"""The loop behind `_resultant`: a few vectors at a time, so that the second look at them finds them in cache."""
+"""The loops behind `_resultant`. Rows are taken a few at a time, so that the second look at them is in cache."""
 
 from typing import Any
 
@@ -21,6 +21,25 @@ def add_directions(vectors, lengths, total):
             _add_one(vectors[i], inverse[i % AT_ONCE], total)
         elif i % AT_ONCE == AT_ONCE - 1:
             _add_four(vectors[i - AT_ONCE + 1 : i + 1], inverse, total)
+
+
+@njit(fastmath={"contract"}, **COMPILE)
+def add_squares(rows, squares):
+    """Add the squares of each column of ``rows`` to ``squares``, in float64."""
+    for i in range(len(rows)):
+        for j in range(len(squares)):
+            value = np.float64(rows[i, j])
+            squares[j] += value * value
+
+
+@njit(fastmath={"contract", "reassoc", "nsz"}, **COMPILE)
+def project(rows, weights, projections):
+    """Write the product of each row with ``weights``, in float64."""
+    for i in range(len(rows)):
+        total = 0.0
+        for j in range(len(weights)):
+            total += weights[j] * np.float64(rows[i, j])
+        projections[i] = total
 
 
 @njit(fastmath={"contract", "reassoc", "nsz"}, **COMPILE)
