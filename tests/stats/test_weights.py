@@ -128,12 +128,77 @@ def test_summary_agrees_with_its_parts():
     assert quartiles == weight_correlation_quartiles(weight).tolist()
 
 
-@pytest.mark.parametrize("weight", [torch.ones(1, 4), torch.zeros(5, 4), torch.tensor([[1.0], [torch.nan]])])
+@pytest.mark.parametrize(
+    "weight",
+    [
+        torch.ones(1, 4),
+        torch.tensor([[0.1, 0.2, 0.7]]),  # of length 1 but for rounding
+        torch.zeros(5, 4),
+        torch.tensor([[1.0], [torch.nan]]),
+    ],
+)
 def test_without_a_pair_nothing_is_defined(weight):
     assert weight_correlation(weight).isnan()
     assert weight_correlation(weight, absolute=False).isnan()
     assert weight_correlation_quartiles(weight).isnan().all()
     assert weight_correlation_summary(weight).n_pairs == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_vector_has_no_signed_mean_whatever_its_rounding(seed):
+    assert weight_correlation(normal(1, 7, seed=seed), absolute=False).isnan()
+    one_of_three = torch.cat([torch.zeros(2, 7, dtype=torch.float64), normal(1, 7, seed=seed)])
+    assert weight_correlation(one_of_three, absolute=False).isnan()
+
+
+@pytest.mark.parametrize("n_units", [2, 3, 5, 17])
+def test_copies_never_exceed_one(n_units):
+    for seed in range(10):
+        weight = normal(1, 9, seed=seed).expand(n_units, 9)
+        assert weight_correlation(weight, absolute=False).item() == pytest.approx(1, abs=1e-14)
+        assert weight_correlation(weight, absolute=False).item() <= 1
+        assert weight_correlation(weight).item() <= 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_signed_mean_of_a_large_layer_in_long_doubles(dtype):
+    # large enough for the compiled pass; two of the rows are far longer than the others
+    weight = normal(300, 4000).to(dtype)
+    weight[[3, 7]] *= 1000
+    exact = weight.numpy().astype(np.longdouble)
+    total = (exact / np.sqrt((exact * exact).sum(1, keepdims=True))).sum(0)
+    expected = float(((total * total).sum() - 300) / (300 * 299))
+    for stored, unit_axis in [(weight, 0), (weight.T.contiguous(), 1)]:
+        found = weight_correlation(stored, absolute=False, unit_axis=unit_axis).item()
+        assert found == pytest.approx(expected, rel=1e-12, abs=1e-16)
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_views_are_read_as_they_are(absolute):
+    stored = normal(20, 12)
+    for view in (stored[::2], stored[:, ::3], stored.T, stored.flip(0), stored[:, 2:7]):
+        expected = weight_correlation(view.contiguous(), absolute).item()
+        assert weight_correlation(view, absolute).item() == pytest.approx(expected, abs=1e-14)
+        assert weight_correlation(view.numpy(), absolute).item() == pytest.approx(expected, abs=1e-14)
+
+
+def test_two_vectors_at_an_angle():
+    for degrees in (0.01, 30, 60, 90, 120, 179.99):
+        angle = math.radians(degrees)
+        weight = torch.tensor([[1.0, 0.0], [math.cos(angle), math.sin(angle)]], dtype=torch.float64)
+        assert weight_correlation(weight, absolute=False).item() == pytest.approx(math.cos(angle), abs=1e-15)
+        assert weight_correlation(weight).item() == pytest.approx(abs(math.cos(angle)), abs=1e-15)
+
+
+def test_default_dtype_and_inference_mode_do_not_matter():
+    weight = normal(10, 6)
+    expected = weight_correlation_summary(weight)
+    torch.set_default_dtype(torch.float16)
+    try:
+        with torch.inference_mode():
+            assert weight_correlation_summary(weight) == expected
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("absolute", [True, False])

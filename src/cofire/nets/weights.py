@@ -4,8 +4,13 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-_GATES = {"LSTM": "ifgo", "GRU": "rzn", "RNN": ""}
+from ..stats.unit_vectors import PARTS, Fused, split_units, units_first
+
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_GATED: tuple[tuple[tuple[type[nn.Module], ...], Fused], ...] = (
+    ((nn.LSTM, nn.LSTMCell), "lstm"),
+    ((nn.GRU, nn.GRUCell), "gru"),
+)
 
 
 def unit_weights(module: nn.Module) -> dict[str, Tensor]:
@@ -13,10 +18,10 @@ def unit_weights(module: nn.Module) -> dict[str, Tensor]:
 
     Linear and convolution layers have one, named ``""``. An embedding's units are its features, so its table
     is turned. Recurrent layers have one for each gate of each input and direction, attention one for each
-    projection.
+    projection. They are views where they can be, with gradients.
 
     Example:
-        >>> {name: tuple(weight.shape) for name, weight in unit_weights(nn.GRU(3, 5)).items()}["ih_l0.n"]
+        >>> {name: tuple(weight.shape) for name, weight in unit_weights(nn.GRU(3, 5)).items()}["ih_l0.new"]
         (5, 3)
     """
     if isinstance(module, nn.MultiheadAttention):
@@ -26,35 +31,37 @@ def unit_weights(module: nn.Module) -> dict[str, Tensor]:
     weight = getattr(module, "weight", None)
     if not isinstance(weight, Tensor) or weight.ndim < 2:
         return {}
-    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
-        return {"": weight.t()}
-    if isinstance(module, _TRANSPOSED):
-        return {"": _turned(weight, module.groups)}
-    return {"": weight}
+    turned = isinstance(module, (nn.Embedding, nn.EmbeddingBag, *_TRANSPOSED))
+    return {"": units_first(weight, 1, n_groups(module)) if turned else weight}
 
 
-def _turned(weight: Tensor, groups: int) -> Tensor:
-    """A transposed convolution's (in, out/groups, ...) -> (out, in/groups, ...)."""
-    by_group = weight.unflatten(0, (groups, weight.shape[0] // groups))
-    return by_group.transpose(1, 2).flatten(0, 1)
+def n_groups(module: nn.Module) -> int:
+    """Into how many groups a convolution's units fall that share no input; 1 for all other layers.
+
+    Example:
+        >>> n_groups(nn.Conv1d(6, 4, 3, groups=2)), n_groups(nn.GroupNorm(2, 4))
+        (2, 1)
+    """
+    return module.groups if isinstance(module, nn.modules.conv._ConvNd) else 1
 
 
 def _gates(module: nn.RNNBase | nn.RNNCellBase) -> Iterator[tuple[str, Tensor]]:
-    kind = next((kind for kind in _GATES if type(module).__name__.upper().startswith(kind)), "RNN")
+    kind: Fused | None = next((kind for types, kind in _GATED if isinstance(module, types)), None)
     for name, weight in module.named_parameters(recurse=False):
         if not name.startswith("weight_"):
             continue
         place = name.removeprefix("weight_")
-        # The projection of an LSTM has no gates.
-        if kind == "RNN" or place.startswith("hr"):
+        # the projection of an LSTM has no gates
+        if kind is None or place.startswith("hr"):
             yield place, weight
         else:
-            yield from zip((f"{place}.{gate}" for gate in _GATES[kind]), weight.chunk(len(_GATES[kind])), strict=True)
+            yield from ((f"{place}.{gate}", part) for gate, part in split_units(weight, kind).items())
 
 
 def _projections(module: nn.MultiheadAttention) -> Iterator[tuple[str, Tensor]]:
-    fused = module.in_proj_weight
-    for part, letter in enumerate("qkv"):
-        weight = fused.chunk(3)[part] if isinstance(fused, Tensor) else getattr(module, f"{letter}_proj_weight")
-        yield letter, weight
+    if module.in_proj_weight is not None:
+        yield from split_units(module.in_proj_weight, "attention").items()
+    else:
+        separate = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)
+        yield from zip(PARTS["attention"], separate, strict=True)
     yield "out", module.out_proj.weight

@@ -13,6 +13,8 @@ from torch.utils.weak import WeakIdKeyDictionary
 from ..nets.kinds import ACTIVATION, kind_of
 from ..stats.correlation import CorrelationSummary, neuronal_correlation
 from ..stats.moments import Moments
+from ..stats.preactivation import epsilon as change_in_correlation
+from ..stats.weights import weight_correlation_summary
 from .rows import canonical
 from .schedule import GeometricSteps, Schedule, as_schedule
 
@@ -40,7 +42,8 @@ class Measure:
             tracker.
         stage: what the statistic is given: ``"post"`` (or ``"pre"``): samples (n_samples, n_units) after
             (before) the activation function; ``"both"``: the samples before and those after, the same rows;
-            ``"weights"``: a layer's incoming weights, one unit a row.
+            ``"weights"``: a layer's incoming weights, one unit a row, and for a convolution in groups their
+            number as a second argument, since units of different groups share no input.
         name: by default that of the statistic.
         arrays: a function like ``statistic`` that returns named arrays; they are large, so they are recorded
             at the recordings that ``arrays_every`` picks (it counts recordings, from 1), and at the last.
@@ -224,8 +227,9 @@ def weight_correlation(*, sites: Any = layers, every: Any = None) -> Measure:
     """Weight correlation: the mean cosine between the incoming weights of two units.
 
     Rows: ``wc`` (of the absolute cosine), ``wc_signed``, and ``wc_lower_quartile``, ``wc_median``,
-    ``wc_upper_quartile`` of the absolute cosine. No forward pass is needed. A convolution's kernel is read
-    flattened, recurrent gates and attention's projections apart.
+    ``wc_upper_quartile`` of the absolute cosine; ``wc_left_out`` counts units whose weights are all zero or not
+    finite, which have no direction. No forward pass is needed. A convolution's kernel is read flattened, recurrent
+    gates and attention's projections apart.
 
     Args:
         sites: which layers; by default all but activation modules.
@@ -234,29 +238,16 @@ def weight_correlation(*, sites: Any = layers, every: Any = None) -> Measure:
     return Measure(_weight_correlation, {}, sites, every, stage="weights", name="weight_correlation")
 
 
-def _weight_correlation(weight: Tensor) -> dict[str, float]:
-    units = weight.flatten(1).to(torch.float64)
-    norms = torch.linalg.vector_norm(units, dim=1, keepdim=True)
-    kept = norms[:, 0] > 0
-    units = units[kept] / norms[kept]
-    first, second = torch.tril_indices(len(units), len(units), -1, device=units.device)
-    pairs = (units @ units.T)[first, second]
-    quartiles = _quartiles(pairs.abs())
-    return {"wc": float(pairs.abs().mean()), "wc_signed": float(pairs.mean()), **quartiles}
-
-
-def _quartiles(values: Tensor) -> dict[str, float]:
-    """By linear interpolation; NaN where there are no values."""
-    names = ("wc_lower_quartile", "wc_median", "wc_upper_quartile")
-    if not len(values):
-        return dict.fromkeys(names, float("nan"))
-    ordered = values.sort().values
-    places = [quarter * (len(ordered) - 1) / 4 for quarter in (1, 2, 3)]
-    below = [int(place) for place in places]
-    found = [
-        torch.lerp(ordered[i], ordered[min(i + 1, len(ordered) - 1)], p - i) for i, p in zip(below, places, strict=True)
-    ]
-    return dict(zip(names, map(float, found), strict=True))
+def _weight_correlation(weight: Tensor, groups: int = 1) -> dict[str, float]:
+    found = weight_correlation_summary(weight, groups=groups)
+    return {
+        "wc": found.mean_abs,
+        "wc_signed": found.mean,
+        "wc_lower_quartile": found.lower_quartile,
+        "wc_median": found.median,
+        "wc_upper_quartile": found.upper_quartile,
+        "wc_left_out": found.n_zero + found.n_nonfinite,
+    }
 
 
 def epsilon(*, sites: Any = layers, every: Any = None, compute_dtype: Any = compute_dtype) -> Measure:
@@ -279,7 +270,7 @@ def epsilon(*, sites: Any = layers, every: Any = None, compute_dtype: Any = comp
 
 
 def _epsilon(before: Tensor, after: Tensor, *, compute_dtype: str) -> float:
-    return abs(_summary(after, compute_dtype).mean_abs - _summary(before, compute_dtype).mean_abs)
+    return change_in_correlation(_summary(after, compute_dtype).mean_abs, _summary(before, compute_dtype).mean_abs)
 
 
 _summaries: MutableMapping[Tensor, dict[tuple[str, int], CorrelationSummary]] = WeakIdKeyDictionary()

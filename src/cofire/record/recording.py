@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..nets import Site, sites
 from ..nets.names import named_layers
-from ..nets.weights import unit_weights
+from ..nets.weights import n_groups, unit_weights
 from .measures import Measure
 from .rows import canonical
 from .sampling import Samples
@@ -19,16 +19,16 @@ from .schedule import Schedule
 
 @dataclass(frozen=True)
 class Target:
-    """What one statistic is taken of: a name for the rows, and the sites or the weight it reads."""
+    """What one statistic is taken of: a name for the rows, and the sites or the weights it reads."""
 
     name: str
     sites: tuple[Site, ...] = ()
-    weight: Callable[[], Tensor] | None = None
+    weights: Callable[[], tuple[Any, ...]] | None = None
 
-    def inputs(self, samples: Samples) -> dict[str, tuple[Tensor, ...]]:
+    def inputs(self, samples: Samples) -> dict[str, tuple[Any, ...]]:
         """The statistic's arguments, by the name of the rows: one entry, or one for each call."""
-        if self.weight is not None:
-            return {self.name: (self.weight().detach(),)}
+        if self.weights is not None:
+            return {self.name: self.weights()}
         last = self.sites[-1]
         calls = [site for site in samples if site.at_call(None) == last.at_call(None)]
         return {
@@ -115,7 +115,7 @@ def _targets(model: nn.Module, measure: Measure) -> tuple[tuple[Target, ...], Ma
 def _weight_targets(model: nn.Module, measure: Measure) -> tuple[Target, ...]:
     """Weights are looked up anew at each recording: a loop may have put another tensor in their place."""
     targets = [
-        Target(".".join(filter(None, (layer, part))), weight=_weight_reader(module, part))
+        Target(".".join(filter(None, (layer, part))), weights=_weight_reader(module, part))
         for layer, module in _layers(model, measure)
         for part in unit_weights(module)
     ]
@@ -130,8 +130,9 @@ def _layers(model: nn.Module, measure: Measure) -> list[tuple[str, nn.Module]]:
     return [(name, modules[name]) for name in names]
 
 
-def _weight_reader(module: nn.Module, part: str) -> Callable[[], Tensor]:
-    return lambda: unit_weights(module)[part]
+def _weight_reader(module: nn.Module, part: str) -> Callable[[], tuple[Any, ...]]:
+    groups = n_groups(module)
+    return lambda: (unit_weights(module)[part].detach(), *([groups] if groups > 1 else []))
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from torch import Tensor
 from ._arrays import Array, as_tensor
 
 Reading: TypeAlias = Literal["flattened", "per_input_channel"]
+Fused: TypeAlias = Literal["rnn", "lstm", "gru", "attention"]
 
-PARTS = {
+PARTS: dict[str, tuple[str, ...]] = {
     "rnn": ("hidden",),
     "lstm": ("input", "forget", "cell", "output"),
     "gru": ("reset", "update", "new"),
@@ -16,7 +17,7 @@ PARTS = {
 }
 
 
-def split_units(weight: Array, kind: Literal["rnn", "lstm", "gru", "attention"]) -> dict[str, Tensor]:
+def split_units(weight: Array, kind: Fused) -> dict[str, Tensor]:
     """The weights of a fused layer by gate or projection, each as a layer of its own.
 
     Args:
@@ -25,7 +26,7 @@ def split_units(weight: Array, kind: Literal["rnn", "lstm", "gru", "attention"])
         kind: ``"rnn"``, ``"lstm"``, ``"gru"`` or ``"attention"``.
 
     Returns:
-        Views of ``weight``, shape (n_units, n_inputs), by the name of the part.
+        Views of ``weight`` (with its gradients), shape (n_units, n_inputs), by the name of the part.
 
     Raises:
         ValueError: for another kind, or a first axis that does not divide into its parts.
@@ -44,7 +45,8 @@ def split_units(weight: Array, kind: Literal["rnn", "lstm", "gru", "attention"])
             f"the {kind} weights of shape {tuple(tensor.shape)} do not divide into {len(names)} parts; "
             "pass the fused weight as torch stores it"
         )
-    return dict(zip(names, tensor.chunk(len(names)), strict=True))
+    fused = weight if isinstance(weight, Tensor) else tensor
+    return dict(zip(names, fused.chunk(len(names)), strict=True))
 
 
 def unit_vectors(weight: Array, *, unit_axis: int, groups: int, reading: Reading) -> list[tuple[Tensor, int]]:
@@ -53,7 +55,7 @@ def unit_vectors(weight: Array, *, unit_axis: int, groups: int, reading: Reading
     One set where a kernel is read flattened, one for each input channel otherwise. Units in different groups of a
     set share no input.
     """
-    units = _units_first(_at_least_matrix(weight), unit_axis, groups)
+    units = units_first(_at_least_matrix(weight), unit_axis, groups)
     if reading == "flattened":
         return [(units.flatten(1), groups)]
     if reading != "per_input_channel":
@@ -67,8 +69,8 @@ def unit_vectors(weight: Array, *, unit_axis: int, groups: int, reading: Reading
     return [(kernel.flatten(1), 1) for part in units.chunk(groups) for kernel in part.unbind(1)]
 
 
-def _units_first(weight: Tensor, unit_axis: int, groups: int) -> Tensor:
-    """(out, in / groups, ...); a transposed convolution stores (in, out / groups, ...)."""
+def units_first(weight: Tensor, unit_axis: int, groups: int) -> Tensor:
+    """The weight as (out, in / groups, ...); with ``unit_axis=1`` it is stored as (in, out / groups, ...)."""
     if unit_axis not in (0, 1):
         raise ValueError(f"unit_axis must be 0, or 1 for transposed convolutions and embeddings, got {unit_axis}")
     if groups < 1 or len(weight) % groups:

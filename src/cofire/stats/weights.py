@@ -158,9 +158,15 @@ def _mean_abs(sources: list[Cosines]) -> Tensor:
 
 
 def _mean(sources: list[Cosines]) -> Tensor:
-    counts = [source.defined.sum() for source in sources]
-    means = [source.signed_total() / (n * (n - 1) / 2) for source, n in zip(sources, counts, strict=True)]
-    return torch.stack(means).nanmean()
+    return torch.stack([_signed_mean(source) for source in sources]).nanmean()
+
+
+def _signed_mean(source: Cosines) -> Tensor:
+    total = source.signed_total()
+    # without a pair the total is 0 but for rounding, which must not be divided by 0
+    return (
+        (total / source.pairs.n_defined).clamp(-1, 1) if source.pairs.n_defined else torch.full_like(total, torch.nan)
+    )
 
 
 def _quartiles(sources: list[Cosines]) -> Tensor:
