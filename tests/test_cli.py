@@ -1,12 +1,34 @@
+import os
+import signal
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cofire.cli import app, main
+from cofire.record import Row, Run
+
+# One thread: the machine that tests run on may be busy, and threads that wait for one another then take forever.
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def cofire(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cofire", *arguments], cwd=cwd, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "cofire", *arguments],
+        cwd=cwd,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
 
 
 def test_demo_writes_a_report_and_again_needs_no_training(tmp_path: Path) -> None:
@@ -24,14 +46,109 @@ def test_demo_writes_a_report_and_again_needs_no_training(tmp_path: Path) -> Non
 
 def test_version_and_help(tmp_path: Path) -> None:
     assert cofire("--version", cwd=tmp_path).stdout.startswith("cofire 0.")
-    helped = cofire("--help", cwd=tmp_path)
-    assert helped.returncode == 0 and "demo" in helped.stdout and "report" in helped.stdout
+    helped = invoke("--help")
+    assert helped.exit_code == 0 and "demo" in helped.stdout and "report" in helped.stdout
+    for command in ("demo", "report"):
+        assert f"Example: cofire {command}" in " ".join(invoke(command, "--help").stdout.split())
 
 
-def test_wrong_input_is_one_line_and_status_two(tmp_path: Path) -> None:
-    for arguments in (["report", "nowhere"], ["report"], ["demo", "--epochs", "0"], ["dance"]):
-        done = cofire(*arguments, cwd=tmp_path)
-        assert done.returncode == 2 and done.stderr and "Traceback" not in done.stderr
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    with Run.open(tmp_path / "run", mode="write") as opened:
+        opened.table([Row("run", step, 0, "fc", "nc", "{}", 0.5, 10, 0) for step in range(400)])
+    return tmp_path / "run"
+
+
+def complaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a command that fails says: one sentence, status 2, and nothing of Python or the system in it."""
+    monkeypatch.setattr("sys.argv", ["cofire", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    said = capsys.readouterr()
+    assert left.value.code == 2 and not said.out.strip()
+    for foreign in ("Traceback", "Errno", ".partial", "Error:"):
+        assert foreign not in said.err
+    assert len(said.err.splitlines()) == 1 and said.err.startswith("cofire: ")
+    return said.err
+
+
+def test_wrong_input_is_one_sentence_and_status_two(run, tmp_path, monkeypatch, capsys) -> None:
+    complain = partial(complaint, monkeypatch, capsys)
+    good, page = str(run), str(tmp_path / "page.html")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    for directory in ("nowhere", "empty", "file"):
+        assert "is not a run directory" in complain("report", str(tmp_path / directory))
+    assert "there is no folder" in complain("report", good, "-o", str(tmp_path / "no" / "page.html"))
+    assert "is a folder" in complain("report", good, "-o", str(tmp_path))
+    assert "is a folder" in complain("demo", "-o", str(tmp_path))
+    assert "is a file; a run needs a directory" in complain("demo", "--run", str(tmp_path / "file"), "-o", page)
+    with Run.open(run, mode="write"):
+        assert "in use" in complain("demo", "--run", good, "-o", page)
+    assert not Path(page).exists()
+
+
+@pytest.mark.parametrize("damage", ["beginning", "middle", "no table", "gone", "description"])
+def test_damaged_runs_are_said_to_be_so(damage, run, monkeypatch, capsys) -> None:
+    table = run / "rows.sqlite"
+    content = bytearray(table.read_bytes())
+    if damage == "beginning":
+        content[:100] = b"x" * 100
+    elif damage == "middle":
+        content[4096:] = b"x" * (len(content) - 4096)
+    elif damage == "no table":
+        content = bytearray()
+    table.write_bytes(content)
+    if damage == "gone":
+        table.unlink()
+    if damage == "description":
+        (run / "run.json").write_text("{")
+    said = complaint(monkeypatch, capsys, "report", str(run), "-o", str(run.parent / "page.html"))
+    assert "rows.sqlite" in said or "is damaged" in said
+    assert not (run.parent / "page.html").exists()
+
+
+def test_wrong_options_are_explained(tmp_path: Path) -> None:
+    for arguments in (["report"], ["demo", "--epochs", "0"], ["dance"]):
+        assert invoke(*arguments).exit_code == 2
+
+
+def test_report_opens_the_page(run, monkeypatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    done = invoke("report", str(run), "-o", str(run.parent / "page.html"), "--open")
+    assert done.exit_code == 0 and opened == [(run.parent / "page.html").resolve().as_uri()]
+    assert "No browser" in done.stderr  # append returns None: nobody opened it
+
+
+def test_other_errors_are_not_hidden(monkeypatch, run) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a mistake of our own")
+
+    monkeypatch.setattr("cofire.report.write_report", fail)
+    monkeypatch.setattr("sys.argv", ["cofire", "report", str(run), "-o", str(run.parent / "page.html")])
+    with pytest.raises(RuntimeError, match="of our own"):
+        main()
+
+
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_demo_that_is_stopped_tells_how_and_goes_on(how: signal.Signals, status: int, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cofire", "demo", "--epochs", "3000"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("runs/demo/checkpoints/step-*"))) < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status and b"Traceback" not in errors
+    with Run.open(tmp_path / "runs" / "demo", mode="write") as opened:
+        assert opened.load() is not None
 
 
 def test_importing_cofire_imports_nothing_heavy(tmp_path: Path) -> None:

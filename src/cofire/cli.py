@@ -1,6 +1,7 @@
 """The command line: arguments in, calls out. Heavy imports happen inside the commands."""
 
 import sys
+import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,9 +27,18 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        typer.echo(f"cofire: {error}", err=True)
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        typer.echo(f"cofire: {_sentence(error)}", err=True)
         sys.exit(2)
+
+
+def _sentence(error: Exception) -> str:
+    """An error without Python's and the system's own notation."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
+    if isinstance(error, ModuleNotFoundError):
+        return f'this needs {error.name}; install it with: pip install "cofire[report,papers]"'
+    return str(error)
 
 
 def _version(asked: bool) -> None:
@@ -46,7 +56,7 @@ def _options(
     pass
 
 
-@app.command()
+@app.command(epilog="Example: cofire demo --epochs 10 --output digits.html")
 def demo(
     run: Annotated[Path, typer.Option(help="Where the run is kept; it is resumed if it was interrupted.")] = Path(
         "runs/demo"
@@ -56,6 +66,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Of the split, the weights and the batches.")] = 0,
 ) -> None:
     """Train a small network on bundled digits, follow its neurons, and write report.html."""
+    _refuse_unwritable(output)
     from .papers.demo import run_demo
 
     with _progress(f"Training on digits, {epochs} epochs") as show:
@@ -65,13 +76,25 @@ def demo(
     _write([run], output)
 
 
-@app.command()
+@app.command(epilog="Example: cofire report runs/a runs/b --output both.html --open")
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories, for example runs/demo.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Write one page that shows what runs have recorded: opens offline in any browser."""
+    _refuse_unwritable(output)
     _write(runs, output)
+    if show and not webbrowser.open(output.resolve().as_uri()):
+        typer.echo("No browser was found to open it with.", err=True)
+
+
+def _refuse_unwritable(output: Path) -> None:
+    """Before anything takes time."""
+    if output.is_dir():
+        raise ValueError(f"{output} is a folder; name the page to write, for example {output / 'report.html'}")
+    if not output.parent.is_dir():
+        raise ValueError(f"{output} cannot be written: there is no folder {output.parent}")
 
 
 def _write(runs: list[Path], output: Path) -> None:

@@ -1,6 +1,7 @@
-"""A training process that tests kill: ``python loop.py DIRECTORY [PAUSE_AT_STEP]``."""
+"""A training process that tests stop: run with ``directory`` and ``stop`` set, see `processes`."""
 
-import sys
+import os
+import resource
 import time
 from pathlib import Path
 
@@ -11,8 +12,6 @@ from cofire.papers.training import Settings, train
 from cofire.papers.zoo import mlp
 from cofire.record import correlation, weight_correlation
 
-torch.set_num_threads(1)
-
 
 def data() -> Dataset:
     generator = torch.Generator().manual_seed(5)
@@ -21,12 +20,31 @@ def data() -> Dataset:
     return Dataset("made", x[:200], y[:200], x[200:], y[200:], n_classes=2)
 
 
-def main(directory: str, pause_at: int = -1) -> None:
-    def progress(done: int, total: int) -> None:
-        if done == pause_at:
-            (Path(directory) / "paused").touch()
-            time.sleep(60)
+def pause(directory: Path) -> None:
+    """Wait for a signal; the file goes when it has been sent."""
+    (directory / "paused").touch()
+    while (directory / "paused").exists():
+        time.sleep(0.01)
 
+
+def pause_in_write(directory: Path, number: int) -> None:
+    """Pause where that many files have been written and are about to take their places."""
+    replace, seen = os.replace, iter(range(number))
+
+    def slow(*paths: object) -> None:
+        if next(seen, None) is None:
+            pause(directory)
+        replace(*paths)  # pyright: ignore
+
+    os.replace = slow
+
+
+def main(directory: Path, *, step: int = -1, write: int | None = None, largest_file: int | None = None) -> None:
+    torch.set_num_threads(1)
+    if write is not None:
+        pause_in_write(directory, write)
+    if largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     model = mlp([9, 12, 8, 2])
     train(
         model,
@@ -35,10 +53,10 @@ def main(directory: str, pause_at: int = -1) -> None:
         run=directory,
         measures=[correlation(), weight_correlation()],
         every=3,
-        progress=progress,
+        progress=lambda done, total: pause(directory) if done == step else None,
     )
-    (Path(directory) / "weights").write_bytes(b"".join(p.detach().numpy().tobytes() for p in model.parameters()))
+    (directory / "weights").write_bytes(b"".join(p.detach().numpy().tobytes() for p in model.parameters()))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    main(directory, **stop)  # noqa: F821  # pyright: ignore - set by whoever runs this file

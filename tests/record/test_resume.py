@@ -1,41 +1,14 @@
-"""Runs killed at chosen steps and resumed, by real processes, against one that was left alone."""
+"""Runs stopped at chosen places and resumed, by real processes, against one that was left alone."""
 
+import random
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from cofire.record import Run, RunLocked
-
-LOOP = Path(__file__).with_name("loop.py")
-
-
-def start(directory: Path, *arguments: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(LOOP), str(directory), *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE)
-
-
-def finish(directory: Path) -> None:
-    process = start(directory)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors.decode()
-
-
-def stop_at(directory: Path, step: int, how: signal.Signals) -> subprocess.Popen[bytes]:
-    process = start(directory, step)
-    assert process.stderr is not None
-    paused = directory / "paused"
-    deadline = time.monotonic() + 60
-    while not paused.exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    paused.unlink()
-    process.stderr.close()
-    process.send_signal(how)
-    return process
+from cofire.record import Run, resumable
 
 
 def outcome(directory: Path) -> tuple[list[tuple[object, ...]], list[tuple[int, str, str]], bytes]:
@@ -44,66 +17,78 @@ def outcome(directory: Path) -> tuple[list[tuple[object, ...]], list[tuple[int, 
         return rows, sorted(run.arrays()), (directory / "weights").read_bytes()
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("whole") / "run"
-    finish(directory)
-    return directory
+@pytest.mark.parametrize("step", [1, 20, *(pytest.param(n, marks=pytest.mark.slow) for n in (13, 14, 26, 51))])
+def test_kill_nine_and_resume_gives_the_same_rows_and_weights(step, start, undisturbed, tmp_path) -> None:
+    run = tmp_path / "run"
+    assert start(run, step=step).stop_when_paused(signal.SIGKILL) == -signal.SIGKILL
+    assert start(run).status() == 0
+    assert outcome(run) == outcome(undisturbed)
 
 
-@pytest.mark.parametrize("step", [1, 14, 20, 51])
-def test_kill_nine_and_resume_gives_the_same_rows_and_weights(step: int, undisturbed: Path, tmp_path: Path) -> None:
-    process = stop_at(tmp_path / "run", step, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    finish(tmp_path / "run")
-    assert outcome(tmp_path / "run") == outcome(undisturbed)
+@pytest.mark.parametrize("write", [0, 5, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3, 4, 6))])
+def test_kill_while_a_file_is_written(write, start, undisturbed, tmp_path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    assert start(run, write=write).stop_when_paused(signal.SIGKILL) == -signal.SIGKILL
+    assert list(run.rglob(".*.partial"))
+    assert start(run).status() == 0
+    assert not list(run.rglob(".*.partial"))
+    assert outcome(run) == outcome(undisturbed)
 
 
-def test_terminate_saves_at_the_edge_of_a_step_and_exits_143(undisturbed: Path, tmp_path: Path) -> None:
-    process = stop_at(tmp_path / "run", 20, signal.SIGTERM)
-    assert process.wait(timeout=90) == 143
-    with Run.open(tmp_path / "run", mode="write") as run:
-        found = run.load()
-        assert found is not None and found[0] in (20, 21)
-    finish(tmp_path / "run")
-    assert outcome(tmp_path / "run") == outcome(undisturbed)
+def test_terminate_saves_at_the_edge_of_a_step_and_exits_143(start, undisturbed, tmp_path) -> None:
+    run = tmp_path / "run"
+    assert start(run, step=20).stop_when_paused(signal.SIGTERM) == 143
+    with Run.open(run) as before:
+        left = sorted(before.arrays())
+    with Run.open(run, mode="write") as opened:
+        found = opened.load()
+    assert found is not None and found[0] in (20, 21)
+    assert max(step for step, _, _ in left) >= 18  # the last arrays were kept
+    assert start(run).status() == 0
+    assert outcome(run) == outcome(undisturbed)  # and not twice
 
 
-def test_damaged_newest_checkpoint_falls_back_with_a_warning(tmp_path: Path) -> None:
-    stop_at(tmp_path / "run", 30, signal.SIGKILL).wait()
-    with Run.open(tmp_path / "run", mode="write") as run:
-        newest = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
-        newest.write_bytes(newest.read_bytes()[:-100])
-        with pytest.warns(RuntimeWarning, match="falling back"):
-            found = run.load()
+def test_damaged_newest_checkpoint_falls_back_with_a_warning(start, undisturbed, tmp_path) -> None:
+    run = tmp_path / "run"
+    start(run, step=30).stop_when_paused(signal.SIGKILL)
+    newest = sorted((run / "checkpoints").iterdir())[-1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    with Run.open(run, mode="write") as opened, pytest.warns(RuntimeWarning, match="falling back"):
+        found = opened.load()
     assert found is not None and found[0] == 13
+    assert start(run).status() == 0
+    assert outcome(run) == outcome(undisturbed)
 
 
-def test_second_writer_is_refused_and_readers_are_not(tmp_path: Path) -> None:
-    with Run.open(tmp_path / "run", mode="write", config={"seed": 0}):
-        with pytest.raises(RunLocked):
-            Run.open(tmp_path / "run", mode="write")
-        with Run.open(tmp_path / "run") as reader:
-            assert reader.config == {"seed": 0}
+def test_global_generators_go_on_where_they_were(tmp_path) -> None:
+    def draws() -> tuple[float, float, float]:
+        return random.random(), float(np.random.random()), float(torch.rand(()))  # noqa: NPY002 - users draw from it
+
+    generator = torch.Generator().manual_seed(1)
+    with Run.open(tmp_path / "run", mode="write") as run, resumable(run, every=1, mine=generator) as loop:
+        loop.edge(1)
+    expected = *draws(), float(torch.rand((), generator=generator))
+    draws()
+    with Run.open(tmp_path / "run", mode="write") as run, resumable(run, every=1, mine=generator) as loop:
+        assert loop.step == 1
+        assert (*draws(), float(torch.rand((), generator=generator))) == expected
 
 
-def test_changed_configuration_is_refused_naming_what_changed(tmp_path: Path) -> None:
-    Run.open(tmp_path / "run", mode="write", config={"lr": 0.1, "net": {"width": 8}}).close()
-    with pytest.raises(ValueError, match=r"lr: was 0.1, now 0.2"):
-        Run.open(tmp_path / "run", mode="write", config={"lr": 0.2, "net": {"width": 8}})
-
-
-def test_full_disk_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_that_cannot_be_kept_are_refused(tmp_path) -> None:
     with Run.open(tmp_path / "run", mode="write") as run:
-        run.save(1, {"value": 1})
-        before = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+        with pytest.raises(ValueError, match="no state_dict"), resumable(run, every=1, model=3):
+            pass
+        with pytest.raises(ValueError, match="'rng' is taken"), resumable(run, every=1, rng=torch.Generator()):
+            pass
+        with pytest.raises(ValueError, match="whole number"), resumable(run, every=0, model=torch.nn.Linear(1, 1)):
+            pass
 
-        def full(_: int) -> None:
-            raise OSError(28, "No space left on device")
 
-        with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-            patch.setattr("os.fsync", full)
-            run.save(2, {"value": 2})
-        assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == before
-        found = run.load()
-        assert found is not None and found[1]["value"] == 1
+def test_rows_without_a_checkpoint_are_not_written_over(tmp_path) -> None:
+    from cofire.record import Row
+
+    with Run.open(tmp_path / "run", mode="write") as run:
+        run.table([Row("run", 7, 0, "", "loss", "{}", 0.5, 0, 0)])
+        with pytest.raises(ValueError, match="rows up to step 7 and no checkpoint"), resumable(run, every=1):
+            pass

@@ -7,6 +7,8 @@ import pytest
 from cofire.report.findings import correlation_at, direction, findings, headline, spare
 from cofire.report.view import Layer, Series, View
 
+MODEL = {"model": {"layers": {"fc": "Linear", "b": "Linear", "out": "Linear"}}}
+
 
 def layer(
     name: str = "fc",
@@ -114,6 +116,9 @@ def test_many_layers_are_counted_and_the_first_few_named() -> None:
         (View("run", (layer(nc=[0.1]),)), "No layer's units clearly fire together."),
         (View("run", (layer(),)), "The units of the one layer"),
         (View("run", (layer(), layer("b", nc=[0.1]))), "In 1 of 2 layers"),
+        (View("run", (layer(), layer("b"), layer("out", nc=[0.1])), made=MODEL), "The units of every hidden layer"),
+        (View("run", (layer("out"),), made=MODEL), "The units of the one layer"),
+        (View("run", (layer(), layer("b")), made=MODEL), "The units of every layer"),
     ],
 )
 def test_the_headline_fits_the_run(view: View, expected: str) -> None:

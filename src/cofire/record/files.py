@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,12 +29,23 @@ def replaced(path: str | Path) -> Iterator[BinaryIO]:
         os.replace(temporary, path)  # noqa: PTH105 - the name of the system call, which tests replace
         sync_directory(path.parent)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         if isinstance(error, OSError):
-            raise OSError(
-                error.errno, f"{path} could not be written ({error}); what was there before is kept"
-            ) from error
+            raise _explained(error, path) from error
         raise
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # where it could not even be created, there is a better error to raise
+        path.unlink()
+
+
+def _explained(error: OSError, path: Path) -> OSError:
+    """The error in words, of the same kind, naming the file that was meant instead of the temporary one."""
+    reason = (error.strerror or str(error)).lower()
+    explained = type(error)(f"{path} could not be written ({reason}); what was there before is kept")
+    explained.errno = error.errno
+    return explained
 
 
 def sync_directory(directory: Path) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 
-class RunLocked(RuntimeError):
+class RunLocked(OSError):
     """Another writer holds the run directory."""
 
 

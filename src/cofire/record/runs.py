@@ -139,6 +139,8 @@ class WritableRun(Run):
     def __init__(self, directory: str | Path, config: Mapping[str, Any] | None = None) -> None:
         self.directory = Path(directory)
         normal = _as_json(config)
+        if self.directory.exists() and not self.directory.is_dir():
+            raise NotADirectoryError(f"{self.directory} is a file; a run needs a directory of its own")
         self.directory.mkdir(parents=True, exist_ok=True)
         self._lock = Lock(self.directory / "lock")
         try:

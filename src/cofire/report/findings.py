@@ -63,18 +63,23 @@ def correlation_at(layer: Layer, index: int) -> Correlation:
 
 
 def headline(view: View) -> str:
-    """The run in one sentence."""
+    """The run in one sentence, about its hidden layers where there are any: nobody can narrow the output."""
     layers = [layer for layer in view.measured if layer.of("nc").defined]
-    together = _together(layers)
     if not view.layers:
         return "Nothing has been recorded yet."
     if not layers:
         return "No activations were measured, so this report speaks of weights only."
+    hidden = [layer for layer in layers if layer.name != view.output]
+    return _how_many(hidden, "hidden layer") if 0 < len(hidden) < len(layers) else _how_many(layers, "layer")
+
+
+def _how_many(layers: Sequence[Layer], noun: str) -> str:
+    together = _together(layers)
     if not together:
-        return "No layer's units clearly fire together."
+        return f"No {noun}'s units clearly fire together."
     if len(together) == len(layers):
-        return f"The units of {'the one layer' if len(layers) == 1 else 'every layer'} measured fire together."
-    return f"In {len(together)} of {plural(len(layers), 'layer')} the units fire together."
+        return f"The units of {f'the one {noun}' if len(layers) == 1 else f'every {noun}'} measured fire together."
+    return f"In {len(together)} of {plural(len(layers), noun)} the units fire together."
 
 
 def findings(view: View) -> list[Finding]:

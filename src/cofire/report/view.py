@@ -104,6 +104,12 @@ class View:
         )
 
     @property
+    def output(self) -> str | None:
+        """The layer that the network ends with, if that is known."""
+        layers = (self.made.get("model") or {}).get("layers") or ()
+        return next((name for name in reversed(list(layers)) if name not in self.left_out), None)
+
+    @property
     def last_step(self) -> int | None:
         """The last step at which anything was recorded."""
         every = [
