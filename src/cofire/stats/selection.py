@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 SPARE = 10  # samples beyond those that fitting uses up, below which a good fit is no evidence
+TIE = 1e-9
 
 
 class Selection:
@@ -19,6 +20,7 @@ class Selection:
     Attributes:
         usable: units that are finite, bool, shape (n_units,).
         chosen: indices in order of choice.
+        explained: units that :meth:`choose_until_explained` found to be explained, bool, shape (n_units,).
 
     Example:
         >>> x = torch.randn(500, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -38,6 +40,7 @@ class Selection:
         self._left = (self.usable & (variance > 0)).double()
         self._factor = gram.new_zeros(min(16, len(gram)), len(gram))
         self.chosen: list[int] = []
+        self.explained = torch.zeros_like(self.usable)
 
     @property
     def enough_samples(self) -> bool:
@@ -67,17 +70,19 @@ class Selection:
         self._left[unit] = 0.0
         self.chosen.append(unit)
 
-    def choose_until_explained(self, tolerance: float) -> None:
+    def choose_until_explained(self, tolerance: float | Tensor) -> None:
         """Choose the least explained unit, again and again, until none is left unexplained by more than ``tolerance``.
 
-        Stops before the samples no longer suffice; the units still unexplained are then in :meth:`unexplained`.
+        Stops before the samples no longer suffice; units that are neither chosen nor ``explained`` are then left.
+
+        Args:
+            tolerance: one share, or one for each unit, shape (n_units,).
         """
-        explained = ~self.usable
         while self.enough_samples:
-            explained |= self.unexplained() <= tolerance
-            if bool(explained.all()):
+            self.explained |= self.unexplained() <= tolerance
+            if bool((self.explained | ~self.usable).all()):
                 return
-            self.choose(int(self._left.masked_fill(explained, -1.0).argmax()))
+            self.choose(_first_largest(self._left.masked_fill(self.explained | ~self.usable, -1.0)))
 
     def choose_by(self, importance: Tensor, number: int) -> None:
         """Choose ``number`` units, each time the one of which most is unexplained, in units of its importance.
@@ -90,7 +95,7 @@ class Selection:
         """
         weight = importance.double() * self._norm.square()
         while len(self.chosen) < number:
-            unit = int((weight * self._left).argmax())
+            unit = _first_largest(weight * self._left)
             if self._left[unit] <= 16 * torch.finfo(torch.float64).eps:
                 return
             self.choose(unit)
@@ -101,3 +106,8 @@ class Selection:
         own = factor[:, self.chosen]  # upper triangular
         combined = torch.linalg.solve_triangular(own, factor, upper=True)
         return combined * self._norm / self._norm[self.chosen, None]
+
+
+def _first_largest(values: Tensor) -> int:
+    """The first of the largest values; rounding does not tell copies apart."""
+    return int((values >= values.max() * (1 - TIE)).nonzero()[0, 0])

@@ -1,0 +1,217 @@
+"""Cutting: which units stay, how the others are made up for, and the smaller network that comes of it."""
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ...stats import Moments
+from ...stats.selection import Selection
+from ..names import unwrap
+from ..patterns import Pattern, as_list, matching
+from .calibrate import Change, OutputError, output_errors, run
+from .layers import (
+    Cuttable,
+    Layout,
+    input_axis,
+    keep_features,
+    keep_inputs,
+    keep_units,
+    set_weight,
+    takes_constants,
+)
+from .links import Link, Links, links
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What was done to one layer.
+
+    Attributes:
+        layer: its name.
+        n_units: units before.
+        kept: which of them stay, ascending; unit i of the smaller layer is ``kept[i]`` of the old one.
+        errors: for each layer that takes the units in, how far its output moves by this cut alone, as predicted on the
+            data that the cut was made with; empty without data.
+    """
+
+    layer: str
+    n_units: int
+    kept: tuple[int, ...]
+    errors: Mapping[str, OutputError]
+
+    @property
+    def removed(self) -> tuple[int, ...]:
+        """The units that are gone."""
+        kept = set(self.kept)
+        return tuple(unit for unit in range(self.n_units) if unit not in kept)
+
+
+@dataclass(frozen=True, eq=False)
+class Surgery:
+    """A smaller network and how it came about.
+
+    Attributes:
+        model: a copy of the network with smaller layers; the original is untouched.
+        cuts: by layer, for the layers that lost units.
+        left: layers that cannot be cut, with the reason.
+    """
+
+    model: nn.Module
+    cuts: Mapping[str, Cut]
+    left: Mapping[str, str]
+
+    @property
+    def n_removed(self) -> int:
+        """Units removed from all layers together."""
+        return sum(len(cut.removed) for cut in self.cuts.values())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which units of a link stay, and how they make up for the others.
+
+    Attributes:
+        link: the link.
+        kept: ascending indices, shape (n_kept,).
+        mixing: how the kept units combine into each removed one, float64, shape (n_kept, n_removed).
+        constant: what is added to that, shape (n_removed,).
+    """
+
+    link: Link
+    kept: Tensor
+    mixing: Tensor
+    constant: Tensor
+
+    @property
+    def removed(self) -> Tensor:
+        """Ascending indices of the units that go."""
+        gone = torch.ones(self.link.n_units, dtype=torch.bool, device=self.kept.device)
+        gone[self.kept] = False
+        return gone.nonzero()[:, 0]
+
+
+def chosen_links(model: nn.Module, pattern: "Pattern | list[Pattern]") -> Links:
+    """The links of the layers that a pattern asks for, and why the others asked for are left.
+
+    Raises:
+        ValueError: if the pattern matches nothing.
+    """
+    every = links(model)
+    names = dict(model.named_modules(remove_duplicate=False))
+    asked = {name for one in as_list(pattern) for name in matching(cast(Pattern, one), names)}
+    return Links(
+        {name: link for name, link in every.found.items() if name in asked},
+        {name: reason for name, reason in every.left.items() if name in asked},
+    )
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy to cut, without compile and parallel wrappers."""
+    return deepcopy(unwrap(model))
+
+
+def combining(net: nn.Module, link: Link) -> bool:
+    """Whether all consumers of the units can take up a constant in their bias."""
+    return all(takes_constants(cast(Cuttable, net.get_submodule(name))) for name in link.consumers)
+
+
+def selection_of(moments: Moments, *, constant: bool) -> Selection:
+    """A choice among units by their covariance, or by second moments where no constant can be taken up."""
+    covariance = moments.covariance()
+    if constant:
+        return Selection(covariance, freedom=moments.count - 1)
+    mean = moments.mean()
+    second = covariance * ((moments.count - 1) / moments.count) + mean[:, None] * mean
+    return Selection(second, freedom=moments.count)
+
+
+def made_up_by(link: Link, kept: Tensor, selection: Selection, mean: Tensor | None) -> Plan:
+    """The plan in which the selection's chosen units make up for those not kept; ``mean`` where constants may be."""
+    plan = without(link, kept)
+    basis = torch.tensor(selection.chosen, dtype=torch.int64, device=kept.device)
+    mixing = torch.zeros_like(plan.mixing)
+    mixing[torch.searchsorted(kept, basis)] = selection.coefficients()[:, plan.removed]
+    constant = plan.constant if mean is None else mean[plan.removed] - mean[kept].nan_to_num() @ mixing
+    return Plan(link, kept, mixing, constant)
+
+
+def without(link: Link, kept: Tensor) -> Plan:
+    """The plan in which nothing makes up for the units not kept."""
+    n_removed = link.n_units - len(kept)
+    none = torch.zeros(len(kept), n_removed, dtype=torch.float64, device=kept.device)
+    return Plan(link, kept, none, none.new_zeros(n_removed))
+
+
+def carry_out(net: nn.Module, plans: Iterable[Plan], left: Mapping[str, str], batches: Iterable[Any] | None) -> Surgery:
+    """Cut a copy of the network in place by all plans.
+
+    Raises:
+        ValueError: if what is left does not run on the first batch.
+    """
+    plans = [plan for plan in plans if len(plan.removed)]
+    changes = {name: _change(net, plan, name) for plan in plans for name in plan.link.consumers}
+    errors = {} if batches is None else output_errors(net, changes, batches)
+    for plan in plans:
+        _cut(net, plan)
+    if batches is not None:
+        _try(net, batches)
+    cuts = {
+        plan.link.layer: Cut(
+            plan.link.layer,
+            plan.link.n_units,
+            tuple(plan.kept.tolist()),
+            {name: errors[name] for name in plan.link.consumers if name in errors},
+        )
+        for plan in plans
+    }
+    return Surgery(net, cuts, dict(left))
+
+
+def _cut(net: nn.Module, plan: Plan) -> None:
+    for name, layout in plan.link.consumers.items():
+        consumer = cast(Cuttable, net.get_submodule(name))
+        change = _change(net, plan, name)
+        set_weight(consumer, "weight", consumer.weight.detach() - change.weight)
+        if consumer.bias is not None and change.bias is not None:
+            set_weight(consumer, "bias", consumer.bias.detach() - change.bias)
+        keep_inputs(consumer, layout.features(plan.kept, plan.link.n_units))
+    for name, layout in plan.link.carriers.items():
+        keep_features(net.get_submodule(name), layout.features(plan.kept, plan.link.n_units))
+    keep_units(cast(Cuttable, net.get_submodule(plan.link.layer)), plan.kept)
+
+
+def _change(net: nn.Module, plan: Plan, name: str) -> Change:
+    """The consumer's weights less those that it will have, which are 0 for the removed units."""
+    consumer, layout = cast(Cuttable, net.get_submodule(name)), plan.link.consumers[name]
+    weight = consumer.weight.detach()
+    axis = input_axis(consumer)
+    by_unit = weight.double().unflatten(axis, (layout.before, plan.link.n_units, layout.after)).movedim(axis + 1, 0)
+    change = torch.zeros_like(by_unit)
+    gone = by_unit[plan.removed]
+    change[plan.removed] = gone
+    change[plan.kept] = -torch.tensordot(plan.mixing, gone, dims=1)
+    change = change.movedim(0, axis + 1).flatten(axis, axis + 2).to(weight.dtype)
+    return Change(change, None if consumer.bias is None else -_constant(plan, layout, weight, axis).to(weight.dtype))
+
+
+def _constant(plan: Plan, layout: Layout, weight: Tensor, axis: int) -> Tensor:
+    """What the removed units' constants add to the consumer's output, shape (n_outputs,)."""
+    constant = plan.constant.new_zeros(plan.link.n_units)
+    constant[plan.removed] = plan.constant
+    # (out, features, kernel ...) -> (out, features)
+    by_feature = weight.double().movedim(axis, 1).flatten(2).sum(2) if weight.ndim > 2 else weight.double()
+    return by_feature @ layout.spread(constant)
+
+
+def _try(net: nn.Module, batches: Iterable[Any]) -> None:
+    try:
+        run(net, [next(iter(batches))], {})
+    except Exception as error:  # whatever the user's forward raises on a width it did not expect
+        raise ValueError(
+            f"the smaller network does not run ({error}); its forward may count on a number of units: "
+            "leave that layer out by the pattern"
+        ) from error

@@ -1,0 +1,79 @@
+"""Folding: units that others explain are removed, and their weights handed to those others."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from ...stats import Moments
+from ..batches import as_batches
+from ..patterns import Pattern
+from .calibrate import moments_of
+from .cuts import Plan, Surgery, carry_out, chosen_links, combining, copied, made_up_by, selection_of
+from .links import Link
+
+LEAST_SHARE = 1e-6  # of its second moment that a unit's variance counts as, however small it is
+
+
+def fold(model: nn.Module, data: Any, *, tolerance: float = 1e-8, pattern: "Pattern | list[Pattern]" = "*") -> Surgery:
+    r"""Remove units that are constant, duplicate, negated or linear combinations of others, keeping the function.
+
+    A unit h_r that enters the next layer as :math:`h_r ≈ \sum_s a_{rs} h_s + b_r` is removed there by
+    :math:`w_s ← w_s + \sum_r a_{rs} w_r` and bias :math:`← bias + \sum_r b_r w_r`. The a and b are of least squares
+    over the data, on a set of units that is chosen greedily (:class:`~cofire.stats.selection.Selection`). Exact
+    redundancy leaves the outputs equal up to rounding; else the error of each cut is predicted.
+
+    Linear and convolution layers are cut whose units reach linear or convolution layers through activations, batch and
+    instance normalization, dropout, pooling and flattening only. All others are named in ``left``, with the reason.
+    Where the next layer has no bias, or pads with zeros, no constant can be taken up: a_rs alone make up for a unit.
+
+    Args:
+        model: the network; neither it nor its buffers change.
+        data: inputs to learn the units' relations from, run in eval mode: a tensor, or a collection of batches (of
+            tensors, (inputs, ...) or keyword inputs) that can be gone through several times.
+        tolerance: largest share of a unit's variance that may be left unexplained (1 − R², adjusted for the number of
+            samples) for it to be removed.
+        pattern: the layers whose units may be removed.
+
+    Returns:
+        The smaller network, the cuts with their predicted errors, and what was left. Each layer keeps at least one
+        unit. In training mode dropout makes removed copies felt.
+
+    Raises:
+        ValueError: for a tolerance outside [1e-12, 1), data that cannot be used, or a pattern that matches nothing.
+
+    Example:
+        >>> import torch
+        >>> model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+        >>> with torch.no_grad():
+        ...     model[0].weight[2], model[0].bias[2] = -model[0].weight[0], -model[0].bias[0]
+        >>> x = torch.randn(100, 4)
+        >>> smaller = fold(model, x)
+        >>> smaller.cuts["0"].kept, smaller.model[0]
+        ((0, 1), Linear(in_features=4, out_features=2, bias=True))
+        >>> torch.allclose(smaller.model(x), model(x), atol=1e-6)
+        True
+    """
+    if not 1e-12 <= tolerance < 1:
+        raise ValueError(f"tolerance is a share of variance from 1e-12 to below 1, got {tolerance}")
+    batches = as_batches(data)
+    net = copied(model)
+    found = chosen_links(net, pattern)
+    moments = moments_of(net, found.found.values(), batches)
+    plans = [_plan(net, link, moments[name], tolerance) for name, link in found.found.items()]
+    return carry_out(net, plans, found.left, batches)
+
+
+def _plan(net: nn.Module, link: Link, moments: Moments, tolerance: float) -> Plan:
+    constant = combining(net, link)
+    selection = selection_of(moments, constant=constant)
+    selection.choose_until_explained(tolerance if constant else tolerance * _share_that_varies(moments))
+    stays = ~selection.explained
+    stays[selection.chosen] = True
+    stays[0] |= ~stays.any()
+    return made_up_by(link, stays.nonzero()[:, 0], selection, moments.mean() if constant else None)
+
+
+def _share_that_varies(moments: Moments) -> Tensor:
+    """Variance over second moment: also where no constant can be taken up, a unit is judged by its variance."""
+    variance, mean = moments.variance(), moments.mean()
+    return (variance / (variance + mean.square())).nan_to_num(1.0).clamp(min=LEAST_SHARE)

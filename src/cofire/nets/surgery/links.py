@@ -1,0 +1,208 @@
+"""Which layers can be cut: from a layer along all that carries its units to the layers that take them in."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from torch import Tensor, fx, nn
+from torch.nn.parameter import UninitializedParameter
+from torch.nn.utils.parametrize import ParametrizationList
+
+from ..names import first_names
+from .layers import CONVOLUTIONS, CUTTABLE, Cuttable, Layout, n_features, n_inputs, n_units
+from .operations import (
+    BATCH_NORMS,
+    INSTANCE_NORMS,
+    Place,
+    joins_others,
+    only_reads,
+    through_function,
+    through_module,
+)
+from .trace import traced
+
+
+@dataclass(frozen=True)
+class Link:
+    """A layer, what has numbers for each of its units on the way, and the layers that take them in.
+
+    Attributes:
+        layer: name of the layer whose units these are.
+        n_units: how many.
+        carriers: normalizations and the like, by name, with how the units lie in their features.
+        consumers: layers that take the units in, by name, with how the units lie in their inputs.
+    """
+
+    layer: str
+    n_units: int
+    carriers: Mapping[str, Layout]
+    consumers: Mapping[str, Layout]
+
+
+@dataclass(frozen=True)
+class Links:
+    """The links found, by layer, and why the other layers with weights cannot be cut."""
+
+    found: Mapping[str, Link]
+    left: Mapping[str, str]
+
+
+class _NotCuttable(Exception):
+    """Carries the reason."""
+
+
+def links(model: nn.Module) -> Links:
+    """The links of a model, as its forward runs with its optional arguments left out.
+
+    The forward is traced symbolically in training and in eval mode; a layer is cut only if both agree. What cannot be
+    proven to leave units apart is taken to mix them.
+
+    Example:
+        >>> found = links(nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 2)))
+        >>> list(found.found["0"].consumers), found.left
+        (['2'], {'2': "its units are the network's outputs"})
+    """
+    layers = {name: module for name, module in model.named_modules(remove_duplicate=False) if _has_weights(module)}
+    graphs = [traced(model, training=training) for training in (False, True)]
+    found: dict[str, Link] = {}
+    left: dict[str, str] = {}
+    for name in layers:
+        try:
+            here = [_Walk(model, graph).link(name) for graph in graphs]
+            if here[0] != here[1]:
+                raise _NotCuttable("it is used differently in training and in eval mode")
+            found[name] = here[0]
+        except _NotCuttable as reason:
+            left[name] = str(reason)
+    return Links(found, left)
+
+
+def _has_weights(module: nn.Module) -> bool:
+    if isinstance(module, ParametrizationList):
+        return False
+    own = [*module.parameters(recurse=False), getattr(module, "weight", None)]
+    return any(isinstance(one, UninitializedParameter) or (isinstance(one, Tensor) and one.ndim > 1) for one in own)
+
+
+@dataclass
+class _Walk:
+    """Follows the units of one layer through a graph."""
+
+    model: nn.Module
+    graph: fx.Graph | str
+    carriers: dict[str, Layout] = field(default_factory=dict)
+    consumers: dict[str, Layout] = field(default_factory=dict)
+    sources: set[fx.Node] = field(default_factory=set)
+
+    def link(self, name: str) -> Link:
+        """The link of a layer.
+
+        Raises:
+            _NotCuttable: if it has none.
+        """
+        self.modules = dict(self.model.named_modules(remove_duplicate=False))
+        layer = self.modules[name]
+        if type(layer) not in CUTTABLE:
+            raise _NotCuttable(f"a {type(layer).__name__}; linear and convolution layers are cut")
+        if isinstance(self.graph, str):
+            raise _NotCuttable(self.graph)
+        node = self._only_call(name, self.graph)
+        self._check_own(name)
+        self.n_units = n_units(cast(Cuttable, layer))
+        self._follow(node, Place(CONVOLUTIONS.get(type(layer), 0)))
+        if not self.consumers:
+            raise _NotCuttable("no layer takes its units in")
+        if len(self.sources) > 1:
+            raise _NotCuttable(f"{', '.join(self.consumers)} take its units in along different paths")
+        return Link(name, self.n_units, self.carriers, self.consumers)
+
+    def _follow(self, node: fx.Node, place: Place) -> None:
+        for user in node.users:
+            if only_reads(user, place):
+                continue
+            if user.op == "output":
+                raise _NotCuttable("its units are the network's outputs")
+            after = self._through(user, node, place)
+            if after is not None:
+                self._follow(user, after)
+
+    def _through(self, node: fx.Node, source: fx.Node, place: Place) -> Place | None:
+        """The place behind a step; None where the units end there."""
+        if node.op != "call_module":
+            return _or_raise(through_function(node, source, place))
+        name = str(node.target)
+        module = self.modules[name]
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise _NotCuttable(f"{name} has hooks, which may change what it does")
+        if joins_others(node, source):
+            raise _NotCuttable(f"{name} takes its units in together with others")
+        if type(module) in CUTTABLE:
+            self._consume(name, module, place)
+            self.sources.add(source)
+            return None
+        if self._carries(module, place):
+            self._check_own(name)
+            self._only_call(name, node.graph)
+            self.carriers[name] = self._layout(name, place, n_features(module))
+            return place
+        if next(module.parameters(), None) is not None and not isinstance(module, nn.PReLU):
+            raise _NotCuttable(f"its units go into {name}, a {type(module).__name__}")
+        return _or_raise(through_module(module, place))
+
+    def _carries(self, module: nn.Module, place: Place) -> bool:
+        """Whether a module treats each unit by numbers of its own."""
+        if type(module) in BATCH_NORMS or (type(module) is nn.PReLU and module.num_parameters > 1):
+            return True
+        return type(module) in INSTANCE_NORMS and place.positions > 0
+
+    def _consume(self, name: str, module: nn.Module, place: Place) -> None:
+        self._check_own(name)
+        self._only_call(name, self.graph)  # type: ignore[arg-type]  # a string was refused before
+        if place.positions != CONVOLUTIONS.get(type(module), 0):
+            raise _NotCuttable(f"{name} works along another axis than that of its units")
+        if getattr(module, "groups", 1) != 1:
+            raise _NotCuttable(f"it feeds {name}, a grouped convolution")
+        self.consumers[name] = self._layout(name, place, n_inputs(cast(Cuttable, module)))
+
+    def _layout(self, name: str, place: Place, n_features: int) -> Layout:
+        times, rest = divmod(n_features, self.n_units)
+        if rest or (times != 1 and not place.flattened):
+            raise _NotCuttable(f"{name} has {n_features} features for its {self.n_units} units")
+        return Layout(before=times) if place.flattened == "units last" else Layout(after=times)
+
+    def _only_call(self, name: str, graph: fx.Graph) -> fx.Node:
+        calls = [node for node in graph.nodes if node.op == "call_module" and node.target == name]
+        if len(calls) > 1:
+            raise _NotCuttable(f"{name} runs {len(calls)} times in one forward pass")
+        if not calls:
+            raise _NotCuttable("forward does not call it by itself")
+        if any(node.op == "get_attr" and str(node.target).startswith(f"{name}.") for node in graph.nodes):
+            raise _NotCuttable(f"forward uses the weights of {name} itself")
+        return calls[0]
+
+    def _check_own(self, name: str) -> None:
+        """Nothing else may depend on the module's weights, nor change what it does."""
+        module = self.modules[name]
+        for reason in _entanglements(self.model, name, module):
+            raise _NotCuttable(reason)
+
+
+def _entanglements(model: nn.Module, name: str, module: nn.Module) -> Iterator[str]:
+    first = first_names(dict(model.named_modules(remove_duplicate=False)))
+    if Counter(first.values())[first[name]] > 1:
+        yield f"{name} is registered under several names"
+    owned = {id(parameter) for parameter in module.parameters()}
+    for other, parameter in model.named_parameters(remove_duplicate=False):
+        if id(parameter) in owned and other.rpartition(".")[0] != name:
+            yield f"{name} shares its weights with {other.rpartition('.')[0] or other} (tied weights)"
+    if module._forward_hooks or module._forward_pre_hooks:
+        yield f"{name} has hooks, which may change what it does"
+    if getattr(module, "groups", 1) != 1:
+        yield f"{name} is a grouped convolution"
+
+
+def _or_raise(place: Place | str) -> Place:
+    if isinstance(place, str):
+        raise _NotCuttable(place)
+    return place

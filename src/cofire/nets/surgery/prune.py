@@ -1,0 +1,136 @@
+"""Pruning to a wanted width: by redundancy, or by magnitude as the usual way to compare with."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from ...stats import Moments
+from ...stats.selection import SPARE
+from ..batches import as_batches
+from ..patterns import Pattern
+from .calibrate import moments_of
+from .cuts import Plan, Surgery, carry_out, chosen_links, combining, copied, made_up_by, selection_of, without
+from .layers import TRANSPOSED, Cuttable, input_axis
+from .links import Link, Links
+
+Keep: TypeAlias = float | int | Mapping[str, float | int]
+
+
+def prune(
+    model: nn.Module,
+    data: Any = None,
+    *,
+    keep: Keep,
+    by: Literal["redundancy", "magnitude"] = "redundancy",
+    pattern: "Pattern | list[Pattern]" = "*",
+) -> Surgery:
+    """Cut layers to a wanted number of units, without retraining.
+
+    ``"redundancy"`` keeps units of which the others are linear combinations as far as may be, each unit weighted by the
+    size of the weights that read it, and lets them make up for the others by least squares, as :func:`fold` does.
+    ``"magnitude"`` keeps the units whose incoming weights have the largest norm and makes up for nothing: the usual
+    baseline.
+
+    Args:
+        model: the network; neither it nor its buffers change.
+        data: inputs, as for :func:`fold`. Needed by ``"redundancy"``; with ``"magnitude"`` only the errors come of it.
+        keep: how many units stay: a share in (0, 1], a whole number, or either by layer. At least one unit stays.
+        by: the criterion.
+        pattern: the layers to cut.
+
+    Returns:
+        The smaller network, the cuts, and which layers were left, as for :func:`fold`.
+
+    Raises:
+        ValueError: for a ``keep`` out of range or of an unknown layer, another criterion, no or too little data, or a
+            pattern that matches nothing.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> smaller = prune(model, torch.randn(200, 4), keep=0.5)
+        >>> smaller.model[0].out_features, round(smaller.cuts["0"].errors["2"].relative) < 1
+        (4, True)
+    """
+    if by not in CRITERIA:
+        raise ValueError(f"by must be one of {', '.join(CRITERIA)}, got {by!r}")
+    batches = None if data is None else as_batches(data)
+    net = copied(model)
+    found = chosen_links(net, pattern)
+    numbers = _numbers(found, keep)
+    return carry_out(net, CRITERIA[by](net, found, numbers, batches), found.left, batches)
+
+
+def _by_redundancy(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any) -> list[Plan]:
+    if batches is None:
+        raise ValueError("pruning by redundancy needs data; pass inputs, or prune by='magnitude'")
+    cut = {name: link for name, link in found.found.items() if numbers[name] < link.n_units}
+    moments = moments_of(net, cut.values(), batches)
+    return [_redundant(net, link, moments[name], numbers[name]) for name, link in cut.items()]
+
+
+def _redundant(net: nn.Module, link: Link, moments: Moments, number: int) -> Plan:
+    constant = combining(net, link)
+    selection = selection_of(moments, constant=constant)
+    if number > selection.freedom - SPARE:
+        raise ValueError(
+            f"{link.layer!r} was seen in {moments.count} samples, too few to fit {number} units; "
+            f"pass at least {number + SPARE + 1}"
+        )
+    selection.choose_by(_outgoing_square(net, link).to(moments.mean().device), number)
+    stays = ~selection.usable
+    stays[selection.chosen] = True
+    spare = (~stays).nonzero()[: max(0, number - int(stays.sum())), 0]
+    stays[spare] = True
+    return made_up_by(link, stays.nonzero()[:, 0], selection, moments.mean() if constant else None)
+
+
+def _by_magnitude(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any) -> list[Plan]:
+    plans = []
+    for name, link in found.found.items():
+        layer = cast(Cuttable, net.get_submodule(name))
+        norm = _square_by(layer.weight, 1 if isinstance(layer, TRANSPOSED) else 0)
+        largest = norm.argsort(descending=True, stable=True)[: numbers[name]]
+        plans.append(without(link, largest.sort().values))
+    return plans
+
+
+CRITERIA: dict[str, Callable[[nn.Module, Links, Mapping[str, int], Any], list[Plan]]] = {
+    "redundancy": _by_redundancy,
+    "magnitude": _by_magnitude,
+}
+
+
+def _outgoing_square(net: nn.Module, link: Link) -> Tensor:
+    """For each unit the squared norm of all weights that read it, float64."""
+    total = torch.zeros(link.n_units, dtype=torch.float64)
+    for name, layout in link.consumers.items():
+        consumer = cast(Cuttable, net.get_submodule(name))
+        by_feature = _square_by(consumer.weight, input_axis(consumer)).cpu()
+        total += layout.unit_rows(by_feature).sum(0)
+    return total
+
+
+def _square_by(weight: Tensor, axis: int) -> Tensor:
+    """Squared norm of each slice along an axis, float64."""
+    return weight.detach().double().movedim(axis, 0).flatten(1).square().sum(1)
+
+
+def _numbers(found: Links, keep: Keep) -> dict[str, int]:
+    """How many units of each layer stay."""
+    if not isinstance(keep, Mapping):
+        return {name: _number(keep, link.n_units) for name, link in found.found.items()}
+    for name in keep:
+        if name not in found.found:
+            raise ValueError(f"{name!r} cannot be cut: {found.left.get(name, 'no layer asked for has that name')}")
+    return {name: _number(keep.get(name, 1.0), link.n_units) for name, link in found.found.items()}
+
+
+def _number(keep: float | int, n_units: int) -> int:
+    whole = isinstance(keep, int) and not isinstance(keep, bool)
+    if whole and 1 <= keep <= n_units:
+        return int(keep)
+    if isinstance(keep, float) and 0 < keep <= 1:
+        return max(1, round(keep * n_units))
+    raise ValueError(f"keep is a share above 0 and at most 1, or a whole number from 1 to {n_units}, got {keep!r}")

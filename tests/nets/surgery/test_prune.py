@@ -1,0 +1,94 @@
+"""Pruning by redundancy and by magnitude: counts, choices, what they cost, and what cannot be done."""
+
+import pytest
+import torch
+from torch import nn
+
+from cofire.nets.surgery import prune
+
+
+def mlp() -> nn.Sequential:
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Linear(8, 20), nn.ReLU(), nn.Linear(20, 12), nn.Tanh(), nn.Linear(12, 3)).double()
+
+
+def data(n_samples: int = 500) -> torch.Tensor:
+    return torch.randn(n_samples, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+
+
+@pytest.mark.parametrize("by", ["redundancy", "magnitude"])
+@pytest.mark.parametrize(
+    ("keep", "widths"),
+    [(0.5, (10, 6)), (1.0, (20, 12)), (1, (1, 1)), (12, (12, 12)), (0.001, (1, 1)), ({"0": 0.25, "2": 7}, (5, 7))],
+)
+def test_widths_are_those_asked_for(by, keep, widths):
+    model, x = mlp(), data()
+    smaller = prune(model, x, keep=keep, by=by).model
+    assert (smaller[0].out_features, smaller[2].out_features) == widths
+    assert smaller[2].in_features, smaller[4].in_features == widths
+    assert smaller(x).shape == (500, 3)
+    assert model[0].out_features == 20
+
+
+def test_magnitude_keeps_the_largest_and_needs_no_data():
+    model = mlp()
+    norms = model[0].weight.norm(dim=1)
+    smaller = prune(model, keep={"0": 8}, by="magnitude")
+    kept = sorted(norms.topk(8).indices.tolist())
+    assert smaller.cuts["0"].kept == tuple(kept)
+    assert smaller.cuts["0"].errors == {}
+    assert torch.equal(smaller.model[0].weight, model[0].weight[kept])
+    assert torch.equal(smaller.model[2].weight, model[2].weight[:, kept])
+    assert torch.equal(smaller.model[2].bias, model[2].bias)
+
+
+def test_redundancy_costs_less_than_magnitude():
+    model, x = mlp(), data()
+    errors = {
+        by: prune(model, x, keep={"0": 12}, by=by).cuts["0"].errors["2"].rms for by in ("redundancy", "magnitude")
+    }
+    assert errors["redundancy"] < 0.5 * errors["magnitude"]
+
+
+def test_exact_copies_go_first():
+    model, x = mlp(), data()
+    with torch.no_grad():
+        model[0].weight[10:], model[0].bias[10:] = model[0].weight[:10] * 2, model[0].bias[:10] * 2
+    smaller = prune(model, x, keep={"0": 10})
+    torch.testing.assert_close(smaller.model(x), model(x), rtol=0, atol=1e-10)
+
+
+def test_a_unit_that_the_next_layer_hardly_reads_goes_before_one_that_it_does():
+    model, x = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 2)).double(), data()
+    with torch.no_grad():
+        model[0].weight.copy_(torch.eye(8))
+        model[1].weight[:, 3] *= 1e-6
+    assert prune(model, x, keep=7).cuts["0"].removed == (3,)
+
+
+def test_more_units_than_the_rank_are_still_as_many_as_asked():
+    model, x = nn.Sequential(nn.Linear(8, 20), nn.Linear(20, 3)).double(), data()
+    smaller = prune(model, x, keep=15)
+    assert smaller.model[0].out_features == 15
+    torch.testing.assert_close(smaller.model(x), model(x), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"keep": 0}, "whole number from 1 to"),
+        ({"keep": 0.0}, "share above 0"),
+        ({"keep": 1.5}, "share above 0"),
+        ({"keep": 13}, "from 1 to 12"),
+        ({"keep": True}, "got True"),
+        ({"keep": float("nan")}, "share above 0"),
+        ({"keep": {"4": 0.5}}, "the network's outputs"),
+        ({"keep": {"none": 0.5}}, "no layer asked for has that name"),
+        ({"keep": 0.5, "by": "luck"}, "redundancy, magnitude"),
+        ({"keep": 0.5, "data": None}, "needs data"),
+        ({"keep": 0.9, "data": data(20)}, "too few to fit 18 units; pass at least 29"),
+    ],
+)
+def test_what_cannot_be_done_is_said(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        prune(mlp(), **{"data": data()} | arguments)
