@@ -1,4 +1,4 @@
-"""A correlation penalty, forward and backward, next to the two matrix products it needs and what autograd makes of it."""
+"""A correlation penalty, forward and backward, next to the products it needs and what autograd makes of it."""
 
 from collections.abc import Callable
 

@@ -111,3 +111,138 @@ def test_values_of_the_matrix_are_those_of_numpy(tmp_path) -> None:
     units = torch.relu(model.get_submodule("hidden1")(x)).detach().double().numpy()
     with np.errstate(invalid="ignore", divide="ignore"):
         np.testing.assert_allclose(found, np.corrcoef(units.T), atol=1e-3)
+
+
+class Twice(nn.Module):
+    """A layer that runs twice in one forward pass, behind one of each kind that has several weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose1d(1, 4, 2)
+        self.gru, self.attention = nn.GRU(4, 6, batch_first=True), nn.MultiheadAttention(6, 2, batch_first=True)
+        self.shared = nn.Linear(6, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h, _ = self.gru(self.up(x[:, None]).transpose(1, 2))
+        h, _ = self.attention(h, h, h)
+        return self.shared(torch.relu(self.shared(h)))
+
+
+def test_layers_that_run_twice_and_weights_of_every_kind() -> None:
+    model, rows = Twice(), []
+    measures = [correlation(), weight_correlation(), epsilon()]
+    with cofire.Tracker(model, measures, every=1, sink=rows.extend) as tracker:
+        model(torch.randn(32, 9))
+        tracker.step()
+    sites = {name: {row.site for row in rows if row.measure == name} for name in ("nc", "wc", "epsilon")}
+    calls = {"up", "gru", "attention", "shared#0", "shared#1"}
+    assert sites["nc"] == sites["epsilon"] == calls
+    assert {"up", "shared", "gru.ih_l0.new", "gru.hh_l0.reset", "attention.query", "attention.out"} <= sites["wc"]
+    assert {row.n_samples for row in rows if row.site == "shared#1"} == {32 * 10}
+    assert all(np.isfinite(row.value) for row in rows if row.measure == "wc")
+
+
+def test_measures_that_ask_the_same_of_the_same_samples_work_it_out_once(monkeypatch) -> None:
+    calls = []
+
+    def counted(x: torch.Tensor, **keywords: object):
+        calls.append(x)
+        return neuronal_correlation(x, **keywords)
+
+    monkeypatch.setattr("cofire.record.measures.neuronal_correlation", counted)
+    model, rows = mlp([9, 6, 2]), []
+    measures = [correlation(sites="hidden1"), epsilon(sites="hidden1")]
+    with cofire.Tracker(model, measures, every=1, sink=rows.extend) as tracker:
+        trained(tracker, model, 2)
+    assert len(calls) == 2 * 2
+    calls.clear()
+    x = torch.randn(20, 3)
+    first = correlation().values((x,))["nc"]
+    assert correlation().values((x.mul_(x),))["nc"] != first  # changed in place: no longer the same
+
+
+def test_the_last_arrays_are_kept_also_after_an_error(tmp_path) -> None:
+    model = mlp([9, 6, 2])
+    with (
+        pytest.raises(KeyboardInterrupt),
+        cofire.Tracker(model, [correlation(sites="hidden1")], run=tmp_path / "a", every=1) as tracker,
+    ):
+        trained(tracker, model, 3)
+        raise KeyboardInterrupt
+    with Run.open(tmp_path / "a") as run:
+        assert {step for step, _, _ in run.arrays()} == {1, 2, 3}
+    assert not any(module._forward_hooks for module in model.modules())
+    tracker.close()
+
+
+def test_weights_put_by_are_those_of_the_recording(tmp_path) -> None:
+    model = mlp([9, 6, 2])
+    kept = Measure(
+        lambda w: float(w.sum()), sites="hidden1", stage="weights", name="kept", arrays=lambda w: {"weight": w}
+    )
+    with cofire.Tracker(model, [kept], run=tmp_path / "a", every=1) as tracker:
+        trained(tracker, model, 3)
+        before = model.get_submodule("hidden1").weight.detach().clone()
+        trained(cofire.Tracker(model, [correlation()], every=100), model, 1)
+    with Run.open(tmp_path / "a") as run:
+        assert np.array_equal(run.array("hidden1", "weight", step=3), before.numpy())
+
+
+def test_arrays_written_at_the_end_of_a_process_are_taken_back_on_resuming(tmp_path) -> None:
+    model = mlp([9, 6, 2])
+    with cofire.Tracker(model, [correlation(sites="hidden1")], run=tmp_path / "a", every=1) as tracker:
+        trained(tracker, model, 3)
+        state = tracker.state_dict()
+    with cofire.Tracker(model, [correlation(sites="hidden1")], run=tmp_path / "a", every=1) as tracker:
+        tracker.load_state_dict(state)
+        trained(tracker, model, 2)
+    with Run.open(tmp_path / "a") as run:
+        assert {step for step, _, _ in run.arrays()} == {1, 2, 4, 5}
+
+
+def test_an_earlier_run_is_not_written_over(tmp_path) -> None:
+    model = mlp([9, 6, 2])
+    with cofire.Tracker(model, [correlation()], run=tmp_path / "a", every=1) as tracker:
+        trained(tracker, model, 1)
+    tracker = cofire.Tracker(model, [correlation()], run=tmp_path / "a", every=1)
+    with pytest.raises(ValueError, match="holds an earlier run, up to step 1"):
+        tracker.step()
+    tracker.close()
+
+
+def test_what_belongs_to_the_whole_run_is_logged(tmp_path) -> None:
+    rows = []
+    with cofire.Tracker(mlp([9, 6, 2]), [correlation()], every=100, sink=rows.extend) as tracker:
+        tracker.step()
+        tracker.end_epoch()
+        tracker.log(loss=torch.tensor(0.5), lr=1)
+    assert [(row.step, row.epoch, row.site, row.measure, row.value) for row in rows] == [
+        (1, 1, "", "loss", 0.5),
+        (1, 1, "", "lr", 1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"window": 0}, "window must be a whole number"),
+        ({"max_samples": 2.5}, "max_samples must be"),
+        ({"window": 2, "probe": torch.ones(4, 9)}, "with a probe it must be 1"),
+        ({"run": 3}, "run must be a path"),
+        ({"sink": 3}, "sink must be callable"),
+        ({"measures": [correlation(), correlation()]}, "given twice"),
+        ({"measures": [3]}, "function of samples"),
+        ({"measures": [weight_correlation(sites="flatten")]}, "has weights"),
+    ],
+)
+def test_what_is_wrong_with_an_argument_is_said(arguments, says) -> None:
+    with pytest.raises(ValueError, match=says):
+        cofire.Tracker(mlp([9, 6, 2]), **{"measures": [correlation()], "every": 1, **arguments})
+
+
+def test_a_statistic_that_returns_no_number_is_named() -> None:
+    model = mlp([9, 6, 2])
+    tracker = cofire.Tracker(model, [Measure(lambda x: x, name="mine")], every=1)
+    with pytest.raises(ValueError, match="measure 'mine' must return numbers, got Tensor"):
+        trained(tracker, model, 1)
+    tracker.close()

@@ -1,6 +1,8 @@
 """Arrays in, numbers out: the statistics, none of which knows what a module is."""
 
-from . import truth
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .correlation import CorrelationSummary, neuronal_correlation, noise_floor
 from .density import HighDimensionWarning
 from .dependence import DependenceScore, PermutationThreshold, dependence_score, permutation_threshold
@@ -38,6 +40,9 @@ from .weights import (
     weight_correlation_quartiles,
     weight_correlation_summary,
 )
+
+if TYPE_CHECKING:
+    from . import truth
 
 __all__ = [
     "CorrelationSummary",
@@ -81,3 +86,10 @@ __all__ = [
     "weight_correlation_quartiles",
     "weight_correlation_summary",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # a third of the time that this index takes, for tests and benchmarks alone
+    if name == "truth":
+        return import_module(".truth", __name__)
+    raise AttributeError(f"module 'cofire.stats' has no attribute {name!r}")

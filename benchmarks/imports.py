@@ -1,0 +1,28 @@
+"""How long imports take beyond torch, each in a process of its own."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+from benchmarks.harness import measure, report
+
+TORCH = "import torch"
+GOAL = 0.1  # seconds beyond torch
+STATEMENTS = [
+    "import torch, cofire",
+    "import torch; from cofire import capture",
+    "import torch; from cofire import Tracker",
+    "import torch, cofire.stats",
+    "import torch, cofire.cli",
+]
+
+
+def main() -> None:
+    seconds = measure({code: running(code) for code in [TORCH, *STATEMENTS]}, rounds=9)
+    beyond = {code: f"{seconds[code] - seconds[TORCH]:+.3f} s" for code in STATEMENTS}
+    beyond[STATEMENTS[0]] += f" (≤ {GOAL})"
+    report("Imports, and what they add to torch's own", seconds, floor=TORCH, goals=beyond)
+
+
+def running(code: str) -> Callable[[], object]:
+    return lambda: subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,273 @@
+"""What the dropout layers of a model do to correlation, next to what two laws predict."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..stats.dropout import dropout_correlation, dropout_second_moment
+from ..stats.moments import Moments
+from .capture import Capture
+from .names import first_names, named_layers, unwrap
+from .sites import Site
+
+_CHANNELS = {nn.Dropout1d: 1, nn.Dropout2d: 2, nn.Dropout3d: 3}
+"""Dropout of whole channels, and the number of position axes behind them."""
+
+
+@dataclass(frozen=True)
+class DropoutRow:
+    """One dropout layer. All correlations are means of abs(rho) over pairs of units, all moments of abs(E[x y]).
+
+    Attributes:
+        layer: name of the dropout layer.
+        keep: the probability that a unit is kept.
+        n_samples: rows measured.
+        n_units: units.
+        without: correlation of what enters while all dropout is off.
+        entering: the same while the model's dropout is on: what the mask meets.
+        dropped: correlation behind the mask.
+        pearson_law: what ``dropout_correlation`` predicts for it from mean and covariance of what enters.
+        paper_law: what the paper predicts, keep² times that of what enters.
+        second_moment: of what enters, uncentered.
+        second_moment_dropped: behind a mask of zeros and ones, without the 1/keep of ``nn.Dropout``.
+        second_moment_law: what ``dropout_second_moment`` predicts for it.
+        noise_floor: the correlation that independent units would show over as many samples.
+    """
+
+    layer: str
+    keep: float
+    n_samples: int
+    n_units: int
+    without: float
+    entering: float
+    dropped: float
+    pearson_law: float
+    paper_law: float
+    second_moment: float
+    second_moment_dropped: float
+    second_moment_law: float
+    noise_floor: float
+
+
+@dataclass(frozen=True)
+class DropoutReport:
+    """The dropout layers of a model, in its order; ``str()`` is a table.
+
+    Attributes:
+        rows: one for each layer.
+        left_out: dropout layers that were not measured, with the reason.
+    """
+
+    rows: tuple[DropoutRow, ...]
+    left_out: Mapping[str, str]
+
+    def __str__(self) -> str:
+        names = [field.name for field in fields(DropoutRow)]
+        table = [names, *([_cell(getattr(row, name)) for name in names] for row in self.rows)]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
+        return "\n".join([*lines, *(f"left out: {name}: {reason}" for name, reason in self.left_out.items())])
+
+
+def dropout_report(
+    model: nn.Module,
+    loader: Iterable[Any],
+    *,
+    seed: int = 0,
+    forward: Callable[[nn.Module, Any], object] | None = None,
+) -> DropoutReport:
+    """Measure correlation in front of and behind every dropout layer, next to what two laws predict.
+
+    Each batch runs twice in evaluation mode: once as it is, once with masks drawn here. Masks come from a generator
+    of their own; the model's modes and the state of torch's random generators are as before.
+
+    Args:
+        model: a model with ``nn.Dropout``, ``Dropout1d``, ``Dropout2d`` or ``Dropout3d`` layers. Those called
+            as functions (``F.dropout``, inside ``nn.MultiheadAttention`` or ``nn.LSTM``) cannot be seen.
+        loader: batches; of a tuple or list the first element goes to the model, a mapping as keyword arguments.
+        seed: of the masks.
+        forward: (model, batch) runs the model on a batch otherwise.
+
+    Returns:
+        A :class:`DropoutReport`. It holds n_units² numbers for one layer at a time.
+
+    Raises:
+        ValueError: if there is no dropout layer to measure, or no batch.
+
+    Bias:
+        Each mean of abs(rho) is at least about ``noise_floor``. The laws predict the mean before that noise: compare
+        them where correlations are well above it.
+
+    References: Simon 2016, section 2.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Dropout(0.5), nn.Linear(6, 2))
+        >>> x = torch.randn(2000, 4, generator=torch.Generator().manual_seed(0))
+        >>> (row,) = dropout_report(model, x.split(500)).rows
+        >>> row.layer, row.keep, row.n_samples, row.n_units
+        ('2', 0.5, 2000, 6)
+        >>> abs(row.dropped - row.pearson_law) < 0.02
+        True
+    """
+    model = unwrap(model)
+    layers, left_out = _dropouts(model)
+    if not layers:
+        raise ValueError(f"the model has no nn.Dropout layer to measure{_because(left_out)}")
+    states = _measured(model, layers, loader, seed, forward or _forward)
+    if not states:
+        raise ValueError("the loader gave no batch; an iterator is empty after its first use")
+    return DropoutReport(tuple(_row(name, layers[name].p, *states[name]) for name in layers), left_out)
+
+
+def _dropouts(model: nn.Module) -> tuple[dict[str, nn.Dropout], dict[str, str]]:
+    layers: dict[str, nn.Dropout] = {}
+    left_out: dict[str, str] = {}
+    named = named_layers(model)
+    first = first_names(named)
+    for name, module in named.items():
+        if not isinstance(module, nn.modules.dropout._DropoutNd) or first[name] != name:
+            continue
+        if not isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
+            left_out[name] = f"{type(module).__name__} does not put zeros in, which both laws are about"
+        elif not 0 < module.p < 1:
+            left_out[name] = f"drops with probability {module.p:g}"
+        else:
+            layers[name] = module  # type: ignore[assignment]  # what they share: p
+    return layers, left_out
+
+
+def _because(left_out: Mapping[str, str]) -> str:
+    reasons = "; ".join(f"{name} {reason}" for name, reason in left_out.items())
+    return f": {reasons}" if reasons else "; F.dropout and the dropout inside attention and LSTM cannot be seen"
+
+
+def _measured(
+    model: nn.Module,
+    layers: Mapping[str, nn.Dropout],
+    loader: Iterable[Any],
+    seed: int,
+    forward: Callable[[nn.Module, Any], object],
+) -> dict[str, tuple[Moments, Moments, Moments]]:
+    """Moments of each layer's input without dropout, of its input with it, and of its output with it."""
+    wanted = [Site(name, "pre") for name in layers]
+    captures = [Capture(model, wanted, into=Moments) for _ in range(3)]
+    without, entering, dropped = captures
+    with ExitStack() as stack, torch.no_grad():
+        stack.enter_context(_as_found(model))
+        stack.callback(lambda: [one.detach() for one in captures])
+        masks = _Masks(layers, seed)
+        stack.callback(masks.off)
+        for batch in loader:
+            without.attach()
+            forward(model, batch)
+            without.detach()
+            # hooks run in the order in which they came: one sees the layer's input, the other its masked output
+            entering.attach()
+            masks.on()
+            dropped.attach()
+            forward(model, batch)
+            dropped.detach()
+            masks.off()
+            entering.detach()
+    taken = [{site.layer: state for site, state in _joined(one.take()).items()} for one in captures]
+    return {name: (taken[0][name], taken[1][name], taken[2][name]) for name in layers if name in taken[0]}
+
+
+def _joined(states: Mapping[Site, Moments]) -> dict[Site, Moments]:
+    """The calls of a layer that runs several times in one pass, as one."""
+    joined: dict[Site, Moments] = {}
+    for site, state in states.items():
+        layer = site.at_call(None)
+        joined[layer] = joined[layer] + state if layer in joined else state
+    return joined
+
+
+class _Masks:
+    """Dropout that draws from a generator of its own, as hooks that come and go."""
+
+    def __init__(self, layers: Mapping[str, nn.Dropout], seed: int) -> None:
+        self._layers = layers
+        self._seed = seed
+        self._generators: dict[torch.device, torch.Generator] = {}
+        self._handles: list[Any] = []
+
+    def on(self) -> None:
+        """Drop."""
+        self._handles = [layer.register_forward_hook(self._drop) for layer in self._layers.values()]
+
+    def off(self) -> None:
+        """Drop no more."""
+        while self._handles:
+            self._handles.pop().remove()
+
+    def _drop(self, layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        positions = _CHANNELS.get(type(layer), 0)
+        shape = [size if axis < output.ndim - positions else 1 for axis, size in enumerate(output.shape)]
+        generator = self._generators.setdefault(output.device, self._new(output.device))
+        keep = 1 - float(layer.p)  # type: ignore[arg-type]  # every dropout layer has p
+        mask = torch.rand(shape, generator=generator, device=output.device, dtype=torch.float32) < keep
+        return output * mask / keep
+
+    def _new(self, device: torch.device) -> torch.Generator:
+        return torch.Generator(device).manual_seed(self._seed)
+
+
+@contextmanager
+def _as_found(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode within; modes and torch's random generators (a DataLoader draws from them) as before after."""
+    modes = [(module, module.training) for module in model.modules()]
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            model.eval()
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _forward(model: nn.Module, batch: Any) -> object:
+    if isinstance(batch, Mapping):
+        return model(**batch)
+    return model(batch[0] if isinstance(batch, tuple | list) else batch)
+
+
+def _row(layer: str, p: float, without: Moments, entering: Moments, dropped: Moments) -> DropoutRow:
+    keep = 1 - p
+    mean, covariance = entering.mean(), entering.covariance()
+    moment, after = _second_moment(entering), _second_moment(dropped) * keep**2
+    before = entering.summary()
+    return DropoutRow(
+        layer=layer,
+        keep=keep,
+        n_samples=entering.count,
+        n_units=entering.n_units,
+        without=without.summary().mean_abs,
+        entering=before.mean_abs,
+        dropped=dropped.summary().mean_abs,
+        pearson_law=_mean_abs(dropout_correlation(covariance, mean, keep=keep)),
+        paper_law=keep**2 * before.mean_abs,
+        second_moment=_mean_abs(moment),
+        second_moment_dropped=_mean_abs(after),
+        second_moment_law=_mean_abs(dropout_second_moment(moment, keep=keep)),
+        noise_floor=before.noise_floor,
+    )
+
+
+def _second_moment(state: Moments) -> Tensor:
+    mean = state.mean()
+    return state.covariance() * ((state.count - 1) / state.count) + mean * mean[:, None]
+
+
+def _mean_abs(matrix: Tensor) -> float:
+    """Over pairs of different units, leaving out what is undefined."""
+    pairs = matrix[~torch.eye(len(matrix), dtype=torch.bool, device=matrix.device)]
+    return float(pairs.abs().nanmean())
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
