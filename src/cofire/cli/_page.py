@@ -1,0 +1,20 @@
+"""The page that a command writes."""
+
+from pathlib import Path
+
+import typer
+
+
+def refuse_unwritable(output: Path) -> None:
+    """Before anything takes time."""
+    if output.is_dir():
+        raise ValueError(f"{output} is a folder; name the page to write, for example {output / 'report.html'}")
+    if not output.parent.is_dir():
+        raise ValueError(f"{output} cannot be written: there is no folder {output.parent}")
+
+
+def write_page(runs: list[Path], output: Path) -> None:
+    """Write the report and say where it is."""
+    from ..report import write_report
+
+    typer.echo(f"Wrote {write_report(runs, output)}; open it in a browser.")

@@ -1,0 +1,48 @@
+"""``cofire demo``."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._page import refuse_unwritable, write_page
+
+
+def demo(
+    run: Annotated[Path, typer.Option(help="Where the run is kept; it is resumed if it was interrupted.")] = Path(
+        "runs/demo"
+    ),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 30,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split, the weights and the batches.")] = 0,
+) -> None:
+    """Train a small network on bundled digits, follow its neurons, and write report.html."""
+    refuse_unwritable(output)
+    from ..papers.demo import run_demo
+
+    with _progress(f"Training on digits, {epochs} epochs") as show:
+        found = run_demo(run, epochs=epochs, seed=seed, progress=show)
+    _print_summary(run)
+    typer.echo(f"\nTest accuracy {found.test_accuracy:.1%}, training accuracy {found.accuracy:.1%}.")
+    write_page([run], output)
+
+
+def _print_summary(run: Path) -> None:
+    from rich.console import Console
+
+    from ..record import Run
+    from ..report import read, summary
+
+    with Run.open(run) as opened:
+        Console().print(summary(read(opened)))
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.progress import Progress
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
