@@ -2,10 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := report,papers,dev
+EXTRAS := report,papers,docs,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types layers bench clean
+.PHONY: help setup demo test check format lint types layers docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,7 +25,7 @@ demo: setup ## train a small network, follow it, write report.html
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n auto
 
-check: setup lint types layers test ## everything that CI runs
+check: setup lint types layers docs test ## everything that CI runs
 
 format: setup ## rewrite the files in the house format
 	$(BIN)/ruff format .
@@ -41,8 +41,11 @@ types: setup
 layers: setup
 	$(BIN)/lint-imports
 
+docs: setup ## build the site into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 bench: setup ## measure speed next to peers, as ratios
 	$(BIN)/python -m benchmarks
 
 clean: ## remove the environment and what runs leave behind
-	rm -rf $(VENV) runs report.html .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) runs site report.html .pytest_cache .ruff_cache .import_linter_cache
