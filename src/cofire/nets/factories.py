@@ -1,0 +1,148 @@
+"""``module:name`` from a command line: a model, or the batches to run it on. What may be called is narrow.
+
+See ``docs/decisions/0006-what-a-factory-may-be.md``.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from inspect import isclass, isfunction, signature
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from torch import nn
+
+INSTALLED = {"site-packages", "dist-packages"}
+
+
+def build_model(factory: str) -> nn.Module:
+    """The model that ``module:factory`` makes, a class or function that is called without arguments.
+
+    From modules under the current directory any function or class may be named; from installed ones a subclass of
+    ``nn.Module``, or a function that is annotated to return one. Python's own library is never imported for it.
+
+    Raises:
+        ValueError: if it is refused, not found, fails, or makes something else.
+
+    Example:
+        >>> build_model("torch.nn:Identity")
+        Identity()
+        >>> build_model("os:system")
+        Traceback (most recent call last):
+            ...
+        ValueError: 'os:system' is refused: 'os' is part of Python itself, and makes no model
+    """
+    made = _called(factory, _checked(factory, "model", _makes_models))
+    if not isinstance(made, nn.Module):
+        raise ValueError(f"{factory!r} must return an nn.Module, got {type(made).__qualname__}")
+    return made
+
+
+def build_loader(loader: str) -> Any:
+    """The batches that ``module:loader`` gives, which must lie under the current directory.
+
+    Raises:
+        ValueError: if it is refused, not found, or fails.
+    """
+    return _called(loader, _checked(loader, "data", lambda made: False))
+
+
+def is_factory(text: str) -> bool:
+    """Whether a text has the form ``module:name``.
+
+    Example:
+        >>> is_factory("nets.small:build"), is_factory("C:/weights.pt"), is_factory("digits")
+        (True, False, False)
+    """
+    module, colon, name = text.partition(":")
+    return bool(colon) and name.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def _checked(text: str, makes: str, may_be: Callable[[Any], bool]) -> Callable[[], Any]:
+    if not is_factory(text):
+        raise ValueError(f"{text!r} has not the form module:name, for example nets.small:build")
+    module, _, name = text.partition(":")
+    spec = _found(text, module.split(".")[0], makes)
+    _refuse_private(text)
+    found = _attribute(text, module, name)
+    _refuse_foreign(text, found, module)
+    if not (_is_local(spec) or may_be(found)):
+        raise ValueError(
+            f"{text!r} is refused: outside of the current directory only subclasses of nn.Module, and functions "
+            "annotated to return one, are called; write a small function of your own that calls it"
+        )
+    return found
+
+
+def _found(text: str, top: str, makes: str) -> ModuleSpec:
+    """Where the module comes from, asked before anything of it runs."""
+    if top in sys.stdlib_module_names or top == "__main__":
+        raise ValueError(f"{text!r} is refused: {top!r} is part of Python itself, and makes no {makes}")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    spec = find_spec(top)
+    if spec is None:
+        raise ValueError(f"{text!r} was not found: there is no module {top!r} installed or in the current directory")
+    return spec
+
+
+def _is_local(spec: ModuleSpec) -> bool:
+    places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or [])
+    here = Path.cwd().resolve()
+    paths = [Path(place).resolve() for place in places if place]
+    return bool(paths) and all(
+        path.is_relative_to(here) and not INSTALLED & set(path.relative_to(here).parts) for path in paths
+    )
+
+
+def _refuse_private(text: str) -> None:
+    if any(part.startswith("__") for part in text.replace(":", ".").split(".")):
+        raise ValueError(f"{text!r} is refused: names that begin with two underscores are Python's own")
+
+
+def _attribute(text: str, module: str, name: str) -> Any:
+    try:
+        imported = importlib.import_module(module)
+    except Exception as error:  # a module of the user's can fail in any way
+        raise ValueError(f"{text!r}: importing {module} failed, {_said(error)}") from error
+    if not hasattr(imported, name):
+        raise ValueError(f"{text!r} was not found: the module {module} has no {name!r}")
+    return getattr(imported, name)
+
+
+def _refuse_foreign(text: str, found: Any, module: str) -> None:
+    """Only what the module's own package defines: not what it imports from elsewhere."""
+    if not (isfunction(found) or isclass(found)):
+        raise ValueError(f"{text!r} must be a function or a class, got {type(found).__qualname__}")
+    home = str(found.__module__)
+    if home.split(".")[0] != module.split(".")[0]:
+        raise ValueError(f"{text!r} is refused: it comes from {home}; name something that {module} defines itself")
+    try:
+        signature(found).bind()
+    except TypeError as error:
+        raise ValueError(f"{text!r} must work without arguments: {error}; wrap it in a function of your own") from error
+
+
+def _makes_models(found: Any) -> bool:
+    if isclass(found):
+        return issubclass(found, nn.Module)
+    try:
+        promised = get_type_hints(found).get("return")
+    except Exception:  # annotations may name anything
+        return False
+    return isclass(promised) and issubclass(promised, nn.Module)
+
+
+def _called(text: str, factory: Callable[[], Any]) -> Any:
+    try:
+        return factory()
+    except Exception as error:  # as above
+        raise ValueError(f"{text!r} failed: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    line = str(error).strip().split("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__

@@ -1,0 +1,76 @@
+"""Inputs from a folder of arrays, read batch by batch and never whole."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .batches import BATCH
+
+
+class Arrays:
+    """Batches of inputs from ``.npy`` files, in the order of their names; every pass reads them anew.
+
+    Each file holds samples along its first axis, all with the same shape behind it. Whole numbers come as int64 (token
+    ids, say), all others as float32. Pickled objects are refused.
+
+    Args:
+        place: a folder with ``.npy`` files, or one such file.
+
+    Raises:
+        FileNotFoundError: if there is no such place.
+        ValueError: if it holds no array, or arrays that do not fit together.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/inputs.npy", np.zeros((600, 3)))
+        ...     [tuple(batch.shape) for batch in Arrays(folder)]
+        [(512, 3), (88, 3)]
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        place = Path(place)
+        if not place.exists():
+            raise FileNotFoundError(f"{place}: there is no such file or folder")
+        self._paths = sorted(place.glob("*.npy")) if place.is_dir() else [place]
+        if not self._paths:
+            raise ValueError(f"{place} holds no .npy file; save inputs there with numpy.save, samples first")
+        shapes = {path: _opened(path).shape for path in self._paths}
+        first = shapes[self._paths[0]]
+        for path, shape in shapes.items():
+            if shape[1:] != first[1:]:
+                raise ValueError(
+                    f"{path} has samples of shape {shape[1:]}, {self._paths[0].name} of {first[1:]}; "
+                    "keep inputs alone in the folder, labels elsewhere"
+                )
+        self.n_samples = sum(shape[0] for shape in shapes.values())
+        if not self.n_samples:
+            raise ValueError(f"{place} holds no samples: its arrays have length 0")
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for path in self._paths:
+            array = _opened(path)
+            for start in range(0, len(array), BATCH):
+                yield _as_tensor(array[start : start + BATCH])
+
+
+def _opened(path: Path) -> NDArray[np.generic]:
+    """An array mapped from its file, checked."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OverflowError) as error:
+        raise ValueError(f"{path} is no array of numbers, or damaged; write it with numpy.save") from error
+    if not isinstance(array, np.ndarray) or array.ndim == 0 or array.dtype.kind not in "fiub":
+        what = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise ValueError(f"{path} must hold an array of real numbers, samples first; got {what}")
+    return array
+
+
+def _as_tensor(part: NDArray[np.generic]) -> Tensor:
+    # a copy: the file is mapped read-only, and may have another byte order
+    whole = part.dtype.kind in "iu"
+    return torch.from_numpy(part.astype(np.int64 if whole else np.float32))
