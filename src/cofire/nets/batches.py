@@ -1,6 +1,6 @@
 """Running a model over data: batches of a tensor, or those of a loader."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -40,3 +40,49 @@ def forward(model: nn.Module, batch: Any) -> Any:
 
 def _on(device: torch.device, value: Any) -> Any:
     return value.to(device) if isinstance(value, Tensor) else value
+
+
+class FirstSamples:
+    """The first samples of a collection of batches, the last batch cut to fit; every pass goes through them anew.
+
+    Args:
+        batches: tensors, tuples of which the first is the input, or keyword inputs.
+        n_samples: how many, at least 1.
+
+    Example:
+        >>> [len(batch) for batch in FirstSamples(torch.zeros(1000, 3).split(400), n_samples=500)]
+        [400, 100]
+    """
+
+    def __init__(self, batches: Iterable[Any], *, n_samples: int) -> None:
+        self._batches, self._n_samples = batches, n_samples
+
+    def __iter__(self) -> Iterator[Any]:
+        left = self._n_samples
+        for batch in self._batches:
+            length = batch_length(batch)
+            yield batch if length <= left else _cut(batch, length, left)
+            left -= length
+            if left <= 0:
+                return
+
+
+def batch_length(batch: Any) -> int:
+    """How many samples a batch holds: the length of the first tensor in it.
+
+    Raises:
+        ValueError: if there is no tensor with an axis.
+    """
+    parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, list | tuple) else (batch,)
+    first = next((part for part in parts if isinstance(part, Tensor) and part.ndim), None)
+    if first is None:
+        raise ValueError(f"a batch is a tensor, a tuple or mapping of tensors; got {type(batch).__qualname__}")
+    return len(first)
+
+
+def _cut(batch: Any, length: int, kept: int) -> Any:
+    if isinstance(batch, Mapping):
+        return {name: _cut(part, length, kept) for name, part in batch.items()}
+    if isinstance(batch, list | tuple):
+        return [_cut(part, length, kept) for part in batch]
+    return batch[:kept] if isinstance(batch, Tensor) and batch.ndim and len(batch) == length else batch

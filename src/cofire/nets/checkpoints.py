@@ -1,11 +1,11 @@
 """State dicts from files that others wrote: nothing in them is executed, and wrappers' prefixes are taken off."""
 
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from .prefixes import without_wrappers
 
 PICKLED = (".pt", ".pth", ".bin", ".ckpt")
 SUFFIXES = (".safetensors", *PICKLED)
+PICKLE = b"\x80"
 NESTED_UNDER = ("state_dict", "model_state_dict", "model", "module", "net", "network")
 """Where training scripts keep the weights beside an optimizer's state, the first to be looked at first."""
 
@@ -120,28 +121,30 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or no safetensors file: {_line(error)}") from error
+        raise ValueError(f"{path} is damaged, or no safetensors file: {str(error).rstrip('.')}") from error
 
 
 def _unpickled(path: Path) -> Any:
-    # files from before torch 1.6 are no archives, and cannot be mapped
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except UnpicklingError as error:
-        raise ValueError(f"{path} {_refusal(str(error))}") from error
-    # a broken archive can raise nearly anything, with messages that speak of torch's own files
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle's versions, which say nothing about the weights
+            # files from before torch 1.6 are no archives, and cannot be mapped
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    # a broken file can raise nearly anything, with messages that speak of torch's own parts
     except Exception as error:
-        raise ValueError(f"{path} is damaged or was not written by torch.save: {_line(error)}") from error
+        raise ValueError(f"{path} {_refusal(str(error), path)}") from error
 
 
-def _refusal(message: str) -> str:
+def _refusal(message: str, path: Path) -> str:
     named = re.search(r"GLOBAL (\S+)", message)
-    if named or "unsupported" in message.lower():
-        what = f"asks for {named[1]}" if named else "asks for more than tensors and plain values"
-        return f"{what}, which was refused and not executed; save model.state_dict() alone"
+    with path.open("rb") as file:
+        pickled = file.read(1) == PICKLE
+    if named or (pickled and "unsupported" in message.lower()):
+        what = f"asks for {named[1]}" if named else "is a pickle of more than weights"
+        return f"{what}, which was refused and not executed; save model.state_dict() with torch.save"
     if "torchscript" in message.lower():
         return "is a TorchScript archive; save the state_dict() of its module instead"
-    return f"is damaged or was not written by torch.save: {_line(message)}"
+    return "is damaged, or was not written by torch.save"
 
 
 def _state_dict(content: Any, path: Path) -> tuple[Mapping[Any, Any], str]:
@@ -199,7 +202,3 @@ def _refuse_mismatch(own: set[str], given: set[str], path: Path) -> None:
 
 def _some(names: list[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _line(error: object) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__

@@ -1,6 +1,6 @@
 """``module:name`` from a command line: a model, or the batches to run it on. What may be called is narrow.
 
-See ``docs/decisions/0006-what-a-factory-may-be.md``.
+See ``docs/decisions/0010-what-a-factory-may-be.md``.
 """
 
 import importlib

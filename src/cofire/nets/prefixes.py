@@ -47,5 +47,7 @@ def _children(names: Iterable[list[str]]) -> dict[tuple[str, ...], set[str]]:
 
 def _without_module(parts: list[str], children: Mapping[tuple[str, ...], set[str]]) -> list[str]:
     *containers, last = parts
-    wraps = [part == DATA_PARALLEL and len(children[tuple(parts[:depth])]) == 1 for depth, part in enumerate(containers)]
+    wraps = [
+        part == DATA_PARALLEL and len(children[tuple(parts[:depth])]) == 1 for depth, part in enumerate(containers)
+    ]
     return [*(part for part, wrapper in zip(containers, wraps, strict=True) if not wrapper), last]
