@@ -8,6 +8,7 @@ from latex2mathml.converter import convert
 
 ROLE = re.compile(r":(?:class|func|meth|mod):`(~?)([\w.]+)`")
 INLINE = re.compile(r":math:`([^`]+)`")
+EXAMPLE = re.compile(r"^Example:$", re.MULTILINE)
 DISPLAY = re.compile(r"^\.\. math:: *\n?((?:.+\n?)+)", re.MULTILINE)
 
 
@@ -29,5 +30,6 @@ def markdown(text: str) -> str:
     True
     """
     text = DISPLAY.sub(lambda found: convert(" ".join(found[1].split()), display="block") + "\n", text)
+    text = EXAMPLE.sub("Examples:", text)  # the section whose prompts griffe knows
     text = INLINE.sub(lambda found: convert(found[1]), text)
     return ROLE.sub(lambda found: f"`{found[2].rsplit('.', 1)[-1] if found[1] else found[2]}`", text)
