@@ -1,6 +1,7 @@
 """Which layers to measure, how to get at their activations, and how to keep them from co-varying."""
 
 from .capture import Capture, capture
+from .dropout import DropoutReport, DropoutRow, dropout_report
 from .penalties import (
     CorrelationPenalty,
     DeCovPenalty,
@@ -21,6 +22,8 @@ __all__ = [
     "Capture",
     "CorrelationPenalty",
     "DeCovPenalty",
+    "DropoutReport",
+    "DropoutRow",
     "PenaltyLR",
     "PenaltyWeight",
     "Site",
@@ -30,6 +33,7 @@ __all__ = [
     "capture",
     "correlation_penalty",
     "decov_penalty",
+    "dropout_report",
     "sites",
     "vicreg_covariance_penalty",
     "weight_correlation_penalty",

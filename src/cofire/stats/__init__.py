@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from .correlation import CorrelationSummary, neuronal_correlation, noise_floor
 from .density import HighDimensionWarning
 from .dependence import DependenceScore, PermutationThreshold, dependence_score, permutation_threshold
+from .dropout import dropout_correlation, dropout_second_moment
 from .embedding import (
     EigenvalueBounds,
     WidthChoice,
@@ -56,6 +57,8 @@ __all__ = [
     "WidthScan",
     "choose_bandwidth",
     "dependence_score",
+    "dropout_correlation",
+    "dropout_second_moment",
     "eigenvalue_bounds",
     "entropy_binned",
     "entropy_embedded",
