@@ -30,12 +30,18 @@ def as_batches(data: Any) -> Iterable[Any]:
     return data
 
 
-def forward(model: nn.Module, batch: Any) -> Any:
-    """The model's output for a batch: a tensor, a tuple of which the first is the input, or keyword inputs."""
+def arguments(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a model is called with for a batch: a tensor, a tuple of which the first is the input, or keyword inputs."""
     device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
     if isinstance(batch, Mapping):
-        return model(**{name: _on(device, value) for name, value in batch.items()})
-    return model(_on(device, batch[0] if isinstance(batch, list | tuple) else batch))
+        return (), {name: _on(device, value) for name, value in batch.items()}
+    return (_on(device, batch[0] if isinstance(batch, list | tuple) else batch),), {}
+
+
+def forward(model: nn.Module, batch: Any) -> Any:
+    """The model's output for a batch, see :func:`arguments`."""
+    args, kwargs = arguments(model, batch)
+    return model(*args, **kwargs)
 
 
 def _on(device: torch.device, value: Any) -> Any:

@@ -84,10 +84,20 @@ class Selection:
                 return
             self.choose(_first_largest(self._left.masked_fill(self.explained | ~self.usable, -1.0)))
 
+    def choose_among(self, units: Tensor) -> None:
+        """Choose all of these units that those before do not explain, the least explained first.
+
+        Args:
+            units: indices, shape (n,).
+        """
+        among = torch.zeros_like(self._left)
+        among[units] = 1.0
+        self.choose_by(among / self._norm.square(), len(units))
+
     def choose_by(self, importance: Tensor, number: int) -> None:
         """Choose ``number`` units, each time the one of which most is unexplained, in units of its importance.
 
-        Fewer where the chosen explain all others.
+        Fewer where the chosen explain all others that are of any importance.
 
         Args:
             importance: what a unit's variance is worth, at least 0, shape (n_units,).
@@ -96,7 +106,7 @@ class Selection:
         weight = importance.double() * self._norm.square()
         while len(self.chosen) < number:
             unit = _first_largest(weight * self._left)
-            if self._left[unit] <= 16 * torch.finfo(torch.float64).eps:
+            if weight[unit] == 0 or self._left[unit] <= 16 * torch.finfo(torch.float64).eps:
                 return
             self.choose(unit)
 

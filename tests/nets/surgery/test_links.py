@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import prune
 
-from cofire.nets.surgery import links
+from cofire.nets.surgery import fold, links
 from cofire.nets.surgery.layers import Layout
 
 Seq = nn.Sequential
@@ -129,6 +130,20 @@ def shared() -> nn.Module:
     return Seq(layer, nn.ReLU(), layer, nn.Linear(4, 2))
 
 
+def tied_by_a_view() -> nn.Module:
+    model = Seq(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.Linear(4, 2))
+    model[2].weight = nn.Parameter(model[0].weight.detach().t())
+    return model
+
+
+def computed_by(change: Callable[[nn.Module], object]) -> nn.Module:
+    """A layer whose weight a hook computes, after a forward pass, when torch refuses to copy it."""
+    model = Seq(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    change(model[0])
+    model(torch.randn(3, 4))
+    return model
+
+
 def hooked(at: int) -> nn.Module:
     model = Seq(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
     model[at].register_forward_hook(lambda module, args, output: output * 2)
@@ -139,6 +154,11 @@ def hooked(at: int) -> nn.Module:
     ("model", "layer", "reason"),
     [
         (tied(), "0", "tied weights"),
+        (tied_by_a_view(), "0", "tied weights"),
+        (tied_by_a_view(), "2", "tied weights"),
+        (computed_by(lambda layer: prune.l1_unstructured(layer, "weight", 0.5)), "0", "hooks"),
+        (computed_by(nn.utils.spectral_norm), "0", "hooks"),
+        (Seq(nn.Linear(4, 4), nn.ReLU(), nn.LazyLinear(2)), "0", "lazy and not initialized"),
         (shared(), "0", "runs 2 times"),
         (hooked(0), "0", "hooks"),
         (hooked(1), "0", "hooks"),
@@ -162,6 +182,26 @@ def test_modules_that_entangle_units_are_left(model, layer, reason):
     found = links(model)
     assert layer not in found.found
     assert reason in found.left[layer]
+
+
+@pytest.mark.parametrize("change", [lambda layer: prune.l1_unstructured(layer, "weight", 0.5), nn.utils.spectral_norm])
+def test_models_that_torch_does_not_copy_are_left_whole(change):
+    model, x = computed_by(change), torch.randn(50, 4)
+    smaller = fold(model, x)
+    assert smaller.cuts == {}
+    assert "hooks" in smaller.left["0"]
+    torch.testing.assert_close(smaller.model(x), model(x))
+
+
+def test_ties_by_a_view_are_seen_although_a_copy_loses_them():
+    assert set(fold(tied_by_a_view(), torch.randn(50, 4)).left) == {"0", "2", "3"}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_scripted_models_are_left_whole():
+    found = links(torch.jit.script(Seq(nn.Linear(4, 4), nn.Linear(4, 2))))
+    assert found.found == {}
+    assert "RecursiveScriptModule" in found.left["0"]
 
 
 def test_every_layer_with_weights_is_found_or_left():

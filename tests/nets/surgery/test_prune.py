@@ -16,7 +16,7 @@ def data(n_samples: int = 500) -> torch.Tensor:
     return torch.randn(n_samples, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
 
 
-@pytest.mark.parametrize("by", ["redundancy", "magnitude"])
+@pytest.mark.parametrize("by", ["redundancy", "magnitude", "magnitude_refit"])
 @pytest.mark.parametrize(
     ("keep", "widths"),
     [(0.5, (10, 6)), (1.0, (20, 12)), (1, (1, 1)), (12, (12, 12)), (0.001, (1, 1)), ({"0": 0.25, "2": 7}, (5, 7))],
@@ -25,7 +25,7 @@ def test_widths_are_those_asked_for(by, keep, widths):
     model, x = mlp(), data()
     smaller = prune(model, x, keep=keep, by=by).model
     assert (smaller[0].out_features, smaller[2].out_features) == widths
-    assert smaller[2].in_features, smaller[4].in_features == widths
+    assert (smaller[2].in_features, smaller[4].in_features) == widths
     assert smaller(x).shape == (500, 3)
     assert model[0].out_features == 20
 
@@ -48,6 +48,30 @@ def test_redundancy_costs_less_than_magnitude():
         by: prune(model, x, keep={"0": 12}, by=by).cuts["0"].errors["2"].rms for by in ("redundancy", "magnitude")
     }
     assert errors["redundancy"] < 0.5 * errors["magnitude"]
+
+
+def test_refit_keeps_what_magnitude_keeps_and_makes_up_by_least_squares():
+    model, x = mlp(), data()
+    plain, refit, redundant = (
+        prune(model, x, keep={"0": 12}, by=by).cuts["0"] for by in ("magnitude", "magnitude_refit", "redundancy")
+    )
+    assert refit.kept == plain.kept
+    units = torch.cat([model[:2](x), torch.ones(len(x), 1, dtype=x.dtype)], 1)
+    kept = [*refit.kept, 20]
+    fitted = units[:, kept] @ torch.linalg.lstsq(units[:, kept], units[:, list(refit.removed)]).solution
+    left = (units[:, list(refit.removed)] - fitted) @ model[2].weight[:, list(refit.removed)].T
+    assert refit.errors["2"].rms == pytest.approx(left.square().mean().sqrt().item(), rel=1e-9)
+    assert redundant.errors["2"].rms < refit.errors["2"].rms < plain.errors["2"].rms
+
+
+def test_refit_with_copies_among_the_kept():
+    model, x = mlp(), data()
+    with torch.no_grad():  # the largest are copies of one another: they explain no more than one of them does
+        model[0].weight[1:6], model[0].bias[1:6] = 50 * model[0].weight[:1], 50 * model[0].bias[:1]
+        model[0].weight[6:9] = 0
+    cut = prune(model, x, keep={"0": 4}, by="magnitude_refit").cuts["0"]
+    assert cut.kept == (1, 2, 3, 4)
+    assert all(error.rms < 100 for error in cut.errors.values())
 
 
 def test_exact_copies_go_first():

@@ -1,9 +1,8 @@
 """What data say about links: the moments of the units where they are taken in, and what a cut does to the output."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,23 +11,11 @@ from torch.func import functional_call
 
 from ...stats import Moments
 from ..batches import forward
+from .errors import ErrorSums, OutputError, combined
 from .layers import feature_axis
 from .links import Link
 
 Hook = Callable[[nn.Module, tuple[Any, ...], Any], None]
-
-
-@dataclass(frozen=True)
-class OutputError:
-    """How far a layer's output moves when the units before it are cut.
-
-    Attributes:
-        rms: root of the mean square over samples and units of the layer's output, before its activation function.
-        relative: that over the standard deviation of the output; NaN where the output does not vary.
-    """
-
-    rms: float
-    relative: float
 
 
 @dataclass(frozen=True)
@@ -59,20 +46,28 @@ def output_errors(net: nn.Module, changes: Mapping[str, Change], batches: Iterab
     What is taken off the weights is applied to the layer's inputs: the outputs' difference, without the cancellation
     of subtracting them.
     """
-    sums = {name: _ErrorSums() for name in changes}
+    sums = {name: ErrorSums() for name in changes}
     run(net, batches, {name: _error_adder(change, sums[name]) for name, change in changes.items()})
-    return {name: sums[name].result() for name in changes}
+    return {name: combined([sums[name]]) for name in changes}
 
 
 def run(net: nn.Module, batches: Iterable[Any], hooks: Mapping[str, Hook]) -> None:
     """Run a network over data in eval mode, with a forward hook on each of the layers named."""
-    modes = [(module, module.training) for module in net.modules()]
-    net.eval()
-    with _hooked(net, hooks), torch.no_grad():
+    with evaluating(net), _hooked(net, hooks), torch.no_grad():
         for batch in batches:
             forward(net, batch)
-    for module, training in modes:
-        module.training = training
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """All modules in eval mode, and back in their own modes afterwards."""
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 @contextmanager
@@ -94,7 +89,7 @@ def _adder(link: Link, moments: dict[str, Moments]) -> Hook:
     return add
 
 
-def _error_adder(change: Change, sums: "_ErrorSums") -> Hook:
+def _error_adder(change: Change, sums: "ErrorSums") -> Hook:
     def add(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         parameters = {"weight": change.weight} | ({} if change.bias is None else {"bias": change.bias})
         with _bare(module):
@@ -113,32 +108,3 @@ def _bare(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module._forward_hooks = hooks
-
-
-@dataclass
-class _ErrorSums:
-    """Sum of squares of what moved, and the output's variance by units, in float64."""
-
-    square: float = 0.0
-    entries: int = 0
-    output: Moments | None = None
-    _parts: list[tuple[int, Tensor, Tensor]] = field(default_factory=list)
-
-    def add(self, moved: Tensor, output: Tensor) -> None:
-        """Rows (n_samples, n_units) of one batch."""
-        self.square += float(moved.double().square().sum())
-        self.entries += moved.numel()
-        exact = output.double()
-        center = exact.mean(0)
-        self._parts.append((len(exact), center, (exact - center).square().sum(0)))
-
-    def result(self) -> OutputError:
-        """The error over all batches."""
-        rms = math.sqrt(self.square / self.entries) if self.entries else math.nan
-        counts = torch.tensor([count for count, _, _ in self._parts], dtype=torch.float64)
-        centers = torch.stack([center.cpu() for _, center, _ in self._parts])
-        within = torch.stack([square.cpu() for _, _, square in self._parts]).sum(0)
-        mean = counts @ centers / counts.sum()
-        variance = (within + counts @ (centers - mean).square()) / counts.sum()
-        spread = math.sqrt(float(variance.mean()))
-        return OutputError(rms, rms / spread if spread > 0 else math.nan)

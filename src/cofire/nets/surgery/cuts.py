@@ -1,7 +1,6 @@
 """Cutting: which units stay, how the others are made up for, and the smaller network that comes of it."""
 
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,7 +11,8 @@ from ...stats import Moments
 from ...stats.selection import Selection
 from ..names import unwrap
 from ..patterns import Pattern, as_list, matching
-from .calibrate import Change, OutputError, output_errors, run
+from .calibrate import Change, output_errors, run
+from .errors import OutputError
 from .layers import (
     Cuttable,
     Layout,
@@ -24,6 +24,7 @@ from .layers import (
     takes_constants,
 )
 from .links import Link, Links, links
+from .outputs import predicted_error
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,15 @@ class Surgery:
         model: a copy of the network with smaller layers; the original is untouched.
         cuts: by layer, for the layers that lost units.
         left: layers that cannot be cut, with the reason.
+        predicted: how far the network's outputs move by all cuts together, to first order, on the data that the cuts
+            were made with; None without data, or where an operation has no forward derivative. What they really move
+            by tells :func:`output_error`.
     """
 
     model: nn.Module
     cuts: Mapping[str, Cut]
     left: Mapping[str, str]
+    predicted: OutputError | None
 
     @property
     def n_removed(self) -> int:
@@ -101,17 +106,12 @@ def chosen_links(model: nn.Module, pattern: "Pattern | list[Pattern]") -> Links:
         ValueError: if the pattern matches nothing.
     """
     every = links(model)
-    names = dict(model.named_modules(remove_duplicate=False))
+    names = dict(unwrap(model).named_modules(remove_duplicate=False))
     asked = {name for one in as_list(pattern) for name in matching(cast(Pattern, one), names)}
     return Links(
         {name: link for name, link in every.found.items() if name in asked},
         {name: reason for name, reason in every.left.items() if name in asked},
     )
-
-
-def copied(model: nn.Module) -> nn.Module:
-    """A copy to cut, without compile and parallel wrappers."""
-    return deepcopy(unwrap(model))
 
 
 def combining(net: nn.Module, link: Link) -> bool:
@@ -155,6 +155,7 @@ def carry_out(net: nn.Module, plans: Iterable[Plan], left: Mapping[str, str], ba
     plans = [plan for plan in plans if len(plan.removed)]
     changes = {name: _change(net, plan, name) for plan in plans for name in plan.link.consumers}
     errors = {} if batches is None else output_errors(net, changes, batches)
+    predicted = None if batches is None else predicted_error(net, changes, batches)
     for plan in plans:
         _cut(net, plan)
     if batches is not None:
@@ -168,7 +169,7 @@ def carry_out(net: nn.Module, plans: Iterable[Plan], left: Mapping[str, str], ba
         )
         for plan in plans
     }
-    return Surgery(net, cuts, dict(left))
+    return Surgery(net, cuts, dict(left), predicted)
 
 
 def _cut(net: nn.Module, plan: Plan) -> None:

@@ -6,10 +6,12 @@ from torch import Tensor, nn
 
 from ...stats import Moments
 from ..batches import as_batches
+from ..names import unwrap
 from ..patterns import Pattern
 from .calibrate import moments_of
-from .cuts import Plan, Surgery, carry_out, chosen_links, combining, copied, made_up_by, selection_of
+from .cuts import Plan, Surgery, carry_out, chosen_links, combining, made_up_by, selection_of
 from .links import Link
+from .trace import copied
 
 LEAST_SHARE = 1e-6  # of its second moment that a unit's variance counts as, however small it is
 
@@ -56,8 +58,8 @@ def fold(model: nn.Module, data: Any, *, tolerance: float = 1e-8, pattern: "Patt
     if not 1e-12 <= tolerance < 1:
         raise ValueError(f"tolerance is a share of variance from 1e-12 to below 1, got {tolerance}")
     batches = as_batches(data)
-    net = copied(model)
-    found = chosen_links(net, pattern)
+    found = chosen_links(model, pattern)
+    net = copied(unwrap(model))
     moments = moments_of(net, found.found.values(), batches)
     plans = [_plan(net, link, moments[name], tolerance) for name, link in found.found.items()]
     return carry_out(net, plans, found.left, batches)

@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils.parametrize import ParametrizationList
 
-from ..names import first_names
+from ..names import first_names, unwrap
 from .layers import CONVOLUTIONS, CUTTABLE, Cuttable, Layout, n_features, n_inputs, n_units
 from .operations import (
     BATCH_NORMS,
@@ -63,6 +63,7 @@ def links(model: nn.Module) -> Links:
         >>> list(found.found["0"].consumers), found.left
         (['2'], {'2': "its units are the network's outputs"})
     """
+    model = unwrap(model)
     layers = {name: module for name, module in model.named_modules(remove_duplicate=False) if _has_weights(module)}
     graphs = [traced(model, training=training) for training in (False, True)]
     found: dict[str, Link] = {}
@@ -133,8 +134,8 @@ class _Walk:
             return _or_raise(through_function(node, source, place))
         name = str(node.target)
         module = self.modules[name]
-        if module._forward_hooks or module._forward_pre_hooks:
-            raise _NotCuttable(f"{name} has hooks, which may change what it does")
+        if reason := _unpredictable(name, module):
+            raise _NotCuttable(reason)
         if joins_others(node, source):
             raise _NotCuttable(f"{name} takes its units in together with others")
         if type(module) in CUTTABLE:
@@ -192,14 +193,30 @@ def _entanglements(model: nn.Module, name: str, module: nn.Module) -> Iterator[s
     first = first_names(dict(model.named_modules(remove_duplicate=False)))
     if Counter(first.values())[first[name]] > 1:
         yield f"{name} is registered under several names"
-    owned = {id(parameter) for parameter in module.parameters()}
+    owned = [_memory(parameter) for parameter in module.parameters()]
     for other, parameter in model.named_parameters(remove_duplicate=False):
-        if id(parameter) in owned and other.rpartition(".")[0] != name:
+        start, end = _memory(parameter)
+        if other.rpartition(".")[0] != name and any(start < stop and begin < end for begin, stop in owned):
             yield f"{name} shares its weights with {other.rpartition('.')[0] or other} (tied weights)"
-    if module._forward_hooks or module._forward_pre_hooks:
-        yield f"{name} has hooks, which may change what it does"
+    if reason := _unpredictable(name, module):
+        yield reason
     if getattr(module, "groups", 1) != 1:
         yield f"{name} is a grouped convolution"
+
+
+def _memory(parameter: Tensor) -> tuple[int, int]:
+    """Where a parameter's numbers begin and end, so that also a tie by a transposed view is seen; (0, 0) for none."""
+    start = 0 if isinstance(parameter, UninitializedParameter) else parameter.data_ptr()
+    return start, start + parameter.nbytes if start else 0
+
+
+def _unpredictable(name: str, module: nn.Module) -> str | None:
+    """Why what a module does is not known from its type alone, if so."""
+    if any(isinstance(parameter, UninitializedParameter) for parameter in module.parameters()):
+        return f"{name} is lazy and not initialized yet; run the model on a batch first"
+    if module._forward_hooks or module._forward_pre_hooks:
+        return f"{name} has hooks, which may change what it does"
+    return None
 
 
 def _or_raise(place: Place | str) -> Place:

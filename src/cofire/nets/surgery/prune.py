@@ -7,15 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from ...stats import Moments
-from ...stats.selection import SPARE
+from ...stats.selection import SPARE, Selection
 from ..batches import as_batches
+from ..names import unwrap
 from ..patterns import Pattern
 from .calibrate import moments_of
-from .cuts import Plan, Surgery, carry_out, chosen_links, combining, copied, made_up_by, selection_of, without
+from .cuts import Plan, Surgery, carry_out, chosen_links, combining, made_up_by, selection_of, without
 from .layers import TRANSPOSED, Cuttable, input_axis
 from .links import Link, Links
+from .trace import copied
 
 Keep: TypeAlias = float | int | Mapping[str, float | int]
+Choice: TypeAlias = Callable[[Link, Selection], Tensor]
 
 
 def prune(
@@ -23,7 +26,7 @@ def prune(
     data: Any = None,
     *,
     keep: Keep,
-    by: Literal["redundancy", "magnitude"] = "redundancy",
+    by: Literal["redundancy", "magnitude", "magnitude_refit"] = "redundancy",
     pattern: "Pattern | list[Pattern]" = "*",
 ) -> Surgery:
     """Cut layers to a wanted number of units, without retraining.
@@ -31,11 +34,12 @@ def prune(
     ``"redundancy"`` keeps units of which the others are linear combinations as far as may be, each unit weighted by the
     size of the weights that read it, and lets them make up for the others by least squares, as :func:`fold` does.
     ``"magnitude"`` keeps the units whose incoming weights have the largest norm and makes up for nothing: the usual
-    baseline.
+    baseline. ``"magnitude_refit"`` keeps the same units and lets them make up for the others, which tells what the
+    choice is worth from what making up is.
 
     Args:
         model: the network; neither it nor its buffers change.
-        data: inputs, as for :func:`fold`. Needed by ``"redundancy"``; with ``"magnitude"`` only the errors come of it.
+        data: inputs, as for :func:`fold`. With ``"magnitude"`` only the errors come of it, and it may be left out.
         keep: how many units stay: a share in (0, 1], a whole number, or either by layer. At least one unit stays.
         by: the criterion.
         pattern: the layers to cut.
@@ -56,21 +60,57 @@ def prune(
     if by not in CRITERIA:
         raise ValueError(f"by must be one of {', '.join(CRITERIA)}, got {by!r}")
     batches = None if data is None else as_batches(data)
-    net = copied(model)
-    found = chosen_links(net, pattern)
+    found = chosen_links(model, pattern)
+    net = copied(unwrap(model))
     numbers = _numbers(found, keep)
     return carry_out(net, CRITERIA[by](net, found, numbers, batches), found.left, batches)
 
 
 def _by_redundancy(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any) -> list[Plan]:
+    """Units of which the others are linear combinations."""
+
+    def kept(link: Link, selection: Selection) -> Tensor:
+        selection.choose_by(_outgoing_square(net, link).to(selection.usable.device), numbers[link.layer])
+        stays = ~selection.usable
+        stays[selection.chosen] = True
+        spare = (~stays).nonzero()[: max(0, numbers[link.layer] - int(stays.sum())), 0]
+        stays[spare] = True
+        return stays.nonzero()[:, 0]
+
+    return _refitted(net, found, numbers, batches, kept)
+
+
+def _by_magnitude(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any) -> list[Plan]:
+    return [without(link, _largest(net, link, numbers[name])) for name, link in found.found.items()]
+
+
+def _by_magnitude_refit(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any) -> list[Plan]:
+    """Units of large weights, which make up for the others."""
+
+    def kept(link: Link, selection: Selection) -> Tensor:
+        units = _largest(net, link, numbers[link.layer]).to(selection.usable.device)
+        selection.choose_among(units)
+        return units
+
+    return _refitted(net, found, numbers, batches, kept)
+
+
+def _refitted(
+    net: nn.Module,
+    found: Links,
+    numbers: Mapping[str, int],
+    batches: Any,
+    kept: Choice,
+) -> list[Plan]:
+    """Plans in which the units that ``kept`` chooses make up for the others by least squares."""
     if batches is None:
-        raise ValueError("pruning by redundancy needs data; pass inputs, or prune by='magnitude'")
+        raise ValueError("making up for units needs data; pass inputs, or prune by='magnitude'")
     cut = {name: link for name, link in found.found.items() if numbers[name] < link.n_units}
     moments = moments_of(net, cut.values(), batches)
-    return [_redundant(net, link, moments[name], numbers[name]) for name, link in cut.items()]
+    return [_refit(net, link, moments[name], numbers[name], kept) for name, link in cut.items()]
 
 
-def _redundant(net: nn.Module, link: Link, moments: Moments, number: int) -> Plan:
+def _refit(net: nn.Module, link: Link, moments: Moments, number: int, kept: Choice) -> Plan:
     constant = combining(net, link)
     selection = selection_of(moments, constant=constant)
     if number > selection.freedom - SPARE:
@@ -78,28 +118,21 @@ def _redundant(net: nn.Module, link: Link, moments: Moments, number: int) -> Pla
             f"{link.layer!r} was seen in {moments.count} samples, too few to fit {number} units; "
             f"pass at least {number + SPARE + 1}"
         )
-    selection.choose_by(_outgoing_square(net, link).to(moments.mean().device), number)
-    stays = ~selection.usable
-    stays[selection.chosen] = True
-    spare = (~stays).nonzero()[: max(0, number - int(stays.sum())), 0]
-    stays[spare] = True
-    return made_up_by(link, stays.nonzero()[:, 0], selection, moments.mean() if constant else None)
-
-
-def _by_magnitude(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any) -> list[Plan]:
-    plans = []
-    for name, link in found.found.items():
-        layer = cast(Cuttable, net.get_submodule(name))
-        norm = _square_by(layer.weight, 1 if isinstance(layer, TRANSPOSED) else 0)
-        largest = norm.argsort(descending=True, stable=True)[: numbers[name]]
-        plans.append(without(link, largest.sort().values))
-    return plans
+    return made_up_by(link, kept(link, selection), selection, moments.mean() if constant else None)
 
 
 CRITERIA: dict[str, Callable[[nn.Module, Links, Mapping[str, int], Any], list[Plan]]] = {
     "redundancy": _by_redundancy,
     "magnitude": _by_magnitude,
+    "magnitude_refit": _by_magnitude_refit,
 }
+
+
+def _largest(net: nn.Module, link: Link, number: int) -> Tensor:
+    """The units with the largest incoming weights, ascending."""
+    layer = cast(Cuttable, net.get_submodule(link.layer))
+    norm = _square_by(layer.weight, 1 if isinstance(layer, TRANSPOSED) else 0)
+    return norm.argsort(descending=True, stable=True)[:number].sort().values
 
 
 def _outgoing_square(net: nn.Module, link: Link) -> Tensor:
