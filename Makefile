@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := report,papers,lightning,transformers,torchmetrics,loggers,docs,dev
+EXTRAS := report,papers,dask,lightning,transformers,torchmetrics,loggers,docs,dev
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format lint types layers docs bench clean

@@ -7,7 +7,9 @@ import typer
 
 from .._version import __version__
 from .demo import demo
+from .experiments import experiments
 from .report import report
+from .reproduce import reproduce
 
 app = typer.Typer(
     name="cofire",
@@ -36,6 +38,8 @@ def _options(
 
 app.command(epilog="Example: cofire demo --epochs 10 --output digits.html")(demo)
 app.command(epilog="Example: cofire report runs/a runs/b --output both.html --open")(report)
+app.command(epilog="Example: cofire reproduce jin2022.fig5 --scale smoke")(reproduce)
+app.command(epilog="Example: cofire experiments --scale paper")(experiments)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import os
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,23 @@ class Dataset:
             self.test_y[:n_test],
             self.n_classes,
         )
+
+    def held_out(self, n_last: int) -> "Dataset":
+        """The last training samples in place of the test set, and the others to train on.
+
+        Raises:
+            ValueError: if that leaves nothing to train on, or nothing held out.
+        """
+        if not 0 < n_last < len(self.train_x):
+            raise ValueError(f"of {len(self.train_x)} training samples 1 to all but 1 can be held out, got {n_last}")
+        x, y = self.train_x, self.train_y
+        return Dataset(self.name, x[:-n_last], y[:-n_last], x[-n_last:], y[-n_last:], self.n_classes)
+
+    def standardized(self) -> "Dataset":
+        """Inputs less the mean of the training inputs, over their standard deviation, for each channel."""
+        deviation, mean = torch.std_mean(self.train_x, dim=(0, 2, 3), keepdim=True)
+        train, test = ((x - mean) / deviation for x in (self.train_x, self.test_x))
+        return Dataset(self.name, train, self.train_y, test, self.test_y, self.n_classes)
 
 
 def digits(*, seed: int = 0) -> Dataset:
@@ -202,6 +220,27 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "fashion-mnist": fashion_mnist,
     "cifar10": cifar10,
 }
+
+
+def load(name: str) -> Dataset:
+    """A data set by its name, read once in a process.
+
+    Raises:
+        ValueError: if there is none of that name.
+
+    Example:
+        >>> load("digits") is load("digits")
+        True
+    """
+    if name not in DATASETS:
+        raise ValueError(f"there is no data set {name!r}; there are: {', '.join(DATASETS)}")
+    return _loaded(name, os.environ.get(DATA_ROOT))
+
+
+@cache
+def _loaded(name: str, data_root: str | None) -> Dataset:
+    """The root is part of what is remembered, for it may be set anew."""
+    return DATASETS[name]()
 
 
 def _folder(remote: Remote, data_root: str | Path | None, names: tuple[str, ...]) -> Path:

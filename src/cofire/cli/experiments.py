@@ -1,0 +1,47 @@
+"""``cofire experiments``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from .reproduce import RESULTS
+
+if TYPE_CHECKING:
+    from ..papers.outcome import Outcome
+
+
+def experiments(
+    scale: Annotated[Literal["smoke", "quick", "paper"], typer.Option(help="Whose cost and state to tell.")] = "quick",
+    out: Annotated[Path, typer.Option(help="Where the results are kept.")] = RESULTS,
+) -> None:
+    """List the papers' experiments, with what each costs on two cores and how far it is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..papers import registry
+    from ..papers.outcome import outcome
+    from ..papers.results import Results
+    from ..papers.words import duration
+
+    table = Table("experiment", "what it shows", f"cost ({scale})", "state", title_justify="left")
+    with Results(out) as results:
+        for one in registry.experiments().values():
+            state = _state(outcome(one, scale, results))
+            table.add_row(one.name, one.title, duration(60 * one.minutes[scale]), state)
+    console = Console()
+    console.print(table)
+    for paper, title in registry.PAPERS.items():
+        console.print(f"{paper}: {title}", highlight=False)
+
+
+def _state(found: "Outcome") -> str:
+    from ..papers.words import counted
+
+    if not any(state for _, state in found.tasks):
+        return "not run"
+    failed = len(found.errors)
+    if found.missing:
+        told = f"{len(found.tasks) - found.missing} of {len(found.tasks)} tasks"
+        return f"{told}, {failed} failed" if failed else told
+    return counted([verdict.outcome for _, verdict in found.verdicts])

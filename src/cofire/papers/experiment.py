@@ -1,0 +1,131 @@
+"""`Experiment` and `Claim`: a figure of a paper as a grid of tasks, what each records, and what is checked on it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from ..record.rows import Row, canonical
+from .table import MissingRows, Table
+from .tasks import Settings, Task
+from .verdicts import Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Scale = Literal["smoke", "quick", "paper"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
+COLUMNS = {"task", "seed", "step", "epoch", "site", "measure", "value", "n_samples"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a paper, and how it is checked.
+
+    Args:
+        name: a short name, unique within its experiment.
+        text: what the paper says.
+        reference: where it says so, with its numbers.
+        check: rows → `Verdict`; usually `decide` of a number for each seed.
+    """
+
+    name: str
+    text: str
+    reference: str
+    check: Callable[[Table], Verdict]
+
+    def verdict(self, table: Table, *, missing: int = 0) -> Verdict:
+        """The verdict; with rows or whole tasks missing never ``"reproduced"``."""
+        try:
+            found = self.check(table)
+        except MissingRows as error:
+            return Verdict("inconclusive", note=str(error))
+        return found.but(f"{missing} tasks are missing") if missing else found
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One figure of a paper.
+
+    Args:
+        name: ``"<paper>.<figure>"``.
+        title: what the figure shows, in a few words.
+        grid: the points of the grid for each scale, usually from `grid`.
+        seeds: how many seeds each scale has.
+        run: a task → its rows, made by `row`; it runs in a process of its own, so it must be a module's function.
+        figures: by name, what draws a figure from the rows.
+        claims: what is checked on the rows.
+        minutes: what each scale takes on two cores, measured, or estimated where it was never run.
+        notes: what a reader must know: choices that the paper left open, what was made smaller and why.
+        version: raise it when ``run`` changes what it records; finished tasks are then run anew.
+        together: whether one task trains all seeds together; otherwise each seed is a task of its own.
+
+    Raises:
+        ValueError: if a scale is absent, or two points or claims are the same.
+    """
+
+    name: str
+    title: str
+    grid: Mapping[Scale, Sequence[Settings]]
+    seeds: Mapping[Scale, int]
+    run: Callable[[Task], Iterable[Row]]
+    figures: Mapping[str, "Callable[[Table], Figure]"]
+    claims: tuple[Claim, ...]
+    minutes: Mapping[Scale, float]
+    notes: str = ""
+    version: int = 1
+    together: bool = field(default=True, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for what in (self.grid, self.seeds, self.minutes):
+            if absent := [scale for scale in SCALES if scale not in what]:
+                raise ValueError(f"{self.name} says nothing for the scale {', '.join(absent)}")
+        for scale, points in self.grid.items():
+            _refuse_twins(f"{self.name}, scale {scale}: points", [canonical(point) for point in points])
+            if taken := COLUMNS & set().union(*points):
+                raise ValueError(
+                    f"{self.name}: settings may not be named {', '.join(sorted(taken))}, as rows' columns are"
+                )
+        _refuse_twins(f"{self.name}: claims", [claim.name for claim in self.claims])
+
+    @property
+    def paper(self) -> str:
+        """The paper's short name."""
+        return self.name.partition(".")[0]
+
+    def tasks(self, scale: Scale, *, seeds: int | None = None) -> list[Task]:
+        """The tasks of a scale, for its own number of seeds or another.
+
+        Raises:
+            ValueError: if the number of seeds is below 1.
+        """
+        count = self.seeds[scale] if seeds is None else seeds
+        if count < 1:
+            raise ValueError(f"the number of seeds must be at least 1, got {count}")
+        parts = [range(count)] if self.together else [[seed] for seed in range(count)]
+        return [Task.of(self.name, self.version, point, part) for point in self.grid[scale] for part in parts]
+
+
+def _refuse_twins(what: str, names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        twin = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{what} must differ, got {twin} twice")
+
+
+def row(
+    measure: str,
+    value: float,
+    *,
+    seed: int,
+    step: int = 0,
+    epoch: int = 0,
+    site: str = "",
+    n_samples: int = 0,
+    **parameters: Any,
+) -> Row:
+    """One recorded number of a task; ``parameters`` become columns of the `Table`.
+
+    Example:
+        >>> row("wc", 0.27, seed=0, fan_in=9).parameters
+        '{"fan_in": 9}'
+    """
+    return Row("", step, epoch, site, measure, canonical(parameters), float(value), n_samples, seed)

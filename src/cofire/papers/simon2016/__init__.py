@@ -1,0 +1,5 @@
+"""Decorrelating Neural Network Activations: its experiments, in the order of the paper."""
+
+from ..experiment import Experiment
+
+EXPERIMENTS: tuple[Experiment, ...] = ()

@@ -1,0 +1,175 @@
+"""`sweep`: runs tasks in processes, or on a Dask cluster, and keeps what each recorded."""
+
+import os
+import platform
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Literal
+
+from ..record.rows import Row
+from .data import DATA_ROOT
+from .experiment import Experiment
+from .results import Results, State
+from .tasks import Task
+
+_ONE_BY_ONE: Any = {"batch_size": 1}  # joblib's own annotation says text only
+
+Backend = Literal["processes", "dask"]
+Work = tuple[Experiment, Task]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A task that has just ended, and how far the sweep is.
+
+    Attributes:
+        task: the task.
+        state: its error, if any, and the seconds it took.
+        done: tasks that have ended in this sweep.
+        total: tasks of this sweep; those finished before are not counted.
+    """
+
+    task: Task
+    state: State
+    done: int
+    total: int
+
+
+def sweep(
+    work: Sequence[Work],
+    results: Results,
+    *,
+    jobs: int = 1,
+    backend: Backend = "processes",
+    scheduler: str | None = None,
+    data_root: str | None = None,
+    tell: Callable[[Done], object] = lambda done: None,
+) -> list[Done]:
+    """Run the tasks that are not finished yet, each on one thread, and write each one's rows as it ends.
+
+    A task that fails is kept with its error; the others go on. Interrupted, and called again, it goes on with what
+    was not finished; tasks that failed are tried again.
+
+    Args:
+        work: experiments and their tasks.
+        results: where rows go, opened to write.
+        jobs: processes; 1 runs in this one.
+        backend: ``"processes"`` (joblib's), or ``"dask"``.
+        scheduler: the address of a Dask scheduler, as ``"tcp://host:8786"``.
+        data_root: where the data sets are, on every machine that runs tasks.
+        tell: called with each task that has ended.
+
+    Returns:
+        The tasks that were run.
+
+    Raises:
+        ValueError: if ``jobs``, ``backend`` and ``scheduler`` do not go together.
+        ImportError: if joblib or Dask is absent.
+    """
+    _check(jobs, backend, scheduler)
+    waiting = list({task.id: (experiment, task) for experiment, task in work if not results.finished(task)}.values())
+    ended: list[Done] = []
+    for task, rows, state in _outcomes(waiting, jobs, scheduler, data_root):
+        ended.append(Done(task, _kept(results, task, rows, state), len(ended) + 1, len(waiting)))
+        tell(ended[-1])
+    return ended
+
+
+def _check(jobs: int, backend: str, scheduler: str | None) -> None:
+    if jobs < 1:
+        raise ValueError(f"the number of jobs must be at least 1, got {jobs}")
+    if backend not in ("processes", "dask"):
+        raise ValueError(f"backend must be 'processes' or 'dask', got {backend!r}")
+    if (backend == "dask") != (scheduler is not None):
+        raise ValueError(f"the backend 'dask' needs a scheduler's address, and no other does; got {scheduler!r}")
+
+
+def _kept(results: Results, task: Task, rows: Sequence[Row], state: State) -> State:
+    """Write the rows; rows that cannot be a task's make it a failed one."""
+    try:
+        results.finish(task, rows, state)
+    except ValueError as error:
+        state = state._replace(error=f"ValueError: {error}")
+        results.finish(task, [], state)
+    return state
+
+
+Outcome = tuple[Task, Sequence[Row], State]
+
+
+def _outcomes(waiting: Sequence[Work], jobs: int, scheduler: str | None, data_root: str | None) -> Iterator[Outcome]:
+    """What the tasks came to, as they end. A process that dies takes its pool with it: then a new pool goes on."""
+    left = {task.id: (experiment, task) for experiment, task in waiting}
+    while left:
+        begun: list[Work] = []
+        try:
+            for outcome in _run_all(_noted(list(left.values()), begun), jobs, scheduler, data_root):
+                del left[outcome[0].id]
+                yield outcome
+        except _deaths(scheduler):
+            for suspect in [one for one in begun if one[1].id in left]:
+                yield _alone(suspect, scheduler, data_root)
+                del left[suspect[1].id]
+
+
+def _deaths(scheduler: str | None) -> tuple[type[Exception], ...]:
+    """What is raised when a process died: Dask has tried on other workers by then."""
+    if scheduler is not None:
+        from distributed import KilledWorker
+
+        return (KilledWorker,)
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    return (BrokenProcessPool,)
+
+
+def _noted(work: Iterable[Work], begun: list[Work]) -> Iterator[Work]:
+    for one in work:
+        begun.append(one)
+        yield one
+
+
+def _run_all(work: Iterable[Work], jobs: int, scheduler: str | None, data_root: str | None) -> Iterator[Outcome]:
+    from joblib import Parallel, delayed
+
+    calls = (delayed(run_task)(experiment, task, data_root) for experiment, task in work)
+    with _backend(jobs, scheduler):
+        # One task at a time to each process: they may take hours, and one more in waiting would be lost with it.
+        pool: Any = Parallel(pre_dispatch="n_jobs", return_as="generator_unordered", **_ONE_BY_ONE)
+        yield from pool(calls)
+
+
+def _backend(jobs: int, scheduler: str | None) -> AbstractContextManager[Any]:
+    from joblib import parallel_config
+
+    if scheduler is None:
+        return parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1)
+    return parallel_config("dask", scheduler_host=scheduler)
+
+
+def _alone(work: Work, scheduler: str | None, data_root: str | None) -> Outcome:
+    """A task that was running when a process died, in a pool of its own: if that dies too, it is to blame."""
+    try:
+        return next(_run_all([work], 2, scheduler, data_root))
+    except _deaths(scheduler) as error:
+        return work[1], [], State(f"its process died: {error}", 0.0, platform.node())
+
+
+def run_task(experiment: Experiment, task: Task, data_root: str | None) -> Outcome:
+    """Run one task here, on one thread; an error becomes part of its state."""
+    import torch
+
+    if data_root is not None:
+        os.environ[DATA_ROOT] = data_root
+    threads, begin, error, rows = torch.get_num_threads(), perf_counter(), None, []
+    torch.set_num_threads(1)
+    try:
+        rows = list(experiment.run(task))
+    except Exception:
+        error = traceback.format_exc()
+    finally:
+        torch.set_num_threads(threads)
+    return task, rows, State(error, perf_counter() - begin, platform.node())

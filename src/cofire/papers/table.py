@@ -1,0 +1,112 @@
+"""`Table`: the rows of an experiment, with the settings of their tasks, to draw figures from and to check claims on."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+Record = Mapping[str, Any]
+
+
+class MissingRows(LookupError):
+    """Rows that a claim or a figure needs are not there."""
+
+
+class Table:
+    """Rows as mappings: a task's settings, the row's ``seed``, ``epoch``, ``site``, ``measure``, ``value`` and so on.
+
+    Args:
+        records: the rows.
+
+    Example:
+        >>> table = Table([{"network": net, "seed": seed, "measure": "nc", "value": seed / 10 + len(net)}
+        ...                for net in ("N3", "N10") for seed in (0, 1)])
+        >>> table.per_seed(network="N3", measure="nc")
+        {0: 2.0, 1: 2.1}
+        >>> [len(part) for _, part in table.groups("network")]
+        [2, 2]
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._records = tuple(records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records)
+
+    def where(self, **wanted: Any) -> "Table":
+        """The rows that match: a value to be equal to, a list or set of them, or a function that says whether.
+
+        A row without the column does not match.
+        """
+        tests = {name: _test(value) for name, value in wanted.items()}
+        return Table(row for row in self if all(name in row and test(row[name]) for name, test in tests.items()))
+
+    def need(self, **wanted: Any) -> "Table":
+        """As `where`.
+
+        Raises:
+            MissingRows: if nothing matches.
+        """
+        found = self.where(**wanted)
+        if not found:
+            raise MissingRows(f"no rows with {_told(wanted)}")
+        return found
+
+    def __bool__(self) -> bool:
+        return bool(self._records)
+
+    def column(self, name: str) -> list[Any]:
+        """One column's values, in the order of the rows."""
+        return [row[name] for row in self]
+
+    def values(self, name: str) -> list[Any]:
+        """One column's different values, sorted."""
+        return sorted({row[name] for row in self if name in row})
+
+    def groups(self, name: str) -> list[tuple[Any, "Table"]]:
+        """The rows apart by one column's values, sorted by them."""
+        parts: dict[Any, list[Record]] = {}
+        for row in self:
+            if name in row:
+                parts.setdefault(row[name], []).append(row)
+        return [(value, Table(parts[value])) for value in sorted(parts)]
+
+    def last(self, by: str = "epoch") -> "Table":
+        """The rows with the largest value in a column."""
+        return self.where(**{by: max(self.column(by))}) if self else self
+
+    def per_seed(self, **wanted: Any) -> dict[int, float]:
+        """The value of each seed, where one row a seed matches.
+
+        Raises:
+            MissingRows: if nothing matches.
+            ValueError: if a seed has several rows; then name more columns.
+        """
+        found: dict[int, float] = {}
+        for row in self.need(**wanted):
+            if row["seed"] in found:
+                raise ValueError(f"several rows of seed {row['seed']} have {_told(wanted)}; name more columns")
+            found[row["seed"]] = float(row["value"])
+        return dict(sorted(found.items()))
+
+    def curve(self, x: str, /, **wanted: Any) -> dict[Any, dict[int, float]]:
+        """For each value of the column ``x``, the value of each seed.
+
+        Raises:
+            MissingRows: if nothing matches.
+            ValueError: as for `per_seed`.
+        """
+        return {at: part.per_seed() for at, part in self.need(**wanted).groups(x)}
+
+
+def _test(wanted: Any) -> Callable[[Any], bool]:
+    if callable(wanted):
+        return lambda value: bool(wanted(value))
+    if isinstance(wanted, list | tuple | set | frozenset | range):
+        return lambda value: value in wanted
+    return lambda value: value == wanted
+
+
+def _told(wanted: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in wanted.items()) or "any values"

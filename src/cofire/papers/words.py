@@ -1,0 +1,56 @@
+"""Numbers and verdicts in words, for the terminal and for the pages."""
+
+import math
+
+from .verdicts import Verdict
+
+
+def figures(value: float) -> str:
+    """Three significant figures.
+
+    Example:
+        >>> figures(0.012345), figures(1234.5), figures(2.0), figures(float("inf"))
+        ('0.0123', '1230', '2', '∞')
+    """
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:.0f}" if abs(rounded) >= 1000 else f"{rounded:.3g}".replace("-", "−")
+
+
+def effect_told(verdict: Verdict) -> str:
+    """Effect, interval and number of seeds.
+
+    Example:
+        >>> effect_told(Verdict("reproduced", 0.5, (0.25, 0.75), 3))
+        '0.5 [0.25, 0.75], 3'
+    """
+    if math.isnan(verdict.effect):
+        return verdict.note or "–"
+    low, high = verdict.interval
+    return f"{figures(verdict.effect)} [{figures(low)}, {figures(high)}], {verdict.n_seeds}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    Example:
+        >>> duration(4.2), duration(300), duration(9000)
+        ('4.2 s', '5.0 min', '2.5 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def counted(verdicts: list[str]) -> str:
+    """How many outcomes of each kind, in words.
+
+    Example:
+        >>> counted(["reproduced", "inconclusive", "reproduced"])
+        '2 reproduced, 1 inconclusive'
+    """
+    kinds = "reproduced", "not reproduced", "inconclusive"
+    return ", ".join(f"{verdicts.count(kind)} {kind}" for kind in kinds if kind in verdicts) or "no claims"

@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from cofire.papers import pages
+from cofire.papers.outcome import outcome, save_outcome
+from cofire.papers.results import Results
+from cofire.papers.sweep import sweep
+
+README = "# Title\n\n<!-- papers: begin -->\nold\n<!-- papers: end -->\n\nThe end.\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path, made, monkeypatch) -> Path:
+    monkeypatch.setattr(pages, "experiments", lambda: {made().name: made()})
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text(README)
+    return tmp_path
+
+
+def done(made, tmp_path: Path, *, n_tasks: int = 4, **settings):
+    experiment = made(**settings)
+    with Results(tmp_path / "out", write=True) as results:
+        sweep([(experiment, task) for task in experiment.tasks("smoke")[:n_tasks]], results)
+        return outcome(experiment, "smoke", results)
+
+
+def test_a_page_has_figure_claims_settings_and_time(project: Path, made) -> None:
+    written = pages.write_pages([done(made, project)], project)
+    page = (project / "docs/papers/jin2022.arithmetic.md").read_text()
+    assert "![A line](jin2022.arithmetic.svg)" in page and (project / "docs/papers/jin2022.arithmetic.svg").exists()
+    assert "| It rises \\| always | nowhere | **reproduced** | 2" in page and "**not reproduced**" in page
+    assert "| `x` | 0, 1, 2, 3 |" in page and "Plain arithmetic." in page
+    assert "4 tasks, 0 of them not finished" in page and "`paper` 1.5 h" in page
+    assert [path.name for path in written] == ["jin2022.arithmetic.md", "index.md", "README.md"]
+
+
+def test_the_index_and_the_readme_tell_every_claim_that_is_known(project: Path, made) -> None:
+    pages.write_pages([done(made, project)], project)
+    index, readme = (project / name for name in ("docs/papers/index.md", "README.md"))
+    assert "[jin2022.arithmetic](jin2022.arithmetic.md) | It rises \\| always | reproduced" in index.read_text()
+    text = readme.read_text()
+    assert "[jin2022.arithmetic](docs/papers/jin2022.arithmetic.md) | A line | 1 reproduced, 1 not reproduced" in text
+    assert text.startswith("# Title\n") and text.endswith("<!-- papers: end -->\n\nThe end.\n") and "old" not in text
+    before = index.read_text(), text
+    pages.write_pages([], project)  # what is known is kept
+    assert (index.read_text(), readme.read_text()) == before
+
+
+def test_the_same_rows_give_the_same_bytes(project: Path, made) -> None:
+    found = done(made, project)
+    contents = []
+    for _ in range(2):
+        pages.write_pages([found], project)
+        contents.append({path: path.read_bytes() for path in (project / "docs/papers").iterdir()})
+    assert contents[0] == contents[1]
+
+
+def test_an_incomplete_sweep_says_so_and_proves_nothing(project: Path, made) -> None:
+    found = done(made, project, n_tasks=3, fails_at=1)
+    assert found.missing == 2 and not any(verdict.reproduced for _, verdict in found.verdicts)
+    pages.write_pages([found], project)
+    page = (project / "docs/papers/jin2022.arithmetic.md").read_text()
+    assert "2 of them not finished" in page and "RuntimeError: it was told to" in page and "2 tasks are missing" in page
+
+
+def test_nothing_run_is_a_page_without_a_figure(project: Path, made) -> None:
+    pages.write_pages([done(made, project, n_tasks=0)], project)
+    page = (project / "docs/papers/jin2022.arithmetic.md").read_text()
+    assert "![" not in page and page.count("**inconclusive**") == 2
+    facts = json.loads((project / "docs/papers/claims.json").read_text())
+    assert facts["jin2022.arithmetic"]["claims"][0]["effect"] is None
+
+
+def test_pages_are_written_in_a_project_only(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="run --write-docs in the project's folder"):
+        pages.write_pages([], tmp_path)
+    (tmp_path / "docs").mkdir()
+    with pytest.raises(ValueError, match="must hold the lines <!-- papers: begin -->"):
+        pages.write_pages([], tmp_path)
+
+
+def test_rows_and_figures_are_files(tmp_path: Path, made) -> None:
+    paths = save_outcome(done(made, tmp_path), tmp_path / "saved")
+    assert [path.name for path in paths] == ["arithmetic.svg", "rows.csv"]
+    lines = paths[1].read_text().splitlines()
+    assert len(lines) == 1 + 4 * 2 * 3 and {"x", "seed", "epoch", "measure", "value"} <= set(lines[0].split(","))
