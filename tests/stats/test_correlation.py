@@ -7,7 +7,7 @@ import torch
 from naive import magnitudes
 
 from cofire.stats import Moments, neuronal_correlation, noise_floor
-from cofire.stats.correlation import student_quantile
+from cofire.stats._interval import student_quantile
 from cofire.stats.pairs import FEW_PAIRS
 
 
@@ -151,3 +151,41 @@ def test_few_samples_give_nan() -> None:
 def test_wrong_bins() -> None:
     with pytest.raises(ValueError, match="bins must be at least 1, got 0"):
         Moments().update(torch.randn(5, 2)).histogram(0)
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-170, 1e170, 1e300])
+def test_extreme_scales_are_neither_constant_nor_infinite(scale: float) -> None:
+    x = torch.randn(100, 6, dtype=torch.float64)
+    x[:, 5] = 2.0
+    expected = neuronal_correlation(x)
+    x[:, :3] *= scale
+    for s in (neuronal_correlation(x), Moments().update(x).summary()):
+        assert (s.n_constant, s.n_nonfinite, s.n_pairs) == (1, 0, 10)
+        assert s.mean_abs == pytest.approx(expected.mean_abs, abs=1e-9)
+
+
+def test_denormal_float32_in_float32() -> None:
+    x = torch.randn(100, 6)
+    expected = neuronal_correlation(x)
+    found = neuronal_correlation(x * 1e-40, compute_dtype=torch.float32)
+    assert found.mean_abs == pytest.approx(expected.mean_abs, abs=1e-4)  # a denormal number has few digits
+
+
+def test_two_samples_leave_nothing_to_judge_by() -> None:
+    s = neuronal_correlation(torch.randn(2, 5))
+    assert s.mean_abs == s.noise_floor == 1
+    assert all(map(math.isnan, (s.debiased, s.mean_square_debiased, s.standard_error, *s.interval)))
+
+
+@pytest.mark.parametrize("n", [3, 4, 6, 10])
+def test_few_samples_of_one_signal_stay_in_range(n: int) -> None:
+    x = torch.randn(n, 1) * torch.randn(1, 8)
+    s = neuronal_correlation(x)
+    assert s.debiased == pytest.approx(1) and 0 <= s.interval[0] <= s.interval[1] <= 1
+
+
+def test_default_device_is_of_no_concern() -> None:
+    x = torch.randn(50, 3)
+    expected = neuronal_correlation(x), Moments().update(x).summary()
+    with torch.device("meta"):
+        assert (neuronal_correlation(x), Moments().update(x).summary()) == expected

@@ -233,3 +233,26 @@ def test_wrong_input_says_what_is_expected() -> None:
         Moments().update(torch.ones(2, 3)) + Moments().update(torch.ones(2, 2))
     with pytest.raises(TypeError):
         Moments() + 3
+
+
+@pytest.mark.parametrize("compute_dtype", DTYPES)
+@pytest.mark.parametrize("scale", [1e-40, 1e-30, 1e30, 5e37])
+def test_float32_at_the_ends_of_its_range(scale: float, compute_dtype: torch.dtype) -> None:
+    x = (layer(200, 5).float() / 30).clamp(-1, 1) * scale
+    truth = np.corrcoef(x.double().numpy().T / scale)
+    np.testing.assert_allclose(gathered(x, 60, compute_dtype=compute_dtype).correlation(), truth, atol=1e-6)
+
+
+def test_nothing_asked_of_an_empty_state_raises() -> None:
+    m = Moments()
+    rho, partner = m.strongest_partner()
+    assert len(rho) == len(partner) == 0 and m.histogram().sum() == 0 and m.quartiles().isnan().all()
+    assert m.summary().n_pairs == 0 and math.isnan(m.summary().mean_abs)
+
+
+def test_mean_of_a_bad_unit_is_nan_in_whatever_pieces_it_came() -> None:
+    x = layer(60, 3)
+    x[20, 1] = math.inf
+    pieces = [Moments().update(part) for part in x.split(20)]
+    for m in (gathered(x, 60), gathered(x, 1), pieces[0] + pieces[1] + pieces[2], pieces[2] + pieces[1] + pieces[0]):
+        assert m.mean().isnan().tolist() == [False, True, False] and m.summary().n_nonfinite == 1

@@ -106,3 +106,11 @@ def test_epsilon():
 def test_shapes_that_do_not_fit_are_refused(weight, covariance, message):
     with pytest.raises(ValueError, match=message):
         preactivation_correlation(weight, covariance)
+
+
+def test_the_scale_of_a_units_weights_does_not_matter() -> None:
+    weight, covariance = torch.randn(5, 4, dtype=torch.float64), torch.eye(4)
+    expected = preactivation_correlation(weight, covariance)
+    scale = torch.tensor([1e-170, 1.0, 1e160, -1e-30, 1.0], dtype=torch.float64)
+    scaled = preactivation_correlation(weight * scale[:, None], covariance) * scale.sign().outer(scale.sign())
+    torch.testing.assert_close(scaled, expected, rtol=0, atol=1e-12)

@@ -295,3 +295,10 @@ def test_what_is_no_weight_is_refused(arguments, message):
 def test_impossible_options_are_refused(shape, options, message):
     with pytest.raises(ValueError, match=message):
         weight_correlation(torch.ones(shape), **options)
+
+
+def test_a_zero_vector_costs_the_others_no_digit() -> None:
+    weight = torch.randn(20, 7)
+    expected = weight_correlation(weight, absolute=False)
+    with_zero = weight_correlation(torch.cat([weight, torch.zeros(1, 7)]), absolute=False)
+    assert with_zero.item() == pytest.approx(expected.item(), abs=1e-15)

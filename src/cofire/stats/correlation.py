@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ._arrays import Array, as_samples, check_compute_dtype, working_dtype
+from ._interval import interval
+from ._scale import power_of_two
 from ._tile_sums import tile_sums
 from .pairs import BLOCK, Pairs, Tile, blocks
 from .precision import exactly
@@ -23,6 +25,7 @@ WIDE = NARROW * math.sqrt(2 / 5) - 2 / math.sqrt(math.pi)
 REMAINING_BIAS = 0.57
 ROWS_AT_A_TIME, ROWS_A_PRODUCT = 512, 4096
 PANEL_BYTES = 16 << 20
+REACH = 1e30  # norms between 1 / REACH and REACH have an inverse and a square in float32 and in float64
 
 
 class Counts(NamedTuple):
@@ -50,6 +53,7 @@ class CorrelationSummary:
         rms: its root.
         noise_floor: what ``mean_abs`` is expected to be if all units were independent.
         debiased: ``mean_abs`` less the part that noise adds; near 0, and as often negative, for independent units.
+            Like the next three it is NaN for two samples, whose every correlation is ±1.
         mean_square_debiased: likewise for ``mean_square`` (the adjusted R² of a pair, averaged).
         standard_error: of ``debiased``.
         interval: 95 % confidence interval (low, high) of the true mean of abs(rho).
@@ -88,7 +92,7 @@ def noise_floor(n_samples: int) -> float:
     """
     if n_samples < 2:
         return math.nan
-    return math.exp(math.lgamma((n_samples - 1) / 2) - math.lgamma(n_samples / 2)) / math.sqrt(math.pi)
+    return min(1.0, math.exp(math.lgamma((n_samples - 1) / 2) - math.lgamma(n_samples / 2)) / math.sqrt(math.pi))
 
 
 def neuronal_correlation(x: Array, *, compute_dtype: torch.dtype = torch.float64) -> CorrelationSummary:
@@ -152,30 +156,32 @@ def summarize(pairs: Pairs, counts: Counts, rows: Tensor) -> CorrelationSummary:
     for tile in pairs.tiles():
         sums.add(tile)
     found = sums.means(n_pairs)
-    unit = 1 / math.sqrt(n_samples - 1)
-    error = math.sqrt(sums.influence_variance(n_pairs) / n_samples + unit**2 * found.correction_square / n_pairs)
-    debiased = found.magnitude - unit * found.correction
     return CorrelationSummary(
         *counts,
         n_pairs=n_pairs,
         mean_abs=min(found.magnitude, 1.0),
-        mean=found.signed,
-        mean_square=found.square,
+        mean=max(-1.0, min(found.signed, 1.0)),
+        mean_square=min(found.square, 1.0),
         noise_floor=noise_floor(n_samples),
-        debiased=debiased,
-        mean_square_debiased=1 - (1 - found.square) * (n_samples - 1) / (n_samples - 2) if n_samples > 2 else math.nan,
-        standard_error=error,
-        interval=_interval(debiased, error, unit * REMAINING_BIAS * found.weak, len(rows)),
+        **_without_noise(found, sums.influence_variance(n_pairs), n_samples, n_pairs, len(rows)),
     )
 
 
-def student_quantile(level: float, freedom: int) -> float:
-    """Quantile of Student's t by the Cornish–Fisher series (within 1 % for 5 degrees of freedom, 0.01 % for 30)."""
-    z = torch.special.ndtri(torch.tensor(level, dtype=torch.float64)).item()
-    g1 = (z**3 + z) / 4
-    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + g1 / freedom + g2 / freedom**2 + g3 / freedom**3
+def _without_noise(
+    found: "_Means", influence_variance: float, n_samples: int, n_pairs: int, n_rows: int
+) -> dict[str, Any]:
+    """The fields of a summary that say what the samples' noise leaves; none for two samples."""
+    if n_samples < 3:
+        return {}
+    unit = 1 / math.sqrt(n_samples - 1)
+    error = math.sqrt(influence_variance / n_samples + unit**2 * found.correction_square / n_pairs)
+    debiased = min(found.magnitude - unit * found.correction, 1.0)
+    return {
+        "debiased": debiased,
+        "mean_square_debiased": 1 - (1 - found.square) * (n_samples - 1) / (n_samples - 2),
+        "standard_error": error,
+        "interval": interval(debiased, error, unit * REMAINING_BIAS * found.weak, n_rows),
+    }
 
 
 class _Means(NamedTuple):
@@ -241,8 +247,8 @@ class _InMemory:
     """Tiles of the correlation matrix straight from the samples."""
 
     def __init__(self, samples: Tensor, compute: torch.dtype, work: torch.dtype) -> None:
-        self.samples, self.compute, self.work = samples, compute, work
-        self.center, self.norm = _center_and_norm(samples)
+        self.compute, self.work = compute, work
+        self.samples, self.center, self.norm = _in_range(samples, *_center_and_norm(samples))
         self.finite = self.norm.isfinite()
         self.all_finite = bool(self.finite.all())
         self.defined = self.finite & (self.norm > 0) & (len(samples) > 1)
@@ -309,19 +315,23 @@ def _center_and_norm(samples: Tensor) -> tuple[Tensor, Tensor]:
     return shift + offset, square.sqrt()
 
 
+def _in_range(samples: Tensor, center: Tensor, norm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same, or a copy in which units of extreme scale are divided by a power of two, if there are any."""
+    # only float64 holds values whose squares leave it: a norm of 0 or infinity may then be the squares' fault
+    extreme = ((norm < 1 / REACH) | (norm > REACH)) & ((norm > 0) & norm.isfinite() | (samples.dtype == torch.float64))
+    if len(samples) < 2 or not extreme.any():
+        return samples, center, norm
+    wide = samples.double()
+    spread = (wide[:, extreme] - wide[0, extreme]).abs().amax(0)
+    scale = torch.ones_like(norm)
+    scale[extreme] = torch.where(spread > 0, power_of_two(spread), 1.0)
+    if (scale == 1).all():
+        return samples, center, norm
+    scaled = (wide / scale).to(samples.dtype)
+    return scaled, *_center_and_norm(scaled)
+
+
 def _spread_rows(n_samples: int, n_units: int, device: torch.device) -> Tensor:
     """Indices of some rows, evenly spread."""
     number = min(n_samples, rows_to_keep(n_units))
     return torch.arange(number, device=device) * n_samples // max(number, 1)
-
-
-def _interval(center: float, error: float, bias: float, n_rows: int) -> tuple[float, float]:
-    """Symmetric on Fisher's scale, where the error of a correlation does not depend on its size, within [0, 1].
-
-    ``bias`` is by how much ``center`` may be too low.
-    """
-    if not -1 < center < 1:
-        return center, center
-    reach = student_quantile(0.975, max(n_rows - 1, 1)) * error / (1 - center**2)
-    low, high = (math.tanh(math.atanh(center) + way * reach) for way in (-1, 1))
-    return max(0.0, low), min(1.0, max(0.0, high + bias))

@@ -76,5 +76,7 @@ class Cosines:
 def _over_peak(vectors: Tensor, peak: Tensor) -> Tensor:
     """Vectors of the same directions whose squares stay in range; those that are not finite become zero."""
     usable = peak.isfinite() & (peak > 0)
-    scale = torch.where(usable, peak, 1.0)
-    return torch.where(usable[:, None], vectors / scale[:, None], 0.0)
+    exponent = torch.where(usable, torch.frexp(peak).exponent, 0)[:, None]
+    # powers of two round nothing; in two steps neither of them leaves the range of the type
+    scaled = torch.ldexp(torch.ldexp(vectors, -(exponent // 2)), exponent // 2 - exponent)
+    return torch.where(usable[:, None], scaled, 0.0)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BUFFER_ELEMENTS = 1 << 21
 FEWEST_ROWS, MOST_ROWS = 256, 1 << 11
 ROOM = 2.0**32  # how far values may outgrow a unit's scale before float32 squares come near overflow
+LIMITS = {torch.float32: 2.0**120, torch.float64: 2.0**1000}  # of a scale, so that its inverse is not out of range
 SNAP = 16 * torch.finfo(torch.float64).eps
 
 
@@ -122,9 +123,10 @@ class Moments:
             return all_reduced(deepcopy(self), group)
 
     def mean(self) -> Tensor:
-        """Mean of each unit, float64, shape (n_units,)."""
+        """Mean of each unit, float64, shape (n_units,); NaN for one that met a NaN or an infinity."""
         self._settle()
-        return self._shift + self._mean
+        mean = self._shift + self._mean
+        return torch.where(mean.isfinite(), mean, torch.nan)
 
     def variance(self) -> Tensor:
         """Variance of each unit with 1/(n - 1), float64, shape (n_units,); exactly 0 for a constant unit."""
@@ -231,7 +233,7 @@ class Moments:
         coarse = center.to(panels.dtype).double()
         mean = center + (self._shift.to(panels.dtype).double() - self._shift)
         step = mean - self._mean if self._settled else torch.zeros_like(mean)
-        scale = self._grown_scale(torch.maximum(spread, step.abs()))
+        scale = self._grown_scale(torch.maximum(spread, step.abs()), LIMITS[panels.dtype])
         self._scale_down(panels[:, :-1], center - coarse, scale)
         weight = math.sqrt(self._waiting * self._settled / self.count)
         panels[:, -1] = self._comoment.padded(step / scale * weight)
@@ -248,10 +250,11 @@ class Moments:
             spread[block] = rows.sub_(center[block].to(rows.dtype)).abs().amax(0)
         return center.view(-1)[: self.n_units], spread.view(-1)[: self.n_units]
 
-    def _grown_scale(self, spread: Tensor) -> Tensor:
+    def _grown_scale(self, spread: Tensor, limit: float) -> Tensor:
         """The units' scales, set anew where ``spread`` outgrew them, as divisors (1 where there is none yet)."""
         old = self._scale
-        self._scale = torch.where(spread > old * ROOM, power_of_two(spread), old)
+        grown = torch.where(spread > old * ROOM, power_of_two(spread), old)
+        self._scale = torch.where(grown > 0, grown.clamp(1 / limit, limit), 0.0)
         divisor = torch.where(self._scale == 0, 1.0, self._scale)
         if self._settled and not torch.equal(self._scale, old):
             self._comoment.rescale(torch.where(self._scale == old, 1.0, old / divisor))
@@ -318,7 +321,7 @@ class Moments:
             n_samples=self.count,
             n_units=self.n_units,
             n_constant=int((variance == 0).sum()),
-            n_nonfinite=int(self.mean().isfinite().logical_not().sum()),
+            n_nonfinite=int(self.mean().isnan().sum()),
         )
 
 

@@ -89,7 +89,7 @@ class Pairs:
             Correlations, float64, NaN where undefined, and indices, int64, -1 where undefined; both (n_units,).
         """
         strongest = _Strongest(self.defined)
-        for tile in self.tiles():
+        for tile in self.tiles() if len(self.defined) else ():
             keep = self._is_pair(tile)
             values = tile.values[: keep.shape[0], : keep.shape[1]]
             strongest.see(tile.row, tile.column, values, keep)

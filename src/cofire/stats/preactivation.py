@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, as_tensor
+from ._scale import power_of_two
 from .pairs import Pairs, Tile, blocks
 
 
@@ -85,6 +86,8 @@ class _Directions:
         covariance = as_tensor(input_covariance, "input_covariance").double().to(self.weight.device)
         _check_shapes(self.weight, covariance)
         self.weight = self.weight.flatten(1)
+        peak = power_of_two(self.weight.abs().amax(1, keepdim=True))
+        self.weight = self.weight / torch.where(peak > 0, peak, 1.0)  # the scale of a unit's weights does not matter
         self.image = self.weight @ covariance
         variance = (self.image * self.weight).sum(1)
         # no sum can exceed that of perfectly correlated inputs, so below this share of it there is only rounding

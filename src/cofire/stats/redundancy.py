@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ._arrays import as_tensor
-from .correlation import CorrelationSummary, student_quantile
+from ._interval import student_quantile
+from .correlation import CorrelationSummary
 from .duplicates import Cluster, duplicate_clusters, whole_matrix
 from .moments import Moments
 from .precision import exactly
