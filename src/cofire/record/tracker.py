@@ -16,7 +16,7 @@ from .runs import WritableRun
 from .sampling import Probe, Source, TrainingBatches
 from .schedule import GeometricSteps, Schedule, as_schedule
 
-Sink = Callable[[Sequence[Row]], object]
+Sink = Callable[..., object]
 
 OFTEN_AT_FIRST = GeometricSteps(1.1)
 
@@ -49,7 +49,8 @@ class Tracker:
         run: where rows go: a directory, created if absent, or an open run. None: to the sink alone.
         every: the schedule of the measures that have none: ``10``, ``"epoch"``, a list of steps, or a
             `Schedule`; by default steps spaced geometrically, by a tenth.
-        sink: also given the rows of each recording: any callable.
+        sink: also given the rows of each recording: any callable; one whose ``takes_arrays`` is true is called
+            with rows and arrays, as `Rows` is.
         probe: a tensor of inputs or a collection of batches.
         window: training batches whose samples are put together; with a probe it must be 1.
         max_samples: rows kept per site and batch, or per site and probe set.
@@ -98,6 +99,7 @@ class Tracker:
         )
         self._window = window
         self._sink = sink
+        self._sink_takes_arrays = bool(getattr(sink, "takes_arrays", False))
         self._seed = seed
         self._step = self._epoch = 0
         self._late = LateArrays()
@@ -179,15 +181,19 @@ class Tracker:
         for task in tasks:
             found = take(task, samples)
             rows += self._rows(found)
-            if task.measure.arrays is not None and self._run is not None:
+            if task.measure.arrays is not None and self._keeps_arrays:
                 arrays += self._late.recorded(task.measure, partial(_arrays, self._name, self._step, found))
         self._write(rows, arrays)
 
     def _write(self, rows: list[Row], arrays: list[Array]) -> None:
         if self._run is not None:
             self._run.table(rows, arrays)
-        if self._sink is not None and rows:
-            self._sink(rows)
+        if self._sink is not None and (rows or self._sink_takes_arrays):
+            self._sink(rows, *([arrays] if self._sink_takes_arrays else []))
+
+    @property
+    def _keeps_arrays(self) -> bool:
+        return self._run is not None or self._sink_takes_arrays
 
     def _rows(self, found: Iterable[Found]) -> list[Row]:
         return [

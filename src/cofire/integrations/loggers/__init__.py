@@ -1,0 +1,1 @@
+"""Sinks for a tracker that hand its rows to experiment loggers, each package in its own file."""

@@ -1,0 +1,54 @@
+"""Rows to TensorBoard."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ._sink import LoggerSink
+
+try:
+    from torch.utils.tensorboard.writer import SummaryWriter
+except ImportError as error:
+    raise ImportError('this needs tensorboard; install it with: pip install "cofire[loggers]"') from error
+
+
+class TensorBoardSink(LoggerSink):
+    """A tracker's sink that writes scalars, and if wanted images, under ``cofire/<layer>/<quantity>``.
+
+    Args:
+        to: a ``SummaryWriter``, or a directory for one of its own (which `close` closes).
+        images: also correlation matrices; see `LoggerSink`.
+
+    Example:
+        >>> import tempfile, torch, cofire
+        >>> model = torch.nn.Linear(4, 3)
+        >>> with TensorBoardSink(tempfile.mkdtemp()) as sink:
+        ...     with cofire.Tracker(model, [cofire.record.correlation()], every=1, sink=sink) as tracker:
+        ...         _ = model(torch.randn(9, 4))  # and a step of the optimizer
+        ...         tracker.step()
+    """
+
+    def __init__(self, to: SummaryWriter | str | Path, *, images: bool = False) -> None:
+        super().__init__(images=images)
+        self._owned = isinstance(to, str | Path)
+        self.writer = SummaryWriter(str(to)) if isinstance(to, str | Path) else to
+
+    def _log_numbers(self, numbers: Mapping[str, float], step: int) -> None:
+        for name, value in numbers.items():
+            self.writer.add_scalar(name, value, step)
+
+    def _log_image(self, name: str, image: np.ndarray, step: int) -> None:
+        self.writer.add_image(name, image, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Write what waits; close the writer if it is the sink's own."""
+        self.writer.flush()
+        if self._owned:
+            self.writer.close()
+
+    def __enter__(self) -> "TensorBoardSink":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
