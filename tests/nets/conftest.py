@@ -45,6 +45,12 @@ CASES = [
     Case("gru both ways", lambda: nn.GRU(8, 5, bidirectional=True), (6, 3, 8), _last),
     Case("lstm cell", lambda: nn.LSTMCell(8, 5), (3, 8), _last),
     Case("transformer", lambda: nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0), (4, 3, 8), _last),
+    Case(
+        "transformer, batch first",
+        lambda: nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True),
+        (4, 3, 8),
+        _last,
+    ),
     Case("embedding", lambda: nn.Embedding(7, 5), torch.tensor([[1, 2, 3], [0, 6, 6]]), _last),
     Case("layer norm", lambda: nn.LayerNorm(8), (3, 4, 8), _last),
     Case("layer norm of images", lambda: nn.LayerNorm([2, 4, 4]), (3, 2, 4, 4), _channels(1)),

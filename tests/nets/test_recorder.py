@@ -40,15 +40,51 @@ def test_nothing_changes_bit_for_bit(net, train, stage):
 
 def test_layers_of_every_kind_give_the_same_output(case):
     model, x = case.make().eval(), case.x()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.no_grad():
-            expected = model(x)
-            with cofire.capture(model):
-                got = model(x)
-    finally:
-        torch.backends.mha.set_fastpath_enabled(True)
+    with torch.no_grad():
+        expected = model(x)
+        with cofire.capture(model):
+            got = model(x)
     torch.testing.assert_close(got, expected, rtol=0, atol=0)
+
+
+def _encoder(**options) -> nn.Module:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    return nn.Sequential(nn.Linear(8, 8), nn.TransformerEncoder(layer, 2, **options)).eval()
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_fused_attention_in_eval_mode_is_seen_and_gives_the_same_output(padded, n_hooks):
+    model, x = _encoder()[1], torch.randn(3, 5, 8)
+    padding = torch.arange(5) >= torch.tensor([5, 3, 4])[:, None]
+    inputs = {"src_key_padding_mask": padding} if padded else {}
+    with torch.no_grad():
+        expected = model(x, **inputs)
+        with cofire.capture(model, ["*", ""]) as activations:
+            got = model(x, **inputs)
+    assert torch.equal(got, expected) and n_hooks(model) == 0
+    assert torch.equal(activations[""], expected.flatten(0, 1))
+    kept = ~padding.flatten() if padded else slice(None)
+    torch.testing.assert_close(activations["layers.1"][kept], expected.flatten(0, 1)[kept])
+    assert activations["layers.0.linear1"].shape == (15, 16)
+
+
+def test_fused_attention_runs_once_for_users_hooks():
+    model, x, seen = _encoder(enable_nested_tensor=False), torch.randn(3, 5, 8), []
+    model[1].layers[0].norm1.register_forward_hook(lambda *_: seen.append(1))
+    with torch.no_grad():
+        expected = model(x)
+        with cofire.capture(model), cofire.capture(model, "1.layers.1.linear1"):
+            assert torch.equal(model(x), expected)
+    assert len(seen) == 2
+
+
+def test_two_captures_of_fused_attention_change_nothing():
+    model, x = _encoder(enable_nested_tensor=False), torch.randn(3, 5, 8)
+    with torch.no_grad():
+        expected = model(x)
+        with cofire.capture(model), cofire.capture(model, "1.layers.1.linear1"):
+            assert torch.equal(model(x), expected)
 
 
 def test_requires_grad_and_frozen_parameters_stay(net):

@@ -14,6 +14,8 @@ from torch.utils.hooks import RemovableHandle
 
 from .activations import Applied, Follower
 from .eager import eager
+from .fastpath import fused_modules, unwatched_output
+from .hooks import Hook
 from .kinds import Kind, captured_as, following, looks_like_activation
 from .masks import ReadMask, is_time_first, keep
 from .names import named_layers
@@ -90,27 +92,6 @@ class Pass:
     calls: Counter[str] = field(default_factory=Counter)
 
 
-class _Hook:
-    """A hook that a copied or pickled model does not take along."""
-
-    def __init__(self, run: Callable[..., None]) -> None:
-        self._run = run
-
-    def __call__(self, *args: Any) -> None:
-        self._run(*args)
-
-    def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
-        return _copied, ()
-
-
-def _copied() -> Callable[..., None]:
-    return _do_nothing
-
-
-def _do_nothing(*args: Any) -> None:
-    """The hook of a copy."""
-
-
 class Recorder:
     """Watches the layers of one model and hands over each forward pass when it is complete.
 
@@ -173,6 +154,8 @@ class Recorder:
 
     def _hook_all(self) -> None:
         self._hook_before(self._model, self._begins)
+        for module in fused_modules(self._model):
+            self._hook_fused(module)
         for layer in self._layers:
             if layer.kind.is_activation:
                 self._hook_before(layer.module, partial(self._takes, layer))
@@ -181,6 +164,14 @@ class Recorder:
             if looks_like_activation(module):
                 self._hook_own_activation(module)
         self._hook_after(self._model, self._ends, always_call=True)
+
+    def _hook_fused(self, module: nn.Module) -> None:
+        """First of all hooks, so that the others see what the model goes on with."""
+
+        def here(module: nn.Module, args: Args, kwargs: Kwargs, output: object) -> object:
+            return None if self._elsewhere() else unwatched_output(module, args, kwargs)
+
+        self._handles.append(module.register_forward_hook(Hook(here), with_kwargs=True))
 
     def _hook_own_activation(self, module: nn.Module) -> None:
         """An activation that is the user's own module counts as a whole, whatever it calls inside."""
@@ -193,14 +184,14 @@ class Recorder:
             if not self._elsewhere():
                 run(args, kwargs)
 
-        self._handles.append(module.register_forward_pre_hook(_Hook(here), with_kwargs=True))
+        self._handles.append(module.register_forward_pre_hook(Hook(here), with_kwargs=True))
 
     def _hook_after(self, module: nn.Module, run: Callable[[object], None], *, always_call: bool = False) -> None:
         def here(_: nn.Module, args: Args, output: object) -> None:
             if not self._elsewhere():
                 run(output)
 
-        self._handles.append(module.register_forward_hook(_Hook(here), always_call=always_call))
+        self._handles.append(module.register_forward_hook(Hook(here), always_call=always_call))
 
     def _elsewhere(self) -> bool:
         """In another thread, or in a backward pass that recomputes a checkpointed forward pass."""
