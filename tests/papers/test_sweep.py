@@ -118,10 +118,8 @@ def test_a_task_runs_on_one_thread_and_leaves_them_as_they_were(made) -> None:
     import torch
 
     seen = []
-    experiment = made()
-    object.__setattr__(experiment, "run", lambda task: seen.append(torch.get_num_threads()) or [])
     before = torch.get_num_threads()
-    _, _, state = run_task(experiment, experiment.tasks("smoke")[0], None)
+    _, _, state = run_task(lambda task: seen.append(torch.get_num_threads()) or [], made().tasks("smoke")[0], None)
     assert seen == [1] and torch.get_num_threads() == before and state.error is None
 
 

@@ -4,7 +4,6 @@ import os
 import platform
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Literal
@@ -101,29 +100,27 @@ Outcome = tuple[Task, Sequence[Row], State]
 
 
 def _outcomes(waiting: Sequence[Work], jobs: int, scheduler: str | None, data_root: str | None) -> Iterator[Outcome]:
-    """What the tasks came to, as they end. A process that dies takes its pool with it: then a new pool goes on."""
+    """What the tasks came to, as they end."""
+    if scheduler is None:
+        return _in_processes(waiting, jobs, data_root)
+    return _on_dask(waiting, scheduler, data_root)
+
+
+def _in_processes(waiting: Sequence[Work], jobs: int, data_root: str | None) -> Iterator[Outcome]:
+    """A process that dies takes its pool with it: then a new pool goes on."""
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
     left = {task.id: (experiment, task) for experiment, task in waiting}
     while left:
         begun: list[Work] = []
         try:
-            for outcome in _run_all(_noted(list(left.values()), begun), jobs, scheduler, data_root):
+            for outcome in _pool(_noted(list(left.values()), begun), jobs, data_root):
                 del left[outcome[0].id]
                 yield outcome
-        except _deaths(scheduler):
+        except BrokenProcessPool:
             for suspect in [one for one in begun if one[1].id in left]:
-                yield _alone(suspect, scheduler, data_root)
+                yield _alone(suspect, data_root)
                 del left[suspect[1].id]
-
-
-def _deaths(scheduler: str | None) -> tuple[type[Exception], ...]:
-    """What is raised when a process died: Dask has tried on other workers by then."""
-    if scheduler is not None:
-        from distributed import KilledWorker
-
-        return (KilledWorker,)
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
-    return (BrokenProcessPool,)
 
 
 def _noted(work: Iterable[Work], begun: list[Work]) -> Iterator[Work]:
@@ -132,33 +129,45 @@ def _noted(work: Iterable[Work], begun: list[Work]) -> Iterator[Work]:
         yield one
 
 
-def _run_all(work: Iterable[Work], jobs: int, scheduler: str | None, data_root: str | None) -> Iterator[Outcome]:
-    from joblib import Parallel, delayed
+def _pool(work: Iterable[Work], jobs: int, data_root: str | None) -> Iterator[Outcome]:
+    from joblib import Parallel, delayed, parallel_config
 
-    calls = (delayed(run_task)(experiment, task, data_root) for experiment, task in work)
-    with _backend(jobs, scheduler):
+    calls = (delayed(run_task)(experiment.run, task, data_root) for experiment, task in work)
+    with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
         # One task at a time to each process: they may take hours, and one more in waiting would be lost with it.
         pool: Any = Parallel(pre_dispatch="n_jobs", return_as="generator_unordered", **_ONE_BY_ONE)
         yield from pool(calls)
 
 
-def _backend(jobs: int, scheduler: str | None) -> AbstractContextManager[Any]:
-    from joblib import parallel_config
-
-    if scheduler is None:
-        return parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1)
-    return parallel_config("dask", scheduler_host=scheduler)
-
-
-def _alone(work: Work, scheduler: str | None, data_root: str | None) -> Outcome:
+def _alone(work: Work, data_root: str | None) -> Outcome:
     """A task that was running when a process died, in a pool of its own: if that dies too, it is to blame."""
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
     try:
-        return next(_run_all([work], 2, scheduler, data_root))
-    except _deaths(scheduler) as error:
-        return work[1], [], State(f"its process died: {error}", 0.0, platform.node())
+        return next(_pool([work], 2, data_root))
+    except BrokenProcessPool as error:
+        return _dead(work[1], error)
 
 
-def run_task(experiment: Experiment, task: Task, data_root: str | None) -> Outcome:
+def _dead(task: Task, error: Exception) -> Outcome:
+    return task, [], State(f"its process died: {error}", 0.0, platform.node())
+
+
+def _on_dask(waiting: Sequence[Work], scheduler: str, data_root: str | None) -> Iterator[Outcome]:
+    """Dask itself runs the tasks of a lost worker on another, and tells which task has cost several.
+
+    joblib's Dask backend would wait forever for the result of such a task.
+    """
+    from distributed import Client, as_completed
+
+    with Client(scheduler, set_as_default=False) as client:
+        futures = {client.submit(run_task, one.run, task, data_root, pure=False): task for one, task in waiting}
+        for future in as_completed(futures, loop=client.loop):
+            error = future.exception() if future.status == "error" else None
+            yield _dead(futures[future], error) if error is not None else future.result()
+
+
+def run_task(run: Callable[[Task], Iterable[Row]], task: Task, data_root: str | None) -> Outcome:
     """Run one task here, on one thread; an error becomes part of its state."""
     import torch
 
@@ -167,7 +176,7 @@ def run_task(experiment: Experiment, task: Task, data_root: str | None) -> Outco
     threads, begin, error, rows = torch.get_num_threads(), perf_counter(), None, []
     torch.set_num_threads(1)
     try:
-        rows = list(experiment.run(task))
+        rows = list(run(task))
     except Exception:
         error = traceback.format_exc()
     finally:

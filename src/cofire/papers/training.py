@@ -113,12 +113,17 @@ def batches(x: Tensor, y: Tensor, settings: Settings, *, start: int = 0) -> Iter
     """Steps (from ``start`` + 1 on) and their batches; an epoch's order depends on the seed and the epoch alone."""
     per_epoch = -(-len(x) // settings.batch_size)
     for epoch in range(start // per_epoch, settings.epochs):
-        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
-        parts = torch.randperm(len(x), generator=generator).split(settings.batch_size)
+        parts = order_of(len(x), settings.seed, epoch).split(settings.batch_size)
         for place, chosen in enumerate(parts):
             step = epoch * per_epoch + place + 1
             if step > start:
                 yield step, (x[chosen], y[chosen])
+
+
+def order_of(n_samples: int, seed: int, epoch: int) -> Tensor:
+    """The order in which an epoch goes through the samples."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.randperm(n_samples, generator=generator)
 
 
 @torch.no_grad()

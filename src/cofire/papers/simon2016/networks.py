@@ -1,0 +1,60 @@
+"""What the paper's experiments share: its networks, its data, its way of training."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ...record import Row
+from ..data import Dataset, load
+from ..tasks import Task
+from ..together import Penalized, Watch, correlation_penalties, fit
+from ..training import Settings
+from ..zoo import mlp
+
+SIZES = {"TINY": (40, 20, 10), "SMALL": (120, 60, 30), "MEDIUM": (200, 100, 50), "LARGE": (280, 140, 70)}
+SIZES["HUGE"] = (360, 180, 90)
+"""Units of the hidden layers; Table 1 prints them the other way round, its text does not."""
+LAYERS = ("act1", "act2", "act3")
+KINDS = ("VANILLANET", "DROPNET", "CORRNET-0.1", "CORRNET-1.0", "BATCHNORM")
+
+
+def data_of(task: Task) -> Dataset:
+    """Standardized images; what the paper calls validation, the last sixth of the training set, stands as the test."""
+    whole = load(task["data"]).standardized()
+    return whole.held_out(len(whole.train_x) // 6).first(task["n_train"])
+
+
+def networks_of(task: Task, data: Dataset) -> list[nn.Sequential]:
+    """The networks of a task's size and kind, one a seed, as torch initializes them unless the task says otherwise."""
+    widths = (data.train_x[0].numel(), *SIZES[task["size"]], data.n_classes)
+    options = {"dropout": 0.3 * (task["kind"] == "DROPNET"), "batch_norm": task["kind"] == "BATCHNORM"}
+    init = task.get("init", "torch")
+    return [mlp(widths, activation="leaky_relu", seed=seed, init=init, **options) for seed in task.seeds]
+
+
+def penalized(task: Task) -> Penalized | None:
+    """CORRNET's penalty, at every hidden layer; the number in its name is the weight."""
+    name, _, weight = task["kind"].partition("-")
+    return Penalized(correlation_penalties, LAYERS, float(weight)) if name == "CORRNET" else None
+
+
+def trained(task: Task, data: Dataset, networks: Sequence[nn.Sequential], watch: Watch) -> list[Row]:
+    """Train as the paper does: SGD, rate .05, momentum .8, weight decay 1e-4, batches of 50."""
+    settings = Settings(
+        epochs=task["epochs"],
+        batch_size=50,
+        optimizer="sgd",
+        learning_rate=0.05,
+        momentum=0.8,
+        weight_decay=1e-4,
+    )
+    rows = fit(networks, data, settings, seeds=task.seeds, watch=watch, penalized=penalized(task))
+    for network in networks:
+        network.eval()
+    return rows
+
+
+def finite(networks: Sequence[nn.Module]) -> list[bool]:
+    """Which networks' weights are all numbers still."""
+    return [all(bool(torch.isfinite(weight).all()) for weight in network.parameters()) for network in networks]
