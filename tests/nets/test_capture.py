@@ -358,3 +358,15 @@ def test_a_changed_number_of_units_is_an_error():
     with pytest.raises(ValueError, match="4 units before and has 5"), cofire.capture(model, "0"):
         model(torch.randn(2, 4))
         model(torch.randn(2, 5))
+
+
+def test_when_is_asked_as_a_layer_runs_also_outside_of_a_call_of_the_model():
+    model = nn.Sequential(nn.Sequential(nn.Linear(3, 2)))
+    watch = Capture(model, "0.0", when=lambda: model.training)
+    watch.attach()
+    for training, n_samples in [(True, 5), (False, 7), (True, 11), (False, 13)]:
+        model.train(training)
+        model[0](torch.ones(n_samples, 3))
+    model.train()
+    watch.detach()
+    assert [len(x) for x in watch.take().values()] == [16]

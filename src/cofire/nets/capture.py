@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .masks import Mask, reader
 from .names import first_names, named_layers, unwrap
 from .patterns import Pattern
-from .recorder import Pass, Record, Recorder
+from .recorder import Pass, Record, Recorder, always
 from .results import Activations
 from .sites import Site, Stage, sites
 from .store import Store
@@ -35,6 +35,7 @@ class Capture(Generic[T]):
             argument whose name ends in ``padding_mask`` is read as PyTorch means it, True is ignore.
         into: makes an empty state, such as ``Moments``, that takes a batch: ``state = state.update(rows)``.
         pool_positions: average the positions of a feature map instead of taking each as a sample.
+        when: asked each time a layer runs whether that counts; by default all do.
 
     Raises:
         ValueError: if a pattern matches nothing, or both mask and pool_positions are given.
@@ -61,6 +62,7 @@ class Capture(Generic[T]):
         mask: Mask | None = None,
         into: Callable[[], T] | None = None,
         pool_positions: bool = False,
+        when: Callable[[], bool] | None = None,
     ) -> None:
         if mask is not None and pool_positions:
             raise ValueError("give mask or pool_positions, not both: a mask is for positions that are samples")
@@ -76,6 +78,7 @@ class Capture(Generic[T]):
             read_mask=None if mask is None else reader(mask, self._model),
             emit=self._add,
             leave_out=self._store.left_out.__setitem__,
+            when=when or always,
         )
 
     @property

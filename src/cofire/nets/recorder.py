@@ -92,11 +92,17 @@ class Pass:
     calls: Counter[str] = field(default_factory=Counter)
 
 
+def always() -> bool:
+    """Every forward pass counts."""
+    return True
+
+
 class Recorder:
     """Watches the layers of one model and hands over each forward pass when it is complete.
 
     A pass is a call of the model. What runs outside of one (a submodule called on its own,
-    ``model.forward(x)``, which runs no hook) counts as a new pass as soon as a layer runs again.
+    ``model.forward(x)``, which runs no hook) counts as a new pass as soon as a layer runs again. ``when`` is asked
+    each time a layer runs whether that counts.
     """
 
     def __init__(
@@ -108,9 +114,11 @@ class Recorder:
         emit: Callable[[Pass], None],
         leave_out: Callable[[str, str], None],
         copy: Copy = units_last,
+        when: Callable[[], bool] = always,
     ) -> None:
         self._model, self._layers = model, _layers(model, sites)
         self._read_mask, self._emit, self._leave_out, self._copy = read_mask, emit, leave_out, copy
+        self._when = when
         self._follower = Follower(tracks_axes=any(layer.kind.unit_axis is following for layer in self._layers))
         self._handles: list[RemovableHandle] = []
         self._pass = Pass()
@@ -250,7 +258,7 @@ class Recorder:
             self._pass.mask = self._read_mask((), {})
 
     def _note(self, layer: Layer, wanted: list[Site], call: int, x: Tensor, padded: bool = True) -> list[Record]:
-        if not wanted:
+        if not wanted or not self._when():
             return []
         axis = layer.unit_axis(x)
         axis = self._follower.unit_axis(x) if axis is None else axis

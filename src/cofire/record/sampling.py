@@ -1,7 +1,7 @@
 """Where a tracker's samples come from: the training batches themselves, or a fixed probe set."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -26,21 +26,17 @@ class Reservoir:
     Args:
         limit: the largest number of rows.
         seed: of its generator.
-        wanted: asked at each batch whether to take it.
     """
 
-    def __init__(self, limit: int, seed: int, wanted: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, limit: int, seed: int) -> None:
         self._limit = limit
         self._generator = torch.Generator().manual_seed(seed)
-        self._wanted = wanted
         self._rows: list[Tensor] = []
         self._keys: list[Tensor] = []
         self._held = 0
 
     def update(self, batch: Tensor) -> "Reservoir":
         """Take a batch (n_samples, n_units); returns itself."""
-        if not self._wanted():
-            return self
         keys = torch.rand(len(batch), dtype=torch.float64, device="cpu", generator=self._generator)
         rows, keys = self._smallest(batch.detach(), keys)
         self._rows.append(rows)
@@ -118,12 +114,15 @@ class TrainingBatches:
         self._step = step
         key = tuple(sites)
         if key not in self._watches:
-            self._watches[key] = Capture(self._model, list(sites), into=self._reservoir)
+            self._watches[key] = Capture(self._model, list(sites), into=self._reservoir, when=self._in_training)
         self._watch = self._watches[key]
         self._watch.attach()
 
     def _reservoir(self) -> Reservoir:
-        return Reservoir(self._limit, seed_from(self._seed, self._step), lambda: self._model.training)
+        return Reservoir(self._limit, seed_from(self._seed, self._step))
+
+    def _in_training(self) -> bool:
+        return self._model.training
 
     def advance(self, step: int) -> None:
         """Take the hooks away and keep what they saw."""

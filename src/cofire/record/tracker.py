@@ -55,6 +55,8 @@ class Tracker:
         window: training batches whose samples are put together; with a probe it must be 1.
         max_samples: rows kept per site and batch, or per site and probe set.
         seed: written into the rows, and the seed of the choice of rows.
+        state: the ``state_dict()`` of an earlier tracker, to go on from there; as `load_state_dict`, but with a
+            probe step 0 is not recorded again.
 
     Raises:
         ValueError: for a wrong argument, or a site pattern that matches nothing.
@@ -85,6 +87,7 @@ class Tracker:
         window: int = 1,
         max_samples: int = 10_000,
         seed: int = 0,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
         _check_whole("window", window)
         _check_whole("max_samples", max_samples)
@@ -105,9 +108,9 @@ class Tracker:
         self._late = LateArrays()
         self._owned = WritableRun(run) if isinstance(run, str | Path) else None
         self._run = self._owned if isinstance(run, str | Path) else run
-        self._begin(model)
+        self._begin(model, state)
 
-    def _begin(self, model: nn.Module) -> None:
+    def _begin(self, model: nn.Module, state: Mapping[str, Any] | None) -> None:
         self._waiting = self._run is not None and self._run.begun
         if self._run is not None:
             self._run.describe(
@@ -115,7 +118,9 @@ class Tracker:
                 measures=[task.measure.identity for task in self._plan.tasks],
                 left_out=dict(self._plan.left_out),
             )
-        if self._waiting:
+        if state is not None:
+            self.load_state_dict(state)
+        if self._waiting or state is not None:
             return
         if isinstance(self._source, Probe):
             self._record(self._plan.due(0))

@@ -1,0 +1,185 @@
+"""Lightning: a callback that follows a fit, and a mixin that adds a penalty to its loss."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..nets.penalties import Penalty
+from ..record import Measure, WritableRun
+from ..record.tracker import OFTEN_AT_FIRST
+from ._following import Following
+from ._names import name
+
+try:
+    from lightning.pytorch import Callback, LightningModule, Trainer
+except ImportError as error:
+    raise ImportError('this needs lightning; install it with: pip install "cofire[lightning]"') from error
+
+
+class NeuronCallback(Callback):
+    """Follows a `fit`: a `cofire.Tracker` of the LightningModule, stepped after each optimizer step.
+
+    Numbers go to all loggers of the trainer, under ``cofire/<layer>/<quantity>`` and at the number of optimizer steps,
+    and into ``trainer.callback_metrics``, so that ``EarlyStopping`` and ``ModelCheckpoint`` can monitor them. The
+    tracker's state is saved with each checkpoint; a fit that is resumed goes on where it was. Sanity checks,
+    validation, testing and prediction are not seen. However a fit ends, no hook stays on the model.
+
+    Args:
+        measures: as for `Tracker`; by default `cofire.record.correlation()`. Their ``sites`` are layers of the
+            LightningModule, such as ``"net.*"``.
+        run, every, sink, probe, window, max_samples, seed: as for `Tracker`.
+
+    Raises:
+        ValueError: when the fit begins: for a wrong argument, or a site pattern that matches nothing.
+
+    Example:
+        >>> callback = NeuronCallback(every=100)
+        >>> trainer = Trainer(callbacks=[callback], logger=False, barebones=True)
+    """
+
+    def __init__(
+        self,
+        measures: Iterable[Measure] | None = None,
+        *,
+        run: str | Path | WritableRun | None = None,
+        every: Any = OFTEN_AT_FIRST,
+        sink: Any = None,
+        probe: Any = None,
+        window: int = 1,
+        max_samples: int = 10_000,
+        seed: int = 0,
+    ) -> None:
+        self._following = Following(
+            measures, sink, run=run, every=every, probe=probe, window=window, max_samples=max_samples, seed=seed
+        )
+
+    @property
+    def tracker(self) -> Any:
+        """The tracker, while a fit goes on."""
+        return self._following.tracker
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin, after the sanity check and after a checkpoint was loaded."""
+
+        def log(numbers: Mapping[str, float], step: int) -> None:
+            trainer.callback_metrics.update({key: torch.tensor(value) for key, value in numbers.items()})
+            for logger in trainer.loggers:
+                logger.log_metrics(dict(numbers), step=step)
+
+        self._following.begin(pl_module, log, step=trainer.global_step)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
+        """Record, if an optimizer step was made."""
+        self._following.reach(trainer.global_step)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record what is due at the end of an epoch."""
+        self._following.end_epoch()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the model go."""
+        self._following.close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Let the model go."""
+        self._following.close()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let the model go."""
+        self._following.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Saved with the checkpoint."""
+        return self._following.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restored with the checkpoint."""
+        self._following.load_state_dict(state_dict)
+
+
+class PenaltyMixin:
+    """A LightningModule whose loss has a penalty: name it before ``LightningModule`` among the bases.
+
+    Define `make_penalty`, and add ``self.penalty()`` to what ``training_step`` returns. The penalty is open while a fit
+    goes on and closed however that ends; its number of steps is saved with the checkpoint. The sum is one loss, so
+    gradient accumulation, clipping and mixed precision treat it as they treat the rest: with accumulation the penalty
+    is the mean of those of the small batches; under autocast its arithmetic stays in float32.
+
+    Each layer's unweighted penalty is logged as ``cofire/<layer>/penalty``.
+
+    Example:
+        >>> from torch import nn
+        >>> from cofire import CorrelationPenalty
+        >>> class Net(PenaltyMixin, LightningModule):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.net = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
+        ...     def make_penalty(self):
+        ...         return CorrelationPenalty(self.net, "0", weight=0.1)
+        ...     def training_step(self, batch, batch_idx):
+        ...         x, y = batch
+        ...         return nn.functional.cross_entropy(self.net(x), y) + self.penalty()
+    """
+
+    @abstractmethod
+    def make_penalty(self) -> Penalty:
+        """The penalty, made when a fit begins."""
+
+    def penalty(self) -> Tensor:
+        """The weighted penalty of the last forward pass, to be added to the loss.
+
+        Raises:
+            RuntimeError: outside of a fit.
+        """
+        if (penalty := self._life.penalty) is None:
+            raise RuntimeError("no penalty is open; it is made when a fit begins, and closed at its end")
+        term = penalty()
+        self.log_dict({name(site, "penalty"): value for site, value in penalty.values.items()})  # type: ignore[attr-defined]
+        return term
+
+    def configure_callbacks(self) -> list[Callback]:
+        """The model's own callbacks, and one that opens and closes the penalty."""
+        return [*super().configure_callbacks(), self._life]  # type: ignore[misc]
+
+    @property
+    def _life(self) -> "_PenaltyLife":
+        return self.__dict__.setdefault("_penalty_life", _PenaltyLife())
+
+
+class _PenaltyLife(Callback):
+    """Opens the penalty of a `PenaltyMixin` when a fit begins, and closes it at its end."""
+
+    def __init__(self) -> None:
+        self.penalty: Penalty | None = None
+        self._n_steps = 0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+        penalty: Penalty = pl_module.make_penalty()  # type: ignore[operator]
+        penalty.n_steps = self._n_steps
+        self.penalty = penalty
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._close()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"n_steps": self.penalty.n_steps if self.penalty else self._n_steps}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._n_steps = state_dict["n_steps"]
+
+    def _close(self) -> None:
+        penalty, self.penalty = self.penalty, None
+        if penalty is not None:
+            self._n_steps = penalty.n_steps
+            penalty.close()
