@@ -1,7 +1,7 @@
 """What the dropout layers of a model do to correlation, next to what two laws predict."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..stats.dropout import dropout_correlation, dropout_second_moment
 from ..stats.moments import Moments
 from .capture import Capture
+from .modes import evaluating
 from .names import first_names, named_layers, unwrap
 from .sites import Site
 
@@ -156,8 +157,7 @@ def _measured(
     wanted = [Site(name, "pre") for name in layers]
     captures = [Capture(model, wanted, into=Moments) for _ in range(3)]
     without, entering, dropped = captures
-    with ExitStack() as stack, torch.no_grad():
-        stack.enter_context(_as_found(model))
+    with ExitStack() as stack, evaluating(model):
         stack.callback(lambda: [one.detach() for one in captures])
         masks = _Masks(layers, seed)
         stack.callback(masks.off)
@@ -214,20 +214,6 @@ class _Masks:
 
     def _new(self, device: torch.device) -> torch.Generator:
         return torch.Generator(device).manual_seed(self._seed)
-
-
-@contextmanager
-def _as_found(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode within; modes and torch's random generators (a DataLoader draws from them) as before after."""
-    modes = [(module, module.training) for module in model.modules()]
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    try:
-        with torch.random.fork_rng(devices=devices):
-            model.eval()
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _forward(model: nn.Module, batch: Any) -> object:

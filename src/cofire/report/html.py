@@ -170,6 +170,11 @@ def _view(run: str | Path | Run) -> View:
 
 def page(views: Sequence[View]) -> str:
     """The report on one or more runs as HTML."""
+    return rendered("page.html", sections=[Section(f"run{index}", view) for index, view in enumerate(views)])
+
+
+def rendered(template: str, **context: Any) -> str:
+    """A page from a template: styled, with its script, its policy, and every word escaped."""
     environment = Environment(
         loader=PackageLoader("cofire.report"),
         autoescape=True,
@@ -185,8 +190,8 @@ def page(views: Sequence[View]) -> str:
         shorten=words.shorten,
     )
     style, script = _source("style.css"), _source("script.js")
-    return environment.get_template("page.html").render(
-        sections=[Section(f"run{index}", view) for index, view in enumerate(views)],
+    return environment.get_template(template).render(
+        **context,
         style=Markup(style),
         script=Markup(script),
         policy=Markup(policy(style, script)),  # it holds no double quote and nothing from a run

@@ -1,6 +1,6 @@
 """A run's layers and findings for the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -23,7 +23,7 @@ def summary(view: View) -> RenderableType:
         Text(findings.headline(view), style="bold"),
         Text(),
         *([layer_table(view), Text()] if view.measured else []),
-        *_told(view),
+        *told(findings.findings(view)),
     )
 
 
@@ -34,7 +34,7 @@ def layer_table(view: View) -> Table:
     for title in ("units", "constant", "NC", "debiased", "95 % interval", "floor", "WC"):
         table.add_column(title, justify="right", no_wrap=True)
     for layer in view.measured:
-        table.add_row(Text(shorten(_printable(layer.name), 16), style="bold"), *_cells(layer))
+        table.add_row(Text(shorten(printable(layer.name), 16), style="bold"), *_cells(layer))
     return table
 
 
@@ -50,15 +50,16 @@ def _cells(layer: Layer) -> list[str]:
     ]
 
 
-def _told(view: View) -> Iterator[RenderableType]:
-    for finding in findings.findings(view):
+def told(found: Iterable[findings.Finding]) -> Iterator[RenderableType]:
+    """Findings, each with its numbers below it."""
+    for finding in found:
         mark, style = _MARKS[finding.level]
-        yield Text.assemble((f"{mark} ", style), (_printable(finding.headline), "bold"))
+        yield Text.assemble((f"{mark} ", style), (printable(finding.headline), "bold"))
         lines = [f"{name}  {words}" for name, words in finding.points]
         lines += [text for text in (finding.remark, finding.advice) if text]
-        yield Padding(Text(_printable("\n".join(lines))), (0, 0, 0, 2))
+        yield Padding(Text(printable("\n".join(lines))), (0, 0, 0, 2))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text without control characters, which could move a terminal's cursor."""
     return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)

@@ -9,6 +9,7 @@ from torch import Tensor
 from ._arrays import Array, working_dtype
 from .cosines import Cosines
 from .duplicates import Cluster, DuplicateScan
+from .lanczos import Estimate, effective_rank_entropy_lanczos
 from .precision import exactly
 from .spectra import effective_rank_entropy
 from .unit_vectors import unit_vectors
@@ -31,8 +32,8 @@ class WeightRedundancy:
         chance_level: about what ``mean_abs`` is for random weights, √(2 / (π fan_in)).
         duplicates: clusters of (anti)parallel weight vectors.
         effective_rank_participation: participation ratio of the squared singular values.
-        effective_rank_entropy: exponential of the entropy of the singular values' shares (Roy, Vetterli 2007); NaN
-            where both sides of the weight are above 8192.
+        effective_rank_entropy: exponential of the entropy of the singular values' shares (Roy, Vetterli 2007).
+        effective_rank_error: standard error of that where it is estimated, 0 where it is computed.
     """
 
     n_units: int
@@ -45,10 +46,17 @@ class WeightRedundancy:
     duplicates: tuple[Cluster, ...]
     effective_rank_participation: float
     effective_rank_entropy: float
+    effective_rank_error: float
 
 
 def weight_redundancy(
-    weight: Array, *, unit_axis: int = 0, groups: int = 1, threshold: float = 0.95, significance: float = 0.01
+    weight: Array,
+    *,
+    unit_axis: int = 0,
+    groups: int = 1,
+    threshold: float = 0.95,
+    significance: float = 0.01,
+    exact_up_to: int = WIDEST,
 ) -> WeightRedundancy:
     """Weight correlation, duplicate units and effective rank of one weight, in one pass over the pairs of units.
 
@@ -62,6 +70,8 @@ def weight_redundancy(
         threshold: abs(cosine) from which on two units count as duplicates.
         significance: chance allowed that random weights show any duplicate at all; raises the threshold where the
             fan-in is small.
+        exact_up_to: the shorter side of a weight up to which all singular values are computed; beyond, their entropy
+            is estimated, see :func:`~cofire.stats.lanczos.effective_rank_entropy_lanczos`.
 
     Raises:
         ValueError: as :func:`weight_correlation`, and for a parameter out of range.
@@ -82,6 +92,7 @@ def weight_redundancy(
         lengths = _relative_lengths(vectors, cosines.defined)
         mean_abs, square = _one_pass(cosines, scan, lengths)
         n_pairs = cosines.pairs.n_defined
+        rank = _entropy_rank(_with_direction(vectors, cosines.defined, groups), groups, exact_up_to)
         return WeightRedundancy(
             n_units=len(vectors),
             fan_in=vectors.shape[1],
@@ -92,7 +103,8 @@ def weight_redundancy(
             chance_level=math.sqrt(2 / (math.pi * vectors.shape[1])),
             duplicates=scan.clusters(),
             effective_rank_participation=float(lengths.square().sum()) ** 2 / square if square else math.nan,
-            effective_rank_entropy=_entropy_rank(vectors[cosines.defined] if groups == 1 else vectors, groups),
+            effective_rank_entropy=rank.value,
+            effective_rank_error=rank.error,
         )
 
 
@@ -146,11 +158,18 @@ def _relative_lengths(vectors: Tensor, defined: Tensor) -> Tensor:
     return length / length.max().clamp(min=torch.finfo(torch.float64).tiny)
 
 
-def _entropy_rank(vectors: Tensor, groups: int) -> float:
-    too_wide = min(len(vectors) // groups, vectors.shape[1]) > WIDEST
-    if too_wide or len(vectors) == 0 or not vectors.isfinite().all():
-        return math.nan
-    return float(effective_rank_entropy(torch.cat([_singular(part) for part in vectors.chunk(groups)])))
+def _with_direction(vectors: Tensor, defined: Tensor, groups: int) -> Tensor:
+    """The vectors that have a direction; a grouped weight keeps all, so that it still falls into its groups."""
+    return vectors if groups > 1 or bool(defined.all()) else vectors[defined]
+
+
+def _entropy_rank(vectors: Tensor, groups: int, exact_up_to: int) -> Estimate:
+    if len(vectors) == 0 or not vectors.isfinite().all():
+        return Estimate(math.nan, math.nan)
+    if min(len(vectors) // groups, vectors.shape[1]) > exact_up_to and groups == 1:
+        return effective_rank_entropy_lanczos(vectors.to(working_dtype(vectors.dtype, torch.float32)))
+    values = torch.cat([_singular(part) for part in vectors.chunk(groups)])
+    return Estimate(float(effective_rank_entropy(values)), 0.0)
 
 
 def _singular(matrix: Tensor) -> Tensor:

@@ -1,0 +1,13 @@
+"""How redundant the layers of a network are, with data or by a bare state dict."""
+
+from .measure import redundancy_report, weight_redundancy_report, with_units
+from .report import LayerRedundancy, Picture, RedundancyReport
+
+__all__ = [
+    "LayerRedundancy",
+    "Picture",
+    "RedundancyReport",
+    "redundancy_report",
+    "weight_redundancy_report",
+    "with_units",
+]

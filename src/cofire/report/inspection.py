@@ -1,0 +1,146 @@
+"""One network as it is: its layers by redundancy, as a page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite, nan
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+
+from ..nets.redundancy import LayerRedundancy, RedundancyReport
+from ..record.files import replaced
+from . import figures, inspection_findings, svg
+from .findings import Finding
+from .inspection_rows import Row, row_of
+from .view import Layer, Series
+from .words import count
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a page and the terminal show of a report on redundancy.
+
+    Attributes:
+        target: what was inspected, as the user named it.
+        report: what was found.
+        made: how it was made, as names and words.
+    """
+
+    target: str
+    report: RedundancyReport
+    made: Mapping[str, str]
+    key = "inspection"
+
+    @property
+    def by_data(self) -> bool:
+        """Whether any activations were measured."""
+        return any(layer.activations for layer in self.report.layers)
+
+    @property
+    def headline(self) -> str:
+        """The network in one sentence."""
+        return inspection_findings.headline(self.report)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What asks for action first."""
+        return inspection_findings.findings(self.report, [row.view for row in self.rows if row.measured])
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """The few figures that head the page."""
+        samples = max((layer.n_samples or 0 for layer in self.report.layers), default=0)
+        facts = [
+            ("layers", count(len(self.report.layers))),
+            ("units", count(sum(layer.n_units for layer in self.report.layers))),
+        ]
+        return [*facts, *([("samples", count(samples))] if samples else [])]
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The layers, the most redundant first."""
+        return [row_of(layer, as_view(layer)) for layer in self.report.by_redundancy]
+
+    @cached_property
+    def histograms(self) -> list[figures.Histogram]:
+        """The spread of abs(rho) by layer."""
+        return figures.histograms([row.view for row in self.rows])
+
+    @cached_property
+    def heat_maps(self) -> list[figures.HeatMap]:
+        """The map of abs(rho) by layer."""
+        return figures.heat_maps([row.view for row in self.rows])
+
+    @property
+    def reach(self) -> float:
+        """The end of the table's common axis."""
+        known = [row.view.last(name) for row in self.rows for name in ("nc", "nc_high", "nc_noise_floor")]
+        return max([value for value in known if isfinite(value)], default=1.0)
+
+    def whisker(self, layer: Layer) -> Markup:
+        """A layer's correlation drawn for its row of the table."""
+        nc, debiased, low, high, floor = (
+            layer.last(name) for name in ("nc", "nc_debiased", "nc_low", "nc_high", "nc_noise_floor")
+        )
+        return svg.whisker(nc, debiased, low, high, floor, self.reach)
+
+    @property
+    def constant(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Units that never varied, or have no weights but zero, by layer."""
+        found = [(layer.layer, constant_units(layer)) for layer in self.report.layers]
+        return [(name, units) for name, units in found if units]
+
+    @property
+    def copies(self) -> list[tuple[str, list[tuple[str, float]]]]:
+        """Groups of copies in words with the weakest likeness, by layer."""
+        return [
+            (layer.layer, [(inspection_findings.group(one), one.weakest) for one in layer.clusters])
+            for layer in self.report.layers
+            if layer.clusters
+        ]
+
+
+def constant_units(layer: LayerRedundancy) -> tuple[int, ...]:
+    """Units that never varied, or have no weights but zero."""
+    if layer.activations:
+        return layer.activations.constant_units
+    return layer.weights.zero_units if layer.weights else ()
+
+
+def as_view(layer: LayerRedundancy) -> Layer:
+    """A layer as the figures know it: each quantity a series of one step."""
+    values = {"n_units": layer.n_units, "wc": layer.weights.mean_abs if layer.weights else nan}
+    if layer.activations:
+        found = layer.activations.correlation
+        low, high = found.interval
+        values |= {"nc": found.mean_abs, "nc_debiased": found.debiased, "nc_low": low, "nc_high": high}
+        values |= {"nc_noise_floor": found.noise_floor, "n_constant": found.n_constant}
+    series = {name: Series((0,), (float(value),), layer.n_samples) for name, value in values.items()}
+    return Layer(layer.layer or "(the model)", series, _arrays(layer))
+
+
+def _arrays(layer: LayerRedundancy) -> dict[str, np.ndarray]:
+    if layer.picture is None:
+        return {}
+    return {
+        "histogram": layer.picture.histogram.numpy(),
+        "correlation": layer.picture.correlation.numpy(),
+        "correlation_units": layer.picture.units.numpy(),
+    }
+
+
+def write_inspection(inspection: Inspection, path: str | Path) -> Path:
+    """Write an inspection as a single HTML page that opens offline.
+
+    As :func:`~cofire.report.write_report` does: it can request nothing, and appears whole or not at all.
+
+    Raises:
+        OSError: if the page cannot be written.
+    """
+    from .html import rendered
+
+    with replaced(path) as file:
+        file.write(rendered("inspection.html", section=inspection).encode("utf-8", "replace"))
+    return Path(path)

@@ -1,0 +1,126 @@
+"""The entropy of a large matrix's singular values by a few products with it, none of them with itself."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+N_PROBES = 8
+N_STEPS = 24
+N_LEADING = 16
+SUBSPACE_STEPS = 3
+
+
+class Estimate(NamedTuple):
+    """A value and its standard error."""
+
+    value: float
+    error: float
+
+
+def effective_rank_entropy_lanczos(matrix: Tensor, *, seed: int = 0) -> Estimate:
+    r"""Exponential of the entropy of the singular values' shares, by stochastic Lanczos quadrature.
+
+    .. math:: H = \log S - \frac{1}{S} \sum_k σ_k \log σ_k, \qquad S = \sum_k σ_k
+
+    Both sums are traces of functions of the Gram matrix. The largest singular values, which would scatter them most,
+    are taken off by subspace iteration; of the rest each sum is estimated from a few random vectors, and for each of
+    these by Gauss quadrature after a few Lanczos steps. As :func:`~cofire.stats.effective_rank_entropy` of all singular
+    values, for matrices of which these are too many.
+
+    Args:
+        matrix: shape (n, m), float32 or float64, finite.
+        seed: of the random vectors; the global generator is left alone.
+
+    Returns:
+        Estimate with its standard error over the random vectors; NaN for a matrix of zeros.
+
+    Bias:
+        At most 0.3 % upward in 100 runs on square random matrices, whose singular values reach down to 0, where the
+        quadrature is coarsest; none was seen for others.
+
+    References: Ubaru, Chen, Saad 2017, "Fast estimation of tr(f(A)) via stochastic Lanczos quadrature"; Meyer, Musco,
+        Musco, Woodruff 2021, "Hutch++".
+
+    Example:
+        >>> found = effective_rank_entropy_lanczos(torch.eye(500))
+        >>> round(found.value, 3), found.error < 1e-3
+        (500.0, True)
+    """
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    scale = float(torch.linalg.vector_norm(tall, dtype=torch.float64)) / math.sqrt(tall.shape[1])
+    if not 0 < scale < math.inf:
+        return Estimate(math.nan, math.nan)
+    generator = torch.Generator().manual_seed(seed)
+    leading, largest = _leading(tall, _signs(tall, N_LEADING, generator), scale)
+    nodes, weights = _quadrature(tall, _signs(tall, N_PROBES, generator), leading, scale)
+    sigma = nodes.clamp(min=0).sqrt()
+    total = largest.sum() + (weights * sigma).sum(1)
+    return _combined(total, -torch.special.entr(largest).sum() - (weights * torch.special.entr(sigma)).sum(1))
+
+
+def _signs(tall: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    """Random signs, shape (number, n)."""
+    signs = torch.randint(0, 2, (min(number, tall.shape[1]), tall.shape[1]), generator=generator, device="cpu")
+    return (signs * 2 - 1).to(tall)
+
+
+def _leading(tall: Tensor, start: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """About the leading right singular vectors, shape (n_leading, n), and their singular values over the scale."""
+    basis = start
+    for _ in range(SUBSPACE_STEPS):
+        basis = torch.linalg.qr((_gram(tall, basis, scale)).T).Q.T
+    return basis, torch.linalg.svdvals(basis @ tall.T).double() / scale
+
+
+def _gram(tall: Tensor, vectors: Tensor, scale: float) -> Tensor:
+    """The Gram matrix times vectors that are rows."""
+    return ((vectors / scale) @ tall.T) @ tall / scale
+
+
+def _quadrature(tall: Tensor, start: Tensor, leading: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Nodes and weights for each vector, orthogonal to the leading ones, shape (n_probes, n_steps).
+
+    Lanczos with full reorthogonalization.
+    """
+    vector = _off(leading, start)
+    vector = torch.nn.functional.normalize(vector, dim=1)
+    steps = min(N_STEPS, vector.shape[1])
+    basis = vector.new_zeros(steps, *vector.shape)
+    tridiagonal = torch.zeros(len(vector), steps, steps, dtype=torch.float64, device=tall.device)
+    for step in range(steps):
+        basis[step] = vector
+        image = _off(leading, _gram(tall, vector, scale))
+        tridiagonal[:, step, step] = (image * vector).sum(1).double()
+        vector, length = _next(image, basis[: step + 1])
+        if step + 1 < steps:
+            tridiagonal[:, step, step + 1] = tridiagonal[:, step + 1, step] = length.double()
+    nodes, vectors = torch.linalg.eigh(tridiagonal)
+    return nodes, vectors[:, 0].square() * (vector.shape[1] - len(leading))
+
+
+def _off(leading: Tensor, vectors: Tensor) -> Tensor:
+    """What of the vectors is orthogonal to the leading ones."""
+    return vectors - (vectors @ leading.T) @ leading
+
+
+def _next(image: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
+    """The next vector of each Lanczos sequence and its length before it was normalized.
+
+    A sequence that has met all there is goes on as zero, and its later nodes get no weight.
+    """
+    before = torch.linalg.vector_norm(image, dim=1)
+    for _ in range(2):
+        image = image - torch.einsum("kpn,kp->pn", basis, torch.einsum("kpn,pn->kp", basis, image))
+    length = torch.linalg.vector_norm(image, dim=1)
+    length = torch.where(length > 1e-5 * before, length, 0.0)
+    return torch.where(length[:, None] > 0, image / length[:, None], 0.0), length
+
+
+def _combined(total: Tensor, entropy: Tensor) -> Estimate:
+    """exp(log S − E / S), E = Σ σ log σ, with the error that the scatter of S and E over the probes makes."""
+    s, e = total.mean(), entropy.mean()
+    value = float((s.log() - e / s).exp())
+    influence = (total - s) / s * (1 + e / s) - (entropy - e) / s
+    return Estimate(value, value * float(influence.std()) / math.sqrt(len(total)))
