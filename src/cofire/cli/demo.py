@@ -1,13 +1,12 @@
 """``cofire demo``."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ._page import refuse_unwritable, write_page
+from ._progress import progress_bar
 
 
 def demo(
@@ -22,7 +21,7 @@ def demo(
     refuse_unwritable(output)
     from ..papers.demo import run_demo
 
-    with _progress(f"Training on digits, {epochs} epochs") as show:
+    with progress_bar(f"Training on digits, {epochs} epochs") as show:
         found = run_demo(run, epochs=epochs, seed=seed, progress=show)
     _print_summary(run)
     typer.echo(f"\nTest accuracy {found.test_accuracy:.1%}, training accuracy {found.accuracy:.1%}.")
@@ -37,12 +36,3 @@ def _print_summary(run: Path) -> None:
 
     with Run.open(run) as opened:
         Console().print(summary(read(opened)))
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.progress import Progress
-
-    with Progress(transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -78,17 +78,12 @@ def _report(
         raise ValueError("--layers chooses whose units are run, and goes with --data")
     if data is not None and target.model is None:
         raise ValueError(f"--data needs a model to run, and {target.name} is weights alone; give module:factory")
-    if data is None:
-        weights = target.model if target.checkpoint is None or target.model else target.checkpoint.weights
+    if data is None or target.model is None:
         with progress_bar("Inspecting weights") as show:
-            return weight_redundancy_report(weights or {}, device=place, progress=show)
+            return weight_redundancy_report(target.weights, device=place, progress=show)
     batches = load_data(data, max_samples=max_samples)
     with progress_bar("Inspecting layers") as show:
-        return redundancy_report(_model(target).to(place), batches, layers or with_units, progress=show)
-
-
-def _model(target: Target) -> Any:
-    return target.model
+        return redundancy_report(target.model.to(place), batches, layers or with_units, progress=show)
 
 
 def _device(name: str) -> Any:

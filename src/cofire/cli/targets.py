@@ -1,17 +1,16 @@
 """What commands are pointed at: a checkpoint or ``module:factory``, and data to run it on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from torch import nn
 
-from ..nets.batches import FirstSamples, as_batches
-from ..nets.checkpoints import SUFFIXES, Checkpoint, load_weights, read_checkpoint
-from ..nets.factories import build_loader, build_model, is_factory
-from ..nets.folders import Arrays
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..nets.checkpoints import Checkpoint
 
 TargetArgument = Annotated[
     str,
@@ -46,13 +45,20 @@ class Target:
     """
 
     name: str
-    model: nn.Module | None
-    checkpoint: Checkpoint | None
+    model: "nn.Module | None"
+    checkpoint: "Checkpoint | None"
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was done to get at the weights."""
         return self.checkpoint.notes if self.checkpoint else ()
+
+    @property
+    def weights(self) -> "nn.Module | Mapping[str, Tensor]":
+        """The model where there is one, which tells how its weights are used; else the weights by name."""
+        if self.model is not None:
+            return self.model
+        return self.checkpoint.weights if self.checkpoint else {}
 
 
 def load_target(target: str, *, weights: Path | None = None) -> Target:
@@ -62,6 +68,9 @@ def load_target(target: str, *, weights: Path | None = None) -> Target:
         FileNotFoundError: if there is no such file.
         ValueError: if the target is of no known kind, is refused or damaged, or the weights do not fit.
     """
+    from ..nets.checkpoints import SUFFIXES, load_weights, read_checkpoint
+    from ..nets.factories import build_model, is_factory
+
     if Path(target).suffix in SUFFIXES or not is_factory(target):
         if weights is not None:
             raise ValueError(f"--weights goes with module:factory; {target} is weights itself")
@@ -80,10 +89,14 @@ def load_data(data: str, *, max_samples: int) -> Iterable[Any]:
         FileNotFoundError: if there is no such folder.
         ValueError: if it is of no known kind, damaged or refused.
     """
+    from ..nets.batches import FirstSamples
+
     return FirstSamples(_batches(data), n_samples=max_samples)
 
 
 def _known(target: str) -> Path:
+    from ..nets.checkpoints import SUFFIXES
+
     path = Path(target)
     if not path.exists() and path.suffix not in SUFFIXES:
         raise ValueError(f"{target!r} is neither a file ({', '.join(SUFFIXES)}) nor module:factory")
@@ -91,6 +104,9 @@ def _known(target: str) -> Path:
 
 
 def _batches(data: str) -> Iterable[Any]:
+    from ..nets.batches import as_batches
+    from ..nets.factories import build_loader, is_factory
+    from ..nets.folders import Arrays
     from ..papers.data import DATASETS
 
     if data in DATASETS:

@@ -17,11 +17,11 @@ MOST = 6
 
 def headline(report: RedundancyReport) -> str:
     """The network in one sentence."""
-    measured = [layer for layer in report.layers if layer.activations]
-    if measured:
-        narrow = _too_wide(measured)
+    hidden = _hidden(report)
+    if hidden:
+        narrow = _too_wide(hidden)
         if narrow:
-            return f"In {len(narrow)} of {plural(len(measured), 'layer')} fewer units would do."
+            return f"In {len(narrow)} of {plural(len(hidden), 'layer')} before the output fewer units would do."
         return "No layer is clearly wider than these data need."
     copied = [layer for layer in report.layers if layer.n_copies]
     if copied:
@@ -38,6 +38,12 @@ def findings(report: RedundancyReport, views: Sequence[Layer]) -> list[Finding]:
     return sorted(found, key=lambda finding: order[finding.level])
 
 
+def _hidden(report: RedundancyReport) -> list[LayerRedundancy]:
+    """The layers measured on data, less the last of several: nobody can narrow the output."""
+    measured = [layer for layer in report.layers if layer.activations]
+    return measured[:-1] if len(measured) > 1 else measured
+
+
 def _too_wide(layers: Sequence[LayerRedundancy]) -> list[LayerRedundancy]:
     """Layers of which the upper end of the recommended width lies clearly below the width they have."""
     known = [layer for layer in layers if layer.activations and layer.activations.width.enough_samples]
@@ -52,7 +58,7 @@ def _spare(layer: LayerRedundancy) -> float:
 
 def narrower(report: RedundancyReport) -> list[Finding]:
     """Layers that fewer units would do for."""
-    found = sorted(_too_wide(report.layers), key=lambda layer: -_spare(layer))
+    found = sorted(_too_wide(_hidden(report)), key=lambda layer: -_spare(layer))
     kept = percent(1 - report.unexplained)
     return _finding(
         "narrower",

@@ -53,7 +53,7 @@ def effective_rank_entropy_lanczos(matrix: Tensor, *, seed: int = 0) -> Estimate
     if not 0 < scale < math.inf:
         return Estimate(math.nan, math.nan)
     generator = torch.Generator().manual_seed(seed)
-    leading, largest = _leading(tall, _signs(tall, N_LEADING, generator), scale)
+    leading, largest = _leading(tall, _signs(tall, min(N_LEADING, tall.shape[1]), generator), scale)
     nodes, weights = _quadrature(tall, _signs(tall, N_PROBES, generator), leading, scale)
     sigma = nodes.clamp(min=0).sqrt()
     total = largest.sum() + (weights * sigma).sum(1)
@@ -62,7 +62,7 @@ def effective_rank_entropy_lanczos(matrix: Tensor, *, seed: int = 0) -> Estimate
 
 def _signs(tall: Tensor, number: int, generator: torch.Generator) -> Tensor:
     """Random signs, shape (number, n)."""
-    signs = torch.randint(0, 2, (min(number, tall.shape[1]), tall.shape[1]), generator=generator, device="cpu")
+    signs = torch.randint(0, 2, (number, tall.shape[1]), generator=generator, device="cpu")
     return (signs * 2 - 1).to(tall)
 
 

@@ -1,0 +1,178 @@
+import json
+import math
+import os
+import pickle
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from typer.testing import CliRunner, Result
+
+from cofire.cli import app, main
+from cofire.cli.gates import Gate, failures
+from cofire.nets.redundancy import redundancy_report, weight_redundancy_report
+
+SOURCE = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10))
+
+def batches():
+    return [torch.randn(100, 64, generator=torch.Generator().manual_seed(0))]
+"""
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["inspect", *arguments])
+
+
+def complaint(monkeypatch, capsys, *arguments: str) -> str:
+    """What a command that fails says: one sentence, and status 2."""
+    monkeypatch.setattr("sys.argv", ["cofire", "inspect", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    said = capsys.readouterr()
+    assert left.value.code == 2 and len(said.err.splitlines()) == 1 and said.err.startswith("cofire: ")
+    assert "Traceback" not in said.err and "Errno" not in said.err
+    return said.err
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> str:
+    """A user's folder with a module of networks and weights for it; the module's name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    name = f"nets_{abs(hash(str(tmp_path)))}"
+    Path(f"{name}.py").write_text(SOURCE)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10))
+    with torch.no_grad():
+        net[1].weight[9], net[1].bias[9] = 2 * net[1].weight[4], 2 * net[1].bias[4]
+    torch.save({"epoch": 3, "model": nn.DataParallel(net).state_dict()}, "last.pt")
+    save_file(net.state_dict(), "last.safetensors")
+    yield name
+    sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("file", ["last.pt", "last.safetensors"])
+def test_weights_alone(here, file):
+    done = invoke(file, "--json", "found.json", "--html", "page.html")
+    assert done.exit_code == 0, done.output
+    assert "4 = 9" in done.stdout and ("found under 'model'" in done.stdout) == (file == "last.pt")
+    found = json.loads(Path("found.json").read_text())
+    assert found["layers"][0]["layer"] == "1" and found["layers"][0]["weights"]["duplicates"][0]["units"] == [4, 9]
+    assert "Content-Security-Policy" in Path("page.html").read_text()
+
+
+@pytest.mark.parametrize("data", ["digits", "loader", "folder"])
+def test_a_model_on_data(here, data):
+    Path("inputs").mkdir()
+    np.save("inputs/x.npy", np.random.default_rng(0).standard_normal((300, 64)))
+    place = {"digits": "digits", "loader": f"{here}:batches", "folder": "inputs"}[data]
+    done = invoke(
+        f"{here}:build", "--weights", "last.pt", "--data", place, "--json", "found.json", "--max-samples", "90"
+    )
+    assert done.exit_code == 0, done.output
+    found = {layer["layer"]: layer for layer in json.loads(Path("found.json").read_text())["layers"]}
+    assert found["1"]["n_samples"] == 90 and found["1"]["quantities"]["nc"] > 0
+    assert [cluster["units"] for cluster in found["1"]["activations"]["duplicates"]] == [[4, 9]]
+
+
+def test_layers_are_chosen_by_patterns(here):
+    invoke(f"{here}:build", "--data", "digits", "--layers", "3", "--json", "found.json")
+    found = {layer["layer"]: layer for layer in json.loads(Path("found.json").read_text())["layers"]}
+    assert found["3"]["activations"] and not found["1"]["activations"]
+
+
+def test_limits_that_are_exceeded_end_with_status_one(here):
+    done = invoke("last.pt", "--fail-above", "wc=0.01", "--fail-above", "copies=0.04", "--json", "found.json")
+    assert done.exit_code == 1 and Path("found.json").exists()
+    assert "wc is above 0.01 in 3 (0." in done.stderr and "copies is above 0.04 in 1 (0.05)" in done.stderr
+    assert invoke("last.pt", "--fail-above", "wc=0.9").exit_code == 0
+
+
+def test_what_is_not_known_is_no_pass(here, monkeypatch, capsys):
+    complain = partial(complaint, monkeypatch, capsys, "last.pt", "--fail-above")
+    assert "there is no quantity 'nc_floor'; did you mean" in complain("nc_floor=0.4")
+    assert "takes a quantity and a number, for example nc=0.4" in complain("nc")
+    assert "takes a quantity and a number" in complain("nc=much")
+    assert "takes a quantity and a number" in complain("nc=nan")
+    assert "was not measured in any layer; it needs --data" in complain("nc=0.4")
+
+
+def test_a_layer_without_the_quantity_is_no_pass_but_one_unit_has_no_pairs():
+    net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 1))
+    report = redundancy_report(net, torch.randn(100, 4))
+    assert failures([Gate("nc", 1.0), Gate("constant", 1.0)], report) == []
+    with torch.no_grad():
+        net[0].bias.fill_(-100.0)
+    with pytest.raises(ValueError, match=r"nc: it is not known in layer '0'.*no pass"):
+        failures([Gate("nc", 1.0)], redundancy_report(net, torch.randn(100, 4)))
+    broken = weight_redundancy_report({"fc.weight": torch.full((3, 4), math.nan)})
+    with pytest.raises(ValueError, match=r"wc: it is not known in layer 'fc'"):
+        failures([Gate("wc", 1.0)], broken)
+
+
+def test_the_worst_layers_are_named():
+    report = weight_redundancy_report({f"{i}.weight": torch.ones(2, 3) for i in range(9)})
+    (sentence,) = failures([Gate("wc", 0.5)], report)
+    assert sentence.startswith("wc is above 0.5 in 0 (1), 1 (1)") and sentence.endswith("and 4 more layers")
+
+
+def test_wrong_input_is_one_sentence_and_status_two(here, tmp_path, monkeypatch, capsys):
+    complain = partial(complaint, monkeypatch, capsys)
+    Path("empty.pt").touch()
+    Path("cut.pt").write_bytes(Path("last.pt").read_bytes()[:2000])
+    Path("notes.txt").write_text("hello")
+    Path("folder").mkdir()
+    assert "is empty" in complain("empty.pt")
+    assert "is damaged" in complain("cut.pt")
+    assert "no such file" in complain("nowhere.pt")
+    assert "their files end in" in complain("notes.txt")
+    assert "is a folder" in complain("folder")
+    assert "neither a file" in complain("what")
+    assert "is part of Python itself" in complain("os:system")
+    assert "is part of Python itself" in complain("subprocess:run")
+    assert "--data needs a model" in complain("last.pt", "--data", "digits")
+    assert "goes with --data" in complain("last.pt", "--layers", "1")
+    assert "there is no folder" in complain("last.pt", "--html", "no/page.html")
+    assert "is a folder" in complain("last.pt", "--json", "folder")
+    assert "cannot be used" in complain("last.pt", "--device", "warp")
+    np.save("x.npy", np.ones((4, 5)))
+    assert "cannot take a batch of shape (4, 5)" in complain(f"{here}:build", "--data", "x.npy")
+    assert "does not fit the model; missing: 1.bias" in complain(f"{here}:build", "--weights", str(other(tmp_path)))
+
+
+def other(folder: Path) -> Path:
+    torch.save({"1.weight": torch.ones(20, 64)}, folder / "other.pt")
+    return folder / "other.pt"
+
+
+def test_a_payload_is_refused_and_never_runs(here, monkeypatch, capsys):
+    class Malicious:
+        def __reduce__(self) -> object:
+            return os.system, ("touch touched",)
+
+    Path("evil.pt").write_bytes(pickle.dumps(Malicious()))
+    torch.save({"weight": torch.ones(2, 2), "x": Malicious()}, "evil.bin")
+    for file in ("evil.pt", "evil.bin"):
+        assert "refused and not executed" in complaint(monkeypatch, capsys, file)
+    assert not Path("touched").exists()
+
+
+def test_help_shows_how_to_begin():
+    shown = " ".join(invoke("--help").stdout.split())
+    assert "cofire inspect model.safetensors" in shown and "nothing in them runs" in shown
+
+
+def test_help_imports_no_torch():
+    code = "import sys, cofire.cli; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

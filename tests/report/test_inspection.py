@@ -1,0 +1,119 @@
+"""What a page and the terminal say of a network's redundancy; names in it are anyone's."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+
+from cofire.nets.redundancy import redundancy_report, weight_redundancy_report
+from cofire.report.inspection import Inspection, write_inspection
+from cofire.report.inspection_table import inspection_summary
+
+EVIL = "<script>alert(1)</script>\x1b[31m/../[bold]"
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    net = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 3))
+    with torch.no_grad():
+        net[0].weight[7], net[0].bias[7] = -net[0].weight[2], -net[0].bias[2]
+        net[2].weight[0], net[2].bias[0] = 0.0, -1.0
+    return net
+
+
+@pytest.fixture
+def inspections(model) -> dict[str, Inspection]:
+    return {
+        "data": Inspection("net.pt", redundancy_report(model, torch.randn(2000, 4)), {"target": "net.pt"}),
+        "weights": Inspection("net.pt", weight_redundancy_report(model), {"target": "net.pt"}),
+    }
+
+
+def shown(inspection: Inspection, width: int = 80) -> str:
+    console = Console(width=width, record=True, file=None, force_terminal=False)
+    with console.capture() as captured:
+        console.print(inspection_summary(inspection))
+    return captured.get()
+
+
+def kinds(inspection: Inspection) -> dict[str, str]:
+    return {finding.kind: finding.headline for finding in inspection.findings}
+
+
+def test_findings_on_data(inspections):
+    found = inspections["data"]
+    assert kinds(found)["copies"] == "Units copy others in 0"
+    assert "2 = −7" in dict(next(f for f in found.findings if f.kind == "copies").points)["0"]
+    assert kinds(found)["narrower"].startswith("Fewer units would do in")
+    assert "constant" in kinds(found) and "zero weights" in kinds(found) and "left out" in kinds(found)
+    assert found.headline == "In 2 of 2 layers before the output fewer units would do."
+
+
+def test_findings_by_weights(inspections):
+    found = inspections["weights"]
+    assert kinds(found)["copies"] == "Units have the same weights, up to a factor, in 0"
+    assert found.headline == "1 of 3 layers hold units with the same weights."
+    assert "narrower" not in kinds(found)
+
+
+def test_independent_units_are_not_called_redundant():
+    net = nn.Sequential(nn.Linear(40, 10, bias=False), nn.Linear(10, 2))
+    with torch.no_grad():
+        net[0].weight.copy_(torch.linalg.qr(torch.randn(40, 10)).Q.T)
+    found = Inspection("net", redundancy_report(net, torch.randn(3000, 40)), {})
+    assert found.headline == "No layer is clearly wider than these data need."
+    assert not {"narrower", "copies", "redundant"} & set(kinds(found))
+
+
+def test_weights_that_are_not_finite_ask_for_action(model):
+    with torch.no_grad():
+        model[2].weight[3, 1] = torch.nan
+    first = Inspection("net", weight_redundancy_report(model), {}).findings[0]
+    assert first.kind == "not finite" and first.level == "act"
+
+
+def test_few_samples_are_said_to_be_few(model):
+    found = Inspection("net", redundancy_report(model, torch.randn(10, 4)), {})
+    assert {"too few samples", "few samples"} <= set(kinds(found)) and "narrower" not in kinds(found)
+
+
+@pytest.mark.parametrize("kind", ["data", "weights"])
+def test_the_table_fits_a_terminal(kind, inspections):
+    text = shown(inspections[kind])
+    assert max(map(len, text.splitlines())) <= 80
+    assert "debiased" in text if kind == "data" else "by entropy" in text
+
+
+def test_names_are_text(tmp_path):
+    state = {f"{EVIL}.weight": torch.randn(5, 8), "ok.weight": torch.randn(3, 8), f"{EVIL}.bias": torch.ones(5)}
+    found = Inspection(EVIL, weight_redundancy_report(state), {"target": EVIL})
+    page = write_inspection(found, tmp_path / "page.html").read_text()
+    assert "<script>alert" not in page and "&lt;script&gt;alert" in page
+    assert "\x1b" not in shown(found, width=200) and "[bold]" in shown(found, width=200)
+
+
+@pytest.mark.parametrize("kind", ["data", "weights"])
+def test_the_page_shows_every_layer_and_requests_nothing(kind, inspections, tmp_path):
+    page = write_inspection(inspections[kind], tmp_path / "page.html").read_text()
+    assert "Content-Security-Policy" in page and not re.findall(r'(?:src|href)="https?://', page)
+    assert page.count('<th scope="row">') >= 3
+    assert ("Pairs of units" in page) == (kind == "data") == ('class="whisker' in page)
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+def test_chromium_draws_it_without_errors(inspections, tmp_path):
+    page = write_inspection(inspections["data"], tmp_path / "page.html")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    flags += [
+        f"--user-data-dir={tmp_path}/chrome",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=3000",
+        "--dump-dom",
+    ]
+    done = subprocess.run(["chromium", *flags, page.as_uri()], capture_output=True, text=True, timeout=90)
+    assert "Fewer units would do" in done.stdout
+    assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
