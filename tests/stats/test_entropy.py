@@ -16,7 +16,6 @@ from cofire.stats import (
     kernel_width_scan,
     total_correlation,
 )
-from cofire.stats.distances import kth_euclidean_distance
 from cofire.stats.kernels import label_kernel
 from cofire.stats.truth import MultivariateNormal
 
@@ -50,11 +49,6 @@ def test_whitened_follows_a_linear_map_to_rounding():
     x, matrix = normal(500, 4), normal(4, 4)
     gap = entropy_knn(x @ matrix + 1000, whiten=True) - entropy_knn(x, whiten=True)
     assert gap.item() == pytest.approx(torch.linalg.slogdet(matrix).logabsdet.item(), abs=1e-9)
-
-
-def test_euclidean_distances_against_scipy():
-    x = normal(300, 6)
-    assert torch.allclose(kth_euclidean_distance(x, 3), torch.from_numpy(KDTree(x).query(x, 4)[0][:, 3]), rtol=1e-12)
 
 
 @pytest.mark.parametrize("whiten", [False, True])

@@ -4,7 +4,18 @@ import torch
 from naive_information import kth_distance
 from scipy.spatial import cKDTree
 
-from cofire.stats.neighbors import _by_tiles, _tile_distances, count_nearer, kth_neighbor_distance
+from cofire.stats._tree import WIDTH, build, empty_tree
+from cofire.stats.distances import kth_by_products
+from cofire.stats.neighbors import (
+    _by_tiles,
+    _by_tree,
+    _tile_distances,
+    count_nearer,
+    kth_euclidean_distance,
+    kth_neighbor_distance,
+)
+
+KINDS = ["normal", "rounded", "coarse", "scales", "heavy", "far away", "one point", "ascending"]
 
 
 def samples(n, d, kind, seed=0):
@@ -14,19 +25,59 @@ def samples(n, d, kind, seed=0):
         "normal": x,
         "rounded": np.round(x, 1),
         "scales": x * 10.0 ** rng.integers(-3, 3, size=d),
+        "coarse": np.round(x),
+        "one point": np.full((n, d), 0.1),
+        "ascending": np.repeat(np.arange(n)[:, None] / 7, d, axis=1),
         "heavy": rng.standard_cauchy(size=(n, d)),
         "far away": x + 1e6,
     }[kind]
 
 
-@pytest.mark.parametrize("kind", ["normal", "rounded", "scales", "heavy", "far away"])
-@pytest.mark.parametrize("d", [1, 2, 3, 5, 20])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("d", [1, 2, 3, 5, 8, 20, 64])
 def test_equals_the_tree_of_scipy(kind, d):
     for n, k in ((2, 1), (4, 3), (17, 1), (40, 3), (700, 3)):
         x = samples(n, d, kind)
         expected = cKDTree(x).query(x, k=k + 1, p=np.inf)[0][:, k]
         np.testing.assert_array_equal(kth_neighbor_distance(x, k), expected)
         np.testing.assert_array_equal(_by_tiles(torch.from_numpy(x), k), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("d", [1, 2, 3, 5, 8, 20, 64])
+def test_euclidean_distances_equal_those_of_the_tree_of_scipy(kind, d):
+    for n, k in ((2, 1), (4, 3), (17, 1), (40, 3), (700, 3)):
+        x = samples(n, d, kind)
+        points, expected = torch.from_numpy(x), cKDTree(x).query(x, k=k + 1)[0][:, k]
+        np.testing.assert_allclose(kth_euclidean_distance(points, k), expected, rtol=1e-12)
+        np.testing.assert_allclose(_by_tree(points, k, squared=True).sqrt(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("d", [1, 3, 30])
+def test_euclidean_distances_by_products(d):
+    x = torch.from_numpy(samples(300, d, "normal"))
+    np.testing.assert_allclose(kth_by_products(x, 3), _by_tree(x, 3, squared=True).sqrt(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_threads_change_nothing(n_threads, monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: n_threads)
+    x = samples(1500, 4, "normal")
+    np.testing.assert_array_equal(kth_neighbor_distance(x, 3), cKDTree(x).query(x, k=4, p=np.inf)[0][:, 3])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [1, 8, 9, 100, 1025])
+def test_every_box_holds_its_points(kind, n):
+    x = samples(n, 3, kind)
+    tree = empty_tree(n, 3)
+    build(tree, np.ascontiguousarray(x.T))
+    assert sorted(tree.order) == list(range(n))
+    low, high = tree.low.reshape(-1, 3), tree.high.reshape(-1, 3)
+    for node, (begin, after) in enumerate(zip(tree.begin, tree.after, strict=True)):
+        n_blocks = (after - node + 1) // 2
+        inside = x[tree.order[begin * WIDTH : (begin + n_blocks) * WIDTH]]
+        np.testing.assert_array_equal((low[node], high[node]), (inside.min(axis=0), inside.max(axis=0)))
 
 
 @pytest.mark.parametrize("d", [1, 2, 4])

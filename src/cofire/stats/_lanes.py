@@ -75,6 +75,18 @@ def minus(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
 
 
 @_lane_by_lane
+def plus(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
+    """``a + b`` in each lane."""
+    return builder.fadd(a, b)
+
+
+@_lane_by_lane
+def times(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
+    """``a * b`` in each lane."""
+    return builder.fmul(a, b)
+
+
+@_lane_by_lane
 def gap(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
     """``|a - b|`` in each lane."""
     name = f"llvm.fabs.v{lanes.width}f{lanes.scalar.bitwidth}"
@@ -86,6 +98,20 @@ def gap(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
 def farther(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
     """The larger of two distances in each lane."""
     return builder.select(_nearer(builder, a, b, lanes), b, a)
+
+
+@intrinsic
+def beyond(typing_context: Any, here: Any, low: Any, high: Any) -> Any:
+    """How far outside of ``low … high`` each lane is, 0 inside."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value, least, most = arguments
+        below, above = builder.fsub(least, value), builder.fsub(value, most)
+        outside = builder.select(builder.fcmp_ordered("<", below, above), above, below)
+        zero = ir.Constant(here.ir_type, None)
+        return builder.select(builder.fcmp_ordered("<", outside, zero), zero, outside)
+
+    return here(here, low, high), generate
 
 
 @intrinsic

@@ -38,7 +38,7 @@ def joint_log_distances(units, pairs, infinities, room, out):
         strips = arrange_by_x(units, i, j, n_samples, room)
         if math.isnan(order_information(units, i, j, room.by_x, n_samples)):
             arrange_by_y(units, i, j, room, strips)
-            kth_distances(strips, None, infinities, 0, strips.begin.size, room.distance)
+            kth_distances(strips, infinities, 0, strips.begin.size, room.distance)
             out[pair] = _sum_of_logs(strips, room.distance) / n_samples
         else:
             out[pair] = -np.inf
@@ -114,7 +114,7 @@ def _of_numbers(units, i, j, n_both, room, infinities, digamma, suspicious):
     if n_both <= k:
         return 0.0
     arrange_by_y(units, i, j, room, strips)
-    kth_distances(strips, None, infinities, 0, strips.begin.size, room.distance)
+    kth_distances(strips, infinities, 0, strips.begin.size, room.distance)
     total = 0.0
     for strip in range(strips.begin.size):
         begin, end = strips.begin[strip], strips.end[strip]

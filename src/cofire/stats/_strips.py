@@ -18,7 +18,6 @@ from numba import njit
 from ._lanes import BYTES, any_below, farther, gap, insert, load, minus, spread, spread_each, store
 
 STEP = 4  # candidates between two looks at whether to stop
-AXES_AT_ONCE = 8
 COMPILE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 # what only compiled code calls becomes part of its callers, and needs no way in from Python
 INNER: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
@@ -46,33 +45,12 @@ def padding(itemsize: int) -> int:
     return BYTES // itemsize + STEP
 
 
-def strip_size(n_samples: int, n_axes: int, itemsize: int) -> int:
-    """Points in a strip: about as many as a query's neighborhood reaches across, in whole vectors."""
-    width = BYTES // itemsize
-    across = 3 * n_samples ** (1 - 1 / n_axes) if n_axes > 1 else n_samples
-    return width * max(1, round(across / width))
-
-
-def empty_strips(n_samples: int, size: int, dtype: Any) -> Strips:
-    """Room for points in strips of ``size``, with the padding in place."""
-    pad = padding(np.dtype(dtype).itemsize)
-    begin = pad + (size + 2 * pad) * np.arange(-(-n_samples // size))
-    end = begin + np.minimum(size, n_samples - size * np.arange(len(begin)))
-    n_slots = len(begin) * (size + 2 * pad)
-    y = np.full(n_slots, np.inf, dtype)
-    for start in begin:
-        y[start - pad : start] = -np.inf
-    edges = np.empty((2, len(begin)), dtype)
-    return Strips(np.zeros(n_slots, dtype), y, begin, end, edges[0], edges[1])
-
-
 @njit(**COMPILE)
-def kth_distances(strips, rest, infinities, start_strip, stop_strip, out):
+def kth_distances(strips, infinities, start_strip, stop_strip, out):
     """Distance of every point in the given strips to its k-th other, written to its slot of ``out``.
 
     Args:
         strips: the points.
-        rest: their further coordinates, flattened, shape (n_axes - 2) * n_slots, or None.
         infinities: k infinities, a tuple, so that the compiler knows k.
         start_strip: the first strip to do.
         stop_strip: one past the last.
@@ -83,44 +61,36 @@ def kth_distances(strips, rest, infinities, start_strip, stop_strip, out):
     others[width - 1] = np.inf
     for strip in range(start_strip, stop_strip):
         for start in range(strips.begin[strip], strips.end[strip], width):
-            nearest = _nearest_in_block(strips, rest, start, others, spread_each(infinities))
-            nearest = _sweep(strips, rest, start, start + width, 1, nearest)
-            nearest = _sweep(strips, rest, start, start - 1, -1, nearest)
-            store(out, start, _in_other_strips(strips, rest, strip, start, nearest)[-1])
+            nearest = _nearest_in_block(strips, start, others, spread_each(infinities))
+            nearest = _sweep(strips, start, start + width, 1, nearest)
+            nearest = _sweep(strips, start, start - 1, -1, nearest)
+            store(out, start, _in_other_strips(strips, strip, start, nearest)[-1])
 
 
 @njit(**INNER)
-def _distance(strips, rest, start, candidate, nearest):
-    """Max-norm distance of a candidate from each query; where it is already too far for all of them, a lower bound."""
-    far = farther(
+def _distance(strips, start, candidate):
+    """Max-norm distance of a candidate from each query."""
+    return farther(
         gap(load(strips.x, start), spread(strips.x, candidate)),
         gap(load(strips.y, start), spread(strips.y, candidate)),
     )
-    if rest is not None:
-        n_slots = strips.x.size
-        for axes in range(0, rest.size, AXES_AT_ONCE * n_slots):
-            if not any_below(far, nearest[-1]):
-                break
-            for axis in range(axes, min(rest.size, axes + AXES_AT_ONCE * n_slots), n_slots):
-                far = farther(far, gap(load(rest, axis + start), spread(rest, axis + candidate)))
-    return far
 
 
 @njit(**INNER)
-def _nearest_in_block(strips, rest, start, others, nearest):
+def _nearest_in_block(strips, start, others, nearest):
     width = others.size // 2
     for lane in range(width):
-        far = _distance(strips, rest, start, start + lane, nearest)
+        far = _distance(strips, start, start + lane)
         nearest = insert(nearest, farther(far, load(others, width - 1 - lane)))
     return nearest
 
 
 @njit(**INNER)
-def _sweep(strips, rest, start, at, direction, nearest):
+def _sweep(strips, start, at, direction, nearest):
     """Candidates from slot ``at`` on, up or down in y, for as long as one may be nearer to any of the queries."""
     while _within_reach(strips.y, start, at, direction, nearest):
         for step in range(STEP):
-            nearest = insert(nearest, _distance(strips, rest, start, at + direction * step, nearest))
+            nearest = insert(nearest, _distance(strips, start, at + direction * step))
         at += direction * STEP
     return nearest
 
@@ -133,24 +103,24 @@ def _within_reach(y, start, at, direction, nearest):
 
 
 @njit(**INNER)
-def _in_other_strips(strips, rest, strip, start, nearest):
+def _in_other_strips(strips, strip, start, nearest):
     queries = load(strips.x, start)
     middle = strips.y[start + BYTES // strips.y.itemsize // 2]
     for other in range(strip + 1, strips.begin.size):
         if not any_below(minus(spread(strips.first, other), queries), nearest[-1]):
             break
-        nearest = _both_ways(strips, rest, start, _slot_of(strips, other, middle), nearest)
+        nearest = _both_ways(strips, start, _slot_of(strips, other, middle), nearest)
     for other in range(strip - 1, -1, -1):
         if not any_below(minus(queries, spread(strips.last, other)), nearest[-1]):
             break
-        nearest = _both_ways(strips, rest, start, _slot_of(strips, other, middle), nearest)
+        nearest = _both_ways(strips, start, _slot_of(strips, other, middle), nearest)
     return nearest
 
 
 @njit(**INNER)
-def _both_ways(strips, rest, start, at, nearest):
-    nearest = _sweep(strips, rest, start, at, 1, nearest)
-    return _sweep(strips, rest, start, at - 1, -1, nearest)
+def _both_ways(strips, start, at, nearest):
+    nearest = _sweep(strips, start, at, 1, nearest)
+    return _sweep(strips, start, at - 1, -1, nearest)
 
 
 @njit(**INNER)

@@ -54,9 +54,10 @@ def median_distance(points: Tensor, kernel: str) -> float:
     return median if kernel == "laplacian" else median**0.5
 
 
-def kth_euclidean_distance(points: Tensor, k: int) -> Tensor:
-    """Distance from each sample to its k-th nearest other sample, float64, shape (n_samples,)."""
+def kth_by_products(points: Tensor, k: int) -> Tensor:
+    """Euclidean distance from each sample to its k-th nearest other, float64, shape (n_samples,): all are looked at."""
     tile = max(1, TILE_ELEMENTS // len(points))
+    points = points - points.mean(dim=0)
     squares = points.square().sum(dim=1)
     return torch.cat([_kth_of_tile(points, squares, start, tile, k) for start in range(0, len(points), tile)])
 

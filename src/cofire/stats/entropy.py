@@ -16,8 +16,7 @@ from .density import (
     units_without_density,
     whitening,
 )
-from .distances import kth_euclidean_distance
-from .neighbors import check_points, kth_neighbor_distance
+from .neighbors import check_points, kth_euclidean_distance, kth_neighbor_distance
 from .precision import exactly
 
 HIGH_DIMENSION, HIGH_DIMENSION_WHITENED = 10, 20

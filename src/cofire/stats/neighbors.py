@@ -1,4 +1,4 @@
-"""Distance from each sample to its k-th nearest other sample, under the max-norm."""
+"""Distance from each sample to its k-th nearest other sample."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, as_tensor
+from .distances import kth_by_products
 
 TILE_ELEMENTS = 1 << 22
-WORTH_THREADS = 1 << 25
+WORTH_THREADS = 1 << 12
+TREE_UNITS = 32  # beyond, matrix products look at all pairs faster
 
 
 def kth_neighbor_distance(x: Array, k: int) -> Tensor:
@@ -18,8 +20,8 @@ def kth_neighbor_distance(x: Array, k: int) -> Tensor:
 
     .. math:: \epsilon_i = \text{the } k\text{-th smallest of } \max_a |x_{ia} - x_{ja}| \text{ over } j \ne i
 
-    Equal samples are neighbors at distance 0. On the CPU a compiled search visits a strip of neighbors only;
-    elsewhere all pairs are compared, tile by tile.
+    Equal samples are neighbors at distance 0. On the CPU a compiled search of a k-d tree visits near
+    samples only; elsewhere all pairs are compared, tile by tile.
 
     Args:
         x: samples, shape (n_samples,) or (n_samples, n_units), any real type.
@@ -37,7 +39,14 @@ def kth_neighbor_distance(x: Array, k: int) -> Tensor:
         tensor([3., 2., 3., 6.], dtype=torch.float64)
     """
     points = check_points(x, k).double()
-    return _by_strips(points, k) if points.device.type == "cpu" else _by_tiles(points, k)
+    return _by_tree(points, k) if points.device.type == "cpu" else _by_tiles(points, k)
+
+
+def kth_euclidean_distance(points: Tensor, k: int) -> Tensor:
+    """The same under the Euclidean norm, for float64 samples, shape (n_samples, n_units)."""
+    if points.device.type == "cpu" and points.shape[1] <= TREE_UNITS:
+        return _by_tree(points, k, squared=True).sqrt()
+    return kth_by_products(points, k)
 
 
 def count_nearer(points: Tensor, radius: Tensor) -> Tensor:
@@ -89,46 +98,24 @@ def check_points(x: Array, k: int, name: str = "x") -> Tensor:
     return points
 
 
-def _by_strips(points: Tensor, k: int) -> Tensor:
-    from ._strips import empty_strips, kth_distances, strip_size
+def _by_tree(points: Tensor, k: int, squared: bool | None = None) -> Tensor:
+    """Under the max-norm, or as squares of Euclidean distances."""
+    from ._tree import WIDTH, build, empty_tree, kth_in_tree
 
-    values = points.numpy()
-    n_samples, n_axes = values.shape
-    size = strip_size(n_samples, n_axes, values.itemsize)
-    strips = empty_strips(n_samples, size, np.float64)
-    widest = np.argsort(-values.std(0), kind="stable")
-    columns = values.T[widest]
-    if n_axes == 1:
-        columns = np.concatenate([np.zeros_like(columns), columns])
-
-    by_first = np.argsort(columns[0], kind="stable")
-    strip = np.empty(n_samples, np.intp)
-    strip[by_first] = np.arange(n_samples) // size
-    slots = np.concatenate([np.arange(*ends) for ends in zip(strips.begin, strips.end, strict=True)])
-    arranged = np.lexsort((columns[1], strip))
-    strips.x[slots], strips.y[slots] = columns[0, arranged], columns[1, arranged]
-    strips.first[:] = columns[0, by_first[::size]]
-    strips.last[:-1], strips.last[-1] = (
-        columns[0, by_first[size - 1 : -1 : size]][: len(strips.last) - 1],
-        columns[0, by_first[-1]],
-    )
-    rest = None
-    if n_axes > 2:
-        spacious = np.zeros((n_axes - 2, strips.x.size))
-        spacious[:, slots] = columns[2:, arranged]
-        rest = spacious.ravel()
-
-    out = np.empty_like(strips.x)
-    n_threads = torch.get_num_threads() if n_samples**2 * n_axes > WORTH_THREADS else 1
-    bounds = np.linspace(0, len(strips.begin), n_threads + 1).astype(int)
+    columns = points.T.contiguous().numpy()
+    n_axes, n_samples = columns.shape
+    tree = empty_tree(n_samples, n_axes)
+    build(tree, columns)
+    n_blocks = -(-n_samples // WIDTH)
+    out = np.empty(n_blocks * WIDTH)
+    n_threads = torch.get_num_threads() if columns.size > WORTH_THREADS else 1
+    bounds = pairwise(n_blocks * thread // n_threads for thread in range(n_threads + 1))
     with ThreadPoolExecutor(n_threads) as threads:
-        done = [
-            threads.submit(kth_distances, strips, rest, (np.inf,) * k, int(a), int(b), out) for a, b in pairwise(bounds)
-        ]
-        for part in done:
+        parts = [threads.submit(kth_in_tree, tree, n_axes, (np.inf,) * k, squared, *ends, out) for ends in bounds]
+        for part in parts:
             part.result()
     distances = np.empty(n_samples)
-    distances[arranged] = out[slots]
+    distances[tree.order] = out[:n_samples]
     return torch.from_numpy(distances)
 
 
