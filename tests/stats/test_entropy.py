@@ -2,7 +2,6 @@ from math import inf, log
 
 import pytest
 import torch
-from scipy.spatial import KDTree
 
 from cofire.stats import (
     HighDimensionWarning,

@@ -47,15 +47,22 @@ def _spread(builder: Any, value: Any, lanes: Lanes) -> Any:
     return builder.shuffle_vector(first, undefined, everywhere)
 
 
-def _nearer(builder: Any, a: Any, b: Any, lanes: Lanes) -> Any:
-    """``a < b`` for distances. Not being negative they are ordered as their bits are, and integer minima are cheaper.
+def _smaller_and_larger(builder: Any, a: Any, b: Any, lanes: Lanes) -> tuple[Any, Any]:
+    """The smaller and the larger of two distances in each lane.
 
-    AVX2 has none of 64 bits, so float64 is compared as such. A NaN (inf - inf, in the padding) is never nearer.
+    Not being negative, float32 are ordered as their bits are, and integer minima are cheapest; a NaN (inf - inf, in
+    the padding) is then larger than all. AVX2 has no minima of 64 bits, so float64 is compared as such; a NaN is never
+    the smaller.
     """
     if lanes.scalar.bitwidth == 64:
-        return builder.fcmp_ordered("<", a, b)
+        nearer = builder.fcmp_ordered("<", a, b)
+        return builder.select(nearer, a, b), builder.select(nearer, b, a)
     bits = ir.VectorType(ir.IntType(32), lanes.width)
-    return builder.icmp_signed("<", builder.bitcast(a, bits), builder.bitcast(b, bits))
+    first, second = builder.bitcast(a, bits), builder.bitcast(b, bits)
+    nearer = builder.icmp_signed("<", first, second)
+    # chosen as integers, or the compiler does not see that these are minima
+    pair = builder.select(nearer, first, second), builder.select(nearer, second, first)
+    return builder.bitcast(pair[0], lanes.ir_type), builder.bitcast(pair[1], lanes.ir_type)
 
 
 def _lane_by_lane(generate: Callable[[Any, Lanes, Any, Any], Any]) -> Callable[..., Any]:
@@ -97,7 +104,7 @@ def gap(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
 @_lane_by_lane
 def farther(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
     """The larger of two distances in each lane."""
-    return builder.select(_nearer(builder, a, b, lanes), b, a)
+    return _smaller_and_larger(builder, a, b, lanes)[1]
 
 
 @intrinsic
@@ -227,10 +234,8 @@ def insert(typing_context: Any, nearest: Any, distance: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kept, moving = arguments
         for place in range(nearest.count):
-            here = builder.extract_value(kept, place)
-            nearer = _nearer(builder, moving, here, distance)
-            kept = builder.insert_value(kept, builder.select(nearer, moving, here), place)
-            moving = builder.select(nearer, here, moving)
+            smaller, moving = _smaller_and_larger(builder, moving, builder.extract_value(kept, place), distance)
+            kept = builder.insert_value(kept, smaller, place)
         return kept
 
     return nearest(nearest, distance), generate

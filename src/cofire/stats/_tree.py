@@ -52,7 +52,7 @@ def empty_tree(n_points: int, n_axes: int) -> Tree:
 @njit(**COMPILE)
 def build(tree, columns):
     """Fill the tree from points, shape (n_axes, n_points): each node is halved across its longest side."""
-    n_axes, n_points = columns.shape
+    n_points = columns.shape[1]
     tree.after[0] = tree.after.size
     for node in range(tree.after.size):
         n_blocks = (tree.after[node] - node + 1) // 2
