@@ -39,8 +39,9 @@ def reproduce(
     experiments = chosen(names)
     work = [(experiment, task) for experiment in experiments for task in experiment.tasks(scale, seeds=seeds)]
     with Results(out, write=True) as results:
-        before = sum(results.finished(task) for _, task in work)
-        with _progress(before, len(work)) as tell:
+        tasks = {task.id: task for _, task in work}.values()  # figures of one training share theirs
+        before = sum(results.finished(task) for task in tasks)
+        with _progress(before, len(tasks)) as tell:
             where = {"jobs": jobs or _cores(), "backend": backend, "scheduler": scheduler}
             ended = sweep(work, results, **where, data_root=_text(data_root), tell=tell)
         found = [outcome(experiment, scale, results, seeds=seeds) for experiment in experiments]

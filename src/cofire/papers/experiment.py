@@ -58,6 +58,8 @@ class Experiment:
         notes: what a reader must know: choices that the paper left open, what was made smaller and why.
         version: raise it when ``run`` changes what it records; finished tasks are then run anew.
         together: whether one task trains all seeds together; otherwise each seed is a task of its own.
+        task_name: what the tasks go by, by default the experiment's name. Figures of one training share it, and
+            their grid, seeds, run and version; what one has finished is not run again for another.
 
     Raises:
         ValueError: if a scale is absent, or two points or claims are the same.
@@ -74,6 +76,7 @@ class Experiment:
     notes: str = ""
     version: int = 1
     together: bool = field(default=True, kw_only=True)
+    task_name: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         for what in (self.grid, self.seeds, self.minutes):
@@ -102,7 +105,11 @@ class Experiment:
         if count < 1:
             raise ValueError(f"the number of seeds must be at least 1, got {count}")
         parts = [range(count)] if self.together else [[seed] for seed in range(count)]
-        return [Task.of(self.name, self.version, point, part) for point in self.grid[scale] for part in parts]
+        return [
+            Task.of(self.task_name or self.name, self.version, point, part)
+            for point in self.grid[scale]
+            for part in parts
+        ]
 
 
 def _refuse_twins(what: str, names: list[str]) -> None:

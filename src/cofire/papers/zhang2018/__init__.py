@@ -1,5 +1,8 @@
 """On the Weak Neural Dependence Phenomenon in Deep Learning: its experiments, in the order of the paper."""
 
 from ..experiment import Experiment
+from .fig2 import FIG2
+from .fig3 import FIG3
+from .figb1 import FIGB1
 
-EXPERIMENTS: tuple[Experiment, ...] = ()
+EXPERIMENTS: tuple[Experiment, ...] = (FIG2, FIG3, FIGB1)
