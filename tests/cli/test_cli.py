@@ -44,6 +44,20 @@ def test_demo_writes_a_report_and_again_needs_no_training(tmp_path: Path) -> Non
     )
 
 
+def test_a_reader_that_leaves_early_still_gets_the_report(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cofire", "demo", "--epochs", "1"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, errors = process.communicate(timeout=120)
+    assert (tmp_path / "report.html").exists() and b"Traceback" not in errors
+
+
 def test_version_and_help(tmp_path: Path) -> None:
     assert cofire("--version", cwd=tmp_path).stdout.startswith("cofire 0.")
     helped = invoke("--help")

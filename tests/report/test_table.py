@@ -9,7 +9,7 @@ from cofire.report.view import Layer, Series
 def shown(view: View, width: int = 80) -> str:
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     with console.file:
-        console.print(summary(view))
+        console.print(summary(view, width=width))
         return console.export_text()
 
 
@@ -32,3 +32,15 @@ def test_names_are_neither_markup_nor_control_codes() -> None:
 def test_unknown_values_are_dashes_and_an_empty_run_is_told() -> None:
     assert "–" in shown(View("run", (layer("a", nan),)))
     assert "Nothing has been recorded yet." in shown(View("run"))
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_none_cut_short() -> None:
+    view = View("run", (layer("hidden1"), layer("hidden2")))
+    wide, narrow, least = (
+        [line for line in shown(view, width).splitlines() if line.startswith(("layer ", "hidden"))][:3]
+        for width in (80, 50, 38)
+    )
+    assert "floor" in wide[0] and "floor" not in narrow[0] and "NC" in narrow[0] and "NC" not in least[0]
+    for header, *layers in (wide, narrow, least):
+        assert "95 % interval" in header and len(layers) == 2
+        assert all("0.30 – 0.30" in line and "…" not in line for line in layers)

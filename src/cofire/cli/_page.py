@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import typer
-
 
 def refuse_unwritable(output: Path) -> None:
     """Before anything takes time."""
@@ -13,8 +11,8 @@ def refuse_unwritable(output: Path) -> None:
         raise ValueError(f"{output} cannot be written: there is no folder {output.parent}")
 
 
-def write_page(runs: list[Path], output: Path) -> None:
-    """Write the report and say where it is."""
+def write_page(runs: list[Path], output: Path) -> str:
+    """Write the report; what to say of it."""
     from ..report import write_report
 
-    typer.echo(f"Wrote {write_report(runs, output)}; open it in a browser.")
+    return f"Wrote {write_report(runs, output)}; open it in a browser."

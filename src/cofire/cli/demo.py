@@ -23,9 +23,10 @@ def demo(
 
     with progress_bar(f"Training on digits, {epochs} epochs") as show:
         found = run_demo(run, epochs=epochs, seed=seed, progress=show)
+    # before anything is printed: whoever reads may have had enough after a line (cofire demo | head)
+    written = write_page([run], output)
     _print_summary(run)
-    typer.echo(f"\nTest accuracy {found.test_accuracy:.1%}, training accuracy {found.accuracy:.1%}.")
-    write_page([run], output)
+    typer.echo(f"\nTest accuracy {found.test_accuracy:.1%}, training accuracy {found.accuracy:.1%}.\n{written}")
 
 
 def _print_summary(run: Path) -> None:
@@ -35,4 +36,5 @@ def _print_summary(run: Path) -> None:
     from ..report import read, summary
 
     with Run.open(run) as opened:
-        Console().print(summary(read(opened)))
+        console = Console()
+        console.print(summary(read(opened), width=console.width))

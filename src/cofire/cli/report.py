@@ -16,6 +16,6 @@ def report(
 ) -> None:
     """Write one page that shows what runs have recorded: opens offline in any browser."""
     refuse_unwritable(output)
-    write_page(runs, output)
+    typer.echo(write_page(runs, output))
     if show and not webbrowser.open(output.resolve().as_uri()):
         typer.echo("No browser was found to open it with.", err=True)

@@ -1,6 +1,6 @@
 """A run's layers and findings for the terminal."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,43 +11,52 @@ from . import findings
 from .view import Layer, View
 from .words import count, number, shorten
 
+WIDTH, GAP = 80, 2
+_MINOR = ("floor", "constant", "WC", "NC", "units")
+"""Columns that a narrow terminal does without, the first one first."""
+
 _MARKS = {"act": ("●", "bold red"), "watch": ("○", "yellow"), "note": ("·", "dim")}
 
 
-def summary(view: View) -> RenderableType:
-    """A table of the layers with the findings below it, readable at 80 columns.
+def summary(view: View, *, width: int = WIDTH) -> RenderableType:
+    """A table of the layers with the findings below it, readable at 80 columns; with fewer in fewer.
 
     Names from the run are shown as they are: nothing in them is read as markup.
     """
     return Group(
         Text(findings.headline(view), style="bold"),
         Text(),
-        *([layer_table(view), Text()] if view.measured else []),
+        *([layer_table(view, width=width), Text()] if view.measured else []),
         *told(findings.findings(view)),
     )
 
 
-def layer_table(view: View) -> Table:
-    """One row a layer, as last recorded."""
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("layer", no_wrap=True)
-    for title in ("units", "constant", "NC", "debiased", "95 % interval", "floor", "WC"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for layer in view.measured:
-        table.add_row(Text(shorten(printable(layer.name), 16), style="bold"), *_cells(layer))
+def layer_table(view: View, *, width: int = WIDTH) -> Table:
+    """One row a layer, as last recorded; columns that do not fit are left out rather than cut short."""
+    columns = {"layer": [shorten(printable(layer.name), 16) for layer in view.measured], **_columns(view.measured)}
+    for title in _MINOR:
+        if sum(max(map(len, (title, *cells))) + GAP for title, cells in columns.items()) - GAP > width:
+            del columns[title]
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, GAP, 0, 0))
+    for title in columns:
+        table.add_column(title, justify="left" if title == "layer" else "right", no_wrap=True)
+    for name, *cells in zip(*columns.values(), strict=True):
+        table.add_row(Text(name, style="bold"), *cells)
     return table
 
 
-def _cells(layer: Layer) -> list[str]:
-    return [
-        count(layer.last("n_units")),
-        count(layer.last("n_constant")),
-        number(layer.last("nc")),
-        number(layer.last("nc_debiased")),
-        f"{number(layer.last('nc_low'), 2)} – {number(layer.last('nc_high'), 2)}",
-        number(layer.last("nc_noise_floor")),
-        number(layer.last("wc")),
-    ]
+def _columns(layers: Sequence[Layer]) -> dict[str, list[str]]:
+    return {
+        "units": [count(layer.last("n_units")) for layer in layers],
+        "constant": [count(layer.last("n_constant")) for layer in layers],
+        "NC": [number(layer.last("nc")) for layer in layers],
+        "debiased": [number(layer.last("nc_debiased")) for layer in layers],
+        "95 % interval": [
+            f"{number(layer.last('nc_low'), 2)} – {number(layer.last('nc_high'), 2)}" for layer in layers
+        ],
+        "floor": [number(layer.last("nc_noise_floor")) for layer in layers],
+        "WC": [number(layer.last("wc")) for layer in layers],
+    }
 
 
 def told(found: Iterable[findings.Finding]) -> Iterator[RenderableType]:
