@@ -40,8 +40,9 @@ def test_targets_of_no_known_kind(weights, tmp_path):
 
 
 def test_data_is_the_test_part_of_a_data_set():
-    (batch,) = load_data("digits", max_samples=100)
-    assert batch.shape == (100, 1, 8, 8)
+    [(x, y)] = load_data("digits", max_samples=100)
+    assert x.shape == (100, 1, 8, 8)
+    assert y.shape == (100,)
 
 
 def test_data_is_a_folder_of_arrays(tmp_path):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from cofire.papers.data import digits
-from cofire.papers.training import Settings, batches, train
+from cofire.papers.training import Settings, batches, fit, scored, train
 from cofire.papers.zoo import mlp
 from cofire.record import Run, correlation
 
@@ -51,3 +51,20 @@ def test_initial_weights_have_the_variance_they_should() -> None:
     weight = mlp([400, 500, 10]).get_submodule("hidden1").weight
     assert float(weight.detach().var()) == pytest.approx(2 / 400, rel=0.05)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_fitting_makes_the_steps_of_training(tmp_path) -> None:
+    data, settings = digits().first(200), Settings(epochs=3, seed=5)
+    tracked, plain = mlp([64, 16, 10]), mlp([64, 16, 10])
+    train(tracked, data, settings, run=tmp_path / "a", measures=[])
+    assert fit(plain, data, settings) == 3
+    for one, other in zip(tracked.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_fitting_stops_at_a_loss() -> None:
+    data, model = digits().first(100), mlp([64, 32, 10])
+    epochs = fit(model, data, Settings(epochs=300, learning_rate=0.01), until_loss=0.1)
+    assert 1 < epochs < 300
+    assert scored(model, data.train_x, data.train_y)[0] <= 0.1
+    assert fit(mlp([64, 32, 10]), data, Settings(epochs=epochs - 1, learning_rate=0.01), until_loss=0.1) == epochs - 1

@@ -9,6 +9,7 @@ from .._version import __version__
 from .demo import demo
 from .experiments import experiments
 from .inspect import EPILOG, inspect
+from .merge import merge
 from .report import report
 from .reproduce import reproduce
 
@@ -40,6 +41,9 @@ def _options(
 app.command(epilog="Example: cofire demo --epochs 10 --output digits.html")(demo)
 app.command(epilog="Example: cofire report runs/a runs/b --output both.html --open")(report)
 app.command(epilog=EPILOG)(inspect)
+app.command(epilog="Example: cofire merge nets.small:build --weights last.pt --data digits --out smaller.safetensors")(
+    merge
+)
 app.command(epilog="Example: cofire reproduce jin2022.fig5 --scale smoke")(reproduce)
 app.command(epilog="Example: cofire experiments --scale paper")(experiments)
 

@@ -83,7 +83,8 @@ def load_target(target: str, *, weights: Path | None = None) -> Target:
 
 
 def load_data(data: str, *, max_samples: int) -> Iterable[Any]:
-    """Batches to run a model on, the first ``max_samples`` samples; of a data set that cofire knows, its test part.
+    """Batches to run a model on, the first ``max_samples`` samples; of a data set that cofire knows, its test part
+    as (inputs, labels).
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -110,7 +111,8 @@ def _batches(data: str) -> Iterable[Any]:
     from ..papers.data import DATASETS
 
     if data in DATASETS:
-        return as_batches(DATASETS[data]().test_x)
+        found = DATASETS[data]()
+        return list(zip(as_batches(found.test_x), as_batches(found.test_y), strict=True))
     if Path(data).exists():
         return Arrays(data)
     if is_factory(data):

@@ -25,7 +25,7 @@ def as_batches(data: Any) -> Iterable[Any]:
         return data.split(BATCH)
     if isinstance(data, str | bytes | Mapping) or not isinstance(data, Iterable):
         raise ValueError(f"data is a tensor of inputs or a collection of batches, got {type(data).__qualname__}")
-    if iter(data) is data:
+    if isinstance(data, Iterator):  # calling iter() on a loader would draw random numbers
         raise ValueError("the data can be gone through only once; pass a loader, or a list of its batches")
     return data
 

@@ -1,10 +1,26 @@
 """Smaller networks: units folded into others that explain them, or pruned to a wanted number."""
 
+from .cost import Cost, cost
 from .cuts import Cut, Surgery
 from .errors import OutputError
 from .fold import fold
 from .links import Link, Links, links
+from .merged import load_merged, merged_bytes
 from .outputs import output_error
 from .prune import prune
 
-__all__ = ["Cut", "Link", "Links", "OutputError", "Surgery", "fold", "links", "output_error", "prune"]
+__all__ = [
+    "Cost",
+    "Cut",
+    "Link",
+    "Links",
+    "OutputError",
+    "Surgery",
+    "cost",
+    "fold",
+    "links",
+    "load_merged",
+    "merged_bytes",
+    "output_error",
+    "prune",
+]

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from ...stats import Moments
 from ..batches import forward
+from ..modes import evaluating
 from .errors import ErrorSums, OutputError, combined
 from .layers import feature_axis
 from .links import Link
@@ -53,21 +53,9 @@ def output_errors(net: nn.Module, changes: Mapping[str, Change], batches: Iterab
 
 def run(net: nn.Module, batches: Iterable[Any], hooks: Mapping[str, Hook]) -> None:
     """Run a network over data in eval mode, with a forward hook on each of the layers named."""
-    with evaluating(net), _hooked(net, hooks), torch.no_grad():
+    with evaluating(net), _hooked(net, hooks):
         for batch in batches:
             forward(net, batch)
-
-
-@contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """All modules in eval mode, and back in their own modes afterwards."""
-    modes = [(module, module.training) for module in net.modules()]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 @contextmanager

@@ -4,13 +4,13 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jvp
 from torch.utils._pytree import tree_leaves
 
 from ..batches import arguments, as_batches, forward
-from .calibrate import Change, evaluating
+from ..modes import evaluating
+from .calibrate import Change
 from .errors import ErrorSums, OutputError, combined
 
 
@@ -27,7 +27,7 @@ def predicted_error(net: nn.Module, changes: Mapping[str, Change], batches: Iter
     here = {name: net.get_parameter(name).detach() for name in direction}
     sums: list[ErrorSums] = []
     try:
-        with evaluating(net), torch.no_grad():
+        with evaluating(net):
             for batch in batches:
                 _add(sums, *_moved(net, here, direction, batch))
     except NotImplementedError:  # an operation without a forward derivative
@@ -57,7 +57,7 @@ def output_error(model: nn.Module, other: nn.Module, data: Any) -> OutputError:
         0.5
     """
     sums: list[ErrorSums] = []
-    with evaluating(model), evaluating(other), torch.no_grad():
+    with evaluating(model), evaluating(other):
         for batch in as_batches(data):
             mine, theirs = _numbers(forward(model, batch)), _numbers(forward(other, batch))
             if [one.shape for one in mine] != [one.shape for one in theirs]:

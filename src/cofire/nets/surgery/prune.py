@@ -18,6 +18,7 @@ from .links import Link, Links
 from .trace import copied
 
 Keep: TypeAlias = float | int | Mapping[str, float | int]
+Criterion: TypeAlias = Literal["redundancy", "magnitude", "magnitude_refit"]
 Choice: TypeAlias = Callable[[Link, Selection], Tensor]
 
 
@@ -26,7 +27,7 @@ def prune(
     data: Any = None,
     *,
     keep: Keep,
-    by: Literal["redundancy", "magnitude", "magnitude_refit"] = "redundancy",
+    by: Criterion = "redundancy",
     pattern: "Pattern | list[Pattern]" = "*",
 ) -> Surgery:
     """Cut layers to a wanted number of units, without retraining.
@@ -121,7 +122,7 @@ def _refit(net: nn.Module, link: Link, moments: Moments, number: int, kept: Choi
     return made_up_by(link, kept(link, selection), selection, moments.mean() if constant else None)
 
 
-CRITERIA: dict[str, Callable[[nn.Module, Links, Mapping[str, int], Any], list[Plan]]] = {
+CRITERIA: dict[Criterion, Callable[[nn.Module, Links, Mapping[str, int], Any], list[Plan]]] = {
     "redundancy": _by_redundancy,
     "magnitude": _by_magnitude,
     "magnitude_refit": _by_magnitude_refit,

@@ -1,0 +1,98 @@
+"""``cofire merge``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ._page import refuse_unwritable
+from .targets import DataOption, TargetArgument, WeightsOption, load_data, load_target
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..nets.surgery import Surgery
+
+EXACT = 1e-8
+
+
+def merge(
+    target: TargetArgument,
+    output: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The smaller checkpoint to write, .safetensors.")
+    ],
+    weights: WeightsOption = None,
+    data: DataOption = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Largest share of a unit's variance left unexplained for it to go; 1e-8 if absent."),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(help="Keep so many units of each layer instead: a share such as 0.5, or a whole number."),
+    ] = None,
+    layers: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="Only these layers: 'encoder.*', 're:.*fc', '!head'.")
+    ] = None,
+    check: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Measure what it cost on these data, instead of --data.")
+    ] = None,
+    max_samples: Annotated[int, typer.Option(min=2, help="Inputs to run at most.")] = 5000,
+) -> None:
+    """Fold units that others explain into those, and write the smaller network's weights.
+
+    Which units are constant, copies, or linear combinations of others is learnt from --data. Says what it cost, and
+    which layers could not be cut, and why. The file is loaded by cofire.nets.surgery.load_merged.
+    """
+    from rich.console import Console
+
+    from ..nets.surgery import cost, merged_bytes
+    from ..record.files import replaced
+    from ..report.merging import merge_summary
+
+    _refuse(output, tolerance, keep)
+    found = load_target(target, weights=weights)
+    if found.model is None:
+        raise ValueError(f"merging runs the model, and {target} is weights alone; give module:factory and --weights")
+    if data is None:
+        raise ValueError("merging needs --data: inputs tell which units others explain")
+    surgery = _cut(found.model, data, tolerance, keep, layers, max_samples)
+    measured = cost(found.model, surgery, load_data(check or data, max_samples=max_samples))
+    for note in found.notes:
+        typer.echo(f"Note: {note}.")
+    Console().print(merge_summary(surgery, measured))
+    with replaced(output) as file:
+        file.write(merged_bytes(surgery))
+    typer.echo(f"\nWrote {output}; cofire.nets.surgery.load_merged puts it into a model that {target} makes.")
+
+
+def _refuse(output: Path, tolerance: float | None, keep: str | None) -> None:
+    refuse_unwritable(output)
+    if output.suffix != ".safetensors":
+        raise ValueError(f"{output} must end in .safetensors, the one format that is written")
+    if tolerance is not None and keep is not None:
+        raise ValueError("give --tolerance or --keep, not both: one asks for an error, the other for a width")
+
+
+def _cut(
+    model: "nn.Module",
+    data: str,
+    tolerance: float | None,
+    keep: str | None,
+    layers: list[str] | None,
+    max_samples: int,
+) -> "Surgery":
+    from ..nets.surgery import fold, prune
+
+    batches = load_data(data, max_samples=max_samples)
+    pattern: Any = layers or "*"
+    if keep is not None:
+        return prune(model, batches, keep=_number(keep), pattern=pattern)
+    return fold(model, batches, tolerance=EXACT if tolerance is None else tolerance, pattern=pattern)
+
+
+def _number(keep: str) -> float | int:
+    try:
+        return int(keep) if keep.lstrip("+-").isdecimal() else float(keep)
+    except ValueError as error:
+        raise ValueError(f"--keep is a share such as 0.5 or a whole number, got {keep!r}") from error

@@ -1,0 +1,87 @@
+"""What a smaller network costs: sizes, how far its outputs move, and how often it is right."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..batches import as_batches, forward
+from ..modes import evaluating
+from ..names import unwrap
+from .cuts import Surgery
+from .errors import OutputError
+from .outputs import output_error
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A network and a smaller one.
+
+    Attributes:
+        parameters: before and after.
+        predicted: how far the outputs were predicted to move, on the data that the cuts were made with; see
+            :class:`Surgery`.
+        measured: how far they move.
+        accuracy: share of right answers before and after; None without labels.
+    """
+
+    parameters: tuple[int, int]
+    predicted: OutputError | None
+    measured: OutputError
+    accuracy: tuple[float, float] | None
+
+
+def cost(model: nn.Module, surgery: Surgery, data: Any) -> Cost:
+    """What a surgery cost.
+
+    Args:
+        model: the network as it was.
+        surgery: what was done to it.
+        data: inputs to measure on, as for :func:`fold`; batches (inputs, labels) where accuracy is wanted.
+
+    Raises:
+        ValueError: for data that cannot be used.
+
+    Example:
+        >>> from cofire.nets.surgery import prune
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> x = torch.randn(200, 4)
+        >>> found = cost(model, prune(model, x, keep=0.5), x)
+        >>> found.parameters, found.measured.relative < 1, found.accuracy
+        ((58, 30), True, None)
+    """
+    batches = as_batches(data)
+    before, after = (accuracy(net, batches) for net in (model, surgery.model))
+    return Cost(
+        parameters=(_n_parameters(unwrap(model)), _n_parameters(surgery.model)),
+        predicted=surgery.predicted,
+        measured=output_error(model, surgery.model, batches),
+        accuracy=None if before is None or after is None else (before, after),
+    )
+
+
+def accuracy(model: nn.Module, batches: Iterable[Any]) -> float | None:
+    """Share of samples whose largest logit is that of their label; None for batches without labels of classes."""
+    right, seen = 0, 0
+    with evaluating(model):
+        for batch in batches:
+            labels = _labels(batch)
+            if labels is None:
+                return None
+            logits = forward(model, batch)
+            if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(labels):
+                return None
+            right += int((logits.argmax(1) == labels.to(logits.device)).sum())
+            seen += len(labels)
+    return right / seen if seen else None
+
+
+def _labels(batch: Any) -> Tensor | None:
+    labels = batch[1] if isinstance(batch, list | tuple) and len(batch) > 1 else None
+    whole = isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()
+    return labels if whole else None
+
+
+def _n_parameters(net: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())

@@ -1,0 +1,78 @@
+"""What a surgery did and cost, for the terminal."""
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..nets.surgery import Cost, Cut, OutputError, Surgery
+from .table import printable
+from .words import count, listing, number, percent, shorten
+
+
+def merge_summary(surgery: Surgery, cost: Cost) -> RenderableType:
+    """A table of the layers that lost units, what it cost, and what was left for which reason, at 80 columns."""
+    return Group(
+        Text(_headline(surgery), style="bold"),
+        Text(),
+        *([_table(surgery), Text()] if surgery.cuts else []),
+        *(Text(line) for line in _costs(cost)),
+        *([Text(), Text("Left as they are:")] if surgery.left else []),
+        *(Text(f"  {printable(listing(names, 4))}: {printable(reason)}") for reason, names in _reasons(surgery)),
+    )
+
+
+def _headline(surgery: Surgery) -> str:
+    before = sum(cut.n_units for cut in surgery.cuts.values())
+    if not surgery.cuts:
+        return "No unit was removed."
+    layers = f"{count(len(surgery.cuts))} layer{'' if len(surgery.cuts) == 1 else 's'}"
+    return f"{count(surgery.n_removed)} of {count(before)} units of {layers} were removed."
+
+
+def _table(surgery: Surgery) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("layer", no_wrap=True)
+    for title in ("units", "kept", "error", "of the output's deviation, at"):
+        table.add_column(title, justify="left" if title.endswith("at") else "right", no_wrap=True)
+    for name, cut in surgery.cuts.items():
+        for consumer, error in cut.errors.items():
+            where = f"{_share(error)}, {shorten(printable(consumer), 18)}"
+            units = (count(cut.n_units), count(_kept(cut)), _small(error.rms), where)
+            table.add_row(Text(shorten(printable(name), 18), style="bold"), *map(Text, units))
+    return table
+
+
+def _kept(cut: Cut) -> int:
+    return len(cut.kept)
+
+
+def _costs(cost: Cost) -> Iterator[str]:
+    before, after = cost.parameters
+    yield f"Parameters: {count(before)} before, {count(after)} after ({percent(after / before if before else 1.0)})."
+    yield f"Outputs move by {_small(cost.measured.rms)} ({_share(cost.measured)} of their deviation) as measured,"
+    yield f"  {_predicted(cost.predicted)}."
+    if cost.accuracy is not None:
+        yield f"Accuracy: {100 * cost.accuracy[0]:.2f} % before, {100 * cost.accuracy[1]:.2f} % after."
+
+
+def _predicted(error: OutputError | None) -> str:
+    if error is None:
+        return "not predicted: an operation has no forward derivative"
+    return f"{_small(error.rms)} ({_share(error)}) predicted to first order"
+
+
+def _share(error: OutputError) -> str:
+    return percent(error.relative) if error.relative >= 1e-6 or error.relative != error.relative else "<0.0001 %"
+
+
+def _small(value: float) -> str:
+    return number(value) if value >= 0.01 or value != value else f"{value:.1e}"
+
+
+def _reasons(surgery: Surgery) -> list[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = {}
+    for name, reason in surgery.left.items():
+        found.setdefault(reason, []).append(name)
+    return list(found.items())

@@ -1,0 +1,137 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from typer.testing import CliRunner, Result
+
+from cofire.cli import app, main
+from cofire.nets.factories import build_model
+from cofire.nets.surgery import load_merged
+from cofire.papers.data import digits
+
+SOURCE = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10))
+    with torch.no_grad():
+        net[1].weight[[3, 7]], net[1].bias[[3, 7]] = 2 * net[1].weight[[1, 2]], 2 * net[1].bias[[1, 2]]
+        net[1].weight[5], net[1].bias[5] = 0, 1
+    return net
+
+def of_data():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(64, 10)
+        def forward(self, x):
+            return self.a(x.flatten(1)) if x.sum() > 0 else x
+    return Net()
+
+def batches():
+    x = torch.randn(100, 64, generator=torch.Generator().manual_seed(0))
+    return [(x, torch.arange(100) % 10)]
+"""
+
+
+@pytest.fixture(autouse=True)
+def small_nets(tmp_path, monkeypatch):
+    (tmp_path / "mergenets.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("mergenets", None)
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["merge", *arguments], terminal_width=100)
+
+
+def complaint(monkeypatch, capsys, *arguments: str) -> str:
+    monkeypatch.setattr("sys.argv", ["cofire", "merge", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_the_smaller_checkpoint_is_written_and_its_cost_told():
+    done = invoke("mergenets:build", "--data", "digits", "--out", "smaller.safetensors")
+    assert done.exit_code == 0, done.output
+    removed = int(done.stdout.split(" of ")[0])
+    assert removed >= 3  # those planted; some pixels never vary, and may leave others dead
+    assert f"Parameters: 1,510 before, {1510 - removed * 75:,} after" in done.stdout
+    assert "<0.0001 % of their deviation) as measured" in done.stdout
+    assert "predicted to first order" in done.stdout
+    accuracy = next(line for line in done.stdout.splitlines() if line.startswith("Accuracy"))
+    before, after = accuracy.removeprefix("Accuracy: ").removesuffix(" after.").split(" before, ")
+    assert before == after
+    assert "3: its units are the network's outputs" in done.stdout
+    model, smaller = build_model("mergenets:build"), load_merged(build_model("mergenets:build"), "smaller.safetensors")
+    assert smaller[1].out_features == 20 - removed
+    x = digits().test_x  # those that it was made with: pixels that never vary there carry weights too
+    torch.testing.assert_close(smaller(x), model(x), rtol=0, atol=1e-5)
+
+
+def test_weights_are_those_of_the_file_and_keep_asks_for_a_width():
+    model = build_model("mergenets:build")
+    with torch.no_grad():
+        model[1].weight.normal_()
+    torch.save({"state_dict": {f"module.{name}": value for name, value in model.state_dict().items()}}, "last.pt")
+    common = ("mergenets:build", "--weights", "last.pt", "--data", "mergenets:batches", "--out", "x.safetensors")
+    for keep in ("0.25", "5"):
+        done = invoke(*common, "--keep", keep)
+        assert "15 of 20 units of 1 layer were removed" in done.stdout, done.output
+        assert "'module' was taken off the names" in done.stdout
+    with safe_open("x.safetensors", "pt") as file:
+        assert tuple(file.get_slice("1.weight").get_shape()) == (5, 64)
+        assert not torch.equal(file.get_tensor("1.weight"), build_model("mergenets:build")[1].weight[:5])
+
+
+def test_the_cost_is_measured_on_other_data_if_asked():
+    np.save("inputs.npy", np.random.default_rng(0).normal(size=(200, 64)))
+    done = invoke(
+        *("mergenets:build", "--data", "inputs.npy", "--check", "mergenets:batches"),
+        *("--out", "x.safetensors", "--tolerance", "0.01"),
+    )
+    assert done.exit_code == 0, done.output
+    assert "Accuracy" in done.stdout
+    assert "Accuracy" not in invoke("mergenets:build", "--data", "inputs.npy", "--out", "x.safetensors").stdout
+
+
+def test_a_model_that_cannot_be_cut_is_left_whole_and_told():
+    done = invoke("mergenets:of_data", "--data", "mergenets:batches", "--out", "x.safetensors")
+    assert done.exit_code == 0, done.output
+    assert "No unit was removed" in done.stdout
+    assert "could not be traced" in done.stdout
+
+
+def test_what_cannot_be_done_is_one_sentence(monkeypatch, capsys):
+    torch.save({"fc.weight": torch.ones(2, 2)}, "bare.pt")
+    say = lambda *arguments: complaint(monkeypatch, capsys, *arguments)  # noqa: E731
+    good = ("mergenets:build", "--data", "mergenets:batches", "--out", "x.safetensors")
+    assert "weights alone; give module:factory" in say("bare.pt", "--data", "digits", "--out", "x.safetensors")
+    assert "needs --data" in say("mergenets:build", "--out", "x.safetensors")
+    assert "must end in .safetensors" in say("mergenets:build", "--data", "digits", "--out", "x.pt")
+    assert "there is no folder" in say("mergenets:build", "--data", "digits", "--out", "no/x.safetensors")
+    assert "not both" in say(*good, "--keep", "3", "--tolerance", "0.1")
+    assert "got 'half'" in say(*good, "--keep", "half")
+    assert "above 0" in say(*good, "--keep", "0.0")
+    assert "share of variance" in say(*good, "--tolerance", "2")
+    assert "no layer of the model matches" in say(*good, "--layers", "nothing")
+    assert "is refused" in say("os:system", "--data", "digits", "--out", "x.safetensors")
+    assert not Path("x.safetensors").exists()
+
+
+def test_an_old_file_stays_if_the_new_one_cannot_be_written(monkeypatch, capsys):
+    Path("x.safetensors").write_text("old")
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    assert "no space left" in complaint(
+        monkeypatch, capsys, "mergenets:build", "--data", "mergenets:batches", "--out", "x.safetensors"
+    )
+    assert Path("x.safetensors").read_text() == "old"

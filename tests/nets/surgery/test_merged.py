@@ -1,0 +1,133 @@
+"""A smaller network goes into a file and comes back as the same function, whatever was cut."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from cofire.nets.surgery import cost, fold, load_merged, merged_bytes, prune
+
+
+def written(surgery, folder: Path) -> Path:
+    path = folder / "smaller.safetensors"
+    path.write_bytes(merged_bytes(surgery))
+    return path
+
+
+def test_every_kind_of_network_comes_back(case, tmp_path):
+    model, x = case.model_and_input()
+    smaller = prune(model, x, keep=2, pattern=case.layer)
+    fresh = load_merged(case.make().double(), written(smaller, tmp_path)).eval()
+    torch.testing.assert_close(fresh(x), smaller.model(x), rtol=0, atol=0)
+    assert repr(fresh) == repr(smaller.model)
+    fresh.load_state_dict(smaller.model.state_dict(), strict=True)
+
+
+def test_training_goes_on_and_the_result_loads_from_torchs_own_file(tmp_path):
+    make = lambda: nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))  # noqa: E731
+    x = torch.randn(100, 5)
+    smaller = prune(make(), x, keep=3)
+    model = load_merged(make(), written(smaller, tmp_path))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    model(x).square().mean().backward()
+    optimizer.step()
+    torch.save({"model": model.state_dict(), "epoch": 3}, tmp_path / "further.pt")
+    again = load_merged(make(), tmp_path / "further.pt")
+    torch.testing.assert_close(again.eval()(x), model.eval()(x))
+
+
+def test_normalizations_without_weights_are_resized_by_the_widths_in_the_file(tmp_path):
+    make = lambda: nn.Sequential(  # noqa: E731
+        nn.Conv1d(2, 6, 3), nn.InstanceNorm1d(6), nn.ReLU(), nn.Conv1d(6, 2, 3), nn.BatchNorm1d(2, affine=False)
+    )
+    x = torch.randn(20, 2, 12)
+    smaller = prune(make().eval(), x, keep=4)
+    path = written(smaller, tmp_path)
+    with safe_open(path, "pt") as file:
+        assert json.loads(file.metadata()["cofire.widths"]) == {"0": 4, "1": 4, "3": 2, "4": 2}
+    fresh = load_merged(make(), path).eval()
+    assert fresh[1].num_features == 4
+    torch.testing.assert_close(fresh(x), smaller.model(x))  # a wrong width would warn, and warnings are errors
+
+
+def test_shared_weights_are_there_once_and_come_back_shared(tmp_path):
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 9)
+            self.out = nn.Linear(9, 2)
+            self.second.weight = self.first.weight
+
+        def forward(self, x):
+            return self.out(self.head(self.second(self.first(x).relu()).relu()).relu())
+
+    model, x = Tied(), torch.randn(60, 4)
+    smaller = prune(model, x, keep={"head": 5})
+    path = written(smaller, tmp_path)
+    with safe_open(path, "pt") as file:
+        assert "second.weight" not in file.keys()  # noqa: SIM118 - no mapping
+    fresh = load_merged(Tied(), path)
+    assert fresh.first.weight is fresh.second.weight
+    torch.testing.assert_close(fresh(x), smaller.model(x))
+
+
+def test_half_precision_is_kept(tmp_path):
+    make = lambda: nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2)).half()  # noqa: E731
+    smaller = prune(make(), torch.randn(100, 5).half(), keep=3)
+    with safe_open(written(smaller, tmp_path), "pt") as file:
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
+
+
+def make() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"0.weight": torch.zeros(9, 5)}, "missing: 0.bias"),
+        (make().state_dict() | {"0.weight": torch.zeros(9, 5), "0.bias": torch.zeros(9)}, r"0.weight is \(9, 5\)"),
+        (make().state_dict() | {"more": torch.zeros(1)}, "unexpected: more"),
+    ],
+)
+def test_what_does_not_fit_even_with_smaller_layers_is_said(weights, message, tmp_path):
+    save_file({name: tensor.clone().contiguous() for name, tensor in weights.items()}, tmp_path / "x.safetensors")
+    with pytest.raises(ValueError, match=message):
+        load_merged(make(), tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("widths", ["no json", "[3]", '{"0": "many", "1": -3}'])
+def test_damaged_widths(widths, tmp_path):
+    path = tmp_path / "x.safetensors"
+    save_file(make().state_dict(), path, {"cofire.widths": widths})
+    if widths.startswith("{"):
+        load_merged(make(), path)  # what is no width is passed over: the shapes say it
+    else:
+        with pytest.raises(ValueError, match="damaged"):
+            load_merged(make(), path)
+
+
+def test_cost_counts_parameters_errors_and_right_answers():
+    torch.manual_seed(0)
+    model, x = make(), torch.randn(300, 5)
+    y = model(x).argmax(1)
+    y[:30] = 1 - y[:30]
+    batches = list(zip(x.split(70), y.split(70), strict=True))
+    smaller = prune(model, x, keep=2)
+    found = cost(model, smaller, batches)
+    assert found.parameters == (5 * 8 + 8 + 8 * 2 + 2, 5 * 2 + 2 + 2 * 2 + 2)
+    after = (smaller.model(x).argmax(1) == y).double().mean().item()
+    assert found.accuracy == pytest.approx((0.9, after))
+    assert found.predicted.rms == pytest.approx(found.measured.rms, rel=1e-3)
+    assert found.measured.rms == pytest.approx((smaller.model(x) - model(x)).square().mean().sqrt().item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("labels", [None, torch.rand(50), torch.zeros(50, 2, dtype=torch.int64)])
+def test_without_labels_of_classes_there_is_no_accuracy(labels):
+    x = torch.randn(50, 5)
+    model = make()
+    assert cost(model, fold(model, x), [x if labels is None else (x, labels)]).accuracy is None
