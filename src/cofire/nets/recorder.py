@@ -22,6 +22,9 @@ from .names import named_layers
 from .sites import Site, Stage
 from .units import Copy, describe, first_floating, is_packed, rows, units_last
 
+# What hooks do themselves is no business of modes that watch torch functions, which ask a good deal of time for each.
+_UNSEEN = torch._C.DisableTorchFunction
+
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
 
@@ -226,20 +229,28 @@ class Recorder:
 
     def _takes(self, layer: Layer, args: Args, kwargs: Kwargs) -> None:
         """An activation module's input is its "pre"; copied here, before it is changed in place."""
-        x = first_floating((*args, *kwargs.values()))
+        with _UNSEEN():
+            x = first_floating((*args, *kwargs.values()))
         if x is not None:
             self._begins_outside(layer)
             call = self._pass.calls[layer.name]
-            self._note(layer, layer.wanted("pre", call), call, x)
+            with _UNSEEN():
+                self._note(layer, layer.wanted("pre", call), call, x)
 
     def _ran(self, layer: Layer, output: object) -> None:
-        x = first_floating(output)
+        with _UNSEEN():
+            x = first_floating(output)
+            reason = f"its output is {describe(output)}" if x is None else ""
         if x is None:
-            self._leave_out(layer.name, f"its output is {describe(output)}")
+            self._leave_out(layer.name, reason)
             return
         if not layer.kind.is_activation:
             self._begins_outside(layer)
-        call, padded = self._pass.calls[layer.name], not is_packed(output)
+        with _UNSEEN():
+            self._note_output(layer, x, padded=not is_packed(output))
+
+    def _note_output(self, layer: Layer, x: Tensor, *, padded: bool) -> None:
+        call = self._pass.calls[layer.name]
         self._pass.calls[layer.name] += 1
         if not layer.kind.is_activation:
             self._note(layer, layer.wanted("pre", call), call, x, padded)
@@ -269,8 +280,9 @@ class Recorder:
         return records
 
     def _enters(self, claimed: list[Applied], args: Args, kwargs: Kwargs) -> None:
-        x = first_floating((*args, *kwargs.values()))
-        claimed[:] = [] if x is None else self._follower.claimed(x)
+        with _UNSEEN():
+            x = first_floating((*args, *kwargs.values()))
+            claimed[:] = [] if x is None else self._follower.claimed(x)
         self._follower.suspend()
 
     def _leaves(self, claimed: list[Applied], output: object) -> None:

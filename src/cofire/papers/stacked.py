@@ -99,10 +99,13 @@ def _owned(layer: nn.Module) -> list[str]:
 
 
 def _stacked(parts: Sequence[Tensor]) -> Tensor:
-    """One tensor of all, which learns if they did; they become views of it."""
-    whole = torch.stack([part.detach() for part in parts])
+    """One tensor of all, which learns if they did; they become views of it.
+
+    Matrices lie transposed, as the product that gives their gradient does: it need not be copied then.
+    """
+    whole = torch.stack([part.detach().t() for part in parts])
     for part, view in zip(parts, whole, strict=True):
-        part.data = view
+        part.data = view.t()
     return whole.requires_grad_(isinstance(parts[0], nn.Parameter))
 
 
@@ -112,8 +115,8 @@ def _apply(layers: Sequence[Any], weights: dict[str, Tensor], x: Tensor) -> Tens
 
 
 def _linear(layers: Sequence[nn.Linear], weights: dict[str, Tensor], x: Tensor) -> Tensor:
-    """Samples (n_models, n_samples, n_in) times weights (n_models, n_out, n_in), transposed."""
-    weight = weights["weight"].transpose(1, 2)
+    """Samples (n_models, n_samples, n_in) times weights (n_models, n_in, n_out)."""
+    weight = weights["weight"]
     return torch.baddbmm(weights["bias"][:, None], x, weight) if "bias" in weights else torch.bmm(x, weight)
 
 

@@ -142,7 +142,7 @@ def _fit(
     for epoch in range(settings.epochs):
         for chosen in _batches(len(data.train_x), settings.batch_size, seeds, epoch):
             optimizer.zero_grad()
-            _loss(networks, data.train_x[chosen], data.train_y[chosen], penalized).backward()
+            _loss(networks, _taken(data.train_x, chosen), _taken(data.train_y, chosen), penalized).backward()
             optimizer.step()
             recording.step()
         recording.end_epoch()
@@ -155,6 +155,11 @@ def _batches(n_samples: int, batch_size: int, seeds: Sequence[int], epoch: int) 
     """Which samples each network sees, (n_models, batch_size): the order that `training.batches` gives its seed."""
     orders = torch.stack([order_of(n_samples, seed, epoch) for seed in seeds])
     return iter(orders.split(batch_size, dim=1))
+
+
+def _taken(samples: Tensor, chosen: Tensor) -> Tensor:
+    """``samples[chosen]``, in half the time."""
+    return samples.index_select(0, chosen.flatten()).unflatten(0, chosen.shape)
 
 
 def _loss(networks: Networks, x: Tensor, y: Tensor, penalized: Penalized | None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from .lock import RunLocked
 from .measures import Measure, correlation, epsilon, weight_correlation
+from .phases import Change, Phases, PhaseWatch, Turn, find_phases
 from .resume import Resumable, resumable
 from .rows import Array, Row, Rows
 from .runs import Run, WritableRun
@@ -11,10 +12,13 @@ from .tracker import Tracker
 __all__ = [
     "Array",
     "AtSteps",
+    "Change",
     "EachEpoch",
     "EverySteps",
     "GeometricSteps",
     "Measure",
+    "PhaseWatch",
+    "Phases",
     "Resumable",
     "Row",
     "Rows",
@@ -22,9 +26,11 @@ __all__ = [
     "RunLocked",
     "Schedule",
     "Tracker",
+    "Turn",
     "WritableRun",
     "correlation",
     "epsilon",
+    "find_phases",
     "resumable",
     "weight_correlation",
 ]

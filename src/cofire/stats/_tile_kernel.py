@@ -1,64 +1,92 @@
 """The loop behind `_tile_sums`: written so that the compiler keeps every sum in vector registers."""
 
+# what `overload` registers is called by the compiler
+# pyright: reportUnusedFunction=false
+
+import math
 from typing import Any
 
-from numba import njit
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
 
-LARGEST = 20.0  # exp(-20) is 2e-9; beyond, w counts as 0
-SQUARINGS = 5
 COMPILE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+# sums may be reordered; the exponential's rounding trick may not
+SUMS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, **COMPILE}
+EXACT: Any = {"fastmath": {"contract"}, "nogil": True, "error_model": "numpy"}
+SMALLEST = -29.0  # 2⁻²⁹ is 2e-9; below, w counts as 0
+ROUND_SINGLE, ROUND_DOUBLE = 1.5 * 2.0**23, 1.5 * 2.0**52  # added, they leave the nearest integer in the last bits
+C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11 = (math.log(2) ** n / math.factorial(n) for n in range(1, 12))
 
 
-@njit(inline="always")
-def _exp(x, number):
-    """exp(x) for x ≤ 0: the series of exp(x / 2⁵) squared 5 times, without a table or a branch; exactly 1 at 0."""
-    one = number(1)
-    r = x * number(1 / 2**SQUARINGS)
-    p = one + r * number(1 / 12)
-    p = one + r * number(1 / 11) * p
-    p = one + r * number(1 / 10) * p
-    p = one + r * number(1 / 9) * p
-    p = one + r * number(1 / 8) * p
-    p = one + r * number(1 / 7) * p
-    p = one + r * number(1 / 6) * p
-    p = one + r * number(1 / 5) * p
-    p = one + r * number(1 / 4) * p
-    p = one + r * number(1 / 3) * p
-    p = one + r * number(1 / 2) * p
-    p = one + r * p
-    for _ in range(SQUARINGS):
-        p = p * p
-    return p if x > -number(LARGEST) else number(0)
+def exp2(x: Any) -> Any:
+    """2ˣ for x ≤ 0, exactly 1 at 0: a series on [-½, ½], shifted into the exponent's bits; no table and no branch."""
+    raise NotImplementedError("for compiled code")
 
 
-@njit(fastmath={"contract", "reassoc", "nsz", "arcp"}, **COMPILE)
-def add_tile(values, decay, signs, rows, columns, sums):
-    """Add the tile's sums to ``sums`` and ``columns``; write ``signs`` and ``rows``. All but ``sums`` of one type."""
+@overload(exp2, jit_options=EXACT)
+def _exp2(x: Any) -> Any:
+    return _exp2_single if x == types.float32 else _exp2_double
+
+
+def _exp2_single(x: Any) -> Any:
+    number, bits = np.float32, np.int32
+    rounded = x + number(ROUND_SINGLE)
+    f = x - (rounded - number(ROUND_SINGLE))
+    p = number(C4) + f * (number(C5) + f * number(C6))
+    p = number(1) + f * (number(C1) + f * (number(C2) + f * (number(C3) + f * p)))
+    shift = bits(number(rounded).view(bits) << bits(23))
+    power = bits(number(p).view(bits) + shift).view(number)
+    return power if x > number(SMALLEST) else number(0)
+
+
+def _exp2_double(x: Any) -> Any:
+    number, bits = np.float64, np.int64
+    rounded = x + number(ROUND_DOUBLE)
+    f = x - (rounded - number(ROUND_DOUBLE))
+    p = C7 + f * (C8 + f * (C9 + f * (C10 + f * C11)))
+    p = C3 + f * (C4 + f * (C5 + f * (C6 + f * p)))
+    p = number(1) + f * (C1 + f * (C2 + f * p))
+    shift = bits(number(rounded).view(bits) << bits(52))
+    power = bits(number(p).view(bits) + shift).view(number)
+    return power if x > number(SMALLEST) else number(0)
+
+
+@njit(**SUMS)
+def add_tile(values, on_diagonal, decay, weights, above, beside, sums):
+    """Add a tile's sums to ``sums``, ``above`` and ``beside`` (float64) and leave the signs of its values in it.
+
+    ``decay`` (for powers of 2) and the two ``weights`` of the correction are of the tile's type.
+    """
     number = values.dtype.type
     zero, one = number(0), number(1)
+    narrow, wide = weights
+    columns = np.zeros(values.shape[1], values.dtype)
     for i in range(values.shape[0]):
-        total, magnitude, square, w1, w2, w4, w5, w8 = zero, zero, zero, zero, zero, zero, zero, zero
-        for j in range(values.shape[1]):
-            value = values[i, j]
+        first = i + 1 if on_diagonal else 0
+        values[i, :first] = zero
+        # slices, since of an index that starts at a variable the compiler does not know that it is not negative
+        row, sizes = values[i, first:], columns[first:]
+        total, magnitude, square, weak, correction, correction_square = zero, zero, zero, zero, zero, zero
+        for j in range(row.size):
+            value = min(max(row[j], -one), one)
             size = abs(value)
-            signs[i, j] = one if value > zero else (-one if value < zero else zero)
-            columns[j] += size
+            row[j] = one if value > zero else (-one if value < zero else zero)
+            sizes[j] += size
             magnitude += size
             total += value
             square += value * value
-            w = _exp(value * value * decay, number)
-            ww = w * w
-            wwww = ww * ww
-            w1 += w
-            w2 += ww
-            w4 += wwww
-            w5 += wwww * w
-            w8 += wwww * wwww
-        rows[i] = magnitude
+            w = exp2(value * value * decay)
+            c = narrow * ((w * w) * (w * w)) - wide * w
+            weak += w
+            correction += c
+            correction_square += c * c
+        if i < above.size:
+            above[i] += magnitude
         sums[0] += total
         sums[1] += square
-        sums[2] += w1
-        sums[3] += w2
-        sums[4] += w4
-        sums[5] += w5
-        sums[6] += w8
+        sums[2] += weak
+        sums[3] += correction
+        sums[4] += correction_square
+    for j in range(beside.size):
+        beside[j] += columns[j]

@@ -1,7 +1,6 @@
 """Neuronal correlation of a layer: how strongly its units co-vary on average, and how sure that is."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,23 +8,12 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, as_samples, check_compute_dtype, working_dtype
+from ._in_memory import InMemory
 from ._interval import interval
-from ._scale import power_of_two
-from ._tile_sums import tile_sums
-from .pairs import BLOCK, Pairs, Tile, blocks
+from ._tile_sums import AT_ZERO, REMAINING_BIAS, TileSums
+from .pairs import Pairs, Tile
 from .precision import exactly
-from .sketch import rows_to_keep
-
-# At a true correlation of t standard errors, |r| is too large by 2φ(t) − 2tΦ(−t) of them. Taken off instead is
-# c(u) = NARROW exp(−2u²) − WIDE exp(−u²/2) of u = |r|/s, whose mean under the noise is exactly that bias at t = 0
-# (which fixes WIDE), hardly differs beyond t = 3, and between takes off too much, by no more than REMAINING_BIAS
-# times the mean of exp(−u²/2): docs/decisions/0002.
-NARROW = 3.0
-WIDE = NARROW * math.sqrt(2 / 5) - 2 / math.sqrt(math.pi)
-REMAINING_BIAS = 0.57
-ROWS_AT_A_TIME, ROWS_A_PRODUCT = 512, 4096
-PANEL_BYTES = 16 << 20
-REACH = 1e30  # norms between 1 / REACH and REACH have an inverse and a square in float32 and in float64
+from .sketch import ELEMENTS, FEWEST, rows_to_keep
 
 
 class Counts(NamedTuple):
@@ -135,9 +123,10 @@ def neuronal_correlation(x: Array, *, compute_dtype: torch.dtype = torch.float64
     samples = as_samples(x)
     work = working_dtype(samples.dtype, check_compute_dtype(compute_dtype))
     with exactly(samples.device):
-        source = _InMemory(samples, compute_dtype, work)
+        source = InMemory(samples, compute_dtype, work)
         rows = source.standardized(_spread_rows(len(samples), samples.shape[1], samples.device))
-        return summarize(Pairs(source.tiles, source.defined), source.counts(), rows)
+        counts = Counts(len(samples), samples.shape[1], source.n_constant, source.n_nonfinite)
+        return summarize(Pairs(source.tiles, source.defined), counts, rows)
 
 
 def summarize(pairs: Pairs, counts: Counts, rows: Tensor) -> CorrelationSummary:
@@ -185,14 +174,14 @@ def _without_noise(
 
 
 class _Means(NamedTuple):
-    """Over the defined pairs: of abs(rho), rho, rho², the bias correction c(u), its square, and exp(−u²/2)."""
+    """Over the defined pairs: of rho, rho², exp(−u²/2), the bias correction c(u), its square, and abs(rho)."""
 
-    magnitude: float
     signed: float
     square: float
+    weak: float
     correction: float
     correction_square: float
-    weak: float
+    magnitude: float
 
 
 class _Sums:
@@ -204,134 +193,31 @@ class _Sums:
 
     def __init__(self, rows: Tensor, n_samples: int) -> None:
         self.rows = rows
-        self.freedom = max(n_samples - 1, 1)
-        self.entries = 0
-        self.sums: list[Tensor] = []
-        self.quadratic = rows.new_zeros(len(rows), dtype=torch.float64)
-        self.strength = rows.new_zeros(rows.shape[1], dtype=torch.float64)
+        self.signed = torch.zeros_like(rows)  # zᵀA
+        self.sums = TileSums(rows.shape[1], max(n_samples - 1, 1), rows.device)
 
     def add(self, tile: Tile) -> None:
-        # the sums of the correction and of its square are those of powers of w = exp(-u²/2), u = rho √freedom
-        found = tile_sums(tile.values, -0.5 * self.freedom)
-        self.entries += tile.values.numel()
-        self.sums.append(found.sums)
-        above, beside = self.rows[:, tile.row :], self.rows[:, tile.column :]
-        above, beside = above[:, : len(found.rows)], beside[:, : len(found.columns)]
-        n_above, n_beside = above.shape[1], beside.shape[1]  # without the padding
-        self.quadratic += (above @ found.signs[:n_above, :n_beside]).mul_(beside).sum(1, dtype=torch.float64)
-        self.strength[tile.row : tile.row + n_above] += found.rows[:n_above]
-        self.strength[tile.column : tile.column + n_beside] += found.columns[:n_beside]
+        signs = self.sums.add(tile)
+        above, beside = self.rows[:, tile.row :][:, : len(signs)], self.signed[:, tile.column :][:, : signs.shape[1]]
+        beside.addmm_(above, signs[: above.shape[1], : beside.shape[1]])  # without the padding
 
     def means(self, n_pairs: int) -> _Means:
-        """Entries that stand for no pair have rho = 0 and w = 1."""
-        rho, square, *powers = torch.stack(self.sums).sum(0).tolist()
-        w, w2, w4, w5, w8 = ((power - (self.entries - n_pairs)) / n_pairs for power in powers)
-        return _Means(
-            magnitude=float(self.strength.sum()) / 2 / n_pairs,
-            signed=rho / n_pairs,
-            square=square / n_pairs,
-            correction=NARROW * w4 - WIDE * w,
-            correction_square=NARROW**2 * w8 - 2 * NARROW * WIDE * w5 + WIDE**2 * w2,
-            weak=w,
-        )
+        no_pair = self.sums.entries - n_pairs
+        sums = self.sums.sums.tolist()
+        means = ((total - no_pair * at_zero) / n_pairs for total, at_zero in zip(sums, AT_ZERO, strict=True))
+        return _Means(*means, magnitude=float(self.sums.strength.sum()) / 2 / n_pairs)
 
     def influence_variance(self, n_pairs: int) -> float:
         """Variance over the rows of their influence on the mean of abs(rho)."""
         if len(self.rows) < 2:
             return math.nan
-        own = (self.rows.double().square() @ self.strength) / 2
-        return float(((self.quadratic - own) / n_pairs).var())
-
-
-class _InMemory:
-    """Tiles of the correlation matrix straight from the samples."""
-
-    def __init__(self, samples: Tensor, compute: torch.dtype, work: torch.dtype) -> None:
-        self.compute, self.work = compute, work
-        self.samples, self.center, self.norm = _in_range(samples, *_center_and_norm(samples))
-        self.finite = self.norm.isfinite()
-        self.all_finite = bool(self.finite.all())
-        self.defined = self.finite & (self.norm > 0) & (len(samples) > 1)
-        self.inverse = torch.where(self.defined, 1 / self.norm, 0.0)
-
-    def counts(self) -> Counts:
-        several = len(self.samples) > 1
-        return Counts(
-            n_samples=len(self.samples),
-            n_units=self.samples.shape[1],
-            n_constant=int((self.norm == 0).sum()) if several else 0,
-            n_nonfinite=int((~self.finite).sum()) if len(self.samples) else 0,
-        )
-
-    def standardized(self, rows: Tensor) -> Tensor:
-        """Chosen rows with mean 0 and variance 1 over all rows; 0 for undefined units."""
-        return self._normed(self.samples[rows], slice(None)) * math.sqrt(max(len(self.samples) - 1, 1))
-
-    def tiles(self) -> Iterator[Tile]:
-        """Each pass centers the samples anew, some blocks of units at a time, rather than keep a copy of them."""
-        n_blocks, width = blocks(self.samples.shape[1])
-        held_at_once = max(1, PANEL_BYTES // max(1, len(self.samples) * width * self.compute.itemsize))
-        for first in range(0, n_blocks, held_at_once):
-            held = [self._panel(block, width) for block in range(first, min(first + held_at_once, n_blocks))]
-            for column in range(first, n_blocks):
-                other = held[column - first] if column - first < len(held) else self._panel(column, width)
-                for row, panel in zip(range(first, column + 1), held, strict=False):
-                    yield Tile.of(row * width, column * width, _product(panel, other))
-
-    def _panel(self, block: int, width: int) -> Tensor:
-        """The units of a block, centered and of norm 1, shape (n_samples, up to width)."""
-        units = slice(block * width, min((block + 1) * width, self.samples.shape[1]))
-        shape = len(self.samples), units.stop - units.start
-        panel = torch.empty(shape, dtype=self.compute, device=self.samples.device)
-        for row in range(0, len(panel), ROWS_AT_A_TIME):
-            rows = slice(row, row + ROWS_AT_A_TIME)
-            panel[rows] = self._normed(self.samples[rows, units], units)
-        return panel
-
-    def _normed(self, values: Tensor, units: slice) -> Tensor:
-        """Centering in two steps, so that float32 loses nothing at a large mean."""
-        coarse = self.center[units].to(self.work)
-        fine = (self.center[units] - coarse.double()).to(self.work)
-        normed = (values.to(self.work) - coarse).sub_(fine).mul_(self.inverse[units].to(self.work))
-        return (normed if self.all_finite else normed.nan_to_num_(0.0)).to(self.compute)
-
-
-def _product(left: Tensor, right: Tensor) -> Tensor:
-    """leftᵀ·right, summed in float64 over stretches of rows, so that float32 keeps its precision over many."""
-    parts = zip(left.split(ROWS_A_PRODUCT), right.split(ROWS_A_PRODUCT), strict=True)
-    products = [torch.mm(a.T, b) for a, b in parts]
-    return products[0] if len(products) == 1 else torch.stack(products).sum(0, dtype=torch.float64).to(left.dtype)
-
-
-def _center_and_norm(samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean of each unit and the norm of what is left without it, in float64; a constant unit has norm exactly 0."""
-    if len(samples) == 0:
-        nothing = torch.full((samples.shape[1],), torch.nan, dtype=torch.float64, device=samples.device)
-        return nothing, nothing
-    shift = samples[0].double()
-    chunks = samples.split(max(1, ROWS_AT_A_TIME * BLOCK // samples.shape[1]))
-    offset = torch.stack([(chunk - shift).sum(0) for chunk in chunks]).sum(0) / len(samples)
-    square = sum(((chunk - shift).sub_(offset).square_().sum(0) for chunk in chunks), torch.zeros_like(shift))
-    return shift + offset, square.sqrt()
-
-
-def _in_range(samples: Tensor, center: Tensor, norm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same, or a copy in which units of extreme scale are divided by a power of two, if there are any."""
-    # only float64 holds values whose squares leave it: a norm of 0 or infinity may then be the squares' fault
-    extreme = ((norm < 1 / REACH) | (norm > REACH)) & ((norm > 0) & norm.isfinite() | (samples.dtype == torch.float64))
-    if len(samples) < 2 or not extreme.any():
-        return samples, center, norm
-    wide = samples.double()
-    spread = (wide[:, extreme] - wide[0, extreme]).abs().amax(0)
-    scale = torch.ones_like(norm)
-    scale[extreme] = torch.where(spread > 0, power_of_two(spread), 1.0)
-    if (scale == 1).all():
-        return samples, center, norm
-    scaled = (wide / scale).to(samples.dtype)
-    return scaled, *_center_and_norm(scaled)
+        # zᵀA less what the row's own squares take off, still to be multiplied with z
+        slope = torch.addcmul(self.signed, self.rows, self.sums.strength.to(self.rows.dtype), value=-0.5)
+        influence = slope.mul_(self.rows).sum(1, dtype=torch.float64) / n_pairs
+        return float(influence.var())
 
 
 def _spread_rows(n_samples: int, n_units: int, device: torch.device) -> Tensor:
-    """Indices of some rows, evenly spread."""
-    number = min(n_samples, rows_to_keep(n_units))
+    """Indices of some rows, evenly spread; of few samples of many units a quarter, or they would cost a product."""
+    number = min(n_samples, max(rows_to_keep(n_units) if n_samples >= 4 * FEWEST else ELEMENTS // n_units, FEWEST // 2))
     return torch.arange(number, device=device) * n_samples // max(number, 1)

@@ -70,7 +70,7 @@ class Cosines:
         if self.groups > 1:
             group = torch.arange(len(self.vectors), device=values.device) * self.groups // len(self.vectors)
             values.masked_fill_(group[rows, None] != group[columns], 0.0)
-        return Tile.of(rows.start, columns.start, values)
+        return Tile(rows.start, columns.start, values)
 
 
 def _over_peak(vectors: Tensor, peak: Tensor) -> Tensor:

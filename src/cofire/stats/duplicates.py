@@ -73,7 +73,7 @@ class DuplicateScan:
 
     def take(self, tile: Tile) -> None:
         """Let the tile's columns join leaders among its rows; on the diagonal row by row, as rows may join too."""
-        if tile.row != tile.column:
+        if not tile.on_diagonal:
             self._join(tile.row, tile.column, tile.values)
             return
         alike = tile.values.abs() >= self._threshold
@@ -118,7 +118,7 @@ def whole_matrix(matrix: Tensor) -> Pairs:
         for start in range(0, len(matrix), BLOCK):
             columns = slice(start, start + BLOCK)
             if start:
-                yield Tile.of(0, start, matrix[:start, columns].nan_to_num(0.0))
-            yield Tile.of(start, start, matrix[columns, columns].nan_to_num(0.0))
+                yield Tile(0, start, matrix[:start, columns].nan_to_num(0.0))
+            yield Tile(start, start, matrix[columns, columns].nan_to_num(0.0))
 
     return Pairs(tiles, ~matrix.diagonal().isnan())

@@ -302,10 +302,11 @@ class Moments:
         inverse = self._comoment.padded(inverse)
 
         def tiles() -> Iterator[Tile]:
+            room = inverse.new_empty(self._comoment.width, self._comoment.width)
             for comoment, (i, j) in zip(self._comoment.tiles, self._comoment.places, strict=True):
-                values = comoment.to(self.compute_dtype, copy=True).mul_(inverse[i][:, None]).mul_(inverse[j])
+                values = room.copy_(comoment).mul_(inverse[i][:, None]).mul_(inverse[j])
                 values = values.nan_to_num_(0.0) if poisoned else values
-                yield Tile.of(i * self._comoment.width, j * self._comoment.width, values)
+                yield Tile(i * self._comoment.width, j * self._comoment.width, values)
 
         return Pairs(tiles, defined)
 

@@ -1,13 +1,13 @@
 """Reductions over the pairs of units, one tile of the correlation matrix at a time.
 
 Every source of correlations (stored co-moments, samples in memory, weights) yields its upper triangle as
-:class:`Tile` s. Entries that stand for no pair are zero in them, so that sums need no mask; their share is taken off
-at the end.
+:class:`Tile` s. Entries that stand for no pair are zero in their values, so that sums need no mask; their share is
+taken off at the end.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -17,21 +17,29 @@ FEW_PAIRS = 1 << 20
 BINS = 4096
 
 
-class Tile(NamedTuple):
+class Tile:
     """Correlations of units ``row ...`` with units ``column ...``, ``row <= column``; each pair stands in one place.
 
-    0 where there is no pair: below and on the diagonal, in the padding, and for units without a correlation.
+    A tile whose row is its column lies on the diagonal, and may be wider than high.
+
+    Attributes:
+        raw: as they were computed: rounding may carry them beyond ±1, and on the diagonal both triangles are there.
+            0 in the padding and for units without a correlation. Good until the next tile is made.
     """
 
-    row: int
-    column: int
-    values: Tensor
+    def __init__(self, row: int, column: int, raw: Tensor) -> None:
+        self.row, self.column, self.raw = row, column, raw
 
-    @classmethod
-    def of(cls, row: int, column: int, values: Tensor) -> "Tile":
-        """A tile from all of its entries, which are clamped to [-1, 1] in place."""
-        values.clamp_(-1, 1)
-        return cls(row, column, values.triu_(1) if row == column else values)
+    @property
+    def on_diagonal(self) -> bool:
+        """Whether the two begin with the same unit; then only what is above the diagonal stands for pairs."""
+        return self.row == self.column
+
+    @cached_property
+    def values(self) -> Tensor:
+        """Within [-1, 1], and 0 where there is no pair: below and on the diagonal too. Taken in place of ``raw``."""
+        self.raw.clamp_(-1, 1)
+        return self.raw.triu_(1) if self.on_diagonal else self.raw
 
 
 Tiles = Callable[[], Iterator[Tile]]
@@ -131,7 +139,7 @@ class Pairs:
         height, width = tile.values.shape
         rows, columns = self.defined[tile.row : tile.row + height], self.defined[tile.column : tile.column + width]
         keep = rows[:, None] & columns
-        return keep.triu(1) if tile.row == tile.column else keep
+        return keep.triu(1) if tile.on_diagonal else keep
 
 
 class _Strongest:

@@ -107,7 +107,7 @@ class _Directions:
         for column in range(0, n_units, width):
             for row in range(0, column + 1, width):
                 rows, columns = slice(row, row + width), slice(column, column + width)
-                yield Tile.of(row, column, self.correlation(rows, columns))
+                yield Tile(row, column, self.correlation(rows, columns))
 
     def _usable(self, vectors: Tensor, units: slice) -> Tensor:
         scaled = vectors[units] * self.inverse[units, None]
