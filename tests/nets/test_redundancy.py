@@ -129,7 +129,7 @@ def test_text_sorts_by_redundancy_and_names_what_is_left_out(model):
     assert lines[0].split()[:4] == ["layer", "units", "constant", "copies"] and lines[1].startswith(
         report.by_redundancy[0].layer
     )
-    assert "left out, a bias, a scale or a statistic: one number a unit: 0.bias, 2.bias" in text
+    assert "left out, a bias, scale or statistic, no weights: 0.bias, 2.bias" in text
     weights = str(weight_redundancy_report(model))
     assert "debiased" not in weights and "WC" in weights
 
@@ -151,7 +151,7 @@ def test_by_weights_alone_a_model_and_its_state_dict_agree(model):
 
 
 def test_nothing_to_measure_is_an_error():
-    with pytest.raises(ValueError, match=r"no weight of a layer to measure \(bias: a bias, a scale"):
+    with pytest.raises(ValueError, match=r"no weight of a layer to measure \(bias: a bias, scale"):
         weight_redundancy_report({"bias": torch.ones(3)})
     with pytest.raises(ValueError, match="no weight of a layer to measure"):
         weight_redundancy_report(nn.ReLU())

@@ -86,7 +86,7 @@ def test_what_is_no_weight_is_left_out_with_the_reason():
     readings = read_state_dict(state)
     assert [one.layer for one in readings.found] == ["fc"]
     assert readings.left_out == {
-        "fc.bias": "a bias, a scale or a statistic: one number a unit",
+        "fc.bias": "a bias, scale or statistic, no weights",
         "norm.num_batches_tracked": "holds whole numbers, no weights",
         "ids": "holds whole numbers, no weights",
         "attn.causal_mask": "a bias or a mask by its name",

@@ -87,13 +87,13 @@ def _quadrature(tall: Tensor, start: Tensor, leading: Tensor, scale: float) -> t
     vector = _off(leading, start)
     vector = torch.nn.functional.normalize(vector, dim=1)
     steps = min(N_STEPS, vector.shape[1])
-    basis = vector.new_zeros(steps, *vector.shape)
+    basis = vector.new_zeros(len(vector), steps, vector.shape[1])
     tridiagonal = torch.zeros(len(vector), steps, steps, dtype=torch.float64, device=tall.device)
     for step in range(steps):
-        basis[step] = vector
+        basis[:, step] = vector
         image = _off(leading, _gram(tall, vector, scale))
         tridiagonal[:, step, step] = (image * vector).sum(1).double()
-        vector, length = _next(image, basis[: step + 1])
+        vector, length = _next(image, basis[:, : step + 1])
         if step + 1 < steps:
             tridiagonal[:, step, step + 1] = tridiagonal[:, step + 1, step] = length.double()
     nodes, vectors = torch.linalg.eigh(tridiagonal)
@@ -112,7 +112,8 @@ def _next(image: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
     """
     before = torch.linalg.vector_norm(image, dim=1)
     for _ in range(2):
-        image = image - torch.einsum("kpn,kp->pn", basis, torch.einsum("kpn,pn->kp", basis, image))
+        along = torch.bmm(basis, image[:, :, None])  # (n_probes, n_steps, 1)
+        image = image - torch.bmm(along.transpose(1, 2), basis)[:, 0]
     length = torch.linalg.vector_norm(image, dim=1)
     length = torch.where(length > 1e-5 * before, length, 0.0)
     return torch.where(length[:, None] > 0, image / length[:, None], 0.0), length

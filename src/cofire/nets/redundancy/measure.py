@@ -121,7 +121,7 @@ def weight_redundancy_report(
     Example:
         >>> report = weight_redundancy_report({"fc.weight": torch.eye(4), "fc.bias": torch.zeros(4)})
         >>> report.layers[0].weights.mean_abs, dict(report.left_out)
-        (0.0, {'fc.bias': 'a bias, a scale or a statistic: one number a unit'})
+        (0.0, {'fc.bias': 'a bias, scale or statistic, no weights'})
     """
     readings = read_model(weights) if isinstance(weights, nn.Module) else read_state_dict(without_wrappers(weights)[0])
     _refuse_nothing(readings)

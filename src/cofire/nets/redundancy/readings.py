@@ -140,7 +140,7 @@ def _unusable(tensor: Tensor) -> str | None:
     if not tensor.is_floating_point():
         return "holds no real weights" if tensor.is_complex() else "holds whole numbers, no weights"
     if tensor.ndim < 2:
-        return "a bias, a scale or a statistic: one number a unit"
+        return "a bias, scale or statistic, no weights"
     return None if tensor.numel() else f"is empty, of shape {tuple(tensor.shape)}"
 
 

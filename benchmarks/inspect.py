@@ -1,0 +1,116 @@
+"""Inspecting 1 GB of weights next to reading them and one float32 product of each weight with itself.
+
+Each contender is a process of its own, so that its peak of memory is its own. The file is read once before, so that all
+find it in the system's cache. ``COFIRE_BENCHMARK_ONLY`` names one of the files.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cofire.nets.checkpoints import read_checkpoint
+from cofire.nets.redundancy import weight_redundancy_report
+
+GOAL = 3.0
+ROUNDS = 3
+TILE = 4096
+
+
+def transformer(width: int) -> list[tuple[int, ...]]:
+    """The weights of one block."""
+    return [*[(width, width)] * 4, (4 * width, width), (width, 4 * width)]
+
+
+FILES: dict[str, list[tuple[int, ...]]] = {
+    "transformer, width 1024, 21 blocks": transformer(1024) * 21,
+    "transformer, width 2048, 5 blocks": transformer(2048) * 5,
+    "convolutions, 512 channels, 3×3": [(512, 512, 3, 3)] * 110,
+    "one weight, 16384 × 16384": [(16384, 16384)],
+    "small layers, 512 × 512": [(512, 512)] * 1000,
+}
+
+
+def touch(path: Path) -> None:
+    """Every byte is needed."""
+    for weight in read_checkpoint(path).weights.values():
+        weight.sum()
+
+
+def multiply(path: Path) -> None:
+    """One product of each weight with its transpose, in tiles of rows."""
+    for weight in read_checkpoint(path).weights.values():
+        units = weight.flatten(1)
+        for rows in units.split(TILE):
+            torch.mm(rows, units.T)
+
+
+def inspect(path: Path) -> None:
+    """What ``cofire inspect`` does."""
+    weight_redundancy_report(read_checkpoint(path).weights)
+
+
+CONTENDERS: dict[str, Callable[[Path], None]] = {"read": touch, "products": multiply, "inspect": inspect}
+
+
+def main() -> None:
+    only = os.environ.get("COFIRE_BENCHMARK_ONLY", "")
+    for title, shapes in FILES.items():
+        if only in title:
+            with TemporaryDirectory() as folder:
+                path = Path(folder, "weights.safetensors")
+                write(path, shapes)
+                show(title, {name: [alone(name, path) for _ in range(ROUNDS)] for name in CONTENDERS})
+
+
+def write(path: Path, shapes: list[tuple[int, ...]]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights: dict[str, Tensor] = {
+        f"layer.{index}.weight": torch.randn(shape, generator=generator) for index, shape in enumerate(shapes)
+    }
+    save_file(weights, path)
+
+
+def alone(name: str, path: Path) -> dict[str, float]:
+    """Seconds and peak of memory of a contender in a process of its own, without its imports' seconds."""
+    command = [sys.executable, "-m", "benchmarks.inspect", name, str(path)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def child(name: str, path: Path) -> None:
+    torch.set_num_threads(2)
+    small = {"layer.weight": torch.randn(300, 300)}
+    weight_redundancy_report(small)  # compiled code is loaded once a process, whatever the file
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = perf_counter()
+    CONTENDERS[name](path)
+    seconds = perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"seconds": seconds, "peak": (peak - before) / 1024}))
+
+
+def show(title: str, runs: dict[str, list[dict[str, float]]]) -> None:
+    seconds = {name: median(run["seconds"] for run in found) for name, found in runs.items()}
+    floor = seconds["products"]  # which reads the file too
+    table = Table("", "seconds", "ratio to read and products", "peak MB above imports", "goal", title=title)
+    for name, found in runs.items():
+        goal = f"≤ {GOAL:g}" if name == "inspect" else ""
+        peak = max(run["peak"] for run in found)
+        table.add_row(name, f"{seconds[name]:.3g}", f"{seconds[name] / floor:.3g}", f"{peak:.0f}", goal)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    child(sys.argv[1], Path(sys.argv[2]))
