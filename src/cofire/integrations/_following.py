@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import torch.distributed as dist
 from torch import nn
 
 from ..record import Array, Measure, Row, Tracker, correlation
@@ -15,13 +16,13 @@ class Following:
     """What the callbacks of all frameworks share.
 
     Args:
-        measures: those of the tracker; by default `cofire.record.correlation`.
+        measures: those of the tracker; None leaves them to `begin`.
         sink: the user's own, beside the framework's loggers.
         **options: further arguments of `Tracker`.
     """
 
     def __init__(self, measures: Iterable[Measure] | None, sink: Any, **options: Any) -> None:
-        self._measures = [correlation()] if measures is None else list(measures)
+        self._measures = None if measures is None else list(measures)
         self._sink, self._options = sink, options
         self._tracker: Tracker | None = None
         self._state: Mapping[str, Any] | None = None
@@ -32,12 +33,17 @@ class Following:
         """The tracker, while training goes on."""
         return self._tracker
 
-    def begin(self, model: nn.Module, log: LogNumbers, *, step: int, **options: Any) -> None:
+    def begin(
+        self, model: nn.Module, log: LogNumbers, *, step: int, measures: Sequence[Measure] = (), **options: Any
+    ) -> None:
         """Training begins, or goes on, ``step`` optimizer steps from its start."""
         self.close()
         self._steps = step
-        sink = _Sink(log, self._sink)
-        self._tracker = Tracker(model, self._measures, sink=sink, state=self._state, **self._options, **options)
+        several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+        sink = _Sink(log, self._sink, first=not several or dist.get_rank() == 0)
+        measures = (measures or [correlation()]) if self._measures is None else self._measures
+        options = {**self._options, **options, "synchronize": several, "state": self._state}
+        self._tracker = Tracker(model, measures, sink=sink, **options)
 
     def reach(self, step: int) -> None:
         """So many optimizer steps are done: those of gradient accumulation count when they are whole."""
@@ -67,10 +73,12 @@ class Following:
 
 
 class _Sink:
-    """The framework's loggers, and the user's own sink."""
+    """The framework's loggers, on every process as they expect it, and the user's own sink, on the first."""
 
-    def __init__(self, log: LogNumbers, other: Any) -> None:
-        self._log, self._other, self._names = log, other, Names()
+    on_every_process = True
+
+    def __init__(self, log: LogNumbers, other: Any, *, first: bool) -> None:
+        self._log, self._other, self._names = log, other if first else None, Names()
         self.takes_arrays = bool(getattr(other, "takes_arrays", False))
 
     def __call__(self, rows: Sequence[Row], arrays: Sequence[Array] = ()) -> None:

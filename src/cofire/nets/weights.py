@@ -17,8 +17,8 @@ def unit_weights(module: nn.Module) -> dict[str, Tensor]:
     """Weights (n_units, n_inputs, ...) by what tells them apart within the layer; empty if it has none.
 
     Linear and convolution layers have one, named ``""``. An embedding's units are its features, so its table
-    is turned. Recurrent layers have one for each gate of each input and direction, attention one for each
-    projection. They are views where they can be, with gradients.
+    is turned; so is the weight of transformers' ``Conv1D``. Recurrent layers have one for each gate of each input
+    and direction, attention one for each projection. They are views where they can be, with gradients.
 
     Example:
         >>> {name: tuple(weight.shape) for name, weight in unit_weights(nn.GRU(3, 5)).items()}["ih_l0.new"]
@@ -31,8 +31,22 @@ def unit_weights(module: nn.Module) -> dict[str, Tensor]:
     weight = getattr(module, "weight", None)
     if not isinstance(weight, Tensor) or weight.ndim < 2:
         return {}
-    turned = isinstance(module, (nn.Embedding, nn.EmbeddingBag, *_TRANSPOSED))
+    turned = isinstance(module, (nn.Embedding, nn.EmbeddingBag, *_TRANSPOSED)) or _is_turned_linear(module)
     return {"": units_first(weight, 1, n_groups(module)) if turned else weight}
+
+
+def _is_turned_linear(module: nn.Module) -> bool:
+    """Whether it is the linear layer of GPT-2 in transformers, which keeps its weight (n_inputs, n_units)."""
+    return type(module).__name__ == "Conv1D" and type(module).__module__.startswith("transformers.")
+
+
+def whole(weight: Tensor) -> Tensor:
+    """A weight that FSDP2 has spread over processes, put together, with its gradient; others as they are.
+
+    All the processes must ask for it.
+    """
+    full = getattr(weight, "full_tensor", None)
+    return weight if full is None else full()
 
 
 def n_groups(module: nn.Module) -> int:

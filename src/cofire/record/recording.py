@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..nets import Site, sites
 from ..nets.names import named_layers
-from ..nets.weights import n_groups, unit_weights
+from ..nets.weights import n_groups, unit_weights, whole
 from .measures import Measure
 from .rows import canonical
 from .sampling import Samples
@@ -132,7 +132,7 @@ def _layers(model: nn.Module, measure: Measure) -> list[tuple[str, nn.Module]]:
 
 def _weight_reader(module: nn.Module, part: str) -> Callable[[], tuple[Any, ...]]:
     groups = n_groups(module)
-    return lambda: (unit_weights(module)[part].detach(), *([groups] if groups > 1 else []))
+    return lambda: (whole(unit_weights(module)[part].detach()), *([groups] if groups > 1 else []))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nets import Capture, Site
+from ..nets.masks import Mask
 from .rng import rng_untouched, seed_from
 
 PROBE_BATCH = 512
@@ -100,8 +101,9 @@ class TrainingBatches:
     samples of a step are those of its ``window`` last batches.
     """
 
-    def __init__(self, model: nn.Module, *, window: int, max_samples: int, seed: int) -> None:
+    def __init__(self, model: nn.Module, *, window: int, max_samples: int, seed: int, mask: Mask | None = None) -> None:
         self._model = model
+        self._mask = mask
         self._limit = max_samples
         self._seed = seed
         self._recent: deque[tuple[int, Samples]] = deque(maxlen=window)
@@ -114,7 +116,9 @@ class TrainingBatches:
         self._step = step
         key = tuple(sites)
         if key not in self._watches:
-            self._watches[key] = Capture(self._model, list(sites), into=self._reservoir, when=self._in_training)
+            self._watches[key] = Capture(
+                self._model, list(sites), mask=self._mask, into=self._reservoir, when=self._in_training
+            )
         self._watch = self._watches[key]
         self._watch.attach()
 
@@ -137,15 +141,14 @@ class TrainingBatches:
         Raises:
             ValueError: if a site saw no forward pass in training mode.
         """
+        found = self.seen(step)
+        check_seen(found, sites, step)
+        return found
+
+    def seen(self, step: int) -> Samples:
+        """The samples of the last batches, of whatever sites ran."""
         recent = [samples for seen, samples in self._recent if seen > step - (self._recent.maxlen or 1)]
         found = dict.fromkeys(site for samples in recent for site in samples)
-        seen = {site.at_call(None) for site in found}
-        if silent := [str(site) for site in sites if site.at_call(None) not in seen]:
-            raise ValueError(
-                f"due at step {step}, but reached by no forward pass in training mode since the step before: "
-                f"{', '.join(silent)}; call tracker.step() once after each optimizer step, give the tracker "
-                "a probe set, or take these layers away with '!name'"
-            )
         return {site: _joined([samples[site] for samples in recent if site in samples]) for site in found}
 
     def close(self) -> None:
@@ -171,6 +174,21 @@ class TrainingBatches:
             self._recent.append((step, {Site(layer, stage, call): x for layer, stage, call, x in samples}))
 
 
+def check_seen(found: Samples, sites: Sequence[Site], step: int) -> None:
+    """See that every site has samples.
+
+    Raises:
+        ValueError: if one saw no forward pass in training mode.
+    """
+    seen = {site.at_call(None) for site in found}
+    if silent := [str(site) for site in sites if site.at_call(None) not in seen]:
+        raise ValueError(
+            f"due at step {step}, but reached by no forward pass in training mode since the step before: "
+            f"{', '.join(silent)}; call tracker.step() once after each optimizer step, give the tracker "
+            "a probe set, or take these layers away with '!name'"
+        )
+
+
 def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -191,10 +209,12 @@ class Probe:
             of keyword arguments.
         max_samples: rows kept per site.
         seed: of the sample.
+        mask: as for `Capture`.
     """
 
-    def __init__(self, model: nn.Module, inputs: Any, *, max_samples: int, seed: int) -> None:
+    def __init__(self, model: nn.Module, inputs: Any, *, max_samples: int, seed: int, mask: Mask | None = None) -> None:
         self._model = model
+        self._mask = mask
         self._batches = _as_batches(inputs)
         self._limit = max_samples
         self._seed = seed
@@ -208,7 +228,7 @@ class Probe:
     def collect(self, sites: Sequence[Site], step: int) -> Samples:
         """Run the probe set through the model; the same rows are kept at every step."""
         seed = seed_from(self._seed)
-        watch = Capture(self._model, list(sites), into=lambda: Reservoir(self._limit, seed))
+        watch = Capture(self._model, list(sites), mask=self._mask, into=lambda: Reservoir(self._limit, seed))
         watch.attach()
         try:
             with untouched(self._model), rng_untouched(), torch.no_grad():

@@ -6,8 +6,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import torch.distributed as dist
 from torch import nn
 
+from ..nets.masks import Mask
 from .late_arrays import LateArrays
 from .measures import Measure, Statistic, as_measure
 from .recording import Found, Plan, Task, all_sites, model_facts, take
@@ -15,6 +17,7 @@ from .rows import Array, Row
 from .runs import WritableRun
 from .sampling import Probe, Source, TrainingBatches
 from .schedule import GeometricSteps, Schedule, as_schedule
+from .together import Together, group_of
 
 Sink = Callable[..., object]
 
@@ -55,6 +58,11 @@ class Tracker:
         window: training batches whose samples are put together; with a probe it must be 1.
         max_samples: rows kept per site and batch, or per site and probe set.
         seed: written into the rows, and the seed of the choice of rows.
+        mask: which samples count, as for `cofire.capture`: the name of an argument of the model's forward, such as
+            ``"attention_mask"``, or a callable.
+        synchronize: take the batches of all processes, or of those of a process group, together. Each step at which
+            something is due then has a collective, which all must reach; the group's time-out says how long they
+            wait. Rows are the same on all, and written by the first alone. Each keeps its share of ``max_samples``.
         state: the ``state_dict()`` of an earlier tracker, to go on from there; as `load_state_dict`, but with a
             probe step 0 is not recorded again.
 
@@ -87,6 +95,8 @@ class Tracker:
         window: int = 1,
         max_samples: int = 10_000,
         seed: int = 0,
+        mask: Mask | None = None,
+        synchronize: "bool | dist.ProcessGroup" = False,
         state: Mapping[str, Any] | None = None,
     ) -> None:
         _check_whole("window", window)
@@ -95,12 +105,16 @@ class Tracker:
         if probe is not None and window != 1:
             raise ValueError(f"a window is of training batches; with a probe it must be 1, got {window}")
         self._plan = Plan.of(model, [as_measure(measure) for measure in measures], as_schedule(every))
-        self._source: Source = (
-            TrainingBatches(model, window=window, max_samples=max_samples, seed=seed)
+        self.group = group_of(synchronize)
+        self._source = (
+            _training_batches(model, self.group, window=window, max_samples=max_samples, seed=seed, mask=mask)
             if probe is None
-            else Probe(model, probe, max_samples=max_samples, seed=seed)
+            else Probe(model, probe, max_samples=max_samples, seed=seed, mask=mask)
         )
         self._window = window
+        if self.group is not None and dist.get_rank(self.group) > 0:
+            # The rows are the same on all processes; one of them writes.
+            run, sink = None, sink if getattr(sink, "on_every_process", False) else None
         self._sink = sink
         self._sink_takes_arrays = bool(getattr(sink, "takes_arrays", False))
         self._seed = seed
@@ -265,6 +279,15 @@ class Tracker:
 
 def _arrays(run: str, step: int, found: Iterable[Found]) -> list[Array]:
     return [Array(run, step, one.site, name, value) for one in found for name, value in one.arrays().items()]
+
+
+def _training_batches(
+    model: nn.Module, group: "dist.ProcessGroup | None", *, max_samples: int, **options: Any
+) -> Source:
+    if group is None:
+        return TrainingBatches(model, max_samples=max_samples, **options)
+    share = -(-max_samples // dist.get_world_size(group))
+    return Together(TrainingBatches(model, max_samples=share, **options), group)
 
 
 def _check_whole(name: str, value: object) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..masks import Mask
 from ..names import named_layers
 from ..sites import Stage, sites
-from ..weights import unit_weights
+from ..weights import unit_weights, whole
 from ._watch import Asked, Watch
 from .activations import Scale, check, correlation_penalty, decov_penalty, vicreg_covariance_penalty
 from .base import Penalty
@@ -223,5 +223,5 @@ def _with_weights(model: nn.Module, pattern: Asked) -> Iterator[tuple[str, nn.Mo
 
 def _of_layer(layer: Any) -> Tensor:
     groups = getattr(layer, "groups", 1)
-    terms = [weight_correlation_penalty(weight, groups=groups) for weight in unit_weights(layer).values()]
+    terms = [weight_correlation_penalty(whole(weight), groups=groups) for weight in unit_weights(layer).values()]
     return torch.stack(terms).mean()

@@ -1,0 +1,93 @@
+"""Samples over several processes: each contributes those of its own batches, and all see the same."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ..nets import Site
+from .sampling import Samples, TrainingBatches, check_seen
+
+Layout = tuple[str, str, int | None, int, int, torch.dtype]
+"""Of one site on one process: layer, stage, call, number of samples, number of units, type."""
+
+
+def group_of(synchronize: "bool | dist.ProcessGroup") -> "dist.ProcessGroup | None":
+    """The processes that are meant; None for one alone, as without ``torch.distributed``."""
+    running = dist.is_available() and dist.is_initialized()
+    if synchronize is False or not running:
+        return None
+    group = dist.group.WORLD if synchronize is True else synchronize
+    return group if group is not None and dist.get_world_size(group) > 1 else None
+
+
+class Together:
+    """A source of training batches that brings the samples of all processes of a group together.
+
+    What one process has seen may be less than what others have, or nothing; all must call `collect` for the same
+    steps. They wait for one another as long as the group's time-out allows.
+
+    Args:
+        source: the process's own.
+        group: the processes.
+    """
+
+    def __init__(self, source: TrainingBatches, group: "dist.ProcessGroup") -> None:
+        self._source, self._group = source, group
+        self.arm, self.advance, self.close = source.arm, source.advance, source.close
+        self.state_dict, self.load_state_dict = source.state_dict, source.load_state_dict
+
+    def collect(self, sites: Sequence[Site], step: int) -> Samples:
+        """The samples of all processes, in the order of their ranks: the same on each.
+
+        Raises:
+            ValueError: on every process, if no process has seen a site, or they saw different numbers of units.
+            RuntimeError: if a process does not come within the group's time-out.
+        """
+        own = self._source.seen(step)
+        layouts = self._exchanged([_layout(site, x) for site, x in own.items()])
+        places = dict.fromkeys(layout[:3] for of_rank in layouts for layout in of_rank)
+        found = {
+            Site(layer, stage, call): self._joined(own, (layer, stage, call), layouts)  # type: ignore[arg-type]
+            for layer, stage, call in places
+        }
+        check_seen(found, sites, step)
+        return found
+
+    def _exchanged(self, own: list[Layout]) -> list[list[Layout]]:
+        everyone: list[Any] = [None] * dist.get_world_size(self._group)
+        dist.all_gather_object(everyone, own, group=self._group)
+        return everyone
+
+    def _joined(self, own: Samples, place: tuple[str, str, int | None], layouts: list[list[Layout]]) -> Tensor:
+        """One site's samples, each process's padded to the longest on the way."""
+        of_ranks = [next((one for one in layout if one[:3] == place), None) for layout in layouts]
+        there = [one for one in of_ranks if one is not None]
+        n_units, dtype = _agreed(place, there)
+        counts = [0 if one is None else one[3] for one in of_ranks]
+        padded = torch.zeros(max(counts), n_units, dtype=dtype, device=self._device(own))
+        if (x := own.get(Site(*place))) is not None:  # type: ignore[arg-type]
+            padded[: len(x)] = x
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded, group=self._group)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+    def _device(self, own: Samples) -> torch.device:
+        if own:
+            return next(iter(own.values())).device
+        on_gpu = dist.get_backend(self._group) == "nccl"
+        return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+
+
+def _layout(site: Site, x: Tensor) -> Layout:
+    return site.layer, site.stage, site.call, len(x), x.shape[1], x.dtype
+
+
+def _agreed(place: tuple[str, str, int | None], there: list[Layout]) -> tuple[int, torch.dtype]:
+    """Number of units and type, which are those of all processes."""
+    if len(kinds := {one[4:] for one in there}) > 1:
+        units = sorted({n_units for n_units, _ in kinds})
+        raise ValueError(f"processes saw {place[0]!r} with different numbers of units or types: {units} units")
+    return there[0][4:]
