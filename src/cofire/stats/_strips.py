@@ -18,9 +18,12 @@ from numba import njit
 from ._lanes import BYTES, any_below, farther, gap, insert, load, minus, spread, spread_each, store
 
 STEP = 4  # candidates between two looks at whether to stop
+AT_LEAST = 8  # candidates before the first such look: most sweeps go as far, and a wrong guess costs more than they do
 COMPILE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 # what only compiled code calls becomes part of its callers, and needs no way in from Python
 INNER: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+# vectors live in registers only as long as nothing is called: the innermost loops are inlined whatever LLVM thinks
+WITHIN: dict[str, Any] = INNER | {"forceinline": True}
 
 
 class Strips(NamedTuple):
@@ -42,7 +45,7 @@ class Strips(NamedTuple):
 
 def padding(itemsize: int) -> int:
     """Slots on either side of a strip that a sweep may read beyond its end."""
-    return BYTES // itemsize + STEP
+    return BYTES // itemsize + AT_LEAST + STEP
 
 
 @njit(**COMPILE)
@@ -67,7 +70,7 @@ def kth_distances(strips, infinities, start_strip, stop_strip, out):
             store(out, start, _in_other_strips(strips, strip, start, nearest)[-1])
 
 
-@njit(**INNER)
+@njit(**WITHIN)
 def _distance(strips, start, candidate):
     """Max-norm distance of a candidate from each query."""
     return farther(
@@ -76,7 +79,7 @@ def _distance(strips, start, candidate):
     )
 
 
-@njit(**INNER)
+@njit(**WITHIN)
 def _nearest_in_block(strips, start, others, nearest):
     width = others.size // 2
     for lane in range(width):
@@ -85,9 +88,12 @@ def _nearest_in_block(strips, start, others, nearest):
     return nearest
 
 
-@njit(**INNER)
+@njit(**WITHIN)
 def _sweep(strips, start, at, direction, nearest):
-    """Candidates from slot ``at`` on, up or down in y, for as long as one may be nearer to any of the queries."""
+    """Candidates from slot ``at`` on, up or down in y: some, and then for as long as one may be nearer to a query."""
+    for step in range(AT_LEAST):
+        nearest = insert(nearest, _distance(strips, start, at + direction * step))
+    at += direction * AT_LEAST
     while _within_reach(strips.y, start, at, direction, nearest):
         for step in range(STEP):
             nearest = insert(nearest, _distance(strips, start, at + direction * step))
@@ -95,7 +101,7 @@ def _sweep(strips, start, at, direction, nearest):
     return nearest
 
 
-@njit(**INNER)
+@njit(**WITHIN)
 def _within_reach(y, start, at, direction, nearest):
     # signed, so that a query still ahead of the candidate keeps the sweep going
     here, queries = spread(y, at), load(y, start)
