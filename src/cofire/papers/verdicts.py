@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Literal
 
+from .table import MissingRows
+
 Outcome = Literal["reproduced", "not reproduced", "inconclusive"]
 
 # Student's t, two-sided 95 %, by degrees of freedom; beyond, Cornish and Fisher's expansion is within 1e-4.
@@ -139,7 +141,7 @@ def differences(a: Mapping[int, float], b: Mapping[int, float]) -> dict[int, flo
     """The first less the second, seed by seed.
 
     Raises:
-        ValueError: if they are not of the same seeds.
+        MissingRows: if they are not of the same seeds.
 
     Example:
         >>> differences({0: 3.0, 1: 4.0}, {0: 1.0, 1: 1.0})
@@ -152,8 +154,8 @@ def combined(function: Callable[..., float], *parts: Mapping[int, float]) -> dic
     """A function of several conditions' values, seed by seed.
 
     Raises:
-        ValueError: if they are not of the same seeds.
+        MissingRows: if they are not of the same seeds.
     """
     if any(part.keys() != parts[0].keys() for part in parts):
-        raise ValueError(f"the conditions have different seeds: {[sorted(part) for part in parts]}")
+        raise MissingRows(f"the conditions have different seeds: {[sorted(part) for part in parts]}")
     return {seed: function(*(part[seed] for part in parts)) for seed in parts[0]}

@@ -3,25 +3,22 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 
-from ...nets import capture, dropout_report
+from ...nets import dropout_report
 from ...record.rows import Row
-from ...stats.moments import Moments
 from ..data import Dataset
 from ..experiment import Claim, Experiment, row
-from ..plots import COLORS, panels
+from ..plots import panels
 from ..table import Table
 from ..tasks import Task, grid
 from ..together import Watch
 from ..verdicts import Verdict, combined, decide, differences
-from .networks import data_of, networks_of, trained
+from .networks import data_of, draw_spread, networks_of, spread, trained
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BINS = 50
 VANILLA, DROP = "VANILLANET", "DROPNET"
 PANELS = (VANILLA, "(a) HUGE-VANILLANET"), (DROP, "(b) HUGE-DROPNET")
 LAW = ("entering", "dropped", "paper_law", "pearson_law", "second_moment_dropped", "second_moment_law")
@@ -33,7 +30,7 @@ def run(task: Task) -> Iterator[Row]:
     networks = networks_of(task, data)
     yield from trained(task, data, networks, Watch(scores_every=[0, task["epochs"] * steps(task, data)]))
     for seed, network in zip(task.seeds, networks, strict=True):
-        yield from _spread(network, data, seed)
+        yield from spread(network, data, ["hidden1"], seed=seed)
         if task["kind"] == DROP:
             yield from _laws(network, data, seed)
 
@@ -41,17 +38,6 @@ def run(task: Task) -> Iterator[Row]:
 def steps(task: Task, data: Dataset) -> int:
     """Optimizer steps of an epoch."""
     return -(-len(data.train_x) // 50)
-
-
-def _spread(network: nn.Module, data: Dataset, seed: int) -> Iterator[Row]:
-    with torch.no_grad(), capture(network, "hidden1") as activations:
-        network(data.test_x)
-    moments = Moments().update(activations["hidden1"])
-    summary, counts = moments.summary(), moments.histogram(bins=BINS)
-    yield row("nc", summary.mean_abs, seed=seed, site="hidden1", n_samples=summary.n_samples)
-    yield row("n_constant", summary.n_constant, seed=seed, site="hidden1")
-    for index, count in enumerate(counts.tolist()):
-        yield row("share", count / summary.n_pairs, seed=seed, site="hidden1", bin=index)
 
 
 def _laws(network: nn.Module, data: Dataset, seed: int) -> Iterator[Row]:
@@ -64,14 +50,8 @@ def figure(table: Table) -> "Figure":
     """The paper's two histograms of abs(ρ), with the mean as a red line."""
     drawn, axes = panels(1, 2, sharex=True, sharey=True)
     for axis, (kind, title) in zip(axes[0], PANELS, strict=True):
-        part = table.need(kind=kind)
-        bins = [sum(seeds.values()) / len(seeds) for seeds in part.curve("bin", measure="share").values()]
-        axis.bar([(index + 0.5) / BINS for index in range(BINS)], bins, width=1 / BINS, color=COLORS[0])
-        means = part.per_seed(measure="nc")
-        mean = sum(means.values()) / len(means)
-        axis.axvline(mean, color="red", label=f"mean {mean:.3f}")
+        draw_spread(axis, table.need(kind=kind))
         axis.set(title=title, xlabel="|ρ|")
-        axis.legend(frameon=False)
     axes[0][0].set_ylabel("share of pairs")
     return drawn
 

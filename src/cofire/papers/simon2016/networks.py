@@ -1,17 +1,28 @@
 """What the paper's experiments share: its networks, its data, its way of training."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import isfinite
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from ...nets import capture
 from ...record import Row
+from ...stats.moments import Moments
 from ..data import Dataset, load
+from ..experiment import row
+from ..plots import COLORS
+from ..table import Table
 from ..tasks import Task
 from ..together import Penalized, Watch, correlation_penalties, fit
 from ..training import Settings
 from ..zoo import mlp
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BINS = 50
 SIZES = {"TINY": (40, 20, 10), "SMALL": (120, 60, 30), "MEDIUM": (200, 100, 50), "LARGE": (280, 140, 70)}
 SIZES["HUGE"] = (360, 180, 90)
 """Units of the hidden layers; Table 1 prints them the other way round, its text does not."""
@@ -58,3 +69,26 @@ def trained(task: Task, data: Dataset, networks: Sequence[nn.Sequential], watch:
 def finite(networks: Sequence[nn.Module]) -> list[bool]:
     """Which networks' weights are all numbers still."""
     return [all(bool(torch.isfinite(weight).all()) for weight in network.parameters()) for network in networks]
+
+
+def spread(network: nn.Module, data: Dataset, layers: Sequence[str], *, seed: int) -> Iterator[Row]:
+    """How abs(ρ) is spread over the pairs of each layer's units, behind its leaky ReLU, on the images held out."""
+    with torch.no_grad(), capture(network, list(layers)) as activations:
+        network(data.test_x)
+    for layer in layers:
+        moments = Moments().update(activations[layer])
+        summary, counts = moments.summary(), moments.histogram(bins=BINS)
+        yield row("nc", summary.mean_abs, seed=seed, site=layer, n_samples=summary.n_samples)
+        yield row("n_constant", summary.n_constant, seed=seed, site=layer)
+        for index, count in enumerate(counts.tolist()):
+            yield row("share", count / max(summary.n_pairs, 1), seed=seed, site=layer, bin=index)
+
+
+def draw_spread(axis: "Axes", part: Table) -> None:
+    """A histogram of abs(ρ), the mean over seeds, with the mean as a red line."""
+    bins = [sum(seeds.values()) / len(seeds) for seeds in part.curve("bin", measure="share").values()]
+    axis.bar([(index + 0.5) / BINS for index in range(BINS)], bins, width=1 / BINS, color=COLORS[0])
+    means = part.need(measure="nc", value=isfinite).per_seed()
+    mean = sum(means.values()) / len(means)
+    axis.axvline(mean, color="red", label=f"mean {mean:.3f}")
+    axis.legend(frameon=False, fontsize=7)
