@@ -117,8 +117,8 @@ FIG2 = Experiment(
     notes=(
         "Correlations are those behind the leaky ReLU, on the 10,000 images held out. The penalty is the paper's, with "
         "the weight that its text states; the author's code divides it by the batch size and so is 50 times weaker. "
-        "From torch's default initialization, small weights and so small activations, the penalty's gradient, which has 1/σ "
-        "in it, can throw a network out within a few steps; such networks are counted, and left out of the panels. He "
-        "initialization is the remedy. Quick trains 8 epochs instead of 100."
+        "Torch's default initialization makes small weights and so small activations, and the penalty's gradient has "
+        "1/σ in it, which can throw a network out within a few steps; such networks are counted, and left out of the "
+        "panels. He initialization is the remedy. Quick trains 8 epochs instead of 100."
     ),
 )
