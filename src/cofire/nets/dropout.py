@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..stats._shown import Shown
 from ..stats.dropout import dropout_correlation, dropout_second_moment
 from ..stats.moments import Moments
 from .capture import Capture
@@ -55,7 +56,7 @@ class DropoutRow:
 
 
 @dataclass(frozen=True)
-class DropoutReport:
+class DropoutReport(Shown):
     """The dropout layers of a model, in its order; ``str()`` is a table.
 
     Attributes:

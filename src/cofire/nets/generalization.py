@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..stats import Moments, weight_correlation
+from ..stats._shown import Shown
 from .batches import as_batches, forward
 from .capture import capture
 from .modes import evaluating
@@ -22,7 +23,7 @@ LOW_MARGIN = 0.1
 
 
 @dataclass(frozen=True)
-class LayerScore:
+class LayerScore(Shown):
     """Correlations of one layer.
 
     Attributes:
@@ -37,7 +38,7 @@ class LayerScore:
 
 
 @dataclass(frozen=True)
-class GeneralizationScore:
+class GeneralizationScore(Shown):
     """Numbers that are said to be larger where a network generalizes worse, and plain ones to compare them with.
 
     Attributes:

@@ -10,6 +10,7 @@ from torch import Tensor
 from ._arrays import Array, as_samples, check_compute_dtype, working_dtype
 from ._in_memory import InMemory
 from ._interval import interval
+from ._shown import Shown
 from ._tile_sums import AT_ZERO, REMAINING_BIAS, TileSums
 from .pairs import Pairs, Tile
 from .precision import exactly
@@ -26,7 +27,7 @@ class Counts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CorrelationSummary:
+class CorrelationSummary(Shown):
     """What the pairs of a layer's units say together; NaN where fewer than two samples or one pair leave it undefined.
 
     Attributes:

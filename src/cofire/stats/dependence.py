@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ._arrays import Array, as_samples
+from ._shown import Shown
 from .mutual_information import SUSPICIOUS, refuse_ties
 from .neighbors import check_points
 from .precision import exactly
 
 
 @dataclass(frozen=True)
-class DependenceScore:
+class DependenceScore(Shown):
     """Mutual information over the pairs of a layer's units, in nats.
 
     Attributes:
@@ -38,7 +39,7 @@ class DependenceScore:
 
 
 @dataclass(frozen=True)
-class PermutationThreshold:
+class PermutationThreshold(Shown):
     """What independent units with the same marginals would show.
 
     Attributes:

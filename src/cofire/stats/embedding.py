@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, as_tensor
+from ._shown import Shown
 from .correlation import neuronal_correlation
 from .density import finite_points
 from .distances import median_distance
@@ -26,7 +27,7 @@ MOST_CORRELATED = 512  # samples: correlating n feature dimensions, and finding 
 
 
 @dataclass(frozen=True)
-class WidthChoice:
+class WidthChoice(Shown):
     """A kernel width and what spoke for it, one entry for each of ``bandwidths``; all float64.
 
     Attributes:
@@ -45,7 +46,7 @@ class WidthChoice:
 
 
 @dataclass(frozen=True)
-class EigenvalueBounds:
+class EigenvalueBounds(Shown):
     """Between which all eigenvalues of a kernel matrix lie, by Gershgorin's circles.
 
     Attributes:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, as_tensor
+from ._shown import Shown
 from .density import finite_points
 from .distances import Block, blocks_of_distances, distances_between
 from .precision import exactly
@@ -17,7 +18,7 @@ KERNELS = ("gaussian", "laplacian")
 
 
 @dataclass(frozen=True)
-class WidthScan:
+class WidthScan(Shown):
     """What kernel widths make of a layer, one entry for each of ``bandwidths``; all float64.
 
     Attributes:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ._arrays import as_tensor
 from ._interval import student_quantile
+from ._shown import Shown
 from .correlation import CorrelationSummary
 from .duplicates import Cluster, duplicate_clusters, whole_matrix
 from .moments import Moments
@@ -21,7 +22,7 @@ FLOOR = 64 * torch.finfo(torch.float64).eps
 
 
 @dataclass(frozen=True)
-class Width:
+class Width(Shown):
     """How many units suffice.
 
     Attributes:
@@ -38,7 +39,7 @@ class Width:
 
 
 @dataclass(frozen=True, eq=False)
-class Redundancy:
+class Redundancy(Shown):
     """What the moments of a layer say about its redundancy.
 
     Attributes:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, working_dtype
+from ._shown import Shown
 from .cosines import Cosines
 from .duplicates import Cluster, DuplicateScan
 from .lanczos import Estimate, effective_rank_entropy_lanczos
@@ -19,7 +20,7 @@ CHUNK_ELEMENTS = 1 << 22
 
 
 @dataclass(frozen=True)
-class WeightRedundancy:
+class WeightRedundancy(Shown):
     """What a layer's weights say about its redundancy; NaN where there is no pair or no spectrum.
 
     Attributes:

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array
+from ._shown import Shown
 from .cosines import Cosines
 from .precision import exactly
 from .unit_vectors import Reading, unit_vectors
 
 
 @dataclass(frozen=True)
-class WeightSummary:
+class WeightSummary(Shown):
     """What the cosines between incoming weight vectors say together; NaN where there is no pair.
 
     Attributes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ...stats._shown import Shown
 from ...stats.duplicates import Cluster
 from ...stats.redundancy import Redundancy
 from ...stats.weight_redundancy import WeightRedundancy
@@ -88,7 +89,7 @@ class LayerRedundancy:
 
 
 @dataclass(frozen=True, eq=False)
-class RedundancyReport:
+class RedundancyReport(Shown):
     """The layers of a network; ``str()`` is a table.
 
     Attributes:

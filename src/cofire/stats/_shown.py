@@ -1,0 +1,90 @@
+"""How results look: a table of names and values, in a terminal of 80 columns and in a notebook."""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from html import escape
+from typing import Any
+
+from torch import Tensor
+
+COLUMNS = 80
+LISTED = 8
+
+
+class Shown:
+    """For dataclasses that are results: ``print(result)`` and notebooks show a table; ``repr`` stays as it is.
+
+    Floats have four digits; of a tensor shape, range and median are shown, of a long list the first entries.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass
+        ... class Found(Shown):
+        ...     mean: float
+        ...     interval: tuple[float, float]
+        >>> print(Found(0.123456, (0.1, 0.15)))
+        Found
+          mean      0.1235
+          interval  [0.1, 0.15]
+    """
+
+    def __str__(self) -> str:
+        rows = list(_rows(self))
+        width = max((len(name) for name, _ in rows), default=0)
+        lines = [f"  {name:<{width}}  {value}" for name, value in rows]
+        return "\n".join([type(self).__name__, *(_cut(line) for line in lines)])
+
+    def _repr_html_(self) -> str:
+        if type(self).__str__ is not Shown.__str__:  # a class that prints in a way of its own
+            return f"<pre>{escape(str(self))}</pre>"
+        cells = "".join(
+            f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(value)}</td></tr>'
+            for name, value in _rows(self)
+        )
+        return f"<table><caption>{escape(type(self).__name__)}</caption><tbody>{cells}</tbody></table>"
+
+
+def _rows(result: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The fields, those of results within it by a dotted name."""
+    for name in (one.name for one in fields(result)):
+        value = getattr(result, name)
+        if is_dataclass(value):
+            yield from _rows(value, f"{prefix}{name}.")
+        elif name.endswith("interval"):
+            yield prefix + name, f"[{', '.join(map(_text, value))}]"
+        else:
+            yield prefix + name, _text(value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Tensor):
+        return _of_tensor(value)
+    return _of_several(value) if isinstance(value, tuple | list) else " ".join(str(value).split())
+
+
+def _of_several(values: "tuple[Any, ...] | list[Any]") -> str:
+    """Of many things the first, and how many there are."""
+    if values and is_dataclass(values[0]):
+        return f"{len(values)} of {type(values[0]).__name__}"
+    listed = ", ".join(_text(one) for one in values[:LISTED])
+    return f"{len(values)}: {listed}, …" if len(values) > LISTED else listed or "none"
+
+
+def _of_tensor(x: Tensor) -> str:
+    """A number, or shape and range of the finite entries."""
+    if x.ndim == 0:
+        return _text(x.item())
+    shape = " × ".join(map(str, x.shape))
+    finite = x[x.isfinite()]
+    if not len(finite):
+        return f"{shape}, no finite entry"
+    low, middle, high = (_text(one.item()) for one in (finite.min(), finite.double().median(), finite.max()))
+    return f"{shape}: {low} to {high}, median {middle}"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= COLUMNS else line[: COLUMNS - 1] + "…"
