@@ -88,6 +88,24 @@ def test_the_table_fits_a_terminal(kind, inspections):
     assert "debiased" in text if kind == "data" else "by entropy" in text
 
 
+def test_long_names_stay_apart():
+    state = {f"encoder.layers.{i}.attention.output.dense.weight": torch.randn(4, 8) for i in (0, 1)}
+    found = Inspection("net", weight_redundancy_report(state), {})
+    assert "encoder.layers.1" in "".join(shown(found).split()) and max(map(len, shown(found).splitlines())) <= 80
+
+
+def test_positions_are_told_from_inputs():
+    net = nn.Sequential(nn.Conv1d(1, 4, 3), nn.Flatten(), nn.Linear(32, 2))
+    found = Inspection("net", redundancy_report(net, torch.randn(100, 1, 10)), {})
+    (finding,) = [one for one in found.findings if one.kind == "positions"]
+    assert finding.points == (("0", "800 samples from 100 inputs"),)
+
+
+def test_a_layer_of_one_unit_is_not_called_undefined():
+    net = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 1))
+    assert "undefined" not in kinds(Inspection("net", redundancy_report(net, torch.randn(300, 4)), {}))
+
+
 def test_names_are_text(tmp_path):
     state = {f"{EVIL}.weight": torch.randn(5, 8), "ok.weight": torch.randn(3, 8), f"{EVIL}.bias": torch.ones(5)}
     found = Inspection(EVIL, weight_redundancy_report(state), {"target": EVIL})

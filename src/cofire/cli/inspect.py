@@ -110,7 +110,8 @@ def _show(target: Target, report: "RedundancyReport", made: dict[str, str], html
     )
     for note in target.notes:
         typer.echo(f"Note: {note}.")
-    Console().print(inspection_summary(inspection))
+    console = Console()
+    console.print(inspection_summary(inspection, width=console.width))
     if html is not None:
         typer.echo(f"Wrote {write_inspection(inspection, html)}; open it in a browser.")
 

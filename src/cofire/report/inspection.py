@@ -46,7 +46,8 @@ class Inspection:
     @property
     def findings(self) -> list[Finding]:
         """What asks for action first."""
-        return inspection_findings.findings(self.report, [row.view for row in self.rows if row.measured])
+        pairs = [row.view for row in self.rows if row.measured and row.view.last("n_units") > 1]
+        return inspection_findings.findings(self.report, pairs)
 
     @property
     def facts(self) -> list[tuple[str, str]]:

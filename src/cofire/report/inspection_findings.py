@@ -201,6 +201,20 @@ def too_few(report: RedundancyReport) -> list[Finding]:
     )
 
 
+def positions(report: RedundancyReport) -> list[Finding]:
+    """Layers whose samples are positions of images or tokens of texts, which depend on one another."""
+    found = [layer for layer in report.layers if (layer.n_samples or 0) > (layer.n_inputs or 0)]
+    return _finding(
+        "positions",
+        "note",
+        "Positions count as samples in",
+        found,
+        lambda layer: f"{count(layer.n_samples)} samples from {count(layer.n_inputs)} inputs",
+        "Positions of an image or tokens of a text depend on one another: floor, p-values and intervals are too small.",
+        "",
+    )
+
+
 def left_out(report: RedundancyReport) -> list[Finding]:
     """What was not measured, by the reason."""
     points = tuple((reason, listing(names, 3)) for reason, names in report.reasons().items())
@@ -228,4 +242,4 @@ def _finding(
     return [Finding(kind, level, f"{title} {where}", tuple(points), remark, advice)]
 
 
-_KINDS = (nonfinite, narrower, copies, weight_copies, zero_weights, too_few, aligned_weights, left_out)
+_KINDS = (nonfinite, narrower, copies, weight_copies, zero_weights, too_few, aligned_weights, positions, left_out)

@@ -56,7 +56,7 @@ def row_of(layer: LayerRedundancy, view: Layer) -> Row:
 
 def _interval(view: Layer) -> str:
     low, high = view.last("nc_low"), view.last("nc_high")
-    return f"{number(low, 2)} – {number(high, 2)}" if isfinite(low) and isfinite(high) else MISSING
+    return f"{number(low, 2)}–{number(high, 2)}" if isfinite(low) and isfinite(high) else MISSING
 
 
 def explained(layer: LayerRedundancy) -> float:
@@ -81,4 +81,4 @@ def width(layer: LayerRedundancy) -> str:
         return MISSING
     low, high = layer.activations.width.interval
     units = layer.activations.width.units
-    return count(units) if low == high == units else f"{count(units)} ({count(low)} – {count(high)})"
+    return count(units) if low == high == units else f"{count(units)} ({count(low)}–{count(high)})"

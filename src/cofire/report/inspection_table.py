@@ -14,8 +14,7 @@ WITH_DATA = {
     "constant": "const",
     "copies": "copies",
     "debiased": "debiased",
-    "interval": "95 % interval",
-    "floor": "floor",
+    "interval": "interval",
     "wc": "WC",
     "width": "width",
 }
@@ -30,25 +29,43 @@ WITHOUT_DATA = {
 }
 
 
-def inspection_summary(inspection: Inspection) -> RenderableType:
-    """A table of the layers, the most redundant first, with the findings below it, readable at 80 columns.
+ROOM_WITH_DATA, ROOM_WITHOUT = 64, 50
+"""What the other columns take up."""
 
-    Names are shown as they are: nothing in them is read as markup.
+LEAST = 16
+
+
+def inspection_summary(inspection: Inspection, *, width: int = 80) -> RenderableType:
+    """A table of the layers, the most redundant first, with the findings below it.
+
+    Names are shown as they are: nothing in them is read as markup. They are shortened where that leaves them apart.
+
+    Args:
+        inspection: what to show.
+        width: of the terminal, in characters, from 80 on.
     """
     return Group(
         Text(inspection.headline, style="bold"),
         Text(),
-        _table(inspection.rows, WITH_DATA if inspection.by_data else WITHOUT_DATA),
+        _table(inspection, max(LEAST, width - (ROOM_WITH_DATA if inspection.by_data else ROOM_WITHOUT))),
         Text(),
         *told(inspection.findings),
     )
 
 
-def _table(rows: list[Row], columns: dict[str, str]) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("layer", no_wrap=True)
+def _table(inspection: Inspection, longest: int) -> Table:
+    columns = WITH_DATA if inspection.by_data else WITHOUT_DATA
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("layer", max_width=longest, overflow="fold")
     for title in columns.values():
         table.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(Text(shorten(printable(row.name), 18), style="bold"), *(getattr(row, one) for one in columns))
+    for name, row in zip(_names(inspection.rows, longest), inspection.rows, strict=True):
+        table.add_row(Text(name, style="bold"), *(getattr(row, one) for one in columns))
     return table
+
+
+def _names(rows: list[Row], longest: int) -> list[str]:
+    """The names, shortened where they stay apart; the whole of them, folded, where not."""
+    whole = [printable(row.name) for row in rows]
+    short = [shorten(name, longest) for name in whole]
+    return short if len(set(short)) == len(set(whole)) else whole

@@ -1,6 +1,7 @@
 """The entropy of a large matrix's singular values by a few products with it, none of them with itself."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,11 @@ N_PROBES = 8
 N_STEPS = 24
 N_LEADING = 16
 SUBSPACE_STEPS = 3
+GRAM_UP_TO = 2048
+CHUNK_ELEMENTS = 1 << 22
+
+Gram = Callable[[Tensor], Tensor]
+"""The Gram matrix, over the square of the scale, times vectors that are rows."""
 
 
 class Estimate(NamedTuple):
@@ -53,8 +59,10 @@ def effective_rank_entropy_lanczos(matrix: Tensor, *, seed: int = 0) -> Estimate
     if not 0 < scale < math.inf:
         return Estimate(math.nan, math.nan)
     generator = torch.Generator().manual_seed(seed)
-    leading, largest = _leading(tall, _signs(tall, min(N_LEADING, tall.shape[1]), generator), scale)
-    nodes, weights = _quadrature(tall, _signs(tall, N_PROBES, generator), leading, scale)
+    gram, dtype = _gram(tall, scale)
+    leading = _leading(gram, _signs(tall, min(N_LEADING, tall.shape[1]), generator).to(dtype))
+    largest = torch.linalg.svdvals(leading.to(tall.dtype) @ tall.T).double() / scale
+    nodes, weights = _quadrature(gram, _signs(tall, N_PROBES, generator).to(dtype), leading)
     sigma = nodes.clamp(min=0).sqrt()
     total = largest.sum() + (weights * sigma).sum(1)
     return _combined(total, -torch.special.entr(largest).sum() - (weights * torch.special.entr(sigma)).sum(1))
@@ -66,20 +74,32 @@ def _signs(tall: Tensor, number: int, generator: torch.Generator) -> Tensor:
     return (signs * 2 - 1).to(tall)
 
 
-def _leading(tall: Tensor, start: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """About the leading right singular vectors, shape (n_leading, n), and their singular values over the scale."""
+def _gram(tall: Tensor, scale: float) -> tuple[Gram, torch.dtype]:
+    """The Gram matrix and the type of its vectors: held in float64 where it is much smaller than the matrix."""
+    if len(tall) >= 2 * tall.shape[1] and tall.shape[1] <= GRAM_UP_TO:
+        held = exact_gram(tall, scale)
+        return lambda vectors: vectors @ held, torch.float64
+    return lambda vectors: ((vectors / scale) @ tall.T) @ tall / scale, tall.dtype
+
+
+def exact_gram(tall: Tensor, scale: float) -> Tensor:
+    """Products of the columns over the square of the scale, float64, without a float64 copy of the matrix."""
+    gram = torch.zeros(tall.shape[1], tall.shape[1], dtype=torch.float64, device=tall.device)
+    for rows in tall.split(max(1, CHUNK_ELEMENTS // tall.shape[1])):
+        exact = rows.double() / scale
+        gram.addmm_(exact.T, exact)
+    return gram
+
+
+def _leading(gram: Gram, start: Tensor) -> Tensor:
+    """About the leading right singular vectors, shape (n_leading, n)."""
     basis = start
     for _ in range(SUBSPACE_STEPS):
-        basis = torch.linalg.qr((_gram(tall, basis, scale)).T).Q.T
-    return basis, torch.linalg.svdvals(basis @ tall.T).double() / scale
+        basis = torch.linalg.qr(gram(basis).T).Q.T
+    return basis
 
 
-def _gram(tall: Tensor, vectors: Tensor, scale: float) -> Tensor:
-    """The Gram matrix times vectors that are rows."""
-    return ((vectors / scale) @ tall.T) @ tall / scale
-
-
-def _quadrature(tall: Tensor, start: Tensor, leading: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+def _quadrature(gram: Gram, start: Tensor, leading: Tensor) -> tuple[Tensor, Tensor]:
     """Nodes and weights for each vector, orthogonal to the leading ones, shape (n_probes, n_steps).
 
     Lanczos with full reorthogonalization.
@@ -88,10 +108,10 @@ def _quadrature(tall: Tensor, start: Tensor, leading: Tensor, scale: float) -> t
     vector = torch.nn.functional.normalize(vector, dim=1)
     steps = min(N_STEPS, vector.shape[1])
     basis = vector.new_zeros(len(vector), steps, vector.shape[1])
-    tridiagonal = torch.zeros(len(vector), steps, steps, dtype=torch.float64, device=tall.device)
+    tridiagonal = torch.zeros(len(vector), steps, steps, dtype=torch.float64, device=vector.device)
     for step in range(steps):
         basis[:, step] = vector
-        image = _off(leading, _gram(tall, vector, scale))
+        image = _off(leading, gram(vector))
         tridiagonal[:, step, step] = (image * vector).sum(1).double()
         vector, length = _next(image, basis[:, : step + 1])
         if step + 1 < steps:

@@ -84,7 +84,7 @@ def redundancy_report(
         groups = groups_of(widths)
         step = Steps(progress, len(groups), len(widths))
         found = [
-            _by_activations(site, state, unexplained=unexplained, **options)
+            _by_activations(site, state, step.n_inputs, unexplained=unexplained, **options)
             for group in groups
             for site, state in step.measured(states_of(model, step.batches(batches), group))
         ]
@@ -139,13 +139,14 @@ def _refuse_nothing(readings: Readings) -> None:
         raise ValueError(f"there is no weight of a layer to measure{f' ({reasons})' if reasons else ''}")
 
 
-def _by_activations(site: Site, state: State, **options: float) -> LayerRedundancy:
+def _by_activations(site: Site, state: State, n_inputs: int, **options: float) -> LayerRedundancy:
     moments = state.moments
     sampled = moments.n_units if moments.n_units < state.n_units else None
     return LayerRedundancy(
         layer=str(site),
         n_units=state.n_units,
         n_samples=moments.count,
+        n_inputs=n_inputs,
         activations=redundancy(moments, **options),
         picture=_picture(moments),
         sampled=sampled,

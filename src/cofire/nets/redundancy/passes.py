@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...stats.moments import Moments
-from ..batches import forward
+from ..batches import batch_length, forward
 from ..capture import Asked, Capture
 from ..sites import Site
 
@@ -51,12 +51,16 @@ class Steps:
 
     def __init__(self, progress: Progress, n_passes: int, n_layers: int) -> None:
         self._progress, self._n_passes, self._n_layers = progress, n_passes, n_layers
-        self._passes, self._layers = 0.0, 0
+        self._passes, self._layers = 0, 0
+        self.n_inputs = 0
 
     def batches(self, batches: Iterable[Any]) -> Iterator[Any]:
         """The batches, counted."""
         self._tell()
-        yield from batches
+        self.n_inputs = 0
+        for batch in batches:
+            self.n_inputs += batch_length(batch)
+            yield batch
         self._passes += 1
 
     def measured(self, states: dict[Site, State]) -> Iterator[tuple[Site, State]]:
@@ -69,7 +73,7 @@ class Steps:
         self._tell()
 
     def _tell(self) -> None:
-        self._progress(int(self._passes) + self._layers, self._n_passes + self._n_layers)
+        self._progress(self._passes + self._layers, self._n_passes + self._n_layers)
 
 
 def widths_of(model: nn.Module, batches: Iterable[Any], pattern: Asked) -> tuple[dict[Site, int], dict[str, str]]:

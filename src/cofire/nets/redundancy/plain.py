@@ -40,6 +40,7 @@ def _layer(layer: LayerRedundancy) -> dict[str, Any]:
         "n_units": layer.n_units,
         "n_units_measured": layer.sampled or layer.n_units,
         "n_samples": layer.n_samples,
+        "n_inputs": layer.n_inputs,
         "quantities": {name: quantity(layer) for name, (_, quantity) in QUANTITIES.items()},
         "activations": _activations(layer.activations) if layer.activations else None,
         "weights": _weights(layer.weights) if layer.weights else None,

@@ -35,6 +35,7 @@ class LayerRedundancy:
         layer: its name; of a layer with several weights each stands for itself, with the gate's name behind it.
         n_units: of the layer.
         n_samples: behind the activations; a position of an image or a token of a text counts as one.
+        n_inputs: that were run.
         activations: what they say.
         weights: what the incoming weights say.
         picture: the correlations to look at.
@@ -45,6 +46,7 @@ class LayerRedundancy:
     layer: str
     n_units: int
     n_samples: int | None = None
+    n_inputs: int | None = None
     activations: Redundancy | None = None
     weights: WeightRedundancy | None = None
     picture: Picture | None = None
