@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..nets import Site
-from .sampling import Samples, TrainingBatches, check_seen
+from .sampling import Samples, Source, TrainingBatches, check_seen
 
 Layout = tuple[str, str, int | None, int, int, torch.dtype]
 """Of one site on one process: layer, stage, call, number of samples, number of units, type."""
@@ -79,6 +79,16 @@ class Together:
             return next(iter(own.values())).device
         on_gpu = dist.get_backend(self._group) == "nccl"
         return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+
+
+def training_batches(
+    model: nn.Module, group: "dist.ProcessGroup | None", *, max_samples: int, **options: Any
+) -> Source:
+    """Those of this process, or of all, each of which keeps its share of the samples."""
+    if group is None:
+        return TrainingBatches(model, max_samples=max_samples, **options)
+    share = -(-max_samples // dist.get_world_size(group))
+    return Together(TrainingBatches(model, max_samples=share, **options), group)
 
 
 def _layout(site: Site, x: Tensor) -> Layout:

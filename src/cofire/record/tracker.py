@@ -10,14 +10,15 @@ import torch.distributed as dist
 from torch import nn
 
 from ..nets.masks import Mask
+from .budget import Budget, Overhead, Unlimited
 from .late_arrays import LateArrays
 from .measures import Measure, Statistic, as_measure
 from .recording import Found, Plan, Task, all_sites, model_facts, take
 from .rows import Array, Row
 from .runs import WritableRun
-from .sampling import Probe, Source, TrainingBatches
+from .sampling import Probe
 from .schedule import GeometricSteps, Schedule, as_schedule
-from .together import Together, group_of
+from .together import group_of, training_batches
 
 Sink = Callable[..., object]
 
@@ -63,6 +64,9 @@ class Tracker:
         synchronize: take the batches of all processes, or of those of a process group, together. Each step at which
             something is due then has a collective, which all must reach; the group's time-out says how long they
             wait. Rows are the same on all, and written by the first alone. Each keeps its share of ``max_samples``.
+        budget: the share of the time of training that the tracker may cost, such as 0.02. What is due and cannot be
+            paid for waits; wide layers are looked at by some of their units (`some_units`). Which steps are recorded
+            then depends on the clock. `overhead` and the rows ``overhead`` tell what was used.
         state: the ``state_dict()`` of an earlier tracker, to go on from there; as `load_state_dict`, but with a
             probe step 0 is not recorded again.
 
@@ -97,6 +101,7 @@ class Tracker:
         seed: int = 0,
         mask: Mask | None = None,
         synchronize: "bool | dist.ProcessGroup" = False,
+        budget: float | Budget | None = None,
         state: Mapping[str, Any] | None = None,
     ) -> None:
         _check_whole("window", window)
@@ -104,10 +109,13 @@ class Tracker:
         _check_objects(model, run, sink)
         if probe is not None and window != 1:
             raise ValueError(f"a window is of training batches; with a probe it must be 1, got {window}")
+        self._budget = Unlimited() if budget is None else budget if isinstance(budget, Budget) else Budget(budget)
+        if budget is not None and (window != 1 or synchronize is not False):
+            raise ValueError("a budget goes with a window of 1 and one process; each would decide by its own clock")
         self._plan = Plan.of(model, [as_measure(measure) for measure in measures], as_schedule(every))
         self.group = group_of(synchronize)
         self._source = (
-            _training_batches(model, self.group, window=window, max_samples=max_samples, seed=seed, mask=mask)
+            training_batches(model, self.group, window=window, max_samples=max_samples, seed=seed, mask=mask)
             if probe is None
             else Probe(model, probe, max_samples=max_samples, seed=seed, mask=mask)
         )
@@ -132,6 +140,7 @@ class Tracker:
                 measures=[task.measure.identity for task in self._plan.tasks],
                 left_out=dict(self._plan.left_out),
             )
+        self._budget.begin(self._plan)
         if state is not None:
             self.load_state_dict(state)
         if self._waiting or state is not None:
@@ -150,6 +159,11 @@ class Tracker:
         """Epochs so far."""
         return self._epoch
 
+    @property
+    def overhead(self) -> Overhead | None:
+        """What was used of the budget so far; None without one."""
+        return self._budget.overhead
+
     def step(self) -> None:
         """An optimizer step is over: record what is due.
 
@@ -159,16 +173,17 @@ class Tracker:
             OSError: if the rows cannot be written.
         """
         self._refuse_if_waiting()
-        self._step += 1
-        self._source.advance(self._step)
-        self._record(self._plan.due(self._step))
-        self._arm()
+        with self._budget.spending():
+            self._step += 1
+            self._source.advance(self._step)
+            self._record(self._budget.affordable(self._plan.due(self._step)))
+            self._arm()
 
     def end_epoch(self) -> None:
         """An epoch is over: record what is due at its end."""
         self._refuse_if_waiting()
         self._epoch += 1
-        self._record(self._plan.due(self._step, epoch_end=True))
+        self._record(self._budget.at_epoch_end(self._plan.due(self._step, epoch_end=True)))
 
     def log(self, **numbers: Any) -> None:
         """Record numbers of the whole run, such as ``loss``, at the current step."""
@@ -186,7 +201,7 @@ class Tracker:
     def _arm(self) -> None:
         """Have the source watch the coming step, if it may be wanted by then or within the window."""
         coming = range(self._step + 1, self._step + 1 + self._window)
-        wanted = self._plan.possible(coming)
+        wanted = self._budget.watched(self._plan, coming)
         if wanted:
             self._source.arm(wanted, self._step + 1)
 
@@ -202,6 +217,8 @@ class Tracker:
             rows += self._rows(found)
             if task.measure.arrays is not None and self._keeps_arrays:
                 arrays += self._late.recorded(task.measure, partial(_arrays, self._name, self._step, found))
+        if (overhead := self._budget.overhead) is not None:
+            rows.append(self._row("", "overhead", "{}", overhead.share, 0))
         self._write(rows, arrays)
 
     def _write(self, rows: list[Row], arrays: list[Array]) -> None:
@@ -279,15 +296,6 @@ class Tracker:
 
 def _arrays(run: str, step: int, found: Iterable[Found]) -> list[Array]:
     return [Array(run, step, one.site, name, value) for one in found for name, value in one.arrays().items()]
-
-
-def _training_batches(
-    model: nn.Module, group: "dist.ProcessGroup | None", *, max_samples: int, **options: Any
-) -> Source:
-    if group is None:
-        return TrainingBatches(model, max_samples=max_samples, **options)
-    share = -(-max_samples // dist.get_world_size(group))
-    return Together(TrainingBatches(model, max_samples=share, **options), group)
 
 
 def _check_whole(name: str, value: object) -> None:

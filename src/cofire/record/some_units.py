@@ -1,0 +1,77 @@
+"""The neuronal correlation of a wide layer from some of its units, chosen at random: unbiased, with its error."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..stats import Moments
+from .measures import Measure, correlation
+
+FEWEST = 64
+"""Below this the error that the choice of units makes is no longer small beside the number itself."""
+
+
+def of_some_units(measure: Measure, n_units: int, generator: torch.Generator) -> Measure:
+    """The measure that looks at ``n_units`` units of wider layers, if it is one that can; else as it is."""
+    if measure.statistic is not correlation().statistic:
+        return measure
+
+    def statistic(x: Tensor, *, compute_dtype: str) -> dict[str, float]:
+        if x.shape[1] <= n_units:
+            return measure.statistic(x, compute_dtype=compute_dtype)
+        return correlation_of_some(x, n_units, generator, whole=measure.statistic, compute_dtype=compute_dtype)
+
+    return replace(measure, statistic=statistic, arrays=None)
+
+
+def correlation_of_some(
+    x: Tensor,
+    n_units: int,
+    generator: torch.Generator,
+    *,
+    whole: Callable[..., dict[str, float]],
+    compute_dtype: str,
+) -> dict[str, float]:
+    r"""What `correlation` records, from the pairs of ``n_units`` random units.
+
+    A mean over the pairs of a random set of units is, over the choice, on average the mean over all pairs. Its
+    variance is estimated by the jackknife over units, with the finite-population factor:
+
+    .. math:: \left(1 - \frac{u}{d}\right) \frac{4 (u - 1)}{u (u - 2)^2} \sum_i (h_i - \bar h)^2
+
+    h_i is the mean abs(rho) of unit i with the other chosen ones. ``nc_low`` and ``nc_high`` are widened by it;
+    ``nc_unit_error`` is its root; ``n_units_seen`` the number chosen. ``n_constant`` is scaled up to all units.
+
+    References: Arvesen 1969 (the jackknife of U-statistics); Nandi, Sen 1963 (finite populations).
+    """
+    n_all = x.shape[1]
+    chosen = torch.randperm(n_all, generator=generator)[:n_units].sort().values.to(x.device)
+    x = x[:, chosen]
+    found = whole(x, compute_dtype=compute_dtype)
+    error = unit_error(x, n_all)
+    spread = 1.96 * error
+    return {
+        **found,
+        "nc_low": found["nc_debiased"] - math.hypot(found["nc_debiased"] - found["nc_low"], spread),
+        "nc_high": found["nc_debiased"] + math.hypot(found["nc_high"] - found["nc_debiased"], spread),
+        "n_units": n_all,
+        "n_constant": found["n_constant"] * n_all / n_units,
+        "n_units_seen": n_units,
+        "nc_unit_error": error,
+    }
+
+
+def unit_error(x: Tensor, n_all: int) -> float:
+    """Standard error of the mean abs(rho) that comes of the choice of the units ``x`` shows among ``n_all``."""
+    moments = Moments().update(x)
+    defined = moments.defined_units()
+    n = int(defined.sum())
+    if n < 3:
+        return math.nan
+    rho = moments.correlation()[defined][:, defined].abs()
+    of_unit = (rho.sum(1) - 1) / (n - 1)
+    squares = (of_unit - of_unit.mean()).square().sum().item()
+    return math.sqrt(max(0.0, 1 - x.shape[1] / n_all) * 4 * (n - 1) / (n * (n - 2) ** 2) * squares)

@@ -1,0 +1,163 @@
+"""A budget is kept by a clock that the test moves; some units tell, without bias, what all would."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cofire import Measure, Tracker
+from cofire.record import Row, correlation
+from cofire.record.budget import Budget
+from cofire.record.measures import correlation as correlation_measure
+from cofire.record.some_units import correlation_of_some, of_some_units, unit_error
+from cofire.stats import neuronal_correlation
+
+SHARE = 0.02
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def follow(n_steps: int, *, cost: float, step: float = 1.0, hooks: float = 0.0, every=1, share=SHARE):
+    """Rows and the tracker of a training whose steps take ``step`` seconds and whose recordings take ``cost``."""
+    clock, rows = Clock(), []
+
+    def statistic(x: Tensor) -> float:
+        clock.now += cost
+        return 0.0
+
+    model = nn.Linear(2, 3)
+    budget = Budget(share, clock=clock)
+    with Tracker(model, [Measure(statistic, every=every)], sink=rows.extend, budget=budget) as tracker:
+        for _ in range(n_steps):
+            clock.now += step + (hooks if model._forward_hooks else 0)
+            model(torch.ones(4, 2))
+            tracker.step()
+    return rows, tracker, clock
+
+
+@pytest.mark.parametrize(("cost", "hooks"), [(0.5, 0.0), (0.1, 0.05), (0.004, 0.0), (3.0, 1.0)])
+def test_the_budget_is_kept_and_used(cost, hooks):
+    rows, tracker, clock = follow(1000, cost=cost, hooks=hooks)
+    found = tracker.overhead
+    assert clock.now / 1000 - 1 <= SHARE + (cost + hooks) / 1000
+    assert found.seconds == pytest.approx(clock.now - 1000, abs=1e-6)
+    assert found.share == pytest.approx(found.seconds / 1000, rel=2e-3)  # the first step is not timed
+    recorded = [row for row in rows if row.measure == "statistic"]
+    assert found.recordings == len(recorded)
+    assert len(recorded) == pytest.approx(min(1000, 0.9 * SHARE * 1000 / (cost + hooks)), abs=2)
+
+
+def test_what_is_cheap_is_recorded_when_it_is_due():
+    rows, tracker, _ = follow(100, cost=0.001, every=10)
+    assert [row.step for row in rows if row.measure == "statistic"] == list(range(10, 101, 10))
+    assert tracker.overhead.postponed == 0
+
+
+def test_what_is_dear_comes_later_but_comes():
+    rows, tracker, _ = follow(1000, cost=2.0, every=[10, 20, 30])
+    first, second = (row.step for row in rows if row.measure == "statistic")
+    assert first == 10 and 220 <= second <= 226  # 4 s are 1.8 % of 222 steps
+    assert tracker.overhead.postponed == 2
+
+
+def test_the_overhead_is_told_in_rows_and_in_words():
+    rows, tracker, _ = follow(100, cost=0.01)
+    told = [row for row in rows if row.measure == "overhead"]
+    assert told and told[-1].site == "" and told[-1].value <= SHARE
+    assert "budget" in str(tracker.overhead) and "0.02" in str(tracker.overhead)
+    assert Tracker(nn.Linear(2, 3), [correlation()]).overhead is None
+
+
+def test_the_end_of_an_epoch_waits_too():
+    clock, rows = Clock(), []
+    model = nn.Sequential(nn.Linear(2, 3))
+    with Tracker(model, [correlation()], every="epoch", sink=rows.extend, budget=Budget(0.5, clock=clock)) as tracker:
+        for step in range(12):
+            clock.now += 1
+            model(torch.randn(9, 2))
+            tracker.step()
+            if step % 4 == 3:
+                tracker.end_epoch()
+    assert sorted({row.step for row in rows if row.site}) == [6, 10]
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, True, "2%", math.nan])
+def test_a_share_out_of_range_is_refused(share):
+    with pytest.raises(ValueError, match="a budget is a share of the time of training"):
+        Tracker(nn.Linear(2, 3), [correlation()], budget=share)
+
+
+def test_no_budget_with_a_window_or_several_processes():
+    for options in ({"window": 2}, {"synchronize": True}):
+        with pytest.raises(ValueError, match="a budget goes with a window of 1 and one process"):
+            Tracker(nn.Linear(2, 3), [correlation()], budget=0.1, **options)
+
+
+def layer(n_units: int = 200) -> Tensor:
+    """Units that share a factor to different degrees."""
+    generator = torch.Generator().manual_seed(0)
+    factor = torch.randn(400, 1, generator=generator)
+    degree = torch.rand(n_units, generator=generator)
+    return factor * degree + torch.randn(400, n_units, generator=generator)
+
+
+def estimates(n_chosen: int, n_trials: int) -> list[dict[str, float]]:
+    generator = torch.Generator().manual_seed(1)
+    options = {"whole": correlation_measure().statistic, "compute_dtype": "float64"}
+    return [correlation_of_some(layer(), n_chosen, generator, **options) for _ in range(n_trials)]
+
+
+def test_some_units_are_unbiased_and_their_error_is_right():
+    truth = neuronal_correlation(layer())
+    found = estimates(40, 150)
+    values = torch.tensor([one["nc"] for one in found], dtype=torch.float64)
+    spread = values.std().item()
+    assert abs(values.mean().item() - truth.mean_abs) < 3.5 * spread / math.sqrt(150)
+    errors = torch.tensor([one["nc_unit_error"] for one in found], dtype=torch.float64)
+    assert errors.square().mean().sqrt().item() == pytest.approx(spread, rel=0.15)
+    covered = [one["nc_low"] <= truth.debiased <= one["nc_high"] for one in found]
+    assert sum(covered) / 150 > 0.95  # the interval also allows for other samples
+
+
+def test_all_units_have_no_error_of_choice():
+    assert unit_error(layer(50), 50) == 0
+    assert math.isnan(unit_error(layer(2), 10))
+
+
+def test_only_what_can_be_estimated_is_and_only_in_wide_layers():
+    generator = torch.Generator().manual_seed(0)
+    own = Measure(len)
+    assert of_some_units(own, 64, generator) is own
+    measure = of_some_units(correlation(), 64, generator)
+    assert measure.identity == correlation().identity
+    assert measure.values((layer(64),)) == correlation().values((layer(64),))
+    wide = measure.values((layer(100),))
+    assert wide["n_units"] == 100 and wide["n_units_seen"] == 64 and wide["nc_unit_error"] > 0
+
+
+def test_constant_units_are_scaled_up():
+    x = layer(100)
+    x[:, ::2] = 1.0
+    generator = torch.Generator().manual_seed(0)
+    counts = [of_some_units(correlation(), 50, generator).values((x,))["n_constant"] for _ in range(30)]
+    assert sum(counts) / 30 == pytest.approx(50, abs=3)
+
+
+def test_a_real_clock_keeps_a_real_training_within_its_budget_in_the_tracker_s_own_books():
+    rows: list[Row] = []
+    model = nn.Sequential(nn.Linear(20, 300), nn.ReLU(), nn.Linear(300, 4))
+    with Tracker(model, [correlation()], every=1, sink=rows.extend, budget=0.2) as tracker:
+        for _ in range(60):
+            model(torch.randn(64, 20)).square().mean().backward()
+            tracker.step()
+    assert tracker.overhead.recordings == len({row.step for row in rows if row.site}) > 0
+    assert tracker.overhead.training_seconds > 0
