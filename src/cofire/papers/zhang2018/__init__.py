@@ -3,6 +3,7 @@
 from ..experiment import Experiment
 from .fig2 import FIG2
 from .fig3 import FIG3
+from .figa1 import FIGA1
 from .figb1 import FIGB1
 
-EXPERIMENTS: tuple[Experiment, ...] = (FIG2, FIG3, FIGB1)
+EXPERIMENTS: tuple[Experiment, ...] = (FIG2, FIG3, FIGA1, FIGB1)
