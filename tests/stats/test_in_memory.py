@@ -8,11 +8,12 @@ from cofire.stats import _in_memory
 from cofire.stats._in_memory import (
     Affine,
     InMemory,
-    Products,
+    Room,
     _center_and_norm_by_tensors,
     _center_and_norm_compiled,
     center_and_norm,
     normalize,
+    transposed_product,
 )
 
 
@@ -75,6 +76,6 @@ def test_tiles_hold_each_pair_once(panel_bytes, held, n_units, monkeypatch) -> N
 def test_products_are_summed_over_stretches_of_rows(monkeypatch) -> None:
     monkeypatch.setattr(_in_memory, "ROWS_A_PRODUCT", 7)
     a, b = some(20, 3), some(20, 4)
-    product = Products(torch.float32, torch.device("cpu"))
-    torch.testing.assert_close(product(a, b), a.T @ b)
-    torch.testing.assert_close(product(a, a), a.T @ a)  # in the room of the one before
+    room = Room(torch.float32, torch.device("cpu"))
+    torch.testing.assert_close(transposed_product(a, b, room), a.T @ b)
+    torch.testing.assert_close(transposed_product(a, a, room), a.T @ a)  # in place of the one before

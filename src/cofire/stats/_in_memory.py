@@ -51,7 +51,8 @@ class InMemory:
 
     def standardized(self, rows: Tensor) -> Tensor:
         """Chosen rows with mean 0 and variance 1 over all rows; 0 for undefined units."""
-        chosen = self._normalized(self.samples[rows], 0, self.samples.shape[1])
+        room = Room(self.compute, self.samples.device)
+        chosen = self._normalized(self.samples[rows], 0, self.samples.shape[1], room)
         return chosen.mul_(math.sqrt(max(len(self.samples) - 1, 1)))
 
     def tiles(self) -> Iterator[Tile]:
@@ -62,49 +63,52 @@ class InMemory:
         """
         n_units = self.samples.shape[1]
         _, width = blocks(n_units)
-        product = Products(self.compute, self.samples.device)
-        for first in range(0, n_units, step := self._units_at_once(width)):
+        step = self._units_at_once(width)
+        product, panel, behind = (Room(self.compute, self.samples.device) for _ in range(3))
+        for first in range(0, n_units, step):
             last = min(first + step, n_units)
-            held = self._normalized(self.samples, first, last)
+            held = self._normalized(self.samples, first, last, panel)
             for row in range(first, last, width):
                 strip = held[:, row - first :]
-                yield Tile(row, row, product(strip[:, :width], strip))
+                yield Tile(row, row, transposed_product(strip[:, :width], strip, product))
             for column in range(last, n_units, width):
-                other = self._normalized(self.samples, column, min(column + width, n_units))
-                yield Tile(first, column, product(held, other))
+                other = self._normalized(self.samples, column, min(column + width, n_units), behind)
+                yield Tile(first, column, transposed_product(held, other, product))
 
     def _units_at_once(self, width: int) -> int:
         """How many units a panel may hold: some blocks of ``width``."""
         bytes_a_unit = max(1, len(self.samples) * self.compute.itemsize)
         return width * max(1, min(HELD_UNITS, PANEL_BYTES // bytes_a_unit) // width)
 
-    def _normalized(self, samples: Tensor, first: int, last: int) -> Tensor:
+    def _normalized(self, samples: Tensor, first: int, last: int, room: "Room") -> Tensor:
         """Some units, centered and of norm 1, shape (n_samples, last - first)."""
-        out = torch.empty(len(samples), last - first, dtype=self.compute, device=samples.device)
+        out = room.for_matrix(len(samples), last - first)
         normalize(samples, first, Affine(*(one[first:last] for one in self._affine)), out)
         return out
 
 
-class Products:
-    """Products of panels, leftᵀ·right, each written over the one before: fresh memory costs as much as a product.
-
-    They are summed in float64 over stretches of rows, so that float32 keeps its precision over many.
-    """
+class Room:
+    """Memory that one matrix after the other is written to: fresh memory costs as much as a product."""
 
     def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
-        self._room = torch.empty(0, dtype=dtype, device=device)
+        self._held = torch.empty(0, dtype=dtype, device=device)
 
-    def __call__(self, left: Tensor, right: Tensor) -> Tensor:
-        shape = left.shape[1], right.shape[1]
-        if len(self._room) < shape[0] * shape[1]:
-            self._room = self._room.new_empty(shape[0] * shape[1])
-        product = self._room[: shape[0] * shape[1]].view(shape)
-        if len(left) <= ROWS_A_PRODUCT:
-            return torch.mm(left.T, right, out=product)
-        total = torch.zeros(shape, dtype=torch.float64, device=left.device)
-        for a, b in zip(left.split(ROWS_A_PRODUCT), right.split(ROWS_A_PRODUCT), strict=True):
-            total += torch.mm(a.T, b, out=product)
-        return product.copy_(total)
+    def for_matrix(self, height: int, width: int) -> Tensor:
+        """Uninitialized, shape (height, width), in place of what was there before."""
+        if len(self._held) < height * width:
+            self._held = self._held.new_empty(height * width)
+        return self._held[: height * width].view(height, width)
+
+
+def transposed_product(left: Tensor, right: Tensor, room: Room) -> Tensor:
+    """leftᵀ·right, summed in float64 over stretches of rows, so that float32 keeps its precision over many."""
+    product = room.for_matrix(left.shape[1], right.shape[1])
+    if len(left) <= ROWS_A_PRODUCT:
+        return torch.mm(left.T, right, out=product)
+    total = torch.zeros_like(product, dtype=torch.float64)
+    for a, b in zip(left.split(ROWS_A_PRODUCT), right.split(ROWS_A_PRODUCT), strict=True):
+        total += torch.mm(a.T, b, out=product)
+    return product.copy_(total)
 
 
 def center_and_norm(samples: Tensor) -> tuple[Tensor, Tensor]:

@@ -246,7 +246,7 @@ class Moments:
         center = panels.new_empty(panels.shape[0], panels.shape[2], dtype=torch.float64)
         spread = torch.empty_like(center)
         for block, rows in enumerate(panels):
-            center[block] = rows.double().mean(0)
+            center[block] = rows.mean(0, dtype=torch.float64)
             spread[block] = rows.sub_(center[block].to(rows.dtype)).abs().amax(0)
         return center.view(-1)[: self.n_units], spread.view(-1)[: self.n_units]
 
@@ -312,9 +312,10 @@ class Moments:
 
     def _standardized_rows(self) -> Tensor:
         """The sketched rows, standardized; 0 for undefined units."""
-        center, defined = self.mean(), self.defined_units()
-        rows = (self._sketch.rows().to(center.device).double() - center) / self._scale
-        return torch.where(defined, rows / self._scaled_variance().sqrt(), 0.0).to(self.compute_dtype)
+        center, undefined = self.mean(), ~self.defined_units()
+        rows = self._sketch.rows().to(device=center.device, dtype=torch.float64, copy=True)
+        rows.sub_(center).div_(self._scale).div_(self._scaled_variance().sqrt())
+        return rows.masked_fill_(undefined, 0.0).to(self.compute_dtype)
 
     def _counts(self) -> Counts:
         variance = self._scaled_variance()
