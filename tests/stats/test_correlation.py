@@ -2,12 +2,14 @@ import math
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import torch
 from naive import magnitudes
 
 from cofire.stats import Moments, neuronal_correlation, noise_floor
 from cofire.stats._interval import student_quantile
+from cofire.stats._noise import _mean_under_noise
 from cofire.stats.pairs import FEW_PAIRS
 
 
@@ -181,7 +183,7 @@ def test_two_samples_leave_nothing_to_judge_by() -> None:
 def test_few_samples_of_one_signal_stay_in_range(n: int) -> None:
     x = torch.randn(n, 1) * torch.randn(1, 8)
     s = neuronal_correlation(x)
-    assert s.debiased == pytest.approx(1) and 0 <= s.interval[0] <= s.interval[1] <= 1
+    assert 0.95 < s.debiased <= 1 and 0 <= s.interval[0] <= s.interval[1] <= 1
 
 
 def test_default_device_is_of_no_concern() -> None:
@@ -189,3 +191,18 @@ def test_default_device_is_of_no_concern() -> None:
     expected = neuronal_correlation(x), Moments().update(x).summary()
     with torch.device("meta"):
         assert (neuronal_correlation(x), Moments().update(x).summary()) == expected
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 12])
+def test_debiased_is_exact_for_few_samples_of_independent_units(n: int) -> None:
+    """The law of r, not its normal limit: over 300 layers the mean stays within its own noise of 0."""
+    generator = torch.Generator().manual_seed(n)
+    found = [neuronal_correlation(torch.randn(n, 30, generator=generator)).debiased for _ in range(300)]
+    assert abs(np.mean(found)) < 4 * np.std(found) / len(found) ** 0.5
+
+
+@pytest.mark.parametrize("decay", [0.5, 2.0])
+@pytest.mark.parametrize("n", [3, 4, 7, 50, 10_000])
+def test_mean_under_noise_against_scipy(n: int, decay: float) -> None:
+    expected = scipy.special.hyp1f1(0.5, (n - 1) / 2, -decay * (n - 1))
+    assert _mean_under_noise(n, decay * (n - 1)) == pytest.approx(expected, rel=2e-6)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from cofire.stats._tile_sums import AT_ZERO, NARROW, WIDE, TileSums
+from cofire.stats._noise import Correction
+from cofire.stats._tile_sums import TileSums
 from cofire.stats.pairs import Tile
 
 HEIGHT, WIDTH, N_UNITS = 37, 64, 120
@@ -17,7 +18,7 @@ def a_tile(dtype: torch.dtype, spread: float, *, column: int = WIDTH - 8) -> Til
 
 
 def added(tile: Tile, freedom: int, how: str) -> tuple[TileSums, torch.Tensor]:
-    sums = TileSums(N_UNITS, freedom, torch.device("cpu"))
+    sums = TileSums(N_UNITS, freedom + 1, torch.device("cpu"))
     sums._add = getattr(sums, how)
     signs = sums.add(tile)
     return sums, signs
@@ -45,7 +46,8 @@ def test_tensors_equal_their_definition(column: int) -> None:
     rho = tile.raw.clone().clamp(-1, 1)
     found, _ = added(tile, 4, "_add_by_tensors")
     w = torch.exp(-2 * rho**2)
-    c = NARROW * torch.exp(-8 * rho**2) - WIDE * w
+    correction = Correction.of(5)
+    c = correction.narrow * torch.exp(-8 * rho**2) - correction.wide * w
     pair = torch.ones_like(rho).triu(1) if column == 0 else torch.ones_like(rho)
     expected = torch.stack([(part * pair).sum() for part in (rho, rho**2, w, c, c**2)])
     torch.testing.assert_close(found.sums, expected)
@@ -54,7 +56,7 @@ def test_tensors_equal_their_definition(column: int) -> None:
 
 def test_zeros_and_what_sticks_out_of_the_units() -> None:
     sums, signs = added(Tile(N_UNITS - 2, N_UNITS - 1, torch.zeros(2, 3)), 100, "_add_compiled")
-    assert sums.sums.tolist() == pytest.approx([6 * one for one in AT_ZERO], rel=1e-6, abs=0)
+    assert sums.sums.tolist() == pytest.approx([6 * one for one in sums.at_zero], rel=1e-6, abs=0)
     assert not signs.any()
     sums, _ = added(Tile(N_UNITS - 2, N_UNITS - 1, torch.ones(2, 3)), 100, "_add_compiled")
     assert sums.strength.tolist()[-3:] == [0, 3, 3 + 2]

@@ -10,8 +10,9 @@ from torch import Tensor
 from ._arrays import Array, as_samples, check_compute_dtype, working_dtype
 from ._in_memory import InMemory
 from ._interval import interval
+from ._noise import Correction, noise_floor
 from ._shown import Shown
-from ._tile_sums import AT_ZERO, REMAINING_BIAS, TileSums
+from ._tile_sums import TileSums
 from .pairs import Pairs, Tile
 from .precision import exactly
 from .sketch import ELEMENTS, FEWEST, rows_to_keep
@@ -66,22 +67,6 @@ class CorrelationSummary(Shown):
     def rms(self) -> float:
         """Root of ``mean_square``."""
         return math.sqrt(self.mean_square)
-
-
-def noise_floor(n_samples: int) -> float:
-    """Expected abs(Pearson correlation) of two independent normal samples; about √(2/(π(n_samples − 1))).
-
-    .. math:: E|r| = Γ((m-1)/2) / (√π Γ(m/2))
-
-    NaN for fewer than two samples.
-
-    Example:
-        >>> round(noise_floor(50), 4)
-        0.1146
-    """
-    if n_samples < 2:
-        return math.nan
-    return min(1.0, math.exp(math.lgamma((n_samples - 1) / 2) - math.lgamma(n_samples / 2)) / math.sqrt(math.pi))
 
 
 def neuronal_correlation(x: Array, *, compute_dtype: torch.dtype = torch.float64) -> CorrelationSummary:
@@ -170,7 +155,7 @@ def _without_noise(
         "debiased": debiased,
         "mean_square_debiased": 1 - (1 - found.square) * (n_samples - 1) / (n_samples - 2),
         "standard_error": error,
-        "interval": interval(debiased, error, unit * REMAINING_BIAS * found.weak, n_rows),
+        "interval": interval(debiased, error, unit * Correction.of(n_samples).remaining * found.weak, n_rows),
     }
 
 
@@ -195,7 +180,7 @@ class _Sums:
     def __init__(self, rows: Tensor, n_samples: int) -> None:
         self.rows = rows
         self.signed = torch.zeros_like(rows)  # zᵀA
-        self.sums = TileSums(rows.shape[1], max(n_samples - 1, 1), rows.device)
+        self.sums = TileSums(rows.shape[1], n_samples, rows.device)
 
     def add(self, tile: Tile) -> None:
         signs = self.sums.add(tile)
@@ -205,7 +190,7 @@ class _Sums:
     def means(self, n_pairs: int) -> _Means:
         no_pair = self.sums.entries - n_pairs
         sums = self.sums.sums.tolist()
-        means = ((total - no_pair * at_zero) / n_pairs for total, at_zero in zip(sums, AT_ZERO, strict=True))
+        means = ((total - no_pair * at_zero) / n_pairs for total, at_zero in zip(sums, self.sums.at_zero, strict=True))
         return _Means(*means, magnitude=float(self.sums.strength.sum()) / 2 / n_pairs)
 
     def influence_variance(self, n_pairs: int) -> float:
