@@ -82,7 +82,7 @@ def _rows(seed: int, place: str, x: Tensor, labels: Tensor, paper: float, right:
 
 def figure(table: Table) -> "Figure":
     """The paper's one panel: truth, projected and original along var = k and var = k*; and the truth that is right."""
-    drawn, axes = panels(1, 1, width=5.5, height=3.2)
+    drawn, axes = panels(1, 1, width=7.5, height=3.2)
     axis = axes[0][0]
     spots = [(k, place) for k in table.values("variance") for place in (INPUT, OUTPUT)]
     lines = {
@@ -99,7 +99,7 @@ def figure(table: Table) -> "Figure":
         axis.plot(range(len(spots)), means, color=color, label=label, linestyle=style, marker="o", markersize=3)
     axis.set_xticks(range(len(spots)), [f"{place.replace('var', f'var={k:g}')}" for k, place in spots])
     axis.set_ylabel("entropy (nats)")
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return drawn
 
 
