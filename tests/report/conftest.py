@@ -39,7 +39,23 @@ def layer_arrays(run: str, step: int, site: str, rho: np.ndarray) -> list[Array]
         "constant_units": np.flatnonzero(~np.isfinite(rho).any(axis=1)),
         "duplicates": np.stack([first, second, rho[first, second]], axis=1),
     }
-    return [Array(run, step, site, name, value) for name, value in named.items()]
+    return [Array(run, step, site, name, value) for name, value in (named | dependence_arrays(rho)).items()]
+
+
+def dependence_arrays(rho: np.ndarray) -> dict[str, np.ndarray]:
+    """Information as of normal units, but for one pair that shares more."""
+    off = np.where(np.eye(len(rho), dtype=bool), np.nan, rho)
+    information = -0.5 * np.log1p(-(np.clip(off, -0.999, 0.999) ** 2))
+    difference = np.where(np.isnan(off), np.nan, 0.0)
+    information[2, 3] = information[3, 2] = 0.9
+    difference[2, 3] = difference[3, 2] = np.sqrt(1 - np.exp(-1.8)) - abs(rho[2, 3])
+    return {
+        "dependence": information.astype(np.float16),
+        "dependence_correlation": off.astype(np.float16),
+        "dependence_difference": difference.astype(np.float16),
+        "dependence_units": np.arange(len(rho)),
+        "dependence_chance": np.array([0.0, 0.03]),
+    }
 
 
 def layer_values(value: float, n_units: int) -> dict[str, float]:
@@ -53,6 +69,8 @@ def layer_values(value: float, n_units: int) -> dict[str, float]:
         "n_constant": 1,
         "wc": 0.04 + value / 10,
         "epsilon": value / 5,
+        "dependence": value**2,
+        "dependence_threshold": 0.004,
     }
 
 

@@ -1,21 +1,9 @@
-from base64 import b64decode
-from math import isnan, nan
+from math import nan
 
 import numpy as np
 import pytest
 
-from cofire.report.figures import (
-    UNDEFINED,
-    Chart,
-    Line,
-    charts,
-    cluster_order,
-    expected_shares,
-    heat_maps,
-    histograms,
-    pack,
-    shades,
-)
+from cofire.report.figures import Chart, Line, charts, expected_shares, histograms, shades
 from cofire.report.view import Layer, Series, View
 
 
@@ -27,6 +15,21 @@ def test_only_recorded_quantities_are_charted_each_layer_in_one_color() -> None:
     assert list(drawn) == ["nc", "nc-pre", "wc"]
     assert [line.name for line in drawn["nc"].lines] == ["a", "b"]
     assert drawn["nc-pre"].lines[0].shade == drawn["nc"].lines[1].shade
+
+
+def test_what_was_recorded_before_the_activation_alone_has_the_title_to_itself() -> None:
+    before = Layer("a:pre", {"entropy_gaussian": Series((0, 1), (-900.0, -880.0))})
+    (drawn,) = charts(View("run", (before,)))
+    assert drawn.key == "entropy_gaussian-pre" and drawn.title == "Entropy, as if normal"
+    assert drawn.note.endswith("Before the activation function.") and drawn.lines[0].name == "a"
+    assert -905 < drawn.domain[0] < -900 and -880 < drawn.domain[1] < -875  # its 0 means nothing
+
+
+def test_the_dependence_score_is_drawn_over_what_independent_units_give() -> None:
+    layer = Layer("a", {"dependence": Series((0, 1), (0.1, 0.2)), "dependence_threshold": Series((0, 1), (0.01, 0.02))})
+    (drawn,) = charts(View("run", (layer,)))
+    assert drawn.floor == Series((0, 1), (0.01, 0.02)) and drawn.floor_name == "independent units"
+    assert drawn.domain[0] == 0
 
 
 def test_a_quantity_that_is_nowhere_defined_has_no_chart() -> None:
@@ -86,44 +89,3 @@ def test_layers_without_pairs_have_no_histogram() -> None:
     drawn = histograms(layers)
     assert [histogram.layer for histogram in drawn] == ["c"]
     assert drawn[0].n_pairs == 50 and "50 %" in drawn[0].alternative
-
-
-def test_clustering_puts_shuffled_blocks_together_again() -> None:
-    group = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], 10))
-    correlation = np.where(group[:, None] == group, 0.8, 0.05)
-    np.fill_diagonal(correlation, 1)
-    ordered = group[cluster_order(correlation)]
-    assert (np.diff(ordered) != 0).sum() == 2
-
-
-@pytest.mark.parametrize("n_defined", [0, 2, 5])
-def test_undefined_units_come_last(n_defined: int) -> None:
-    correlation = np.full((6, 6), nan)
-    correlation[:n_defined, :n_defined] = 0.5
-    np.fill_diagonal(correlation, 1)
-    order = cluster_order(correlation)
-    assert sorted(order) == list(range(6)) and sorted(order[:n_defined]) == list(range(n_defined))
-
-
-def test_packing_keeps_four_digits_and_marks_the_undefined() -> None:
-    correlation = np.array([[1, -0.12344, nan], [-0.12344, 1, 1.0002], [nan, 1.0002, 1]])
-    assert np.frombuffer(b64decode(pack(correlation)), "<i2").tolist() == [-1234, UNDEFINED, 10000]
-
-
-def test_a_map_names_the_strongest_pair_by_the_layers_own_numbers() -> None:
-    correlation = np.array([[1, 0.1, nan, -0.9], [0.1, 1, nan, 0.2], [nan] * 4, [-0.9, 0.2, nan, 1]])
-    layer = Layer(
-        "fc",
-        {"n_units": Series((0,), (40.0,))},
-        {"correlation": correlation.astype(np.float16), "correlation_units": np.array([0, 10, 20, 30])},
-    )
-    (drawn,) = heat_maps([layer])
-    assert drawn.strongest is not None and drawn.strongest[:2] == (0, 30)
-    assert drawn.strongest[2] == pytest.approx(-0.9, abs=1e-3)
-    assert drawn.units[-1] == 20 and drawn.note.startswith("4 of 40 units are shown, 1 blank one")
-
-
-def test_a_map_without_any_pair_says_so() -> None:
-    (drawn,) = heat_maps([Layer("fc", arrays={"correlation": np.full((3, 3), nan)})])
-    assert drawn.strongest is None and "No pair" in drawn.alternative
-    assert isnan(Layer("fc").last("nc"))

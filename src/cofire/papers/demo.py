@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ..record import correlation, epsilon, weight_correlation
+from ..record import correlation, dependence, epsilon, weight_correlation
 from .data import digits
 from .training import Scores, Settings, train
 from .zoo import mlp
 
 WIDTHS = (64, 256, 128, 64, 10)
+HIDDEN = ["hidden1", "hidden2", "hidden3"]
+DEPENDENCE_AT = (0, 1 / 30, 1 / 10, 1 / 4, 1 / 2, 3 / 4, 1)  # of the training; it costs more than correlation
 
 
 def run_demo(
@@ -27,12 +29,15 @@ def run_demo(
         progress: called with the steps done and the steps in all.
     """
     data = digits(seed=seed)
+    settings = Settings(epochs=epochs, seed=seed)
+    steps = epochs * settings.steps_of_an_epoch(len(data.train_x))
+    shared = dependence(sites=HIDDEN, every=[round(steps * share) for share in DEPENDENCE_AT])
     return train(
         mlp(WIDTHS, seed=seed),
         data,
-        Settings(epochs=epochs, seed=seed),
+        settings,
         run=run,
-        measures=[correlation(), epsilon(), weight_correlation()],
+        measures=[correlation(), epsilon(), weight_correlation(), shared],
         probe=data.test_x,
         progress=progress,
     )

@@ -46,6 +46,10 @@ class Settings:
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
 
+    def steps_of_an_epoch(self, n_samples: int) -> int:
+        """Batches that so many training samples make."""
+        return -(-n_samples // self.batch_size)
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -89,7 +93,7 @@ def train(
         SystemExit: with status 143 after SIGTERM, when the step is done and saved.
     """
     optimizer = _optimizer(model, settings)
-    per_epoch = -(-len(data.train_x) // settings.batch_size)
+    per_epoch = settings.steps_of_an_epoch(len(data.train_x))
     total = settings.epochs * per_epoch
     config = {"data": data.name, "model": repr(model), **vars(settings)}
     with (
@@ -135,7 +139,7 @@ def fit(model: nn.Module, data: Dataset, settings: Settings, *, until_loss: floa
 
 def batches(x: Tensor, y: Tensor, settings: Settings, *, start: int = 0) -> Iterator[tuple[int, Sequence[Tensor]]]:
     """Steps (from ``start`` + 1 on) and their batches; an epoch's order depends on the seed and the epoch alone."""
-    per_epoch = -(-len(x) // settings.batch_size)
+    per_epoch = settings.steps_of_an_epoch(len(x))
     for epoch in range(start // per_epoch, settings.epochs):
         parts = order_of(len(x), settings.seed, epoch).split(settings.batch_size)
         for place, chosen in enumerate(parts):

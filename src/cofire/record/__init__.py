@@ -1,7 +1,17 @@
 """Following a model through its training: measures, schedules, the tracker, and what a run leaves behind."""
 
 from .lock import RunLocked
-from .measures import Measure, correlation, epsilon, weight_correlation
+from .measures import (
+    Cautioned,
+    Measure,
+    NotMeasured,
+    correlation,
+    dependence,
+    entropy,
+    epsilon,
+    total_correlation,
+    weight_correlation,
+)
 from .phases import Change, Phases, PhaseWatch, Turn, find_phases
 from .resume import Resumable, resumable
 from .rows import Array, Row, Rows
@@ -12,11 +22,13 @@ from .tracker import Tracker
 __all__ = [
     "Array",
     "AtSteps",
+    "Cautioned",
     "Change",
     "EachEpoch",
     "EverySteps",
     "GeometricSteps",
     "Measure",
+    "NotMeasured",
     "PhaseWatch",
     "Phases",
     "Resumable",
@@ -29,8 +41,11 @@ __all__ = [
     "Turn",
     "WritableRun",
     "correlation",
+    "dependence",
+    "entropy",
     "epsilon",
     "find_phases",
     "resumable",
+    "total_correlation",
     "weight_correlation",
 ]

@@ -159,10 +159,11 @@ def take(task: Task, samples: Samples) -> list[Found]:
 def _take_one(measure: Measure, site: str, inputs: tuple[Tensor, ...]) -> Found:
     if measure.stage == "weights" and measure.arrays is not None:
         inputs = tuple(weight.clone() for weight in inputs)  # by the time arrays are made, training has gone on
+    inputs = measure.limited(inputs)
     return Found(
         site,
         canonical(measure.parameters_at(inputs)),
-        measure.values(inputs),
+        measure.values(inputs, site=site),
         0 if measure.stage == "weights" else len(inputs[0]),
         lambda: measure.array_values(inputs),
     )

@@ -1,18 +1,15 @@
 """What each figure shows, before anything is drawn: plain values that can be tested."""
 
-from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import isfinite, isnan
+from math import isfinite
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .view import Layer, Series, View
-from .words import count, number, percent, plural
+from .panels import PANELS, Panel
+from .view import BEFORE_ACTIVATION, Layer, Series, View
+from .words import number, percent, plural
 
-UNDEFINED = -32768
-RHO_SCALE = 10_000
 SHADES = 12
 CATEGORIES = 6
 
@@ -28,7 +25,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Lines over training steps; ``floor`` is the noise floor, empty where the quantity has none."""
+    """Lines over training steps; ``floor`` is what noise alone gives, empty where the quantity has none."""
 
     key: str
     title: str
@@ -36,13 +33,16 @@ class Chart:
     lines: tuple[Line, ...]
     floor: Series = field(default_factory=Series)
     logarithmic: bool = False
+    floor_name: str = "noise floor"
+    from_zero: bool = True
 
     @property
     def domain(self) -> tuple[float, float]:
-        """The values that the vertical axis spans: from 0, or what lies below it, to a little above all."""
-        values = _finite([self.floor, *(line.series for line in self.lines)])
-        low, high = min([0.0, *values]), max([0.0, *values])
-        return low, high + 0.06 * (high - low or 1.0)
+        """The values that the vertical axis spans, to a little above all, and from 0 where that means something."""
+        values = _finite([self.floor, *(line.series for line in self.lines)]) + [0.0] * self.from_zero
+        low, high = min(values), max(values)
+        room = 0.06 * (high - low or 1.0)
+        return low - room * (not self.from_zero), high + room
 
     @property
     def steps(self) -> list[int]:
@@ -85,34 +85,39 @@ def is_geometric(steps: Sequence[int]) -> bool:
     return sum(step <= steps[-1] / 10 for step in steps) > len(steps) / 2
 
 
-_PANELS = (
-    ("nc", "Neuronal correlation", "Mean |ρ| of a layer's units, after the activation function."),
-    ("nc:pre", "… before the activation", "Mean |ρ| of the same layers' pre-activations."),
-    ("wc", "Weight correlation", "Mean |cosine| between the incoming weights of two units."),
-    ("epsilon", "What the activation changes, ε", "|NC after − NC before| the activation function."),
-)
-
-
 def charts(view: View) -> list[Chart]:
     """The curves of a run: one chart for each quantity that was recorded, then the training's own."""
-    names = list(dict.fromkeys(layer.name.removesuffix(":pre") for layer in view.layers))
+    names = list(dict.fromkeys(layer.name.removesuffix(BEFORE_ACTIVATION) for layer in view.layers))
     colors = dict(zip(names, shades(len(names)), strict=True))
-    drawn = [_panel(view.layers, key, title, note, colors) for key, title, note in _PANELS]
+    drawn = [chart for panel in PANELS for chart in _panel_charts(view.layers, panel, colors)]
     return [chart for chart in [*drawn, *_training(view)] if chart.lines]
 
 
-def _panel(layers: Sequence[Layer], key: str, title: str, note: str, colors: dict[str, str]) -> Chart:
-    measure, _, before = key.partition(":")
-    chosen = [layer for layer in layers if layer.of(measure).defined]
-    if measure == "nc":
-        chosen = [layer for layer in chosen if layer.before_activation == bool(before)]
-    lines = tuple(_line(layer, measure, colors) for layer in chosen)
-    floor = _highest([layer.of("nc_noise_floor") for layer in chosen]) if measure == "nc" else Series()
-    return Chart(key.replace(":", "-"), title, note, lines, floor, _logarithmic(lines))
+def _panel_charts(layers: Sequence[Layer], panel: Panel, colors: dict[str, str]) -> list[Chart]:
+    """After the activation function, and before it, where that was recorded."""
+    with_it = [layer for layer in layers if layer.of(panel.measure).defined]
+    after = [layer for layer in with_it if not layer.before_activation]
+    before = [layer for layer in with_it if layer.before_activation]
+    title = "… before the activation" if after else panel.title
+    return [
+        _panel_chart(after, panel, panel.measure, panel.title, colors, " After the activation function."),
+        _panel_chart(before, panel, f"{panel.measure}-pre", title, colors, " Before the activation function."),
+    ]
+
+
+def _panel_chart(
+    layers: Sequence[Layer], panel: Panel, key: str, title: str, colors: dict[str, str], where: str
+) -> Chart:
+    lines = tuple(_line(layer, panel.measure, colors) for layer in layers)
+    floor = _highest([layer.of(panel.floor) for layer in layers])
+    note = panel.note + (where if panel.of_activations else "")
+    return Chart(
+        key, title, note, lines, floor, _logarithmic(lines), floor_name=panel.floor_name, from_zero=panel.from_zero
+    )
 
 
 def _line(layer: Layer, measure: str, colors: dict[str, str]) -> Line:
-    name = layer.name.removesuffix(":pre")
+    name = layer.name.removesuffix(BEFORE_ACTIVATION)
     return Line(name, layer.of(measure), colors[name])
 
 
@@ -204,87 +209,3 @@ def expected_shares(n_samples: int | None, n_bins: int) -> tuple[float, ...]:
         return ()
     edges = np.linspace(0, 1, n_bins + 1)
     return tuple(float(share) for share in np.diff(betainc(0.5, (n_samples - 2) / 2, edges**2)))
-
-
-@dataclass(frozen=True, slots=True)
-class HeatMap:
-    """A layer's correlations ordered by likeness.
-
-    ``units`` are the layer's unit numbers in the order drawn. ``packed`` holds ρ of the upper triangle,
-    row by row without the diagonal, as little-endian int16 of ρ·10⁴ (−32768 where undefined), in base64.
-    """
-
-    layer: str
-    units: tuple[int, ...]
-    packed: str
-    n_units: int
-    note: str
-    strongest: tuple[int, int, float] | None
-
-    @property
-    def alternative(self) -> str:
-        """The heat map in words."""
-        told = f"{self.layer}: |ρ| of every pair among {count(len(self.units))} units. {self.note}"
-        if self.strongest is None:
-            return f"{told} No pair has a correlation."
-        first, second, rho = self.strongest
-        return f"{told} The strongest pair is {first} and {second}, ρ {number(rho)}."
-
-
-def heat_maps(layers: Iterable[Layer]) -> list[HeatMap]:
-    """A heat map for each layer whose correlations were recorded."""
-    return [_heat_map(layer) for layer in layers if layer.arrays.get("correlation", np.empty(0)).size > 1]
-
-
-def _heat_map(layer: Layer) -> HeatMap:
-    correlation = np.asarray(layer.arrays["correlation"], dtype=np.float64)
-    recorded = np.asarray(layer.arrays.get("correlation_units", np.arange(len(correlation)))).reshape(-1)
-    order = cluster_order(correlation)
-    ordered, units = correlation[np.ix_(order, order)], tuple(int(unit) for unit in recorded[order])
-    n_units = len(units) if isnan(layer.last("n_units")) else int(layer.last("n_units"))
-    return HeatMap(layer.name, units, pack(ordered), n_units, _note(ordered, n_units), _strongest(ordered, units))
-
-
-def _note(correlation: NDArray[np.float64], n_units: int) -> str:
-    """How many of the units are shown, and how many of those have no correlation."""
-    shown, blank = len(correlation), len(correlation) - len(_defined(correlation))
-    told = "Every unit is shown" if shown >= n_units else f"{shown} of {count(n_units)} units are shown"
-    return f"{told}, {plural(blank, 'blank one')} at the end without a correlation." if blank else f"{told}."
-
-
-def _defined(correlation: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The units that have a correlation with some other unit."""
-    others = np.isfinite(correlation) & ~np.eye(len(correlation), dtype=bool)
-    return np.flatnonzero(others.any(axis=1))
-
-
-def _strongest(correlation: NDArray[np.float64], units: Sequence[int]) -> tuple[int, int, float] | None:
-    upper = np.nan_to_num(np.abs(np.triu(correlation, 1)))
-    if not upper.any():
-        return None
-    row, column = divmod(int(upper.argmax()), len(upper))
-    first, second = sorted((units[row], units[column]))
-    return first, second, float(correlation[row, column])
-
-
-def cluster_order(correlation: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Units so ordered that like stands beside like: average linkage on 1 − |ρ|, undefined units last."""
-    from scipy.cluster.hierarchy import leaves_list, linkage
-    from scipy.spatial.distance import squareform
-
-    alive = _defined(correlation)
-    dead = np.setdiff1d(np.arange(len(correlation)), alive)
-    if len(alive) < 3:
-        return np.concatenate([alive, dead])
-    likeness = np.nan_to_num(np.abs(correlation[np.ix_(alive, alive)]))
-    distance = np.clip(1 - (likeness + likeness.T) / 2, 0, 1)
-    np.fill_diagonal(distance, 0)
-    tree = linkage(squareform(distance, checks=False), method="average", optimal_ordering=True)
-    return np.concatenate([alive[leaves_list(tree)], dead])
-
-
-def pack(correlation: NDArray[np.float64]) -> str:
-    """The upper triangle without the diagonal as `HeatMap.packed`."""
-    upper = correlation[np.triu_indices(len(correlation), 1)]
-    scaled = np.where(np.isfinite(upper), np.clip(np.nan_to_num(upper), -1, 1) * RHO_SCALE, UNDEFINED)
-    return b64encode(np.rint(scaled).astype("<i2").tobytes()).decode("ascii")

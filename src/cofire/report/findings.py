@@ -4,11 +4,13 @@ A layer *fires together* when the interval of its debiased neuronal correlation 
 `CLEAR`; it is *independent* when nothing tells it from units that are. Between the two nothing is claimed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Literal
 
+from .finding import MOST_NAMED, Finding, names, points, spread
+from .findings_of_information import INFORMATION_KINDS, of_dependence
 from .view import Layer, View
 from .words import count, listing, number, percent, plural
 
@@ -16,22 +18,7 @@ CLEAR = 0.2
 STRONG = 0.4
 FAINT = 0.05
 FEW_SAMPLES = 200
-MOST_NAMED = 4
 _QUANTITY = "Debiased mean |ρ| over pairs of units, with its 95 % interval."
-
-Level = Literal["act", "watch", "note"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing worth knowing: a headline, the numbers behind it by layer, and what to do (may be empty)."""
-
-    kind: str
-    level: Level
-    headline: str
-    points: tuple[tuple[str, str], ...]
-    remark: str = ""
-    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +55,15 @@ def headline(view: View) -> str:
     if not view.layers:
         return "Nothing has been recorded yet."
     if not layers:
-        return "No activations were measured, so this report speaks of weights only."
+        return _without_correlation(view)
     hidden = [layer for layer in layers if layer.name != view.output]
     return _how_many(hidden, "hidden layer") if 0 < len(hidden) < len(layers) else _how_many(layers, "layer")
+
+
+def _without_correlation(view: View) -> str:
+    if all(measure.startswith("wc") for layer in view.layers for measure in layer.series):
+        return "No activations were measured, so this report speaks of weights only."
+    return "Neuronal correlation was not recorded."
 
 
 def _how_many(layers: Sequence[Layer], noun: str) -> str:
@@ -86,6 +79,7 @@ def findings(view: View) -> list[Finding]:
     """All that can be said about a run, what asks for action first."""
     layers = view.measured
     found = [finding for find in _KINDS for finding in find(layers)]
+    found += [finding for find in INFORMATION_KINDS for finding in find(view.layers)]
     found += _left_out(view)
     order = {"act": 0, "watch": 1, "note": 2}
     return sorted(found, key=lambda finding: order[finding.level])
@@ -93,17 +87,6 @@ def findings(view: View) -> list[Finding]:
 
 def _together(layers: Iterable[Layer]) -> list[Layer]:
     return [layer for layer in layers if correlation_at(layer, -1).low > CLEAR]
-
-
-def _points(layers: Sequence[Layer], say: Callable[[Layer], str]) -> tuple[tuple[str, str], ...]:
-    """What is said of each layer, the first few only."""
-    told = tuple((layer.name, say(layer)) for layer in layers[:MOST_NAMED])
-    rest = len(layers) - MOST_NAMED
-    return (*told, ("…", f"{plural(rest, 'layer')} more")) if rest > 0 else told
-
-
-def _names(layers: Sequence[Layer]) -> str:
-    return plural(len(layers), "layer") if len(layers) > MOST_NAMED else listing([x.name for x in layers])
 
 
 def _now(layer: Layer) -> str:
@@ -116,12 +99,7 @@ def _yardstick(layers: Sequence[Layer]) -> str:
     samples = [layer.n_samples for layer in layers if layer.n_samples is not None]
     if not floors or not samples:
         return ""
-    return f"Noise floor {_range(floors, number)}, over {_range(samples, count)} samples."
-
-
-def _range(values: Sequence[float], say: Callable[[float], str]) -> str:
-    low, high = say(min(values)), say(max(values))
-    return low if low == high else f"{low} to {high}"
+    return f"Noise floor {spread(floors, number)}, over {spread(samples, count)} samples."
 
 
 def redundant(layers: Sequence[Layer]) -> list[Finding]:
@@ -134,8 +112,8 @@ def redundant(layers: Sequence[Layer]) -> list[Finding]:
         Finding(
             "redundant",
             "act" if strongest >= STRONG else "watch",
-            f"Units fire together in {_names(together)}",
-            _points(together, _now),
+            f"Units fire together in {names(together)}",
+            points(together, _now),
             f"{_QUANTITY} {_yardstick(together)}",
             "Many units carry overlapping signals. Try the layer narrower, or a decorrelating penalty, "
             "and compare the test accuracy; correlation alone does not prove that units can go.",
@@ -152,10 +130,13 @@ def independent(layers: Sequence[Layer]) -> list[Finding]:
         Finding(
             "independent",
             "note",
-            f"Units are close to uncorrelated in {_names(apart)}",
-            _points(apart, _now),
+            f"Units are close to uncorrelated in {names(apart)}",
+            points(apart, lambda layer: ", ".join(filter(None, (_now(layer), of_dependence(layer))))),
             f"{_QUANTITY} {_yardstick(apart)}",
-            "Uncorrelated is not independent: a dependence that is not linear stays unseen here.",
+            ""
+            if all(map(of_dependence, apart))
+            else "Uncorrelated is not independent: a dependence that is not linear stays unseen here; "
+            "cofire.record.dependence() would see it.",
         )
     ]
 
@@ -167,8 +148,8 @@ def trends(layers: Sequence[Layer]) -> list[Finding]:
         Finding(
             "trend",
             "note",
-            f"Correlation {verb} over training in {_names(moved)}",
-            _points(moved, _course),
+            f"Correlation {verb} over training in {names(moved)}",
+            points(moved, _course),
             "Debiased mean |ρ| over pairs of units.",
             advice,
         )
@@ -232,7 +213,7 @@ def constant(layers: Sequence[Layer]) -> list[Finding]:
             "constant",
             "act" if max(shares.values()) >= 0.1 else "watch",
             f"{plural(total, 'unit')} never changed",
-            _points(
+            points(
                 dead,
                 lambda layer: (
                     f"{count(layer.last('n_constant'))} of {count(layer.last('n_units'))} units"
@@ -258,7 +239,7 @@ def duplicated(layers: Sequence[Layer]) -> list[Finding]:
             "duplicate",
             "act" if share >= 0.05 else "watch",
             f"{plural(total, 'pair')} of units {'copies' if total == 1 else 'copy'} each other",
-            _points(
+            points(
                 copied,
                 lambda layer: f"{plural(len(layer.duplicates), 'pair')}, {spare(layer.duplicates)} could go",
             ),
@@ -299,8 +280,8 @@ def undefined(layers: Sequence[Layer]) -> list[Finding]:
         Finding(
             "undefined",
             "watch",
-            f"No correlation is defined in {_names(empty)}",
-            _points(
+            f"No correlation is defined in {names(empty)}",
+            points(
                 empty,
                 lambda layer: (
                     f"{count(layer.last('n_units'))} units, {count(layer.last('n_constant'))} constant, "
@@ -322,8 +303,8 @@ def few_samples(layers: Sequence[Layer]) -> list[Finding]:
         Finding(
             "few samples",
             "watch",
-            f"Few samples stand behind {_names(thin)}",
-            _points(
+            f"Few samples stand behind {names(thin)}",
+            points(
                 thin,
                 lambda layer: f"{count(layer.n_samples)} samples, floor {number(layer.last('nc_noise_floor'))}",
             ),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from ..record.files import replaced
 from ..record.runs import Run
-from . import figures, findings, svg, words
+from . import figures, findings, maps, svg, words
 from .view import Layer, View, flatten, read
 
 WIDE = 1160.0
@@ -51,20 +51,37 @@ class Section:
         return figures.histograms(self.view.measured)
 
     @cached_property
-    def heat_maps(self) -> list[figures.HeatMap]:
-        """The map of |ρ| by layer."""
-        return figures.heat_maps(self.view.measured)
+    def heat_maps(self) -> list[maps.HeatMap]:
+        """The map of |ρ| of each layer that has no comparison."""
+        compared = {trio[0].layer for trio in self.comparisons}
+        return maps.heat_maps(layer for layer in self.view.measured if layer.name not in compared)
+
+    @cached_property
+    def comparisons(self) -> list[tuple[maps.HeatMap, maps.HeatMap, maps.HeatMap]]:
+        """Correlation, dependence and their difference, by layer."""
+        return maps.comparisons(self.view.layers)
 
     @property
     def emblem(self) -> dict[str, str] | None:
         """The map that heads the page: that of the layer whose units fire together most."""
         strength = {layer.name: findings.correlation_at(layer, -1).value for layer in self.view.measured}
-        maps = [(strength[heat.layer], index, heat.layer) for index, heat in enumerate(self.heat_maps)]
-        known = [entry for entry in maps if isfinite(entry[0])]
+        ids = {heat.layer: f"{self.key}-map{index}" for index, heat in enumerate(self.heat_maps)}
+        ids |= {trio[0].layer: f"{self.key}-set{index}-{trio[0].kind}" for index, trio in enumerate(self.comparisons)}
+        known = [(strength.get(layer, nan), layer) for layer in ids if isfinite(strength.get(layer, nan))]
         if not known:
             return None
-        _, index, layer = max(known)
-        return {"key": f"{self.key}-map{index}", "layer": layer}
+        _, layer = max(known)
+        return {"key": ids[layer], "layer": layer}
+
+    @property
+    def speaks_of_information(self) -> bool:
+        """Whether the page has to say what dependence is."""
+        return bool(self.comparisons) or any(layer.of("dependence").defined for layer in self.view.layers)
+
+    @property
+    def with_dependence(self) -> bool:
+        """Whether any layer's dependence was recorded."""
+        return any(layer.of("dependence").defined for layer in self.view.measured)
 
     @property
     def made(self) -> list[tuple[str, str]]:
@@ -130,9 +147,9 @@ def chart_data(chart: figures.Chart) -> dict[str, Any]:
     }
 
 
-def heat_data(heat: figures.HeatMap) -> dict[str, Any]:
-    """The correlations that the page's script draws."""
-    return {"units": heat.units, "packed": heat.packed}
+def heat_data(heat: maps.HeatMap) -> dict[str, Any]:
+    """The values that the page's script draws."""
+    return {"kind": heat.kind, "units": heat.units, "packed": heat.packed}
 
 
 def write_report(runs: str | Path | Run | Sequence[str | Path | Run], path: str | Path = "report.html") -> Path:
@@ -190,7 +207,7 @@ def rendered(template: str, **context: Any) -> str:
         shorten=words.shorten,
     )
     style, script = _source("style.css"), _source("script.js")
-    return environment.get_template(template).render(
+    text = environment.get_template(template).render(
         **context,
         style=Markup(style),
         script=Markup(script),
@@ -203,6 +220,7 @@ def rendered(template: str, **context: Any) -> str:
         WIDE=WIDE,
         NARROW=NARROW,
     )
+    return words.unbroken(text)
 
 
 def policy(style: str, script: str) -> str:

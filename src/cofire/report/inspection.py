@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from ..nets.redundancy import LayerRedundancy, RedundancyReport
 from ..record.files import replaced
-from . import figures, inspection_findings, svg
-from .findings import Finding
+from . import figures, inspection_findings, maps, svg
+from .finding import Finding
 from .inspection_rows import Row, row_of
 from .view import Layer, Series
 from .words import count
@@ -70,9 +70,9 @@ class Inspection:
         return figures.histograms([row.view for row in self.rows])
 
     @cached_property
-    def heat_maps(self) -> list[figures.HeatMap]:
+    def heat_maps(self) -> list[maps.HeatMap]:
         """The map of abs(rho) by layer."""
-        return figures.heat_maps([row.view for row in self.rows])
+        return maps.heat_maps([row.view for row in self.rows])
 
     @property
     def reach(self) -> float:

@@ -6,7 +6,7 @@ from math import isfinite
 from ..nets.redundancy import LayerRedundancy, RedundancyReport
 from ..stats.duplicates import Cluster
 from . import findings as of_runs
-from .findings import Finding, Level
+from .finding import Finding, Level
 from .view import Layer
 from .words import count, listing, number, percent, plural
 

@@ -92,7 +92,7 @@ def chart(figure: Chart, *, width: float = 400, height: float = 250) -> Markup:
     parts = [
         *_grid(frame, y, ticks(*figure.domain), _tick_label),
         *_steps_axis(frame, x, across),
-        *_floor(frame, figure.floor, x, y),
+        *_floor(frame, figure, x, y),
         *(_path(index, line, x, y) for index, line in enumerate(figure.lines)),
         *_labels(frame, figure.lines, y),
     ]
@@ -170,8 +170,8 @@ def _path(index: int, line: Line, x: Scale, y: Scale) -> str:
     return f'<g class="{line.shade}" data-line="{index}">{path}{marks}</g>'
 
 
-def _floor(frame: Frame, series: Series, x: Scale, y: Scale) -> list[str]:
-    stretches = _points(series, x, y)
+def _floor(frame: Frame, figure: Chart, x: Scale, y: Scale) -> list[str]:
+    stretches = _points(figure.floor, x, y)
     if not stretches:
         return []
     points = (
@@ -181,7 +181,7 @@ def _floor(frame: Frame, series: Series, x: Scale, y: Scale) -> list[str]:
     return [
         f'<path class="noise" d="{_trace(closed)}Z"/>',
         f'<path class="noise-edge" d="{_trace(points)}"/>',
-        _text(points[0][0] + 4, points[0][1] - 4, "noise floor", "floor-label"),
+        _text(points[0][0] + 4, points[0][1] - 4, figure.floor_name, "floor-label"),
     ]
 
 

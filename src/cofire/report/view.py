@@ -14,7 +14,18 @@ from ..record.rows import Row
 from ..record.runs import Run
 
 BEFORE_ACTIVATION = ":pre"
-SHOWN_ARRAYS = ("histogram", "correlation", "correlation_units", "constant_units", "duplicates")
+SHOWN_ARRAYS = (
+    "histogram",
+    "correlation",
+    "correlation_units",
+    "constant_units",
+    "duplicates",
+    "dependence",
+    "dependence_correlation",
+    "dependence_difference",
+    "dependence_units",
+    "dependence_chance",
+)
 
 
 @dataclass(frozen=True, slots=True)

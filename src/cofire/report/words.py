@@ -80,3 +80,13 @@ def shorten(name: str, longest: int = 28) -> str:
         return name
     head = (longest - 1) * 9 // 20
     return name[:head] + "…" + name[head + 1 - longest :]
+
+
+def unbroken(text: str) -> str:
+    """Text in which no line ends inside |ρ|.
+
+    Example:
+        >>> len(unbroken("|ρ|")) - len("|ρ|")  # word joiners, which show nothing
+        2
+    """
+    return text.replace("|ρ|", "|\u2060ρ\u2060|")

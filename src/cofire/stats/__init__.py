@@ -3,9 +3,11 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .coefficient import information_coefficient, information_of_correlation
 from .correlation import CorrelationSummary, neuronal_correlation, noise_floor
 from .density import HighDimensionWarning
 from .dependence import DependenceScore, PermutationThreshold, dependence_score, permutation_threshold
+from .disagreement import Disagreement, disagreement
 from .dropout import dropout_correlation, dropout_second_moment
 from .embedding import (
     EigenvalueBounds,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CorrelationSummary",
     "DependenceScore",
+    "Disagreement",
     "EigenvalueBounds",
     "HighDimensionWarning",
     "Moments",
@@ -57,6 +60,7 @@ __all__ = [
     "WidthScan",
     "choose_bandwidth",
     "dependence_score",
+    "disagreement",
     "dropout_correlation",
     "dropout_second_moment",
     "eigenvalue_bounds",
@@ -69,6 +73,8 @@ __all__ = [
     "epsilon",
     "feature_matrix",
     "gram_matrix",
+    "information_coefficient",
+    "information_of_correlation",
     "kernel_alignment",
     "kernel_width_scan",
     "mutual_information",

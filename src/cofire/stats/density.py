@@ -1,5 +1,9 @@
 """Whether samples can have come from a density at all: where they cannot, the differential entropy is −∞."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import ceil
 
 import torch
@@ -13,6 +17,29 @@ ROUNDING = 0.02
 
 class HighDimensionWarning(UserWarning):
     """The samples are too few for the dimension: the estimate says more about the method than about the layer."""
+
+
+_heard: ContextVar[list[str] | None] = ContextVar("heard", default=None)
+
+
+@contextmanager
+def cautions() -> Iterator[list[str]]:
+    """Inside, what `warn_of_dimension` says is collected instead of shown: a training loop is told once."""
+    heard: list[str] = []
+    token = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(token)
+
+
+def warn_of_dimension(text: str, *, stacklevel: int) -> None:
+    """Warn that the dimension is too high for an estimator; the level is that of the caller's own warning."""
+    heard = _heard.get()
+    if heard is not None:
+        heard.append(text)
+    else:
+        warnings.warn(text, HighDimensionWarning, stacklevel=stacklevel + 1)
 
 
 def finite_points(x: Array, least: int = 2) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ._arrays import Array, as_samples
 from ._shown import Shown
+from .chance import shuffled
 from .mutual_information import SUSPICIOUS, refuse_ties
 from .neighbors import check_points
 from .precision import exactly
@@ -36,6 +37,11 @@ class DependenceScore(Shown):
     n_pairs: int
     n_constant: int
     matrix: Tensor
+
+    def finite(self) -> "DependenceScore":
+        """The same over the pairs whose information is finite: copies are left out, and NaN in the matrix."""
+        pairs = self.matrix.isfinite().triu().nonzero()
+        return _score(self.matrix[pairs[:, 0], pairs[:, 1]], pairs, len(self.matrix), self.n_constant)
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,8 @@ def dependence_score(
         values = points.new_empty(0, dtype=torch.float64)
         if len(pairs):
             values = measure(points[:, varying].double(), pairs, n_neighbors)
-        return _score(values, varying[torch.from_numpy(pairs).to(varying.device)], points.shape[1], len(varying))
+        measured = varying[torch.from_numpy(pairs).to(varying.device)]
+        return _score(values, measured, points.shape[1], points.shape[1] - len(varying))
 
 
 def permutation_threshold(
@@ -152,7 +159,7 @@ def permutation_threshold(
     points = as_samples(x)
     generator = torch.Generator(points.device).manual_seed(seed)
     scores = [
-        dependence_score(_shuffled(points, generator), n_neighbors, method, max_pairs, seed)
+        dependence_score(shuffled(points, generator), n_neighbors, method, max_pairs, seed)
         for _ in range(n_permutations)
     ]
     pairs = torch.stack([score.matrix for score in scores])
@@ -221,7 +228,7 @@ def _pairs(n_units: int, max_pairs: int | None, seed: int) -> NDArray[np.intp]:
     return np.stack([n_units - 2 - row, n_units - 1 - (behind - row * (row + 1) // 2)], axis=1)
 
 
-def _score(values: Tensor, pairs: Tensor, n_units: int, n_varying: int) -> DependenceScore:
+def _score(values: Tensor, pairs: Tensor, n_units: int, n_constant: int) -> DependenceScore:
     matrix = values.new_full((n_units, n_units), torch.nan)
     matrix[pairs[:, 0], pairs[:, 1]] = values
     matrix[pairs[:, 1], pairs[:, 0]] = values
@@ -229,7 +236,7 @@ def _score(values: Tensor, pairs: Tensor, n_units: int, n_varying: int) -> Depen
         mean=values.mean(),
         standard_error=_standard_error(values, pairs, n_units),
         n_pairs=len(values),
-        n_constant=n_units - n_varying,
+        n_constant=n_constant,
         matrix=matrix,
     )
 
@@ -244,11 +251,6 @@ def _standard_error(values: Tensor, pairs: Tensor, n_units: int) -> Tensor:
     # a pair's own square stands in the sums of both its units
     shared = of_units.square().sum() - alone
     return (torch.maximum(shared, alone * len(values) / (len(values) - 1))).sqrt() / len(values)
-
-
-def _shuffled(points: Tensor, generator: torch.Generator) -> Tensor:
-    places = torch.rand(points.shape, generator=generator, dtype=torch.float64, device=points.device).argsort(dim=0)
-    return points.gather(0, places)
 
 
 def _exceeded_rarely(values: Tensor, level: float) -> Tensor:

@@ -1,6 +1,5 @@
 """Entropy of a layer from samples: by nearest neighbors, by bins, as if normal, and as if independent."""
 
-import warnings
 from math import inf, lgamma, log, pi
 
 import torch
@@ -8,12 +7,12 @@ from torch import Tensor
 
 from ._arrays import Array
 from .density import (
-    HighDimensionWarning,
     finite_points,
     has_density,
     is_singular,
     too_many_ties,
     units_without_density,
+    warn_of_dimension,
     whitening,
 )
 from .neighbors import check_points, kth_euclidean_distance, kth_neighbor_distance
@@ -284,9 +283,8 @@ def _warn_of_dimension(n_units: int, whiten: bool) -> None:
     limit = HIGH_DIMENSION_WHITENED if whiten else HIGH_DIMENSION
     if n_units >= limit:
         instead = "entropy_gaussian" if whiten else "whiten=True, entropy_gaussian"
-        warnings.warn(
+        warn_of_dimension(
             f"nearest neighbors in {n_units} units are far away at any usual number of samples, and the entropy is "
             f"biased by nats; use {instead}, or entropy_kde for bounds",
-            HighDimensionWarning,
             stacklevel=3,
         )

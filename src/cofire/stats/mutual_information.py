@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, as_tensor
+from .coefficient import LINEAR
 from .density import is_singular, units_without_density, whitening
 from .neighbors import check_points, count_nearer, kth_neighbor_distance
 from .precision import exactly
@@ -14,7 +15,6 @@ from .precision import exactly
 N_NEIGHBORS = 3
 TIED_SHARE = 0.25
 FEW = 20  # fewer samples than that can be in the same order by chance
-LINEAR = 1e-12  # 1 − ρ² that rounding leaves of a linear relation
 SUSPICIOUS = 0.25
 
 

@@ -104,15 +104,17 @@
     figure.querySelectorAll("svg.chart").forEach((svg) => wireChart(figure, svg, data));
   });
 
-  // Heat maps: the upper triangle as int16 of rho * 10000, row by row; -32768 is undefined.
+  // Maps: the upper triangle as int16 of the value * 10000, row by row; -32768 is undefined. The values are rho, the
+  // information as the |rho| a normal pair would have, or their difference, 0 where chance explains it.
   const UNDEFINED = -32768;
+  const FULL = 10000;
   const unpack = (packed) => {
     const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
     const view = new DataView(bytes.buffer);
     return Int16Array.from({ length: bytes.length / 2 }, (_, index) => view.getInt16(2 * index, true));
   };
-  const ramp = () =>
-    [...document.querySelector(".scale").querySelectorAll("i")].map((swatch) =>
+  const ramp = (name) =>
+    [...document.querySelector(`[data-scale="${name}"]`).querySelectorAll("i")].map((swatch) =>
       getComputedStyle(swatch).backgroundColor.match(/[\d.]+/g).slice(0, 3).map(Number),
     );
   const colorTable = (stops, size) =>
@@ -121,32 +123,60 @@
       const under = Math.min(Math.floor(place), stops.length - 2);
       return stops[under].map((value, channel) => value + (stops[under + 1][channel] - value) * (place - under));
     });
+  const nats = (coefficient) => -0.5 * Math.log(1 - coefficient * coefficient) * Math.sign(coefficient);
+  const KINDS = {
+    correlation: {
+      scale: "heat",
+      self: FULL,
+      shade: (value) => Math.abs(value) / FULL,
+      tell: (value) => `\u03c1 ${shown(value / FULL, 3)}`,
+      none: "no correlation",
+    },
+    dependence: {
+      scale: "heat",
+      self: FULL,
+      shade: (value) => Math.max(value, 0) / FULL,
+      tell: (value) =>
+        value === FULL ? "one determines the other" : `${shown(value / FULL, 3)}, ${shown(nats(value / FULL), 3)} nats`,
+      none: "no information",
+    },
+    difference: {
+      scale: "difference",
+      self: 0,
+      shade: (value) => (value + FULL) / (2 * FULL),
+      tell: (value) =>
+        value === 0
+          ? "no difference beyond chance"
+          : `${value > 0 ? "information" : "correlation"} says ${shown(Math.abs(value) / FULL, 2)} more`,
+      none: "not judged",
+    },
+  };
   const wireMap = (figure) => {
-    const { units, packed } = dataOf(figure);
-    const rho = unpack(packed);
+    const { kind, units, packed } = dataOf(figure);
+    const { scale, self, shade, tell, none } = KINDS[kind];
+    const values = unpack(packed);
     const size = units.length;
     const canvas = figure.querySelector("canvas");
     const output = figure.querySelector(".readout");
     const rest = output.textContent;
     const cross = figure.querySelector(".cross");
-    let at = [0, Math.min(1, size - 1)];
     const pair = (row, column) => {
       const [first, second] = row < column ? [row, column] : [column, row];
-      return rho[first * size - (first * (first + 1)) / 2 + second - first - 1];
+      return values[first * size - (first * (first + 1)) / 2 + second - first - 1];
     };
     const defined = units.map((_, row) =>
       units.some((_, column) => row !== column && pair(row, column) !== UNDEFINED),
     );
     const paint = () => {
-      const colors = colorTable(ramp(), 256);
+      const colors = colorTable(ramp(scale), 256);
       const context = canvas.getContext("2d");
       const image = context.createImageData(size, size);
       for (let row = 0; row < size; row++) {
         for (let column = 0; column < size; column++) {
-          const value = row !== column ? pair(row, column) : defined[row] ? 10000 : UNDEFINED;
+          const value = row !== column ? pair(row, column) : defined[row] ? self : UNDEFINED;
           const cell = 4 * (row * size + column);
           if (value === UNDEFINED) continue;
-          image.data.set(colors[Math.round(Math.abs(value) * 0.0255)], cell);
+          image.data.set(colors[Math.round(shade(value) * 255)], cell);
           image.data[cell + 3] = 255;
         }
       }
@@ -156,13 +186,10 @@
         copy.getContext("2d").putImageData(image, 0, 0);
       });
     };
-    const show = () => {
-      const [row, column] = at;
+    const show = ([row, column]) => {
       const value = row === column ? null : pair(row, column);
       const words =
-        row === column
-          ? "with itself"
-          : `and ${units[column]}: ${value === UNDEFINED ? "no correlation" : "\u03c1 " + shown(value / 10000, 3)}`;
+        row === column ? "with itself" : `and ${units[column]}: ${value === UNDEFINED ? none : tell(value)}`;
       say(output, `unit ${units[row]}`, words);
       cross.hidden = false;
       cross.style.left = `${((column + 0.5) / size) * 100}%`;
@@ -172,24 +199,36 @@
       cross.hidden = true;
       output.textContent = rest;
     };
-    canvas.addEventListener("pointermove", (event) => {
-      const box = canvas.getBoundingClientRect();
-      const cell = (position, extent) => clamp(Math.floor((position / extent) * size), 0, size - 1);
-      at = [cell(event.clientY - box.top, box.height), cell(event.clientX - box.left, box.width)];
-      show();
-    });
-    canvas.addEventListener("pointerleave", clear);
-    figure.addEventListener("blur", clear);
-    figure.addEventListener("keydown", (event) => {
-      const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
-      if (!move) return;
-      event.preventDefault();
-      at = at.map((place, axis) => clamp(place + move[axis], 0, size - 1));
-      show();
-    });
-    return paint;
+    return { figure, canvas, size, paint, show, clear };
   };
-  const maps = [...document.querySelectorAll("figure.heat")].map(wireMap);
+  // Maps of one set have the same units in the same order: what one points at, all show.
+  const wireSet = (set) => {
+    let at = [0, Math.min(1, set[0].size - 1)];
+    const show = () => set.forEach((map) => map.show(at));
+    const clear = () => set.forEach((map) => map.clear());
+    set.forEach(({ figure, canvas, size }) => {
+      canvas.addEventListener("pointermove", (event) => {
+        const box = canvas.getBoundingClientRect();
+        const cell = (position, extent) => clamp(Math.floor((position / extent) * size), 0, size - 1);
+        at = [cell(event.clientY - box.top, box.height), cell(event.clientX - box.left, box.width)];
+        show();
+      });
+      canvas.addEventListener("pointerleave", clear);
+      figure.addEventListener("blur", clear);
+      figure.addEventListener("keydown", (event) => {
+        const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+        if (!move) return;
+        event.preventDefault();
+        at = at.map((place, axis) => clamp(place + move[axis], 0, size - 1));
+        show();
+      });
+    });
+    return set.map((map) => map.paint);
+  };
+  const figures = (selector, within) => [...within.querySelectorAll(selector)].map(wireMap);
+  const sets = [...document.querySelectorAll(".maps.set")].map((within) => figures("figure.heat", within));
+  const alone = figures(".maps:not(.set) figure.heat", document).map((map) => [map]);
+  const maps = [...sets, ...alone].flatMap(wireSet);
   repaint();
   root.dataset.drawn = String(maps.length);
 

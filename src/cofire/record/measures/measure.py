@@ -1,0 +1,190 @@
+"""What to record: a statistic, its parameters, the sites it is taken at, and when."""
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...nets.kinds import ACTIVATION, kind_of
+from ..rows import canonical
+from ..schedule import GeometricSteps, Schedule, as_schedule
+
+Stage = Literal["post", "pre", "both", "weights"]
+Statistic = Callable[..., Any]
+
+WIDE = 512
+
+
+class NotMeasured(UserWarning):
+    """A measure gave NaN at a site, since its statistic refused the samples there."""
+
+
+@dataclass(frozen=True)
+class Cautioned:
+    """What a statistic returns where its values need a word of caution, which a tracker gives once a site.
+
+    Args:
+        values: the values, by the name of their row.
+        caution: a sentence.
+        category: of the warning.
+    """
+
+    values: Mapping[str, Any]
+    caution: str
+    category: type[Warning] = UserWarning
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A statistic, its parameters, the sites to take it at, and the schedule. Frozen.
+
+    Two measures are equal when their `identity` is: name, parameters, sites and stage.
+
+    Args:
+        statistic: a function of what ``stage`` names, and of the parameters by keyword. It returns a number,
+            which is recorded under the measure's name, or a mapping from names to numbers, or either `Cautioned`.
+        parameters: numbers, strings, lists, dicts. One that depends on the layer's width may be given as a
+            function of the number of units; the rows state its value.
+        sites: which layers: a pattern as `cofire.sites` takes it.
+        every: when: a `Schedule` or its shorthand (``10``, ``"epoch"``, ``[0, 100]``). None leaves it to the
+            tracker.
+        stage: what the statistic is given: ``"post"`` (or ``"pre"``): samples (n_samples, n_units) after
+            (before) the activation function; ``"both"``: the samples before and those after, the same rows;
+            ``"weights"``: a layer's incoming weights, one unit a row, and for a convolution in groups their
+            number as a second argument, since units of different groups share no input.
+        name: by default that of the statistic.
+        arrays: a function like ``statistic`` that returns named arrays; they are large, so they are recorded
+            at the recordings that ``arrays_every`` picks (it counts recordings, from 1), and at the last.
+        arrays_every: by default the 1st, 2nd, 4th, 8th, ... recording.
+        max_samples: the statistic gets so many samples at most, for what is costly: a random choice, the same
+            whenever there are as many to choose from.
+
+    Raises:
+        ValueError: if an argument is not as described.
+
+    Example:
+        >>> def spread(x, *, quantile):
+        ...     return float(x.std(0).quantile(quantile))
+        >>> measure = Measure(spread, {"quantile": 0.5}, sites="encoder.*", every=100)
+        >>> measure.name, measure.every
+        ('spread', EverySteps(k=100))
+    """
+
+    statistic: Statistic
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    sites: Any = "*"
+    every: Schedule | int | str | Iterable[int] | None = None
+    stage: Stage = field(default="post", kw_only=True)
+    name: str = field(default="", kw_only=True)
+    arrays: Statistic | None = field(default=None, kw_only=True)
+    arrays_every: Schedule = field(default=GeometricSteps(2), kw_only=True)
+    max_samples: int | None = field(default=None, kw_only=True)
+    _cautioned: set[str] = field(default_factory=set, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not callable(self.statistic):
+            raise ValueError(f"a measure's statistic must be a function of samples, got {self.statistic!r}")
+        if self.stage not in get_args(Stage):
+            raise ValueError(f"stage must be one of {', '.join(get_args(Stage))}, got {self.stage!r}")
+        _check_limit(self.max_samples, self.stage)
+        settle = object.__setattr__
+        settle(self, "name", self.name or getattr(self.statistic, "__name__", type(self.statistic).__name__))
+        settle(self, "parameters", dict(self.parameters))
+        if self.every is not None:
+            settle(self, "every", as_schedule(self.every))
+        canonical(self._arguments(n_units=WIDE))
+
+    def parameters_at(self, inputs: tuple[Tensor, ...]) -> dict[str, Any]:
+        """The parameters for these inputs, as a row states them."""
+        return self._arguments_at(inputs) | self._limit
+
+    def _arguments_at(self, inputs: tuple[Tensor, ...]) -> dict[str, Any]:
+        return self._arguments(inputs[0].shape[0 if self.stage == "weights" else -1])
+
+    def _arguments(self, n_units: int) -> dict[str, Any]:
+        return {name: value(n_units) if callable(value) else value for name, value in self.parameters.items()}
+
+    @property
+    def _limit(self) -> dict[str, int]:
+        return {} if self.max_samples is None else {"max_samples": self.max_samples}
+
+    @cached_property
+    def identity(self) -> str:
+        """The measure in words: equal for equal measures, in every process."""
+        named = {name: getattr(value, "__name__", value) for name, value in self.parameters.items()} | self._limit
+        where = getattr(self.sites, "__name__", self.sites)
+        return f"{self.name}{canonical(named)} of {self.stage} at {where}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Measure) and self.identity == other.identity
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
+
+    def limited(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """At most ``max_samples`` rows of each input, the same rows of all."""
+        n_samples = len(inputs[0])
+        if self.max_samples is None or n_samples <= self.max_samples:
+            return inputs
+        generator = torch.Generator().manual_seed(0)
+        rows = torch.randperm(n_samples, generator=generator, device="cpu")[: self.max_samples].sort().values
+        return tuple(samples[rows.to(samples.device)] for samples in inputs)
+
+    def values(self, inputs: tuple[Tensor, ...], *, site: str = "") -> dict[str, float]:
+        """The numbers, by the name of their row; a caution is given as a warning once a site.
+
+        Raises:
+            ValueError: if the statistic returned something else.
+        """
+        found = self.statistic(*inputs, **self._arguments_at(inputs))
+        if isinstance(found, Cautioned):
+            self._warn_once(site, found)
+            found = found.values
+        named = found if isinstance(found, Mapping) else {self.name: found}
+        return {str(name): self._number(name, value) for name, value in named.items()}
+
+    def _warn_once(self, site: str, found: Cautioned) -> None:
+        if site not in self._cautioned:
+            self._cautioned.add(site)
+            where = f" at {site}" if site else ""
+            warnings.warn(f"{self.name}{where}: {found.caution}", found.category, stacklevel=3)
+
+    def _number(self, name: object, value: Any) -> float:
+        try:
+            return float(value)
+        except (TypeError, ValueError, RuntimeError):
+            got = type(value).__qualname__
+            raise ValueError(
+                f"the statistic of measure {self.name!r} must return numbers, got {got} for {name!r}"
+            ) from None
+
+    def array_values(self, inputs: tuple[Tensor, ...]) -> dict[str, np.ndarray]:
+        """The arrays, by name; none if the measure has none."""
+        if self.arrays is None:
+            return {}
+        found = self.arrays(*inputs, **self._arguments_at(inputs))
+        return {name: torch.as_tensor(value).cpu().numpy() for name, value in found.items()}
+
+
+def _check_limit(max_samples: object, stage: str) -> None:
+    if max_samples is None:
+        return
+    if isinstance(max_samples, bool) or not isinstance(max_samples, int) or max_samples < 1:
+        raise ValueError(f"max_samples must be a whole number of at least 1, or None, got {max_samples!r}")
+    if stage == "weights":
+        raise ValueError("max_samples limits samples, and a measure of weights is given none; leave it out")
+
+
+def as_measure(measure: "Measure | Statistic") -> Measure:
+    """A measure, also from a plain function of samples."""
+    return measure if isinstance(measure, Measure) else Measure(measure)
+
+
+def layers(name: str, module: nn.Module) -> bool:
+    """The pattern for all layers but activation modules, whose output is their layer's "post" already."""
+    return kind_of(module) is not ACTIVATION

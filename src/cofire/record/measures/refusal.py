@@ -1,0 +1,26 @@
+"""Statistics that refuse some samples: in a training loop they give NaN and say why, once a site."""
+
+from collections.abc import Callable, Sequence
+from math import nan
+from typing import Any
+
+from torch import Tensor
+
+from ...stats.density import HighDimensionWarning, cautions
+from .measure import Cautioned, NotMeasured
+
+TRIED = 256
+
+
+def cautious(statistic: Callable[..., dict[str, Any]], names: Sequence[str], x: Tensor) -> Any:
+    """The statistic's values; NaN under the names where it refuses ``x``; with its cautions, if there are any.
+
+    So a batch too small, a unit with an atom, or activations that are no longer finite leave a gap in a curve and do
+    not end the training.
+    """
+    with cautions() as heard:
+        try:
+            values = statistic(x)
+        except ValueError as refusal:
+            return Cautioned(dict.fromkeys(names, nan), f"not measured: {refusal}", NotMeasured)
+    return Cautioned(values, heard[0], HighDimensionWarning) if heard else values

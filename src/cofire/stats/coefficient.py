@@ -1,0 +1,51 @@
+"""Mutual information on the scale of a correlation, and a correlation in nats: as for two normal units."""
+
+import torch
+from torch import Tensor
+
+LINEAR = 1e-12  # 1 − ρ² that rounding leaves of a linear relation
+
+
+def information_coefficient(information: Tensor) -> Tensor:
+    r"""The abs(correlation) of two normal units that have this mutual information.
+
+    .. math:: r = \operatorname{sign}(I) \sqrt{1 - e^{-2 |I|}}
+
+    so that a dependence can be read beside a correlation. 0 for independent units, 1 where one determines the other.
+
+    Args:
+        information: mutual information in nats, any shape; estimates below 0 give coefficients below 0.
+
+    Returns:
+        The same shape; NaN where the information is.
+
+    Bias: the square root magnifies noise near 0: an estimate off by .02 nats shows as .2. Compare what it tells with
+        what shuffled units show.
+
+    References:
+        Linfoot 1957, "An informational measure of correlation".
+
+    Example:
+        >>> information_coefficient(torch.tensor([0.0, 0.2231, torch.inf], dtype=torch.float64)).round(decimals=3)
+        tensor([0.0000, 0.6000, 1.0000], dtype=torch.float64)
+    """
+    return information.sign() * (-torch.expm1(-2 * information.abs())).sqrt()
+
+
+def information_of_correlation(rho: Tensor) -> Tensor:
+    r"""The mutual information of two normal units that correlate so, in nats.
+
+    .. math:: I = -\tfrac12 \log(1 - \rho^2)
+
+    Args:
+        rho: correlations, any shape.
+
+    Returns:
+        The same shape; infinite where 1 − ρ² is rounding error (below 1e-12), NaN where ρ is.
+
+    Example:
+        >>> round(information_of_correlation(torch.tensor(0.6, dtype=torch.float64)).item(), 4)
+        0.2231
+    """
+    unexplained = (1 - rho) * (1 + rho)
+    return -0.5 * torch.where(unexplained < LINEAR, 0.0, unexplained).log() + 0.0
