@@ -80,9 +80,17 @@ def test_without_two_units_that_vary_there_is_nothing_to_say():
 
 def test_chance_is_what_shuffled_units_show():
     x = normal(1000, 8, 0)
-    found = disagreement(torch.cat([x, x + 0.1 * normal(1000, 8, 1)], 1))
-    assert abs(found.chance - 0.012) < 0.004  # the bias of three entropies, whatever the dependence
-    assert 0.06 < found.chance_of_one < 0.11  # 1.645 deviations of .043 above it
+    found = disagreement(torch.cat([x, x + 0.1 * normal(1000, 8, 1)], 1), method="ksg")
+    assert abs(found.chance) < 0.003  # whatever the dependence
+    assert 0.033 < found.chance_of_one < 0.046  # 1.645 deviations of .024 above it
+
+
+def test_chance_has_the_pairs_of_the_score_and_so_the_errors_of_their_units():
+    x = normal(100, 90, 0)
+    score = dependence_score(x, 3, "3h", 200, 5)
+    chance, _ = pairs_by_chance(x, 3, "3h", max_pairs=200, seed=5)
+    measured, _ = pairs_measured(x, score)
+    assert torch.corrcoef(torch.stack([measured, chance]))[0, 1] > 0.3
 
 
 def test_pairs_measured_are_those_of_a_loop():
@@ -97,7 +105,7 @@ def test_pairs_measured_are_those_of_a_loop():
 
 
 def test_a_layer_of_two_units_has_a_null_too():
-    chance, excess = pairs_by_chance(normal(100, 2, 0), 64, 3, "ksg", 0)
+    chance, excess = pairs_by_chance(normal(100, 2, 0), 3, "ksg", seed=0)
     assert len(chance) == len(excess) == 2016
 
 
@@ -122,4 +130,4 @@ def test_same_bits_again_and_nothing_touched():
 @pytest.mark.parametrize("x", [torch.randn(3, 4), torch.full((20, 3), torch.nan), torch.relu(torch.randn(50, 4))])
 def test_refuses_what_the_score_refuses(x):
     with pytest.raises(ValueError):
-        disagreement(x)
+        disagreement(x, method="ksg")

@@ -1,6 +1,7 @@
 """What entropies and dependence say, in sentences: where they part from correlation, and where they say nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import isfinite, isinf, isnan, nan
 
 from .finding import Finding, names, points, spread
@@ -31,39 +32,32 @@ def of_dependence(layer: Layer) -> str:
 
 def hidden_dependence(layers: Sequence[Layer]) -> list[Finding]:
     """Layers with pairs that share more than their correlation says."""
-    found = {layer.name: [pair for pair in pairs_of(layer) if pair.difference > 0] for layer in layers}
-    chosen = sorted((layer for layer in layers if found[layer.name]), key=lambda layer: -_share(layer, found))
-    if not chosen:
-        return []
-    return [
-        Finding(
-            "hidden dependence",
-            "watch",
-            f"Correlation misses dependence in {names(chosen)}",
-            points(chosen, lambda layer: _told(layer, found[layer.name])),
-            f"{_CRITERION}{_samples(chosen)}",
-            "Such units are linked in a way that is not linear: after a ReLU, for instance, units that never fire "
-            "together. Judge them by their information before calling them independent.",
-        )
-    ]
+    return _disagreeing(
+        layers,
+        lambda pair: pair.difference > 0,
+        Finding("hidden dependence", "watch", "Correlation misses dependence", ()),
+        "Such units are linked in a way that is not linear: after a ReLU, for instance, units that never fire "
+        "together. Judge them by their information before calling them independent.",
+    )
 
 
 def overstated(layers: Sequence[Layer]) -> list[Finding]:
     """Layers with pairs that share less than their correlation says."""
-    found = {layer.name: [pair for pair in pairs_of(layer) if pair.difference < 0] for layer in layers}
-    chosen = sorted((layer for layer in layers if found[layer.name]), key=lambda layer: -_share(layer, found))
-    if not chosen:
-        return []
-    return [
-        Finding(
-            "overstated",
-            "note",
-            f"Correlation overstates dependence in {names(chosen)}",
-            points(chosen, lambda layer: _told(layer, found[layer.name])),
-            f"{_CRITERION}{_samples(chosen)}",
-            "A few extreme samples make such a correlation; look at these units' largest activations.",
-        )
-    ]
+    return _disagreeing(
+        layers,
+        lambda pair: pair.difference < 0,
+        Finding("overstated", "note", "Correlation overstates dependence", ()),
+        "A few extreme samples make such a correlation; look at these units' largest activations.",
+    )
+
+
+def _disagreeing(layers: Sequence[Layer], chosen: Callable[[Pair], bool], kind: Finding, advice: str) -> list[Finding]:
+    """The finding about the layers that have such pairs, those with the greatest share of them first."""
+    found = {layer.name: [pair for pair in pairs_of(layer) if chosen(pair)] for layer in layers}
+    named = sorted((layer for layer in layers if found[layer.name]), key=lambda layer: -_share(layer, found))
+    told = points(named, lambda layer: _told(layer, found[layer.name]))
+    headline, remark = f"{kind.headline} in {names(named)}", f"{_CRITERION}{_samples(named)}"
+    return [replace(kind, headline=headline, points=told, remark=remark, advice=advice)] if named else []
 
 
 def _share(layer: Layer, found: dict[str, list[Pair]]) -> float:

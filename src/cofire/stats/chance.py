@@ -1,6 +1,6 @@
 """What chance alone gives: how far independent units get, judged from units whose samples were shuffled."""
 
-from math import ceil, log, nan
+from math import expm1, gamma, lgamma, log, nan
 
 import torch
 from torch import Tensor
@@ -8,7 +8,8 @@ from torch.special import ndtri
 
 from ._arrays import Array, as_samples
 
-TAIL, LEAST_TAIL = 0.05, 10
+LEAST, WITHIN = 20, 0.1
+MOST_SHAPE, HALVINGS = 20.0, 50
 
 
 def shuffled(x: Array, generator: torch.Generator) -> Tensor:
@@ -52,14 +53,18 @@ def mean_of_many(null: Tensor, n: int, *, level: float = 0.95) -> float:
 
 
 def largest_of_many(null: Tensor, n: int, *, level: float = 0.95) -> float:
-    """What the largest of n values of the null's kind stays below with probability ``level``.
+    r"""What the largest of n values of the null's kind stays below with probability ``level``.
 
-    Far out there are no values to go by: beyond the upper twentieth of the null its tail is continued as an
-    exponential one, which is right for chi-square laws and errs to the safe side for normal ones.
+    Far out there are no values to go by. There the null's upper half is continued as a Weibull law,
+
+    .. math:: P(\nu > x) = \tfrac12 \exp\left[-\left(\frac{x - m}{b}\right)^{1/e}\right]
+
+    with m its median and b and e by the first two moments above it: right for exponential and chi-square laws, and on
+    the safe side for normal ones (5.7 deviations where 4.6 would do for 20,000 values).
 
     Args:
         null: values that chance alone gave, shape (n_values,), at least 20.
-        n: number of values whose largest is to be judged.
+        n: number of values whose largest is to be judged, at least 1.
         level: probability.
 
     Raises:
@@ -70,12 +75,23 @@ def largest_of_many(null: Tensor, n: int, *, level: float = 0.95) -> float:
         >>> 11 < largest_of_many(null, 10_000) < 14  # log(10,000 / .0513) is 12.2
         True
     """
-    if len(null) < 2 * LEAST_TAIL:
-        raise ValueError(f"the largest of many needs at least {2 * LEAST_TAIL} values of the null, got {len(null)}")
-    ordered = null.sort().values
-    in_tail = max(LEAST_TAIL, ceil(TAIL * len(null)))
-    edge = ordered[-in_tail - 1]
-    rarer = log(in_tail / len(null) * n / -log(level))
-    if rarer < 0:
-        return torch.quantile(ordered, level ** (1 / n)).item()
-    return (edge + (ordered[-in_tail:] - edge).mean() * rarer).item()
+    if len(null) < LEAST:
+        raise ValueError(f"the largest of many needs at least {LEAST} values of the null, got {len(null)}")
+    share = -expm1(log(level) / n)  # of single values that may exceed it
+    if share > WITHIN:
+        return torch.quantile(null, 1 - share).item()
+    middle = null.median()
+    above = null[null > middle] - middle
+    if len(above) == 0:
+        return middle.item()
+    shape = _weibull_shape((above.square().mean() / above.mean().square()).item())
+    return (middle + above.mean() / gamma(1 + shape) * log(0.5 / share) ** shape).item()
+
+
+def _weibull_shape(ratio: float) -> float:
+    """The e at which Γ(1 + 2e)/Γ(1 + e)² is this ratio of the second moment to the first one squared."""
+    low, high = 0.0, MOST_SHAPE
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if lgamma(1 + 2 * middle) - 2 * lgamma(1 + middle) < log(ratio) else (low, middle)
+    return low

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, as_samples
+from ._shown import Shown
 from .chance import largest_of_many, shuffled
 from .coefficient import information_coefficient, information_of_correlation
 from .dependence import DependenceScore, dependence_score
@@ -14,11 +15,11 @@ from .moments import Moments
 MATERIAL = 0.1
 LEAST_ACTIVE, LEAST_ACTIVE_SHARE = 20, 0.05
 ALONE = 0.95
-PAIRS_BY_CHANCE = 2016  # of 64 units
+UNITS_BY_CHANCE, PAIRS_BY_CHANCE = 64, 2016
 
 
 @dataclass(frozen=True)
-class Disagreement:
+class Disagreement(Shown):
     """Information and correlation of all pairs of units over the same samples, and where they part.
 
     Attributes:
@@ -70,7 +71,7 @@ def disagreement(
     points = as_samples(x)
     score = dependence_score(points, n_neighbors, method)
     rho = Moments().update(points).correlation().fill_diagonal_(torch.nan)
-    chance, excess_by_chance = pairs_by_chance(points, max(64, points.shape[1]), n_neighbors, method, seed)
+    chance, excess_by_chance = pairs_by_chance(points, n_neighbors, method, seed=seed)
     difference = _difference(score.matrix, rho) + _unjudged(points)
     if len(chance):
         excess = nonlinear(score.matrix, rho)
@@ -98,14 +99,27 @@ def pairs_measured(x: Tensor, score: DependenceScore) -> tuple[Tensor, Tensor]:
     return information, nonlinear(information, (unit[:, first] * unit[:, second]).sum(0))
 
 
-def pairs_by_chance(x: Tensor, n_units: int, n_neighbors: int, method: str, seed: int) -> tuple[Tensor, Tensor]:
-    """The same of units shuffled by themselves, at most 2016 pairs of so many units, some of them in several copies."""
+def pairs_by_chance(
+    x: Tensor,
+    n_neighbors: int,
+    method: str,
+    *,
+    least_units: int = UNITS_BY_CHANCE,
+    max_pairs: int = PAIRS_BY_CHANCE,
+    seed: int,
+) -> tuple[Tensor, Tensor]:
+    """The same of units shuffled by themselves.
+
+    The pairs are those that a score with this seed and ``max_pairs`` measures: three entropies have errors of single
+    units in them, which must be the same ones. A layer of fewer units than ``least_units`` stands in several times.
+    """
     varying = x[:, (x != x[0]).any(0)]
     if not varying.shape[1]:
         return x.new_empty(0, dtype=torch.float64), x.new_empty(0, dtype=torch.float64)
+    n_units = max(least_units, varying.shape[1])
     spread = torch.arange(n_units, device=x.device) * varying.shape[1] // n_units
     apart = shuffled(varying[:, spread], torch.Generator(x.device).manual_seed(seed))
-    score = dependence_score(apart, n_neighbors, method, PAIRS_BY_CHANCE, seed)
+    score = dependence_score(apart, n_neighbors, method, max_pairs, seed)
     return pairs_measured(apart, score.finite())
 
 

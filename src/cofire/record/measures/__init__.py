@@ -1,9 +1,9 @@
 """Measures: what to record, ready made or of one's own."""
 
-from .correlation import correlation, epsilon
-from .dependence import dependence
-from .entropy import entropy, total_correlation
-from .measure import Cautioned, Measure, NotMeasured, Statistic, as_measure
+from .covariation import correlation, epsilon
+from .entropies import entropy, total_correlation
+from .information import dependence
+from .measure import Cautioned, Measure, NotMeasured, Statistic, as_measure, layers
 from .weights import weight_correlation
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "dependence",
     "entropy",
     "epsilon",
+    "layers",
     "total_correlation",
     "weight_correlation",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 from ...stats.density import HighDimensionWarning, cautions
 from .measure import Cautioned, NotMeasured
 
-TRIED = 256
+TRIED = 64
 
 
 def cautious(statistic: Callable[..., dict[str, Any]], names: Sequence[str], x: Tensor) -> Any:

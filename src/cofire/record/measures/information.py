@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ...stats.chance import mean_of_many
 from ...stats.dependence import dependence_score
-from ...stats.disagreement import disagreement, pairs_by_chance, pairs_measured
-from .correlation import evenly_spaced
+from ...stats.disagreement import PAIRS_BY_CHANCE, disagreement, pairs_by_chance, pairs_measured
+from .covariation import evenly_spaced
 from .measure import Measure, layers
 from .refusal import TRIED, cautious
 
@@ -20,7 +20,7 @@ ROWS = (
     "dependence_determined",
     "nonlinear_excess",
 )
-NULL_UNITS = 32
+LEAST_UNITS = 32
 
 
 def dependence(
@@ -109,7 +109,8 @@ def _placed(x: Tensor, method: str) -> Tensor:
 def _values(x: Tensor, n_neighbors: int, method: str, max_pairs: int | None, seed: int) -> dict[str, Any]:
     score = dependence_score(x, n_neighbors, method, max_pairs, seed)
     finite = score.finite()
-    chance, _ = pairs_by_chance(x, NULL_UNITS, n_neighbors, method, seed)
+    most = min(max_pairs or PAIRS_BY_CHANCE, PAIRS_BY_CHANCE)
+    chance, _ = pairs_by_chance(x, n_neighbors, method, least_units=LEAST_UNITS, max_pairs=most, seed=seed)
     return {
         "dependence": finite.mean,
         "dependence_standard_error": finite.standard_error,
