@@ -10,7 +10,7 @@ from cofire import Tracker
 from cofire.record import correlation
 
 SHARE = 0.02
-BLOCK = 50
+BLOCK = 25
 
 
 def mlp() -> tuple[nn.Module, Tensor]:
@@ -47,7 +47,7 @@ def training(model: nn.Module, x: Tensor, tracker: Tracker | None) -> Callable[[
     return run
 
 
-def main(rounds: int = 12) -> None:
+def main(rounds: int = 8) -> None:
     """Blocks of steps of each contender in turn; something is due at every step."""
     for make in (mlp, cnn, transformer):
         torch.manual_seed(0)

@@ -8,6 +8,7 @@ import pytest
 import cofire
 
 HEAVY = {"pandas", "scipy", "sklearn", "plotly", "matplotlib", "jinja2", "numba", "rich", "typer", "pyarrow", "joblib"}
+HEAVY |= {"lightning", "transformers", "torchmetrics", "tensorboard", "wandb", "mlflow"}
 
 
 def imported_by(code: str) -> set[str]:

@@ -165,6 +165,13 @@ def test_no_hook_stays_after_an_exception(digits, error):
         model.penalty()
 
 
+def test_a_budget_is_kept_in_the_books(digits):
+    rows: list[Row] = []
+    callback = NeuronCallback(every=1, sink=rows.extend, budget=0.5)
+    fit(Net(), digits, callback, max_epochs=3)
+    assert any(row.measure == "overhead" for row in rows)
+
+
 def test_other_callbacks_can_monitor_it(digits, tmp_path):
     saving = ModelCheckpoint(tmp_path, monitor="cofire/net.0/nc", every_n_train_steps=2, save_top_k=1)
     stopping = EarlyStopping("cofire/net.0/nc", stopping_threshold=2.0, patience=5)  # NC is below 2 at once

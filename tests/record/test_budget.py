@@ -69,6 +69,15 @@ def test_what_is_dear_comes_later_but_comes():
     assert tracker.overhead.postponed == 2
 
 
+def test_a_pause_between_steps_is_no_time_of_training():
+    budget = Budget(SHARE, clock=(clock := Clock()))
+    for step in range(100):
+        clock.now += 500.0 if step == 50 else 1.0
+        with budget.spending():
+            pass
+    assert budget.overhead.training_seconds == 99
+
+
 def test_the_overhead_is_told_in_rows_and_in_words():
     rows, tracker, _ = follow(100, cost=0.01)
     told = [row for row in rows if row.measure == "overhead"]

@@ -31,7 +31,7 @@ class NeuronCallback(Callback):
     Args:
         measures: as for `Tracker`; by default `cofire.record.correlation()`. Their ``sites`` are layers of the
             LightningModule, such as ``"net.*"``.
-        run, every, sink, probe, window, max_samples, seed: as for `Tracker`.
+        run, every, sink, probe, window, max_samples, seed, mask, budget: as for `Tracker`.
 
     Raises:
         ValueError: when the fit begins: for a wrong argument, or a site pattern that matches nothing.
@@ -52,10 +52,11 @@ class NeuronCallback(Callback):
         window: int = 1,
         max_samples: int = 10_000,
         seed: int = 0,
+        mask: Any = None,
+        budget: float | None = None,
     ) -> None:
-        self._following = Following(
-            measures, sink, run=run, every=every, probe=probe, window=window, max_samples=max_samples, seed=seed
-        )
+        options = {"window": window, "max_samples": max_samples, "seed": seed, "mask": mask, "budget": budget}
+        self._following = Following(measures, sink, run=run, every=every, probe=probe, **options)
 
     @property
     def tracker(self) -> Any:

@@ -43,7 +43,7 @@ class NeuronCallback(TrainerCallback, ExportableState):
     Args:
         measures: as for `Tracker`; by default `cofire.record.correlation` of all layers but embeddings and the output
             layer, whose units are the vocabulary.
-        run, every, sink, probe, window, max_samples, seed: as for `Tracker`.
+        run, every, sink, probe, window, max_samples, seed, budget: as for `Tracker`.
         mask: as for `Tracker`; by default the argument ``attention_mask``, if the model has one.
 
     Raises:
@@ -67,12 +67,12 @@ class NeuronCallback(TrainerCallback, ExportableState):
         max_samples: int = 10_000,
         seed: int = 0,
         mask: Any = None,
+        budget: float | None = None,
     ) -> None:
         self._mask = mask
         self._trainer: Any = None
-        self._following = Following(
-            measures, sink, run=run, every=every, probe=probe, window=window, max_samples=max_samples, seed=seed
-        )
+        options = {"window": window, "max_samples": max_samples, "seed": seed, "budget": budget}
+        self._following = Following(measures, sink, run=run, every=every, probe=probe, **options)
 
     @property
     def tracker(self) -> Any:

@@ -19,6 +19,8 @@ from .some_units import FEWEST, of_some_units, unit_error
 REMEMBERED = 32
 FIRST_UNITS, MOST_UNITS = 256, 1 << 20
 GROWTH = 1.5
+PAUSE = 10
+"""What takes so many times as long as steps do is none: an evaluation, a checkpoint."""
 SAFETY = 0.9
 """The share of the budget that is spent by plan; the rest is for what estimates miss."""
 
@@ -139,12 +141,15 @@ class Budget(Unlimited):
                 self._adapt()
 
     def _note_step(self, seconds: float) -> None:
-        """A watched step is a plain one and what the hooks added."""
+        """A watched step is a plain one and what the hooks added; a pause between steps counts as a plain one."""
+        plain = self._usual()
+        if self._plain and seconds > PAUSE * plain:
+            self._trained += plain
+            return
         if not self._granted:
             self._plain.append(seconds)
             self._trained += seconds
             return
-        plain = self._usual()
         self._watched_excess.append(seconds - plain)
         self._spent += seconds - plain
         self._trained += plain
@@ -189,3 +194,8 @@ class Budget(Unlimited):
         late, self._late_before = self._n_postponed > self._late_before, self._n_postponed
         wanted = self._units / GROWTH if late else self._units * GROWTH
         self._units = min(max(wanted, FEWEST), MOST_UNITS)
+
+
+def budget_of(budget: "float | Budget | None") -> Unlimited:
+    """From any way to give one."""
+    return Unlimited() if budget is None else budget if isinstance(budget, Budget) else Budget(budget)

@@ -1,6 +1,6 @@
 """`Tracker`: takes measures in any training loop."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +10,8 @@ import torch.distributed as dist
 from torch import nn
 
 from ..nets.masks import Mask
-from .budget import Budget, Overhead, Unlimited
+from .arguments import Sink, check_objects, check_whole
+from .budget import Budget, Overhead, budget_of
 from .late_arrays import LateArrays
 from .measures import Measure, Statistic, as_measure
 from .recording import Found, Plan, Task, all_sites, model_facts, take
@@ -19,8 +20,6 @@ from .runs import WritableRun
 from .sampling import Probe
 from .schedule import GeometricSteps, Schedule, as_schedule
 from .together import group_of, training_batches
-
-Sink = Callable[..., object]
 
 OFTEN_AT_FIRST = GeometricSteps(1.1)
 
@@ -104,14 +103,14 @@ class Tracker:
         budget: float | Budget | None = None,
         state: Mapping[str, Any] | None = None,
     ) -> None:
-        _check_whole("window", window)
-        _check_whole("max_samples", max_samples)
-        _check_objects(model, run, sink)
+        check_whole("window", window)
+        check_whole("max_samples", max_samples)
+        check_objects(model, run, sink)
         if probe is not None and window != 1:
             raise ValueError(f"a window is of training batches; with a probe it must be 1, got {window}")
-        self._budget = Unlimited() if budget is None else budget if isinstance(budget, Budget) else Budget(budget)
         if budget is not None and (window != 1 or synchronize is not False):
             raise ValueError("a budget goes with a window of 1 and one process; each would decide by its own clock")
+        self._budget = budget_of(budget)
         self._plan = Plan.of(model, [as_measure(measure) for measure in measures], as_schedule(every))
         self.group = group_of(synchronize)
         self._source = (
@@ -296,17 +295,3 @@ class Tracker:
 
 def _arrays(run: str, step: int, found: Iterable[Found]) -> list[Array]:
     return [Array(run, step, one.site, name, value) for one in found for name, value in one.arrays().items()]
-
-
-def _check_whole(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-
-
-def _check_objects(model: object, run: object, sink: object) -> None:
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"the model must be a torch.nn.Module, got {type(model).__qualname__}")
-    if not isinstance(run, str | Path | WritableRun | None):
-        raise ValueError(f"run must be a path, or a run opened with mode='write', got {type(run).__qualname__}")
-    if sink is not None and not callable(sink):
-        raise ValueError(f"a sink must be callable with a list of rows, got {type(sink).__qualname__}")
