@@ -4,5 +4,6 @@ from ..experiment import Experiment
 from .cnn import CNN
 from .mlp import MLP
 from .rnn import RNN
+from .stopping import STOPPING
 
-EXPERIMENTS: tuple[Experiment, ...] = (MLP, CNN, RNN)
+EXPERIMENTS: tuple[Experiment, ...] = (MLP, CNN, RNN, STOPPING)
