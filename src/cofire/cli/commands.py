@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
+from .compare import EPILOG as COMPARE_EPILOG
+from .compare import compare
 from .demo import demo
 from .experiments import experiments
 from .inspect import EPILOG, inspect
@@ -41,6 +43,7 @@ def _options(
 app.command(epilog="Example: cofire demo --epochs 10 --output digits.html")(demo)
 app.command(epilog="Example: cofire report runs/a runs/b --output both.html --open")(report)
 app.command(epilog=EPILOG)(inspect)
+app.command(epilog=COMPARE_EPILOG)(compare)
 app.command(epilog="Example: cofire merge nets.small:build --weights last.pt --data digits --out smaller.safetensors")(
     merge
 )

@@ -34,9 +34,14 @@ def summary(view: View, *, width: int = WIDTH) -> RenderableType:
 def layer_table(view: View, *, width: int = WIDTH) -> Table:
     """One row a layer, as last recorded; columns that do not fit are left out rather than cut short."""
     columns = {"layer": [shorten(printable(layer.name), 16) for layer in view.measured], **_columns(view.measured)}
-    for title in _MINOR:
+    return fitted(columns, _MINOR, width=width)
+
+
+def fitted(columns: dict[str, list[str]], minor: Iterable[str], *, width: int) -> Table:
+    """A table of columns by title, the first one to the left and bold; ``minor`` ones go while it is too wide."""
+    for title in minor:
         if sum(max(map(len, (title, *cells))) + GAP for title, cells in columns.items()) - GAP > width:
-            del columns[title]
+            columns = {other: cells for other, cells in columns.items() if other != title}
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, GAP, 0, 0))
     for title in columns:
         table.add_column(title, justify="left" if title == "layer" else "right", no_wrap=True)
