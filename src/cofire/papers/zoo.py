@@ -107,6 +107,17 @@ def _linear(n_in: int, n_out: int, gain: float, init: Init, generator: torch.Gen
     return layer
 
 
+@torch.no_grad()
+def draw_weights(net: nn.Sequential, activation: str, generator: torch.Generator) -> None:
+    """Weights of linear layers and convolutions as `mlp` draws them; the layer ``output`` has variance 1/fan-in."""
+    for name, layer in net.named_children():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            gain = 1.0 if name == "output" else _GAINS.get(activation, 1.0)
+            layer.weight.normal_(0.0, (gain / layer.weight[0].numel()) ** 0.5, generator=generator)
+            if layer.bias is not None:
+                layer.bias.zero_()
+
+
 def _truncated_normal(weight: Tensor, generator: torch.Generator) -> None:
     nn.init.trunc_normal_(weight, std=0.05, a=-0.1, b=0.1, generator=generator)
 

@@ -10,7 +10,7 @@ from ..data import Dataset, load
 from ..tasks import Task
 from ..together import Watch, fit
 from ..training import Settings
-from ..zoo import ACTIVATIONS, Dropout, mlp
+from ..zoo import ACTIVATIONS, Dropout, draw_weights, mlp
 
 HIDDEN = {"N1": (20,) * 5, "N2": (5,), "N3": (110, 10), "N4": (40,) * 3, "N5": (30,) * 4}
 FILTER_SIZES = {"N6": 3, "N7": 6}
@@ -62,19 +62,8 @@ def _convolutional(shape: torch.Size, n_classes: int, size: int, activation: str
     with torch.no_grad():
         n_features = net.eval()(torch.zeros(1, *shape)).shape[1]
     net.train().add_module("output", nn.Linear(n_features, n_classes))
-    _initialize(net, 2.0 if activation == "relu" else 1.0, torch.Generator().manual_seed(seed))
+    draw_weights(net, activation, torch.Generator().manual_seed(seed))
     return net
-
-
-@torch.no_grad()
-def _initialize(net: nn.Sequential, gain: float, generator: torch.Generator) -> None:
-    """As `mlp` does: normal weights of variance gain/fan-in, 1/fan-in for the output, biases 0."""
-    for name, layer in net.named_children():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            variance = (1.0 if name == "output" else gain) / layer.weight[0].numel()
-            layer.weight.normal_(0.0, variance**0.5, generator=generator)
-            if layer.bias is not None:
-                layer.bias.zero_()
 
 
 def dataset(task: Task) -> Dataset:

@@ -5,5 +5,6 @@ from .fig2 import FIG2
 from .fig3 import FIG3
 from .figa1 import FIGA1
 from .figb1 import FIGB1
+from .figb2 import FIGB2
 
-EXPERIMENTS: tuple[Experiment, ...] = (FIG2, FIG3, FIGA1, FIGB1)
+EXPERIMENTS: tuple[Experiment, ...] = (FIG2, FIG3, FIGA1, FIGB1, FIGB2)
