@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ...record import Change, Phases, find_phases
+from ...record import Change, GeometricSteps, Phases, correlation, find_phases
+from ..data import Dataset
 from ..experiment import Claim
 from ..plots import COLORS, draw, panels
 from ..table import Table
+from ..tasks import Task
+from ..together import Watch
 from ..verdicts import Verdict, all_of, student
 
 if TYPE_CHECKING:
@@ -21,6 +24,16 @@ NEGLIGIBLE = 0.01
 """A change of correlation that is none for practical purposes."""
 
 Kind = Literal["growth", "decorrelation"]
+
+
+def watched(task: Task, data: Dataset, sites: Sequence[str], *, an_epoch: int) -> Watch:
+    """Correlation on test images at geometrically spaced steps, and the scores at the beginning and at the end."""
+    return Watch(
+        [correlation(sites=list(sites))],
+        probe=data.test_x[: task["probe"]],
+        every=GeometricSteps(task["factor"]),
+        scores_every=[0, task["epochs"] * an_epoch],
+    )
 
 
 def phases(table: Table) -> Phases:

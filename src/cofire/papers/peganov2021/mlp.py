@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from ...record import GeometricSteps, Row, correlation
+from ...record import Row
 from ..data import load
 from ..experiment import Experiment
 from ..table import Table
 from ..tasks import Task, grid
-from ..together import Watch, fit
+from ..together import fit
 from ..training import Settings
-from .course import claims, figure
+from .course import claims, figure, watched
 from .networks import HIDDEN, perceptron
 
 if TYPE_CHECKING:
@@ -25,12 +25,7 @@ def run(task: Task) -> list[Row]:
     networks = [perceptron(data, seed=seed, hidden=task["hidden"]) for seed in task.seeds]
     name = task["optimizer"]
     settings = Settings(epochs=task["epochs"], batch_size=50, optimizer=name, learning_rate=RATES[name])
-    watch = Watch(
-        [correlation(sites="hidden*")],
-        probe=data.test_x[: task["probe"]],
-        every=GeometricSteps(task["factor"]),
-        scores_every=[0, task["epochs"] * -(-len(data.train_x) // 50)],
-    )
+    watch = watched(task, data, ["hidden*"], an_epoch=-(-len(data.train_x) // 50))
     return fit(networks, data, settings, seeds=task.seeds, watch=watch)
 
 
