@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import log
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from .distances import Block, blocks_of_distances, distances_between
 from .precision import exactly
 
 KERNELS = ("gaussian", "laplacian")
+Ends: TypeAlias = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -167,42 +169,57 @@ def _classes(labels: "Array | None", points: Tensor) -> Tensor:
 
 
 def _kernel_sums(points: Tensor, widths: list[float], classes: Tensor, kernel: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Off the diagonal, for each width: Σ_j K_ij (n_widths, n_samples), Σ K over equal classes, Σ K²."""
-    scales = [scale_of(width, kernel) for width in widths]
-    rows = points.new_zeros(len(widths), len(points))
-    inner, squares = points.new_zeros(len(widths)), points.new_zeros(len(widths))
+    """Off the diagonal, for each width: Σ_j K_ij (n_widths, n_samples), Σ K over equal classes, Σ K².
+
+    The samples are taken class after class, so that a row's own class is a range of columns.
+    """
+    scales = points.new_tensor([scale_of(width, kernel) for width in widths])
+    classes, order = classes.sort()
+    first, last = torch.searchsorted(classes, classes), torch.searchsorted(classes, classes, right=True)
+    rows, sums = points.new_zeros(len(widths), len(points)), points.new_zeros(2, len(widths))
     add = _add_compiled if points.device.type == "cpu" else _add_by_tensors
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        for block in blocks_of_distances(points, kernel):
+    n_threads = torch.get_num_threads()
+    with ThreadPoolExecutor(n_threads) as threads:
+        for block in blocks_of_distances(points[order], kernel):
             height, width = block.values.shape
-            same = classes[block.row : block.row + height, None] == classes[block.column : block.column + width]
-            arguments = (block, same.to(points.dtype))
-            done = [threads.submit(add, *arguments, scale, row) for scale, row in zip(scales, rows, strict=True)]
-            for at, (block_inner, block_squares) in enumerate(part.result() for part in done):
-                inner[at] += block.weight * block_inner
-                squares[at] += block.weight * block_squares
-    return rows, inner, squares
+            own = slice(block.row, block.row + height)
+            ends = tuple((end[own] - block.column).clamp_(0, width) for end in (first, last))
+            parts = zip(
+                scales.tensor_split(n_threads),
+                rows.tensor_split(n_threads),
+                sums.tensor_split(n_threads, 1),
+                strict=True,
+            )
+            for done in [threads.submit(add, block, ends, *part) for part in parts]:
+                done.result()
+    return rows[:, order.argsort()], sums[0], sums[1]
 
 
-def _add_compiled(block: Block, same: Tensor, scale: float, row_sums: Tensor) -> tuple[float, float]:
+def _add_compiled(block: Block, ends: Ends, scales: Tensor, rows: Tensor, sums: Tensor) -> None:
     from ._kernel_sums import block_sums
 
-    rows, columns = _parts(block, row_sums)
-    return block_sums(block.values.numpy(), same.numpy(), scale, rows.numpy(), columns.numpy())
+    of_block = torch.zeros_like(sums)
+    arrays = (block.values, *ends, scales, *_parts(block, rows), *of_block)
+    block_sums(*(array.numpy() for array in arrays))
+    sums.add_(of_block, alpha=block.weight)
 
 
-def _add_by_tensors(block: Block, same: Tensor, scale: float, row_sums: Tensor) -> tuple[Tensor, Tensor]:
+def _add_by_tensors(block: Block, ends: Ends, scales: Tensor, rows: Tensor, sums: Tensor) -> None:
     # the pool's threads start in the default mode
     with exactly(block.values.device):
-        kernel = (block.values * scale).exp_()
-        rows, columns = _parts(block, row_sums)
-        rows += kernel.sum(dim=1)
-        columns += kernel.sum(dim=0)
-        return (kernel * same).sum(), kernel.square().sum()
+        first, last = ends
+        at = torch.arange(block.values.shape[1], device=rows.device)
+        same = ((at >= first[:, None]) & (at < last[:, None])).to(rows.dtype)
+        own, others = _parts(block, rows)
+        for width, scale in enumerate(scales):
+            kernel = (block.values * scale).exp_()
+            own[width] += kernel.sum(dim=1)
+            others[width] += kernel.sum(dim=0)
+            sums[:, width] += block.weight * torch.stack([(kernel * same).sum(), kernel.square().sum()])
 
 
-def _parts(block: Block, row_sums: Tensor) -> tuple[Tensor, Tensor]:
+def _parts(block: Block, rows: Tensor) -> tuple[Tensor, Tensor]:
     """The entries that a block adds to; on the diagonal, where rows and columns are one, the columns go nowhere."""
     height, width = block.values.shape
-    columns = row_sums[block.column : block.column + width]
-    return row_sums[block.row : block.row + height], columns.clone() if block.weight == 1 else columns
+    columns = rows[:, block.column : block.column + width]
+    return rows[:, block.row : block.row + height], columns.clone() if block.weight == 1 else columns
