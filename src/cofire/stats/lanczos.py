@@ -55,7 +55,8 @@ def effective_rank_entropy_lanczos(matrix: Tensor, *, seed: int = 0) -> Estimate
         (500.0, True)
     """
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
-    scale = float(torch.linalg.vector_norm(tall, dtype=torch.float64)) / math.sqrt(tall.shape[1])
+    # by rows: asked for in float64 as a whole, torch would copy the matrix
+    scale = float(torch.linalg.vector_norm(tall, dim=1).double().norm()) / math.sqrt(tall.shape[1])
     if not 0 < scale < math.inf:
         return Estimate(math.nan, math.nan)
     generator = torch.Generator().manual_seed(seed)
