@@ -103,11 +103,7 @@ class _Standardize(Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, n_samples: int, ranks: Ranks) -> tuple[Tensor, Tensor]:
-        units = _less_mean(x, n_samples, ranks)
-        squares = ranks.sum((units * units).sum(0))
-        # not 1 / length: where squares overflow it must become NaN, not 0
-        inverse = (squares.sqrt() / squares).masked_fill_(squares == 0, 0.0)
-        units.mul_(inverse)
+        units, inverse = _standardize_compiled(x) if _compiles(x, ranks) else _standardize(x, n_samples, ranks)
         ctx.save_for_backward(units, inverse)
         ctx.n_samples, ctx.ranks = n_samples, ranks
         return units, inverse
@@ -116,11 +112,47 @@ class _Standardize(Function):
     def backward(ctx, *grads: Tensor) -> tuple[Tensor, None, None]:
         """Less what would lengthen the column or move its mean, which standardizing undoes."""
         (units, inverse), (grad, grad_inverse) = ctx.saved_tensors, grads
+        # a second derivative is taken of tensor operations only
+        if _compiles(units, ctx.ranks) and not torch.is_grad_enabled():
+            return _standardize_back_compiled(units, inverse, grad, grad_inverse), None, None
         sums = torch.stack([(units * grad).sum(0), grad.sum(0)])
         along, total = ctx.ranks.sum(sums).unbind()
         along = along + inverse * grad_inverse
         across = torch.addcmul(grad, units, along, value=-1).sub_(total / max(ctx.n_samples, 1))
         return across.mul_(inverse), None, None
+
+
+def _standardize(x: Tensor, n_samples: int, ranks: Ranks) -> tuple[Tensor, Tensor]:
+    units = _less_mean(x, n_samples, ranks)
+    squares = ranks.sum((units * units).sum(0))
+    # not 1 / length: where squares overflow it must become NaN, not 0
+    inverse = (squares.sqrt() / squares).masked_fill_(squares == 0, 0.0)
+    return units.mul_(inverse), inverse
+
+
+def _compiles(x: Tensor, ranks: Ranks) -> bool:
+    """Whether compiled loops can take them: a plain batch in the host's memory, all of it here, and nobody traces."""
+    plain = type(x) is Tensor and x.dtype in (torch.float32, torch.float64) and x.is_contiguous() and x.numel() > 0
+    return plain and x.device.type == "cpu" and ranks.alone and not torch.compiler.is_compiling()
+
+
+def _standardize_compiled(x: Tensor) -> tuple[Tensor, Tensor]:
+    # compiled code is imported when it is first wanted: loading it takes half a second
+    from ._kernel import standardize_columns
+
+    units, inverse = torch.empty_like(x), torch.empty_like(x[0])
+    standardize_columns(x.detach().numpy(), units.numpy(), inverse.numpy())
+    return units, inverse
+
+
+def _standardize_back_compiled(units: Tensor, inverse: Tensor, grad: Tensor, grad_inverse: Tensor) -> Tensor:
+    from ._kernel import standardize_back
+
+    out = torch.empty_like(units)
+    given = (units.detach(), inverse.detach(), grad.contiguous(), grad_inverse.contiguous())
+    u, i, g, gi = (one.numpy() for one in given)
+    standardize_back(u, i, g, gi, out.numpy())
+    return out
 
 
 class _Gram(Function):
