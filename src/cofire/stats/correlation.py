@@ -204,6 +204,7 @@ class _Sums:
 
 
 def _spread_rows(n_samples: int, n_units: int, device: torch.device) -> Tensor:
-    """Indices of some rows, evenly spread; of few samples of many units a quarter, or they would cost a product."""
-    number = min(n_samples, max(rows_to_keep(n_units) if n_samples >= 4 * FEWEST else ELEMENTS // n_units, FEWEST // 2))
+    """Indices of some rows, evenly spread; of few samples of many units half as many, or they would cost a product."""
+    usual = rows_to_keep(n_units) if n_samples >= 4 * FEWEST else ELEMENTS // 2 // n_units
+    number = min(n_samples, max(usual, FEWEST // 2))
     return torch.arange(number, device=device) * n_samples // max(number, 1)
