@@ -23,7 +23,7 @@ def cofire(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -54,7 +54,7 @@ def test_a_reader_that_leaves_early_still_gets_the_report(tmp_path: Path) -> Non
     )
     assert process.stdout is not None
     process.stdout.close()
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert (tmp_path / "report.html").exists() and b"Traceback" not in errors
 
 
@@ -159,7 +159,7 @@ def test_a_demo_that_is_stopped_tells_how_and_goes_on(how: signal.Signals, statu
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(how)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == status and b"Traceback" not in errors
     with Run.open(tmp_path / "runs" / "demo", mode="write") as opened:
         assert opened.load() is not None

@@ -103,7 +103,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(made, tmp_path: Path, how: si
     )
     assert process.stdout is not None and process.stdout.readline()
     os.killpg(process.pid, how)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     time.sleep(0.1)
     experiment = made(log=str(log), sleep=0.4)
     with Results(out, write=True) as results:

@@ -44,6 +44,7 @@ def cost(model: nn.Module, surgery: Surgery, data: Any) -> Cost:
         ValueError: for data that cannot be used.
 
     Example:
+        >>> import torch
         >>> from cofire.nets.surgery import prune
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
         >>> x = torch.randn(200, 4)

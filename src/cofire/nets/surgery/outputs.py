@@ -51,6 +51,7 @@ def output_error(model: nn.Module, other: nn.Module, data: Any) -> OutputError:
         ValueError: for data that cannot be used, or outputs of different shapes.
 
     Example:
+        >>> import torch
         >>> model, other = nn.Linear(2, 3), nn.Linear(2, 3)
         >>> _ = other.load_state_dict({"weight": model.weight, "bias": model.bias + 0.5})
         >>> round(output_error(model, other, torch.randn(100, 2)).rms, 6)
