@@ -1,5 +1,6 @@
 from math import inf, log
 
+import numpy as np
 import pytest
 import torch
 
@@ -113,3 +114,14 @@ def test_width_scan_against_whole_matrices(kernel, offset):
         gram = gram_matrix(x, width, kernel=kernel)
         assert scan.information[at].item() == pytest.approx(-gram.mean(1).log().mean().item(), abs=1e-9)
         assert scan.alignment[at].item() == pytest.approx(kernel_alignment(gram, label_kernel(labels)).item(), abs=1e-9)
+
+
+@pytest.mark.parametrize("k", [0, -1, 10, 2.5, True, None])
+def test_neighbors_are_counted_in_whole_numbers_below_the_samples(k) -> None:
+    with pytest.raises(ValueError, match="n_neighbors must be a whole number"):
+        entropy_knn(torch.randn(10, 2), n_neighbors=k)
+
+
+def test_any_whole_number_counts_neighbors() -> None:
+    x = torch.randn(50, 2)
+    assert entropy_knn(x, n_neighbors=np.int64(3)) == entropy_knn(x)

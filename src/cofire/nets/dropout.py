@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..stats._shown import Shown
 from ..stats.dropout import dropout_correlation, dropout_second_moment
 from ..stats.moments import Moments
+from . import batches
 from .capture import Capture
 from .modes import evaluating
 from .names import first_names, named_layers, unwrap
@@ -119,7 +120,7 @@ def dropout_report(
     layers, left_out = _dropouts(model)
     if not layers:
         raise ValueError(f"the model has no nn.Dropout layer to measure{_because(left_out)}")
-    states = _measured(model, layers, loader, seed, forward or _forward)
+    states = _measured(model, layers, loader, seed, forward or batches.forward)
     if not states:
         raise ValueError("the loader gave no batch; an iterator is empty after its first use")
     return DropoutReport(tuple(_row(name, layers[name].p, *states[name]) for name in layers), left_out)
@@ -215,12 +216,6 @@ class _Masks:
 
     def _new(self, device: torch.device) -> torch.Generator:
         return torch.Generator(device).manual_seed(self._seed)
-
-
-def _forward(model: nn.Module, batch: Any) -> object:
-    if isinstance(batch, Mapping):
-        return model(**batch)
-    return model(batch[0] if isinstance(batch, tuple | list) else batch)
 
 
 def _row(layer: str, p: float, without: Moments, entering: Moments, dropped: Moments) -> DropoutRow:

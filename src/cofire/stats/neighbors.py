@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -88,9 +89,9 @@ def check_points(x: Array, k: int, name: str = "x") -> Tensor:
     points = points[:, None] if points.ndim == 1 else points
     if points.ndim != 2 or points.shape[1] == 0:
         raise ValueError(f"{name} must have shape (n_samples,) or (n_samples, n_units), got {tuple(points.shape)}")
-    if not 1 <= k < len(points):
+    if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= k < len(points):
         raise ValueError(
-            f"n_neighbors must be at least 1 and less than the number of samples, "
+            f"n_neighbors must be a whole number of at least 1 and less than the number of samples, "
             f"got {k} with {len(points)} samples; take more samples or fewer neighbors"
         )
     if points.is_floating_point() and not bool(torch.isfinite(points).all()):
