@@ -99,7 +99,11 @@ def test_an_interrupted_sweep_goes_on_where_it_was(made, tmp_path: Path, how: si
     log, out = tmp_path / "log", tmp_path / "out"
     code = INTERRUPTED.format(folder=str(Path(__file__).parent), log=str(log), out=str(out), jobs=jobs)
     process = subprocess.Popen(
-        [sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, "-u", "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background ignores it
     )
     assert process.stdout is not None and process.stdout.readline()
     os.killpg(process.pid, how)
