@@ -11,6 +11,7 @@ from ...stats.correlation import CorrelationSummary, neuronal_correlation
 from ...stats.moments import Moments
 from ...stats.preactivation import epsilon as change_in_correlation
 from .measure import WIDE, Measure, layers
+from .sample import evenly_spaced, sample_arrays
 
 HEAT_MAP_UNITS = 256
 DUPLICATE = 0.99
@@ -33,8 +34,9 @@ def correlation(
     Rows: ``nc`` (mean abs(rho)), ``nc_debiased``, ``nc_low`` and ``nc_high`` (95 % interval),
     ``nc_noise_floor``, ``nc_rms``, ``nc_mean`` (signed), ``n_units``, ``n_constant``. Arrays: ``histogram``
     (50 counts of abs(rho)), ``correlation`` with ``correlation_units`` (at most 256 units, evenly spaced),
-    ``constant_units``, and ``duplicates`` (rows i, j, rho: each unit with its strongest partner, where
-    abs(rho) ≥ 0.99).
+    ``constant_units``, ``duplicates`` (rows i, j, rho: each unit with its strongest partner, where
+    abs(rho) ≥ 0.99), and ``sample`` with ``sample_range`` and ``sample_units``: at most 256 rows of at most 128 units,
+    by which a report draws one unit against another.
 
     Args:
         sites: which layers; by default all but activation modules.
@@ -84,13 +86,8 @@ def _correlation_arrays(x: Tensor, *, compute_dtype: str) -> dict[str, Tensor]:
         "correlation_units": shown,
         "constant_units": moments.constant_units().nonzero()[:, 0],
         "duplicates": _duplicates(*moments.strongest_partner()),
+        **sample_arrays(x),
     }
-
-
-def evenly_spaced(n_units: int, at_most: int) -> Tensor:
-    """The numbers of all units, or of so many of them."""
-    count = min(n_units, at_most)
-    return torch.arange(count) * n_units // max(count, 1)
 
 
 def _duplicates(rho: Tensor, partner: Tensor) -> Tensor:

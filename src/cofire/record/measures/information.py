@@ -8,9 +8,9 @@ from torch import Tensor
 from ...stats.chance import mean_of_many
 from ...stats.dependence import dependence_score
 from ...stats.disagreement import PAIRS_BY_CHANCE, disagreement, pairs_by_chance, pairs_measured
-from .covariation import evenly_spaced
 from .measure import Measure, layers
 from .refusal import TRIED, cautious
+from .sample import evenly_spaced
 
 ROWS = (
     "dependence",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...nets.kinds import ACTIVATION, kind_of
 from ..rows import canonical
 from ..schedule import GeometricSteps, Schedule, as_schedule
+from .sample import chosen_rows
 
 Stage = Literal["post", "pre", "both", "weights"]
 Statistic = Callable[..., Any]
@@ -131,8 +132,7 @@ class Measure:
         n_samples = len(inputs[0])
         if self.max_samples is None or n_samples <= self.max_samples:
             return inputs
-        generator = torch.Generator().manual_seed(0)
-        rows = torch.randperm(n_samples, generator=generator, device="cpu")[: self.max_samples].sort().values
+        rows = chosen_rows(n_samples, self.max_samples)
         return tuple(samples[rows.to(samples.device)] for samples in inputs)
 
     def values(self, inputs: tuple[Tensor, ...], *, site: str = "") -> dict[str, float]:
