@@ -32,7 +32,7 @@ def test_a_page_has_figure_claims_settings_and_time(project: Path, made) -> None
     assert "![A line](jin2022.arithmetic.svg)" in page and (project / "docs/papers/jin2022.arithmetic.svg").exists()
     assert "| It rises \\| always | nowhere | **reproduced** | 2" in page and "**not reproduced**" in page
     assert "| `x` | 0, 1, 2, 3 |" in page and "Plain arithmetic." in page
-    assert "4 tasks, 0 of them not finished" in page and "`paper` 1.5 h" in page
+    assert "4 of 4 tasks finished" in page and "`paper` 1.5 h" in page
     assert [path.name for path in written] == ["jin2022.arithmetic.md", "index.md", "README.md"]
 
 
@@ -62,7 +62,7 @@ def test_an_incomplete_sweep_says_so_and_proves_nothing(project: Path, made) -> 
     assert found.missing == 2 and not any(verdict.reproduced for _, verdict in found.verdicts)
     pages.write_pages([found], project)
     page = (project / "docs/papers/jin2022.arithmetic.md").read_text()
-    assert "2 of them not finished" in page and "RuntimeError: it was told to" in page and "2 tasks are missing" in page
+    assert "2 of 4 tasks finished" in page and "RuntimeError: it was told to" in page and "2 tasks are missing" in page
 
 
 def test_nothing_run_is_a_page_without_a_figure(project: Path, made) -> None:

@@ -156,8 +156,9 @@ def _time(found: Outcome) -> str:
     minutes = found.experiment.minutes
     others = [f"`{scale}` {duration(60 * minutes[scale])}" for scale in minutes if scale != found.scale]
     return (
-        f"Scale `{found.scale}`: {len(found.tasks)} tasks, {found.missing} of them not finished, "
-        f"{duration(found.seconds)} on one thread in all. On two cores the other scales take about {', '.join(others)}."
+        f"Scale `{found.scale}`: {len(found.tasks) - found.missing} of {len(found.tasks)} tasks finished, "
+        f"{duration(found.seconds)} of processor time in all, a thread a task. "
+        f"On two cores the other scales take about {', '.join(others)}."
     )
 
 

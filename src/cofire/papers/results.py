@@ -28,7 +28,13 @@ CREATE TABLE IF NOT EXISTS rows (
 
 
 class State(NamedTuple):
-    """A task that was run: its error, None if there was none; the seconds it took; the machine."""
+    """A task that was run.
+
+    Attributes:
+        error: None if there was none.
+        seconds: of processor time, which other work on the machine hardly changes.
+        machine: its name.
+    """
 
     error: str | None
     seconds: float

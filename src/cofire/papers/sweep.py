@@ -5,7 +5,7 @@ import platform
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import process_time
 from typing import Any, Literal
 
 from ..record.rows import Row
@@ -26,7 +26,7 @@ class Done:
 
     Attributes:
         task: the task.
-        state: its error, if any, and the seconds it took.
+        state: its error, if any, and the processor time it took.
         done: tasks that have ended in this sweep.
         total: tasks of this sweep; those finished before are not counted.
     """
@@ -173,7 +173,7 @@ def run_task(run: Callable[[Task], Iterable[Row]], task: Task, data_root: str | 
 
     if data_root is not None:
         os.environ[DATA_ROOT] = data_root
-    threads, begin, error, rows = torch.get_num_threads(), perf_counter(), None, []
+    threads, begin, error, rows = torch.get_num_threads(), process_time(), None, []
     torch.set_num_threads(1)
     try:
         rows = list(run(task))
@@ -181,4 +181,4 @@ def run_task(run: Callable[[Task], Iterable[Row]], task: Task, data_root: str | 
         error = traceback.format_exc()
     finally:
         torch.set_num_threads(threads)
-    return task, rows, State(error, perf_counter() - begin, platform.node())
+    return task, rows, State(error, process_time() - begin, platform.node())

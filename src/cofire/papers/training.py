@@ -14,7 +14,7 @@ from ..nets.modes import evaluating
 from ..record import Measure, Run, Tracker, resumable
 from .data import Dataset
 
-EVALUATED_AT_ONCE = 2048
+EVALUATED_AT_ONCE = 256
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 

@@ -67,8 +67,8 @@ def _convolutional(shape: torch.Size, n_classes: int, size: int, activation: str
 
 
 def dataset(task: Task) -> Dataset:
-    """The first training samples that a task asks for, and the whole test set."""
-    return load(task["data"]).first(task["n_train"])
+    """The first training samples that a task asks for, and the first test samples, or all."""
+    return load(task["data"]).first(task["n_train"], task.get("n_test"))
 
 
 def trained(task: Task, data: Dataset, measures: Sequence[Measure]) -> list[Row]:
