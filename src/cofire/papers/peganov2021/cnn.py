@@ -41,41 +41,16 @@ def draw(table: Table) -> "Figure":
 
 
 _ALL = {"optimizer": "adam", "penalty": 0.03}
+_DIGITS = {**_ALL, "data": "digits", "channels": [SMALL]}
+_CIFAR = {**_ALL, "data": "cifar10", "channels": [LARGE]}
 
 CNN = Experiment(
     name="peganov2021.cnn",
     title="Correlation of the activations of a convolutional network through training",
     grid={
-        "smoke": grid(
-            **_ALL,
-            data="digits",
-            channels=[SMALL],
-            n_train=300,
-            n_test=100,
-            probe=50,
-            epochs=5,
-            factor=1.5,
-        ),
-        "quick": grid(
-            **_ALL,
-            data="cifar10",
-            channels=[LARGE],
-            n_train=5000,
-            n_test=1000,
-            probe=300,
-            epochs=4,
-            factor=1.2,
-        ),
-        "paper": grid(
-            **_ALL,
-            data="cifar10",
-            channels=[LARGE],
-            n_train=50_000,
-            n_test=10_000,
-            probe=5000,
-            epochs=50,
-            factor=1.05,
-        ),
+        "smoke": grid(**_DIGITS, n_train=300, n_test=100, probe=50, epochs=5, factor=1.5),
+        "quick": grid(**_CIFAR, n_train=5000, n_test=1000, probe=300, epochs=4, factor=1.2),
+        "paper": grid(**_CIFAR, n_train=50_000, n_test=10_000, probe=5000, epochs=50, factor=1.05),
     },
     seeds={"smoke": 2, "quick": 3, "paper": 10},
     run=run,
