@@ -16,6 +16,8 @@ from markupsafe import Markup
 from ..record.files import replaced
 from ..record.runs import Run
 from . import figures, findings, maps, svg, words
+from .course import correlation_at
+from .findings_of_units import spare
 from .view import Layer, View, flatten, read
 
 WIDE = 1160.0
@@ -64,7 +66,7 @@ class Section:
     @property
     def emblem(self) -> dict[str, str] | None:
         """The map that heads the page: that of the layer whose units fire together most."""
-        strength = {layer.name: findings.correlation_at(layer, -1).value for layer in self.view.measured}
+        strength = {layer.name: correlation_at(layer, -1).value for layer in self.view.measured}
         ids = {heat.layer: f"{self.key}-map{index}" for index, heat in enumerate(self.heat_maps)}
         ids |= {trio[0].layer: f"{self.key}-set{index}-{trio[0].kind}" for index, trio in enumerate(self.comparisons)}
         known = [(strength.get(layer, nan), layer) for layer in ids if isfinite(strength.get(layer, nan))]
@@ -120,7 +122,7 @@ class Section:
 
     def whisker(self, layer: Layer) -> Markup:
         """A layer's correlation drawn for its row of the table."""
-        last = findings.correlation_at(layer, -1)
+        last = correlation_at(layer, -1)
         raw, noise = layer.last("nc"), layer.last("nc_noise_floor")
         return svg.whisker(raw, last.value, last.low, last.high, noise, self.reach)
 
@@ -215,8 +217,8 @@ def rendered(template: str, **context: Any) -> str:
         svg=svg,
         chart_data=chart_data,
         heat_data=heat_data,
-        correlation_at=findings.correlation_at,
-        spare=findings.spare,
+        correlation_at=correlation_at,
+        spare=spare,
         WIDE=WIDE,
         NARROW=NARROW,
     )

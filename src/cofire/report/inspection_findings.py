@@ -5,8 +5,9 @@ from math import isfinite
 
 from ..nets.redundancy import LayerRedundancy, RedundancyReport
 from ..stats.duplicates import Cluster
-from . import findings as of_runs
 from .finding import Finding, Level
+from .findings import independent, redundant
+from .findings_of_units import constant, few_samples, undefined
 from .view import Layer
 from .words import count, listing, number, percent, plural
 
@@ -31,7 +32,7 @@ def headline(report: RedundancyReport) -> str:
 
 def findings(report: RedundancyReport, views: Sequence[Layer]) -> list[Finding]:
     """All that can be said, what asks for action first."""
-    of_views = (of_runs.redundant, of_runs.constant, of_runs.undefined, of_runs.few_samples, of_runs.independent)
+    of_views = (redundant, constant, undefined, few_samples, independent)
     found = [finding for find in of_views for finding in find(views)]
     found += [finding for find in _KINDS for finding in find(report)]
     order = {"act": 0, "watch": 1, "note": 2}

@@ -25,7 +25,13 @@ SHOWN_ARRAYS = (
     "dependence_difference",
     "dependence_units",
     "dependence_chance",
+    "sample",
+    "sample_range",
+    "sample_units",
 )
+
+History = Mapping[str, Mapping[int, NDArray[Any]]]
+"""Arrays by name and by step, steps ascending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,23 @@ class Series:
 
 @dataclass(frozen=True)
 class Layer:
-    """A site of the network: its series by measure, and its last recorded arrays."""
+    """A site of the network: its series by measure, its last recorded arrays, and those of all steps."""
 
     name: str
     series: Mapping[str, Series] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    history: History = field(default_factory=dict)
+
+    def at_steps(self, array: str) -> Mapping[int, NDArray[Any]]:
+        """An array at each step it was recorded at; the last one alone where no history is known."""
+        if array in self.history:
+            return self.history[array]
+        return {self.last_recording: self.arrays[array]} if array in self.arrays else {}
+
+    @property
+    def last_recording(self) -> int:
+        """The last step at which the layer has a number; 0 without one."""
+        return max((series.steps[-1] for series in self.series.values() if series.steps), default=0)
 
     def of(self, measure: str) -> Series:
         """The series of a measure, empty where it was not recorded."""
@@ -143,24 +161,28 @@ def read(run: Run) -> View:
 
 
 def _read(run: Run) -> View:
-    facts, series, arrays = run.facts, group(run.rows()), _latest_arrays(run)
+    facts, series, arrays = run.facts, group(run.rows()), _arrays(run)
     sites = _in_depth_order([site for site in series if site], facts)
     return View(
         run.name,
-        tuple(Layer(site, series[site], arrays.get(site, {})) for site in sites),
+        tuple(Layer(site, series[site], _latest(arrays.get(site, {})), arrays.get(site, {})) for site in sites),
         series.get("", {}),
         dict(facts.get("left_out") or {}),
         {name: value for name, value in facts.items() if name != "left_out"},
     )
 
 
-def _latest_arrays(run: Run) -> dict[str, dict[str, NDArray[Any]]]:
-    """The last array of each name at each site, those that a report shows."""
-    found: dict[str, dict[str, NDArray[Any]]] = {}
-    for _, site, name in run.arrays():
-        if name in SHOWN_ARRAYS and name not in found.get(site, {}):
-            found.setdefault(site, {})[name] = run.array(site, name)
+def _arrays(run: Run) -> dict[str, dict[str, dict[int, NDArray[Any]]]]:
+    """The arrays that a report shows, by site, name and step."""
+    found: dict[str, dict[str, dict[int, NDArray[Any]]]] = {}
+    for step, site, name in run.arrays():
+        if name in SHOWN_ARRAYS:
+            found.setdefault(site, {}).setdefault(name, {})[step] = run.array(site, name, step=step)
     return found
+
+
+def _latest(history: History) -> dict[str, NDArray[Any]]:
+    return {name: of_steps[max(of_steps)] for name, of_steps in history.items()}
 
 
 def _in_depth_order(sites: Sequence[str], facts: Mapping[str, Any]) -> list[str]:
