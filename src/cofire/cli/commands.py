@@ -14,6 +14,7 @@ from .inspect import EPILOG, inspect
 from .merge import merge
 from .report import report
 from .reproduce import reproduce
+from .watch import watch
 
 app = typer.Typer(
     name="cofire",
@@ -42,6 +43,7 @@ def _options(
 
 app.command(epilog="Example: cofire demo --epochs 10 --output digits.html")(demo)
 app.command(epilog="Example: cofire report runs/a runs/b --output both.html --open")(report)
+app.command(epilog="Example: cofire watch runs/a --open")(watch)
 app.command(epilog=EPILOG)(inspect)
 app.command(epilog=COMPARE_EPILOG)(compare)
 app.command(epilog="Example: cofire merge nets.small:build --weights last.pt --data digits --out smaller.safetensors")(

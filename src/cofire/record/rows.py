@@ -5,7 +5,8 @@ import io
 import json
 import sqlite3
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -198,6 +199,15 @@ class Rows:
     def arrays(self) -> list[tuple[str, int, str, str]]:
         """What arrays there are: (run, step, site, name), without their values."""
         return self._connection.execute("SELECT run, step, site, name FROM arrays ORDER BY 1, 3, 4, 2").fetchall()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All reads within see one state of the table, whatever others write meanwhile."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
 
     def last_step(self) -> int | None:
         """The largest step that has a row; None when there are no rows."""

@@ -208,7 +208,7 @@ def rendered(template: str, **context: Any) -> str:
         plural=words.plural,
         shorten=words.shorten,
     )
-    style, script = _source("style.css"), _source("script.js")
+    style, script = source("style.css"), source("script.js")
     text = environment.get_template(template).render(
         **context,
         style=Markup(style),
@@ -235,17 +235,19 @@ def policy(style: str, script: str) -> str:
     return "; ".join(
         [
             "default-src 'none'",
-            f"style-src '{_digest(style)}'",
-            f"script-src '{_digest(script)}'",
+            f"style-src '{digest(style)}'",
+            f"script-src '{digest(script)}'",
             "base-uri 'none'",
             "form-action 'none'",
         ]
     )
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """How a content-security policy names a style or a script."""
     return "sha256-" + b64encode(sha256(text.encode()).digest()).decode("ascii")
 
 
-def _source(name: str) -> str:
+def source(name: str) -> str:
+    """A file of the templates, as it is."""
     return files("cofire.report").joinpath("templates", name).read_text(encoding="utf-8")

@@ -1,0 +1,143 @@
+"""The page of runs that go on, served to this machine alone."""
+
+import errno
+import sys
+import time
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from threading import Event
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from .live import LivePage
+
+LOOPBACK = "127.0.0.1"
+PORT = 8765
+LOOK_EVERY = 0.5  # seconds
+BREATHE_EVERY = 15.0  # seconds; a browser that has gone is found out so
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one page on loopback, to whoever asks for it by this machine's own name.
+
+    Args:
+        page: what to serve.
+        port: where; None takes 8765, or a free one if that is in use, and 0 a free one.
+
+    Raises:
+        OSError: if the port cannot be had.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, page: LivePage, *, port: int | None = None) -> None:
+        self.page = page
+        self.closing = Event()
+        try:
+            super().__init__((LOOPBACK, PORT if port is None else port), _Handler)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or port is not None:
+                raise OSError(f"port {PORT if port is None else port} cannot be used: {error.strerror}") from error
+            super().__init__((LOOPBACK, 0), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind, without asking a name server for this machine's name as http.server would."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = LOOPBACK, int(self.server_address[1])
+
+    def server_close(self) -> None:
+        """Let the port and those who wait for news go."""
+        self.closing.set()
+        super().server_close()
+
+    @property
+    def address(self) -> str:
+        """What to type into a browser."""
+        return f"http://{LOOPBACK}:{self.server_port}/"
+
+    def is_for_us(self, host: str | None) -> bool:
+        """Whether the name that was asked for is this machine's.
+
+        A page elsewhere can have its own name lead here, and would then read what we serve as its own.
+        """
+        return host in {f"{LOOPBACK}:{self.server_port}", f"localhost:{self.server_port}"}
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that leaves is no error; all else is told."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server  # pyright: ignore[reportIncompatibleVariableOverride]
+    timeout = 60  # seconds a browser may take to say what it wants
+    server_version, sys_version = "cofire", ""
+
+    def do_GET(self) -> None:
+        asked = urlsplit(self.path)
+        if not self.server.is_for_us(self.headers.get("Host")):
+            self._refuse(HTTPStatus.MISDIRECTED_REQUEST, f"This is {self.server.address} and nothing else.")
+        elif asked.path == "/":
+            self._page()
+        elif asked.path == "/changes":
+            self._changes(parse_qs(asked.query).get("since", [""])[0])
+        else:
+            self._refuse(HTTPStatus.NOT_FOUND, f"There is one page here: {self.server.address}")
+
+    def _only_get(self) -> None:
+        self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "There is nothing to do here but GET.", Allow="GET")
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = _only_get
+
+    def _page(self) -> None:
+        page = self.server.page.page()
+        tag = f'"{page.version}"'
+        if self.headers.get("If-None-Match") == tag:
+            self._head(HTTPStatus.NOT_MODIFIED, ETag=tag)
+            return
+        status = HTTPStatus.OK if page.shows_runs else HTTPStatus.SERVICE_UNAVAILABLE
+        self._answer(status, "text/html", page.html, ETag=tag)
+
+    def _changes(self, since: str) -> None:
+        """One event as soon as there is more to show than that version."""
+        self._head(HTTPStatus.OK, **{"Content-Type": "text/event-stream"})
+        self.wfile.write(b"retry: 1000\n\n")
+        breathed = time.monotonic()
+        while not self.server.page.is_newer(since):
+            if self.server.closing.wait(LOOK_EVERY):
+                return
+            if time.monotonic() - breathed > BREATHE_EVERY:
+                self.wfile.write(b":\n\n")
+                breathed = time.monotonic()
+        self.wfile.write(b"data: more was recorded\n\n")
+
+    def _refuse(self, status: HTTPStatus, sentence: str, **headers: str) -> None:
+        self._answer(status, "text/plain", sentence + "\n", **headers)
+
+    def _answer(self, status: HTTPStatus, kind: str, text: str, **headers: str) -> None:
+        body = text.encode("utf-8", "replace")
+        length = {"Content-Type": f"{kind}; charset=utf-8", "Content-Length": str(len(body))}
+        self._head(status, **length, **headers)
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _head(self, status: HTTPStatus, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in (_SAFE | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nobody asked for a line a request."""
+
+
+# What the page itself may do stands in its own policy; these keep other pages from framing or embedding it.
+_SAFE = {
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+    "Connection": "close",
+}
