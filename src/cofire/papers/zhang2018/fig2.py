@@ -104,6 +104,7 @@ CLAIMS = (
 
 FIG2 = Experiment(
     name="zhang2018.fig2",
+    version=2,
     title="Mean entropy of a unit's pre-activation against width, before and after training",
     grid={
         "smoke": widths(ACTIVATIONS, "digits", (5, 20, 40), n_train=1000, epochs=8, batch_size=50, learning_rate=0.05),

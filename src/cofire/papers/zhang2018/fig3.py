@@ -8,7 +8,7 @@ from ..plots import COLORS, draw, panels
 from ..table import Table
 from ..verdicts import Verdict, all_of, combined, decide, differences
 from .fig2 import ACTIVATIONS, FIG2, NARROW
-from .networks import HIDDEN, LAYERS, LINE, Values, at_width, widest
+from .networks import HIDDEN, LAYERS, LINE, MOST_PAIRS, Values, at_width, widest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,9 +117,9 @@ FIG3 = replace(
     claims=CLAIMS,
     task_name=FIG2.name,
     notes=(
-        "The networks are those of zhang2018.fig2. ι is the mean over pairs (20,000 at random where there are more) of "
-        f"the 3H estimate with k = 3, whose bias is {BIAS:g} at 1000 samples; 'vicinity' is read as no more than "
-        f"{VICINITY:g} above that. The permutation threshold is what units shuffled by themselves stay below with a "
-        "probability of 95 %."
+        f"The networks are those of zhang2018.fig2. ι is the mean over pairs ({MOST_PAIRS:,} at random where there are "
+        f"more) of the 3H estimate with k = 3, whose bias is {BIAS:g} at 1000 samples; 'vicinity' is read as no more "
+        f"than {VICINITY:g} above that. The permutation threshold is what units shuffled by themselves stay below with "
+        "a probability of 95 %."
     ),
 )

@@ -101,6 +101,7 @@ _PAPER = [96, 96, 192, 192, 192]
 
 FIGB2 = Experiment(
     name="zhang2018.figB2",
+    version=2,
     title="Mean entropy of a unit in the dense layers of a convolutional network against their width, on CIFAR-10",
     grid={
         "smoke": grid(

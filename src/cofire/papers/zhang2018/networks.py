@@ -22,7 +22,7 @@ DEPTH = 5
 LAYERS = (*(f"hidden{number}" for number in range(1, DEPTH)), "output")
 HIDDEN = LAYERS[:-1]
 PER_CLASS = 100
-MOST_PAIRS = 20_000
+MOST_PAIRS = 5000
 PERMUTATIONS = 19
 LINE = 0.01
 """The paper's threshold; it is the bias of the estimator for independent units at 1000 samples."""
