@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := report,papers,dask,lightning,transformers,torchmetrics,loggers,docs,dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types layers docs bench clean
+.PHONY: help setup demo test check format lint types layers docs bench dist clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,5 +47,8 @@ docs: setup ## build the site into site/
 bench: setup ## measure speed next to peers, as ratios
 	$(BIN)/python -m benchmarks
 
+dist: setup ## build sdist and wheel into dist/
+	$(BIN)/python -m build --no-isolation
+
 clean: ## remove the environment and what runs leave behind
-	rm -rf $(VENV) runs site report.html .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) runs site dist report.html .pytest_cache .ruff_cache .import_linter_cache

@@ -30,6 +30,14 @@ def test_everything_but_the_leaves_does_without_heavy_packages():
     assert not any(name.startswith("cofire.stats.truth") for name in modules)
 
 
+@pytest.mark.parametrize("arguments", ["--help", "--version", "watch --help", "inspect --help", "reproduce --help"])
+def test_the_command_line_answers_before_anything_heavy_is_imported(arguments):
+    code = f"import sys\nsys.argv = ['cofire', *{arguments.split()}]\nfrom cofire.cli import main\ntry:\n  main()\n"
+    modules = imported_by(code + "except SystemExit as left:\n  assert not left.code")
+    assert "cofire.cli.commands" in modules
+    assert not modules & ({*HEAVY, "torch", "numpy", "sqlite3"} - {"rich", "typer"})
+
+
 def test_truth_is_there_when_it_is_asked_for():
     assert "cofire.stats.truth.cases" in imported_by("import cofire.stats\ncofire.stats.truth")
     assert "cofire.stats.truth.cases" in imported_by("from cofire.stats import truth")

@@ -135,6 +135,31 @@ def test_report_opens_the_page(run, monkeypatch) -> None:
     assert "No browser" in done.stderr  # append returns None: nobody opened it
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ImportError('the digits need scikit-learn: pip install "cofire[papers]"'), "digits need scikit-learn"),
+        (ModuleNotFoundError("No module named 'scipy'", name="scipy"), "this needs scipy; install it with"),
+    ],
+)
+def test_a_package_that_is_absent_is_named(error, words, run, monkeypatch, capsys) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("cofire.report.write_report", fail)
+    assert words in complaint(monkeypatch, capsys, "report", str(run), "-o", str(run.parent / "page.html"))
+
+
+def test_a_wrong_import_of_our_own_is_not_hidden(run, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise ImportError("cannot import name 'nothing'", name="cofire.report")
+
+    monkeypatch.setattr("cofire.report.write_report", fail)
+    monkeypatch.setattr("sys.argv", ["cofire", "report", str(run), "-o", str(run.parent / "page.html")])
+    with pytest.raises(ImportError, match="cannot import name"):
+        main()
+
+
 def test_other_errors_are_not_hidden(monkeypatch, run) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("a mistake of our own")

@@ -70,6 +70,14 @@ def test_opens_the_page(tmp_path, monkeypatch) -> None:
     assert "No browser" in done.stderr  # append returns None: nobody opened it
 
 
+def test_what_the_page_needs_is_asked_for_at_once(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("cofire.cli.watch.find_spec", lambda name: None)
+    monkeypatch.setattr("sys.argv", ["cofire", "watch", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    assert "this needs scipy; install it with" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("arguments", "words"), [(["file"], "is a file"), (["run", "--port", "{taken}"], "in use")])
 def test_what_cannot_be_is_one_sentence(arguments, words, tmp_path, monkeypatch, capsys) -> None:
     import socket

@@ -59,15 +59,22 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
+    except (ValueError, OSError, ImportError) as error:
+        if isinstance(error, ImportError) and not _is_a_package_short(error):
+            raise
         typer.echo(f"cofire: {_sentence(error)}", err=True)
         sys.exit(2)
+
+
+def _is_a_package_short(error: ImportError) -> bool:
+    """Whether a package is absent: one that Python names, or that cofire tells of. A wrong import of our own is not."""
+    return isinstance(error, ModuleNotFoundError) or error.name is None
 
 
 def _sentence(error: Exception) -> str:
     """An error without Python's and the system's own notation."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError) and error.name:
         return f'this needs {error.name}; install it with: pip install "cofire[report,papers]"'
     return str(error)

@@ -1,6 +1,7 @@
 """``cofire watch``."""
 
 import webbrowser
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,8 @@ def watch(
 
     Serves this machine alone, until Ctrl-C. The runs are read, never written to.
     """
+    if find_spec("scipy") is None:  # the first page may be long in coming
+        raise ModuleNotFoundError(name="scipy")
     from ..report.live import LivePage
     from ..report.serving import Server
 
