@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from statistics import median
 from time import perf_counter
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 
 def measure(contenders: Mapping[str, Callable[[], object]], *, rounds: int = 5) -> dict[str, float]:
     """Median seconds of each contender over interleaved rounds, after one warm-up each."""
+    keep_memory()
     for run in contenders.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
@@ -19,6 +21,15 @@ def measure(contenders: Mapping[str, Callable[[], object]], *, rounds: int = 5) 
             run()
             seconds[name].append(perf_counter() - start)
     return {name: median(values) for name, values in seconds.items()}
+
+
+def keep_memory() -> None:
+    """Have the C library keep what is freed, as it does in a program that has freed a large block once.
+
+    Otherwise a contender gives megabytes back to the system at each run and pays for them anew at the next, or for what
+    the one before it freed.
+    """
+    np.empty(31 << 20, np.uint8)
 
 
 def report(title: str, seconds: Mapping[str, float], *, floor: str, goals: Mapping[str, str] | None = None) -> None:

@@ -315,6 +315,8 @@ def test_only_the_strongest_pairs_get_a_gradient():
     g = gradient(lambda x: correlation_penalty(x, top=1 / 15), x)
     assert g[:, :2].any()
     assert not g[:, 2:].any()
+    fewest = correlation_penalty(x, top=1e-12)  # one pair, however small the share
+    assert fewest.item() == pytest.approx(correlation_penalty(x, top=1 / 15).item())
     assert correlation_penalty(x, top=1 - 1e-12).item() == pytest.approx(correlation_penalty(x).item())
 
 

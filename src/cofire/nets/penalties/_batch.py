@@ -1,9 +1,12 @@
 """The arithmetic that penalties share: center, standardize, multiply, with gradients that cost no extra product.
 
-Left to autograd a product of a matrix with itself takes two more on the way back, and a standardization a dozen
-passes over the batch; written out they take one and three. The formulas on the way back consist of
-differentiable operations on inputs and outputs, so second derivatives are right as well.
+Left to autograd a product of a matrix with itself takes two more on the way back; written out it takes one. The
+formulas on the way back consist of differentiable operations on inputs and outputs, so second derivatives are right
+as well.
 """
+
+from math import ceil
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -80,6 +83,48 @@ def cross_squares(units: Tensor, squares: Tensor, ranks: Ranks) -> Tensor:
     return (pairs - pairs.diagonal().diag()).square().sum()
 
 
+class Squares(NamedTuple):
+    """What a penalty on correlations is made of: their squares, summed over ordered pairs of different units."""
+
+    total: Tensor
+    n_units: Tensor | int  # that vary
+    n_pairs: Tensor | int  # that count, in both orders
+    n_samples: int
+
+
+def squared_correlations(x: Tensor, top: float, ranks: Ranks) -> Squares:
+    """Of the strongest share of pairs, the squared correlations."""
+    units, varies, n_samples = standardized(x, ranks)
+    n_units = varies.sum()
+    n_wanted = n_strongest(n_units, top)
+    if top == 1.0:
+        total = cross_squares(units, varies.to(units.dtype), ranks)
+    else:
+        total = _strongest(products(units, ranks), n_wanted, n_strongest(len(varies), top))
+    return Squares(total, n_units, 2 * n_wanted, n_samples)
+
+
+Number = TypeVar("Number", int, Tensor)
+
+
+def n_strongest(n_units: Number, top: float) -> Number:
+    """How many pairs of so many units are the strongest: rounded up, but not for a rounding error; one, if there is."""
+    pairs = n_units * (n_units - 1) // 2
+    if top == 1.0:
+        return pairs
+    if isinstance(pairs, int):
+        return min(pairs, max(1, ceil(top * pairs - 1e-6)))
+    return torch.ceil(top * pairs.double() - 1e-6).long().clamp(min=1).minimum(pairs)
+
+
+def _strongest(pairs: Tensor, n_wanted: Tensor, most: int) -> Tensor:
+    """Sum of squares over the strongest pairs, each counted in both orders."""
+    strongest = pairs.triu(1).square().flatten().topk(most).values
+    # a NaN sorts as the strongest, and must be seen however few are wanted
+    counts = (torch.arange(most, device=pairs.device) < n_wanted) | strongest.isnan()
+    return 2 * strongest.where(counts, 0.0).sum()
+
+
 def _less_mean(x: Tensor, n_samples: int, ranks: Ranks) -> Tensor:
     """Measured from one of the samples first: then a constant unit is exactly 0, and an offset costs nothing."""
     x = x - ranks.reference(x)
@@ -103,23 +148,25 @@ class _Standardize(Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, n_samples: int, ranks: Ranks) -> tuple[Tensor, Tensor]:
-        units, inverse = _standardize_compiled(x) if _compiles(x, ranks) else _standardize(x, n_samples, ranks)
+        units, inverse = _standardize(x, n_samples, ranks)
         ctx.save_for_backward(units, inverse)
         ctx.n_samples, ctx.ranks = n_samples, ranks
         return units, inverse
 
     @staticmethod
     def backward(ctx, *grads: Tensor) -> tuple[Tensor, None, None]:
-        """Less what would lengthen the column or move its mean, which standardizing undoes."""
         (units, inverse), (grad, grad_inverse) = ctx.saved_tensors, grads
-        # a second derivative is taken of tensor operations only
-        if _compiles(units, ctx.ranks) and not torch.is_grad_enabled():
-            return _standardize_back_compiled(units, inverse, grad, grad_inverse), None, None
-        sums = torch.stack([(units * grad).sum(0), grad.sum(0)])
-        along, total = ctx.ranks.sum(sums).unbind()
-        along = along + inverse * grad_inverse
-        across = torch.addcmul(grad, units, along, value=-1).sub_(total / max(ctx.n_samples, 1))
-        return across.mul_(inverse), None, None
+        return standardized_back(units, inverse, grad, grad_inverse, ctx.n_samples, ctx.ranks), None, None
+
+
+def standardized_back(
+    units: Tensor, inverse: Tensor, grad: Tensor, grad_inverse: Tensor, n_samples: int, ranks: Ranks
+) -> Tensor:
+    """The gradient less what would lengthen a column or move its mean, which standardizing undoes."""
+    along, total = ranks.sum(torch.stack([(units * grad).sum(0), grad.sum(0)])).unbind()
+    along = along + inverse * grad_inverse
+    across = torch.addcmul(grad, units, along, value=-1).sub_(total / max(n_samples, 1))
+    return across.mul_(inverse)
 
 
 def _standardize(x: Tensor, n_samples: int, ranks: Ranks) -> tuple[Tensor, Tensor]:
@@ -128,31 +175,6 @@ def _standardize(x: Tensor, n_samples: int, ranks: Ranks) -> tuple[Tensor, Tenso
     # not 1 / length: where squares overflow it must become NaN, not 0
     inverse = (squares.sqrt() / squares).masked_fill_(squares == 0, 0.0)
     return units.mul_(inverse), inverse
-
-
-def _compiles(x: Tensor, ranks: Ranks) -> bool:
-    """Whether compiled loops can take them: a plain batch in the host's memory, all of it here, and nobody traces."""
-    plain = type(x) is Tensor and x.dtype in (torch.float32, torch.float64) and x.is_contiguous() and x.numel() > 0
-    return plain and x.device.type == "cpu" and ranks.alone and not torch.compiler.is_compiling()
-
-
-def _standardize_compiled(x: Tensor) -> tuple[Tensor, Tensor]:
-    # compiled code is imported when it is first wanted: loading it takes half a second
-    from ._kernel import standardize_columns
-
-    units, inverse = torch.empty_like(x), torch.empty_like(x[0])
-    standardize_columns(x.detach().numpy(), units.numpy(), inverse.numpy())
-    return units, inverse
-
-
-def _standardize_back_compiled(units: Tensor, inverse: Tensor, grad: Tensor, grad_inverse: Tensor) -> Tensor:
-    from ._kernel import standardize_back
-
-    out = torch.empty_like(units)
-    given = (units.detach(), inverse.detach(), grad.contiguous(), grad_inverse.contiguous())
-    u, i, g, gi = (one.numpy() for one in given)
-    standardize_back(u, i, g, gi, out.numpy())
-    return out
 
 
 class _Gram(Function):

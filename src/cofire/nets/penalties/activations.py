@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Literal
 
-import torch
 from torch import Tensor
 
 from ...stats._arrays import Array
-from ._batch import as_rows, centered, cross_squares, products, standardized
+from . import _host
+from ._batch import as_rows, centered, cross_squares, squared_correlations
 from ._ranks import ranks_of
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def correlation_penalty(
     References: Simon 2016, section 3.
 
     Example:
+        >>> import torch
         >>> x = torch.randn(50, 90, generator=torch.Generator().manual_seed(0))
         >>> round(correlation_penalty(x).item(), 1)  # independent units: ½ (1 + 89/49) = 1.41
         1.4
@@ -68,17 +69,16 @@ def correlation_penalty(
     """
     check(scale, top)
     ranks = ranks_of(synchronize)
-    units, varies, n_samples = standardized(as_rows(x, unit_axis=unit_axis, mask=mask), ranks)
-    n_units = varies.sum()
-    if top == 1.0:
-        squares, n_pairs = cross_squares(units, varies.to(units.dtype), ranks), n_units * (n_units - 1)
-    else:
-        squares, n_pairs = _strongest(products(units, ranks), n_units, top)
+    samples = as_rows(x, unit_axis=unit_axis, mask=mask)
+    fits = _host.fits(samples, ranks)
+    found = _host.squared_correlations(samples, top) if fits else squared_correlations(samples, top, ranks)
+    squares, n_units, n_pairs, n_samples = found
     if debiased:
         # Σ 1 − (1 − ρ²)(m − 1)/(m − 2); no pair is left where that is undefined
         squares = ((n_samples - 1) * squares - n_pairs) / (n_samples - 2) if n_samples > 2 else squares * 0
     diagonal = n_units if n_samples > (2 if debiased else 1) else 0
-    return (diagonal + squares) / (2 * n_units.clamp(min=1) * (max(n_samples, 1) if scale == "per_sample" else 1))
+    none = n_units == 0
+    return (diagonal + squares) / (2 * (n_units + none) * (max(n_samples, 1) if scale == "per_sample" else 1))
 
 
 def decov_penalty(
@@ -94,6 +94,7 @@ def decov_penalty(
     References: Cogswell, Ahmed, Girshick, Zitnick, Batra 2015.
 
     Example:
+        >>> import torch
         >>> decov_penalty(torch.tensor([[1.0, 2.0], [-1.0, -2.0]]))  # covariance 2
         tensor(4.)
     """
@@ -113,6 +114,7 @@ def vicreg_covariance_penalty(
     References: Bardes, Ponce, LeCun 2022, Eq. 4.
 
     Example:
+        >>> import torch
         >>> vicreg_covariance_penalty(torch.tensor([[1.0, 2.0], [-1.0, -2.0]]))  # covariance 4
         tensor(16.)
     """
@@ -128,22 +130,6 @@ def _cross_comoments(
     ranks = ranks_of(synchronize)
     units, n_samples = centered(as_rows(x, unit_axis=unit_axis, mask=mask), ranks)
     return cross_squares(units, units.square().sum(0), ranks), n_samples
-
-
-def _strongest(rho: Tensor, n_units: Tensor, top: float) -> tuple[Tensor, Tensor]:
-    """Sum of ρ² over the strongest pairs, each counted in both orders, and their number."""
-    most = _share(torch.tensor(len(rho), device="cpu"), top)
-    strongest = rho.triu(1).square().flatten().topk(int(most)).values
-    wanted = _share(n_units, top)
-    # a NaN sorts as the strongest, and must be seen however few are wanted
-    counts = (torch.arange(len(strongest), device=rho.device) < wanted) | strongest.isnan()
-    return 2 * strongest.where(counts, 0.0).sum(), 2 * wanted
-
-
-def _share(n_units: Tensor, top: float) -> Tensor:
-    """How many pairs of so many units are the strongest; rounded up, but not for a rounding error."""
-    pairs = n_units * (n_units - 1) / 2
-    return torch.ceil(top * pairs.double() - 1e-6).long()
 
 
 def check(scale: str, top: float) -> None:
