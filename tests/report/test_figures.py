@@ -1,9 +1,6 @@
 from math import nan
 
-import numpy as np
-import pytest
-
-from cofire.report.figures import Chart, Line, charts, expected_shares, histograms, shades
+from cofire.report.figures import Chart, Line, charts, shades
 from cofire.report.view import Layer, Series, View
 
 
@@ -63,29 +60,3 @@ def test_the_domain_holds_all_values_and_the_floor() -> None:
 def test_shades_stay_within_the_ramp() -> None:
     assert {shade.split("-")[0] for shade in shades(6)} == {"hue"}
     assert max(int(shade.split("-")[1]) for shade in shades(500)) == 11
-
-
-@pytest.mark.parametrize("n_samples", [3, 5, 50, 1000])
-def test_expected_shares_are_those_of_independent_units(n_samples: int) -> None:
-    shares = np.array(expected_shares(n_samples, 50))
-    generator = np.random.default_rng(0)
-    x = generator.standard_normal((n_samples, 400))
-    rho = np.abs(np.corrcoef(x.T)[np.triu_indices(400, 1)])
-    seen = np.histogram(rho, bins=50, range=(0, 1))[0] / len(rho)
-    assert shares.sum() == pytest.approx(1)
-    assert np.abs(np.cumsum(seen) - np.cumsum(shares)).max() < 0.01
-
-
-def test_two_samples_have_no_expectation() -> None:
-    assert expected_shares(2, 50) == () and expected_shares(None, 50) == ()
-
-
-def test_layers_without_pairs_have_no_histogram() -> None:
-    layers = [
-        Layer("a", arrays={"histogram": np.zeros(50, int)}),
-        Layer("b"),
-        Layer("c", arrays={"histogram": np.ones(50, int)}),
-    ]
-    drawn = histograms(layers)
-    assert [histogram.layer for histogram in drawn] == ["c"]
-    assert drawn[0].n_pairs == 50 and "50 %" in drawn[0].alternative

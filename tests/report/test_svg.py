@@ -4,8 +4,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from cofire.report import svg
-from cofire.report.figures import Chart, Histogram, Line
+from cofire.report import drawing, svg
+from cofire.report.figures import Chart, Line
+from cofire.report.spreads import Histogram
 from cofire.report.view import Series
 
 EVIL = '"><script>alert(1)</script>&'
@@ -52,7 +53,7 @@ def test_labels_stand_apart() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 1e-6), (-3, 2e5), (0.3, 0.3)])
 def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
-    found = svg.ticks(low, high)
+    found = drawing.ticks(low, high)
     assert 1 <= len(found) <= 8
     assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in found)
 

@@ -1,10 +1,11 @@
 """The debiased correlation of a layer with its interval: where it stands, and the course it took."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Literal
 
+from ..record.phases import SHORTEST, Phases, find_phases
 from .view import Layer
 from .words import number
 
@@ -19,6 +20,12 @@ class Correlation:
     value: float
     low: float
     high: float
+    floor: float = nan
+
+    @property
+    def beyond_noise(self) -> bool:
+        """Whether it is more than independent units would show."""
+        return self.low > (0 if self.low < self.high or not isfinite(self.floor) else self.floor)
 
     @property
     def sentence(self) -> str:
@@ -37,7 +44,8 @@ def correlation_at(layer: Layer, index: int) -> Correlation:
 
     middle = value("nc_debiased") if layer.of("nc_debiased").defined else value("nc")
     low, high = value("nc_low"), value("nc_high")
-    return Correlation(middle, low if isfinite(low) else middle, high if isfinite(high) else middle)
+    ends = (low if isfinite(low) else middle, high if isfinite(high) else middle)
+    return Correlation(middle, *ends, value("nc_noise_floor"))
 
 
 def firing_together(layers: Iterable[Layer]) -> list[Layer]:
@@ -61,3 +69,42 @@ def direction(layer: Layer) -> Literal["rose", "fell", "peaked", "steady"]:
 
 def _above(upper: Correlation, lower: Correlation) -> bool:
     return upper.low > lower.high and upper.value - lower.value > FAINT
+
+
+def above_noise_since(layer: Layer) -> int | None:
+    """The step from which on the correlation is above what independent units would show, up to the last recording.
+
+    Above means that the interval of the debiased value lies wholly above 0; without an interval, that NC is above its
+    noise floor. None if it is not at the last.
+    """
+    return _since(layer, lambda point, last: point.beyond_noise)
+
+
+def present_level_since(layer: Layer) -> int | None:
+    """The step from which on the interval overlaps with the last one's, up to the last recording."""
+    return _since(layer, lambda point, last: point.low <= last.high and point.high >= last.low)
+
+
+def _since(layer: Layer, holds: Callable[[Correlation, Correlation], bool]) -> int | None:
+    """The first step of the stretch up to the last recording in which something holds."""
+    steps = layer.of("nc").steps
+    known = [(step, correlation_at(layer, index)) for index, step in enumerate(steps)]
+    known = [(step, point) for step, point in known if isfinite(point.value)]
+    found = None
+    for step, point in reversed(known):
+        if not holds(point, known[-1][1]):
+            break
+        found = step
+    return found
+
+
+def phases_of(layer: Layer) -> Phases | None:
+    """Growth and decorrelation of a layer's NC; None where too few recordings tell noise from course.
+
+    This is one run: the noise is what neighboring recordings differ by. Another seed may take another course.
+    """
+    series = layer.of("nc")
+    known = [point for point in zip(series.steps, series.values, strict=True) if isfinite(point[1])]
+    if len(known) < SHORTEST:
+        return None
+    return find_phases([value for _, value in known], [step for step, _ in known])

@@ -1,14 +1,13 @@
 """What each figure shows, before anything is drawn: plain values that can be tested."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import isfinite
 
-import numpy as np
-
+from .course import phases_of
 from .panels import PANELS, Panel
 from .view import BEFORE_ACTIVATION, Layer, Series, View
-from .words import number, percent, plural
+from .words import number
 
 SHADES = 12
 CATEGORIES = 6
@@ -16,16 +15,36 @@ CATEGORIES = 6
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart; ``shade`` names its color."""
+    """One line of a chart; ``shade`` names its color, ``site`` and ``measure`` its rows."""
 
     name: str
     series: Series
     shade: str
+    site: str = ""
+    measure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRow:
+    """The phases of one line: steps of start, peak and end, and what of it was told from noise, in words."""
+
+    line: int
+    name: str
+    shade: str
+    start: int
+    peak: int
+    end: int
+    grew: bool
+    decorrelated: bool
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Lines over training steps; ``floor`` is what noise alone gives, empty where the quantity has none."""
+    """Lines over training steps; ``floor`` is what noise alone gives, empty where the quantity has none.
+
+    ``span`` (first and last step) and ``values`` are the ends of the axes, where other charts set them too.
+    """
 
     key: str
     title: str
@@ -35,10 +54,15 @@ class Chart:
     logarithmic: bool = False
     floor_name: str = "noise floor"
     from_zero: bool = True
+    phases: tuple[PhaseRow, ...] = ()
+    span: tuple[int, int] | None = None
+    values: tuple[float, float] | None = None
 
     @property
     def domain(self) -> tuple[float, float]:
         """The values that the vertical axis spans, to a little above all, and from 0 where that means something."""
+        if self.values is not None:
+            return self.values
         values = _finite([self.floor, *(line.series for line in self.lines)]) + [0.0] * self.from_zero
         low, high = min(values), max(values)
         room = 0.06 * (high - low or 1.0)
@@ -48,6 +72,12 @@ class Chart:
     def steps(self) -> list[int]:
         """All steps at which any line has a value."""
         return sorted({step for line in self.lines for step in line.series.steps})
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The steps that the horizontal axis spans."""
+        steps = self.steps or [0]
+        return self.span or (steps[0], steps[-1])
 
     @property
     def alternative(self) -> str:
@@ -85,15 +115,48 @@ def is_geometric(steps: Sequence[int]) -> bool:
     return sum(step <= steps[-1] / 10 for step in steps) > len(steps) / 2
 
 
-def charts(view: View) -> list[Chart]:
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One quantity of several runs on common axes: a chart each, None where a run has none."""
+
+    key: str
+    title: str
+    note: str
+    charts: tuple[Chart | None, ...]
+
+
+def side_by_side(views: Sequence[View]) -> list[Group]:
+    """The curves of several runs, a layer of the same name in the same color."""
+    colors = _colors(views)
+    of_runs = [{chart.key: chart for chart in charts(view, colors)} for view in views]
+    keys = dict.fromkeys(key for drawn in of_runs for key in drawn)
+    return [_group([drawn.get(key) for drawn in of_runs]) for key in keys]
+
+
+def _group(drawn: Sequence[Chart | None]) -> Group:
+    there = [chart for chart in drawn if chart is not None]
+    lows, highs = zip(*(chart.domain for chart in there), strict=True)
+    firsts, lasts = zip(*(chart.ends for chart in there), strict=True)
+    axes = {"values": (min(lows), max(highs)), "span": (min(firsts), max(lasts))}
+    crowded = any(chart.logarithmic for chart in there)
+    placed = tuple(chart and replace(chart, **axes, logarithmic=crowded) for chart in drawn)
+    return Group(there[0].key, there[0].title, there[0].note, placed)
+
+
+def _colors(views: Iterable[View]) -> dict[str, str]:
+    layers = (layer for view in views for layer in view.layers)
+    names = list(dict.fromkeys(layer.name.removesuffix(BEFORE_ACTIVATION) for layer in layers))
+    return dict(zip(names, shades(len(names)), strict=True))
+
+
+def charts(view: View, colors: Mapping[str, str] | None = None) -> list[Chart]:
     """The curves of a run: one chart for each quantity that was recorded, then the training's own."""
-    names = list(dict.fromkeys(layer.name.removesuffix(BEFORE_ACTIVATION) for layer in view.layers))
-    colors = dict(zip(names, shades(len(names)), strict=True))
+    colors = colors or _colors([view])
     drawn = [chart for panel in PANELS for chart in _panel_charts(view.layers, panel, colors)]
     return [chart for chart in [*drawn, *_training(view)] if chart.lines]
 
 
-def _panel_charts(layers: Sequence[Layer], panel: Panel, colors: dict[str, str]) -> list[Chart]:
+def _panel_charts(layers: Sequence[Layer], panel: Panel, colors: Mapping[str, str]) -> list[Chart]:
     """After the activation function, and before it, where that was recorded."""
     with_it = [layer for layer in layers if layer.of(panel.measure).defined]
     after = [layer for layer in with_it if not layer.before_activation]
@@ -106,19 +169,37 @@ def _panel_charts(layers: Sequence[Layer], panel: Panel, colors: dict[str, str])
 
 
 def _panel_chart(
-    layers: Sequence[Layer], panel: Panel, key: str, title: str, colors: dict[str, str], where: str
+    layers: Sequence[Layer], panel: Panel, key: str, title: str, colors: Mapping[str, str], where: str
 ) -> Chart:
     lines = tuple(_line(layer, panel.measure, colors) for layer in layers)
     floor = _highest([layer.of(panel.floor) for layer in layers])
     note = panel.note + (where if panel.of_activations else "")
     return Chart(
-        key, title, note, lines, floor, _logarithmic(lines), floor_name=panel.floor_name, from_zero=panel.from_zero
+        key,
+        title,
+        note,
+        lines,
+        floor,
+        _logarithmic(lines),
+        floor_name=panel.floor_name,
+        from_zero=panel.from_zero,
+        phases=_phases(layers, lines) if panel.measure == "nc" else (),
     )
 
 
-def _line(layer: Layer, measure: str, colors: dict[str, str]) -> Line:
+def _line(layer: Layer, measure: str, colors: Mapping[str, str]) -> Line:
     name = layer.name.removesuffix(BEFORE_ACTIVATION)
-    return Line(name, layer.of(measure), colors[name])
+    return Line(name, layer.of(measure), colors[name], layer.name, measure)
+
+
+def _phases(layers: Sequence[Layer], lines: Sequence[Line]) -> tuple[PhaseRow, ...]:
+    """The phases of each line that has recordings enough to tell any."""
+    found = [(index, line, phases_of(layer)) for index, (layer, line) in enumerate(zip(layers, lines, strict=True))]
+    return tuple(
+        PhaseRow(index, line.name, line.shade, of.start, of.peak, of.end, of.grew, of.decorrelated, str(of))
+        for index, line, of in found
+        if of is not None
+    )
 
 
 def _logarithmic(lines: Iterable[Line]) -> bool:
@@ -148,7 +229,7 @@ def _training(view: View) -> list[Chart]:
 def _training_chart(key: str, title: str, group: dict[str, Series]) -> Chart:
     group = {name: series for name, series in group.items() if series.defined}
     lines = tuple(
-        Line(_spoken(name), series, shade)
+        Line(_spoken(name), series, shade, measure=name)
         for (name, series), shade in zip(group.items(), shades(len(group)), strict=True)
     )
     return Chart(key, title, "As the training loop recorded it.", lines, logarithmic=_logarithmic(lines))
@@ -157,55 +238,3 @@ def _training_chart(key: str, title: str, group: dict[str, Series]) -> Chart:
 def _spoken(name: str) -> str:
     """``test_accuracy`` as ``test``, ``accuracy`` alone as ``training``."""
     return name.replace("_", " ").removesuffix("accuracy").removesuffix("loss").strip() or "training"
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """How a layer's |ρ| are spread: the share of pairs in each bin of [0, 1], and the null's."""
-
-    layer: str
-    n_pairs: int
-    shares: tuple[float, ...]
-    expected: tuple[float, ...]
-
-    @property
-    def alternative(self) -> str:
-        """The histogram in words."""
-        upper = sum(self.shares[len(self.shares) // 2 :])
-        null = sum(self.expected[len(self.expected) // 2 :]) if self.expected else float("nan")
-        return (
-            f"{self.layer}: {percent(upper)} of {plural(self.n_pairs, 'pair')} have |ρ| above 0.5; "
-            f"independent units would show {percent(null)}."
-        )
-
-
-def histograms(layers: Iterable[Layer]) -> list[Histogram]:
-    """The spread of |ρ| in each layer that has at least one pair."""
-    drawn = []
-    for layer in layers:
-        counts = layer.arrays.get("histogram", np.empty(0)).reshape(-1)
-        if counts.sum() > 0:
-            shares = tuple(float(share) for share in counts / counts.sum())
-            drawn.append(
-                Histogram(layer.name, int(counts.sum()), shares, expected_shares(layer.n_samples, len(counts)))
-            )
-    return drawn
-
-
-def expected_shares(n_samples: int | None, n_bins: int) -> tuple[float, ...]:
-    r"""The share of pairs that independent Gaussian units put in each bin of \|r\| over [0, 1].
-
-    .. math:: P(|r| \le t) = I_{t^2}\left(\tfrac12, \tfrac{n-2}{2}\right)
-
-    Empty below three samples, where r has no density.
-
-    Example:
-        >>> [round(share, 3) for share in expected_shares(4, 2)]  # uniform on [0, 1] for four samples
-        [0.5, 0.5]
-    """
-    from scipy.special import betainc
-
-    if n_samples is None or n_samples < 3:
-        return ()
-    edges = np.linspace(0, 1, n_bins + 1)
-    return tuple(float(share) for share in np.diff(betainc(0.5, (n_samples - 2) / 2, edges**2)))

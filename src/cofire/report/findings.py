@@ -19,14 +19,13 @@ _QUANTITY = "Debiased mean |ρ| over pairs of units, with its 95 % interval."
 
 
 def headline(view: View) -> str:
-    """The run in one sentence, about its hidden layers where there are any: nobody can narrow the output."""
+    """The run in one sentence, about its hidden layers where there are any."""
     layers = [layer for layer in view.measured if layer.of("nc").defined]
     if not view.layers:
         return "Nothing has been recorded yet."
     if not layers:
         return _without_correlation(view)
-    hidden = [layer for layer in layers if layer.name != view.output]
-    return _how_many(hidden, "hidden layer") if 0 < len(hidden) < len(layers) else _how_many(layers, "layer")
+    return _how_many(view.hidden, "hidden layer" if len(view.hidden) < len(layers) else "layer")
 
 
 def _without_correlation(view: View) -> str:

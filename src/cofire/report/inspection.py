@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite, nan
+from math import nan
 from pathlib import Path
 
 import numpy as np
-from markupsafe import Markup
 
 from ..nets.redundancy import LayerRedundancy, RedundancyReport
 from ..record.files import replaced
-from . import figures, inspection_findings, maps, svg
+from . import atlas, inspection_findings, spreads
 from .finding import Finding
 from .inspection_rows import Row, row_of
-from .view import Layer, Series
+from .payload import page_data
+from .section import reach
+from .view import Layer, Series, View
 from .words import count
 
 
@@ -65,27 +66,24 @@ class Inspection:
         return [row_of(layer, as_view(layer)) for layer in self.report.by_redundancy]
 
     @cached_property
-    def histograms(self) -> list[figures.Histogram]:
-        """The spread of abs(rho) by layer."""
-        return figures.histograms([row.view for row in self.rows])
+    def view(self) -> View:
+        """The layers as a report on a run knows them, in one step."""
+        return View(self.target, tuple(row.view for row in self.rows))
 
     @cached_property
-    def heat_maps(self) -> list[maps.HeatMap]:
+    def histograms(self) -> list[spreads.Histogram]:
+        """The spread of abs(rho) by layer."""
+        return spreads.histograms(self.view.layers)
+
+    @cached_property
+    def pairs(self) -> list[atlas.Pairs]:
         """The map of abs(rho) by layer."""
-        return maps.heat_maps([row.view for row in self.rows])
+        return atlas.pairs_of_layers(self.view.layers)
 
     @property
-    def reach(self) -> float:
-        """The end of the table's common axis."""
-        known = [row.view.last(name) for row in self.rows for name in ("nc", "nc_high", "nc_noise_floor")]
-        return max([value for value in known if isfinite(value)], default=1.0)
-
-    def whisker(self, layer: Layer) -> Markup:
-        """A layer's correlation drawn for its row of the table."""
-        nc, debiased, low, high, floor = (
-            layer.last(name) for name in ("nc", "nc_debiased", "nc_low", "nc_high", "nc_noise_floor")
-        )
-        return svg.whisker(nc, debiased, low, high, floor, self.reach)
+    def speaks_of_information(self) -> bool:
+        """Never: an inspection measures no information."""
+        return False
 
     @property
     def constant(self) -> list[tuple[str, tuple[int, ...]]]:
@@ -142,6 +140,14 @@ def write_inspection(inspection: Inspection, path: str | Path) -> Path:
     """
     from .html import rendered
 
+    view = inspection.view
+    text = rendered(
+        "inspection.html",
+        data=page_data([view], [inspection.pairs], [inspection.histograms]),
+        section=inspection,
+        reach=reach(view.layers),
+        places=[{layer.name: index for index, layer in enumerate(view.layers)}],
+    )
     with replaced(path) as file:
-        file.write(rendered("inspection.html", section=inspection).encode("utf-8", "replace"))
+        file.write(text.encode("utf-8", "replace"))
     return Path(path)

@@ -133,6 +133,12 @@ class View:
         )
 
     @property
+    def hidden(self) -> tuple[Layer, ...]:
+        """Of the layers whose correlation is known those before the output; nobody can narrow the output."""
+        known = tuple(layer for layer in self.measured if layer.of("nc").defined)
+        return tuple(layer for layer in known if layer.name != self.output) or known
+
+    @property
     def output(self) -> str | None:
         """The layer that the network ends with, if that is known."""
         layers = (self.made.get("model") or {}).get("layers") or ()

@@ -1,0 +1,235 @@
+"""What a page holds of each layer's pairs of units: maps at every recorded step and a sample of activations, packed."""
+
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from zlib import compress
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..stats.coefficient import information_coefficient
+from .likeness import cluster_order
+from .view import Layer
+
+FULL = 127
+ROWS = 256
+MOST_MAP_CELLS = 5_000_000
+MOST_SAMPLE_CELLS = 1_200_000
+"""Bytes before packing: together with curves they keep a page of 30 layers and 200 steps below 8 MB."""
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """How much of what was recorded goes into the page: units a layer, and recordings, the last among them."""
+
+    units: int
+    steps: int
+
+    def chosen_steps(self, steps: Sequence[int]) -> list[int]:
+        """The first, the last and evenly between.
+
+        Example:
+            >>> Detail(64, 3).chosen_steps([0, 1, 2, 4, 8]), Detail(64, 1).chosen_steps([0, 1])
+            ([0, 2, 8], [1])
+        """
+        if len(steps) <= self.steps:
+            return list(steps)
+        if self.steps == 1:
+            return [steps[-1]]
+        return [steps[index] for index in np.linspace(0, len(steps) - 1, self.steps).round().astype(int)]
+
+
+_ALL = 10**9
+MAP_DETAILS = tuple(Detail(units, _ALL) for units in (256, 192, 128, 96, 64)) + tuple(
+    Detail(units, steps) for units, steps in ((64, 6), (64, 3), (64, 1), (32, 1))
+)
+SAMPLE_DETAILS = tuple(
+    Detail(units, steps) for units, steps in ((128, _ALL), (64, _ALL), (64, 6), (64, 3), (64, 1), (32, 1), (16, 1))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """One quantity of every pair at several steps, ``units`` in the order drawn; ``packed`` as `pack_pairs` does."""
+
+    units: tuple[int, ...]
+    packed: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Activations of some units in a few rows, by step: ``packed`` unit by unit as `pack_levels` does."""
+
+    units: tuple[int, ...]
+    n_rows: int
+    packed: Mapping[int, str]
+    low: Mapping[int, tuple[float, ...]]
+    high: Mapping[int, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """A layer's maps by kind (correlation, information, difference), and its sample, if there is one.
+
+    ``chance`` is what one pair of independent units stays below in 95 % of cases, on the scale of the information's
+    map, by step.
+    """
+
+    layer: str
+    maps: Mapping[str, Maps]
+    chance: Mapping[int, float] = field(default_factory=dict)
+    sample: Sample | None = None
+
+
+def pairs_of_layers(layers: Iterable[Layer]) -> list[Pairs]:
+    """The pairs of all layers that have any recorded, in as much detail as a page bears."""
+    mapped = [layer for layer in layers if _has_pairs(layer)]
+    of_maps = _affordable(MAP_DETAILS, MOST_MAP_CELLS, [cells for layer in mapped for cells in _map_sizes(layer)])
+    sampled = [(layer.arrays["sample"].size, len(layer.at_steps("sample"))) for layer in mapped if _sampled(layer)]
+    of_samples = next(
+        (one for one in SAMPLE_DETAILS if _sample_cells(one, sampled) <= MOST_SAMPLE_CELLS), SAMPLE_DETAILS[-1]
+    )
+    return [_pairs(layer, of_maps, of_samples) for layer in mapped]
+
+
+def _has_pairs(layer: Layer) -> bool:
+    return any(layer.arrays.get(name, np.empty(0)).size > 1 for name in ("correlation", "dependence"))
+
+
+def _sampled(layer: Layer) -> bool:
+    return layer.arrays.get("sample", np.empty(0)).size > 0 and "sample_range" in layer.arrays
+
+
+def _map_sizes(layer: Layer) -> list[tuple[int, int]]:
+    """Units and steps of each map; the difference is nearly all zeros and packs to nothing."""
+    names = [name for name in ("correlation", "dependence") if name in layer.arrays]
+    return [(len(layer.arrays[name]), len(layer.at_steps(name))) for name in names]
+
+
+def _affordable(details: Sequence[Detail], most: int, sizes: Sequence[tuple[int, int]]) -> Detail:
+    def cells(detail: Detail) -> int:
+        return sum(min(units, detail.units) ** 2 // 2 * min(steps, detail.steps) for units, steps in sizes)
+
+    return next((detail for detail in details if cells(detail) <= most), details[-1])
+
+
+def _sample_cells(detail: Detail, sampled: Sequence[tuple[int, int]]) -> int:
+    return sum(min(size, ROWS * detail.units) * min(steps, detail.steps) for size, steps in sampled)
+
+
+def _pairs(layer: Layer, of_maps: Detail, of_samples: Detail) -> Pairs:
+    units = _drawn_units(layer, of_maps)
+    maps = {kind: _maps(layer, kind, units, of_maps) for kind in KINDS}
+    chance = {
+        step: float(information_coefficient(torch.tensor(float(value[1]))))
+        for step, value in layer.at_steps("dependence_chance").items()
+        if np.size(value) > 1 and np.isfinite(value[1])
+    }
+    sample = _sample(layer, of_samples) if _sampled(layer) else None
+    return Pairs(layer.name, {kind: drawn for kind, drawn in maps.items() if drawn.packed}, chance, sample)
+
+
+def _drawn_units(layer: Layer, detail: Detail) -> list[int]:
+    """All units that any map shows, likes beside likes at the last recording of the correlation."""
+    name = "correlation" if "correlation" in layer.arrays else "dependence_correlation"
+    rho = np.asarray(layer.arrays[name], dtype=np.float64)
+    recorded = _units(layer, name, rho)
+    kept = np.arange(min(len(rho), detail.units)) * len(rho) // max(min(len(rho), detail.units), 1)
+    order = cluster_order(rho[np.ix_(kept, kept)])
+    return [int(recorded[kept[place]]) for place in order]
+
+
+def _units(layer: Layer, name: str, matrix: Matrix, step: int | None = None) -> NDArray[np.int64]:
+    of_steps = layer.at_steps(UNITS[name])
+    known = of_steps.get(step) if step is not None else layer.arrays.get(UNITS[name])
+    if known is None:
+        known = layer.arrays.get(UNITS[name], np.arange(len(matrix)))
+    known = np.asarray(known, dtype=np.int64).reshape(-1)
+    return known if len(known) == len(matrix) else np.arange(len(matrix))
+
+
+UNITS = {
+    "correlation": "correlation_units",
+    "dependence": "dependence_units",
+    "dependence_correlation": "dependence_units",
+    "dependence_difference": "dependence_units",
+}
+
+
+def _of_information(nats: Matrix) -> Matrix:
+    """As the correlation that a normal pair would have; only infinite information is exactly 1."""
+    coefficient = information_coefficient(torch.from_numpy(nats)).numpy()
+    return np.where(np.isfinite(nats), np.minimum(coefficient, np.sin(np.pi / 2 * (1 - 1 / FULL))), coefficient)
+
+
+KINDS = ("correlation", "information", "difference")
+
+
+def _maps(layer: Layer, kind: str, units: Sequence[int], detail: Detail) -> Maps:
+    """The maps of one kind at the chosen steps, of those of the units that it was recorded for."""
+    name = {"information": "dependence", "difference": "dependence_difference"}.get(kind, kind)
+    if kind == "correlation" and name not in layer.arrays:
+        name = "dependence_correlation"
+    of_steps = layer.at_steps(name)
+    if not of_steps:
+        return Maps((), {})
+    last = np.asarray(of_steps[max(of_steps)], dtype=np.float64)
+    there = set(_units(layer, name, last).tolist())
+    shown = [unit for unit in units if unit in there]
+    packed = {}
+    for step in detail.chosen_steps(sorted(of_steps)):
+        matrix = np.asarray(of_steps[step], dtype=np.float64)
+        placed = _placed(matrix, _units(layer, name, matrix, step), shown)
+        packed[step] = pack_pairs(_of_information(placed) if kind == "information" else placed)
+    return Maps(tuple(shown), packed)
+
+
+def _placed(matrix: Matrix, recorded: NDArray[np.int64], wanted: Sequence[int]) -> Matrix:
+    """The matrix of the wanted units in their order, NaN where one was not recorded."""
+    place = {int(unit): index for index, unit in enumerate(recorded)}
+    rows = np.array([place.get(unit, -1) for unit in wanted], dtype=np.int64)
+    found = matrix[np.ix_(rows, rows)]
+    found[rows < 0, :] = found[:, rows < 0] = np.nan
+    return found
+
+
+def pack_pairs(values: Matrix) -> str:
+    """The upper triangle without the diagonal, row by row, a byte a pair, deflated, in base64.
+
+    A value v in [−1, 1] is 128 + 127 · arcsin(v) / (π/2), which is finest near ±1, where copies are told apart, and
+    within .006 anywhere; an undefined one is 0.
+    """
+    upper = values[np.triu_indices(len(values), 1)]
+    level = np.rint(np.arcsin(np.clip(np.nan_to_num(upper), -1, 1)) / (np.pi / 2) * FULL) + 128
+    return _packed(np.where(np.isnan(upper), 0, level))
+
+
+def pack_levels(values: Matrix) -> str:
+    """Values (rows, units) from 0 to 1, unit by unit, a byte each from 1 to 255, deflated, in base64; undefined: 0."""
+    level = 1 + np.rint(np.clip(np.nan_to_num(values), 0, 1) * 254)
+    return _packed(np.where(np.isfinite(values), level, 0).T)
+
+
+def _packed(levels: NDArray[np.float64]) -> str:
+    return b64encode(compress(np.ascontiguousarray(levels, dtype=np.uint8).tobytes(), 6)).decode("ascii")
+
+
+def _sample(layer: Layer, detail: Detail) -> Sample:
+    of_steps, ranges = layer.at_steps("sample"), layer.at_steps("sample_range")
+    steps = detail.chosen_steps(sorted(of_steps.keys() & ranges.keys()))
+    last = np.asarray(layer.arrays["sample"])
+    kept = np.arange(min(last.shape[1], detail.units)) * last.shape[1] // max(min(last.shape[1], detail.units), 1)
+    units = np.asarray(layer.arrays.get("sample_units", np.arange(last.shape[1]))).reshape(-1)[kept]
+    taken = {step: np.asarray(of_steps[step], np.float64)[:ROWS, kept] for step in steps}
+    ends = {step: np.asarray(ranges[step], np.float64)[:, kept] for step in steps}
+    return Sample(
+        tuple(int(unit) for unit in units),
+        max((len(values) for values in taken.values()), default=0),
+        {step: pack_levels(values) for step, values in taken.items()},
+        {step: tuple(low.tolist()) for step, (low, _) in ends.items()},
+        {step: tuple(high.tolist()) for step, (_, high) in ends.items()},
+    )

@@ -1,0 +1,123 @@
+// Curves: values at the chosen step; by pointer or arrow keys the nearest line and its values.
+const FEW = 6;
+
+const axesOf = (svg, data) => {
+  const [left, end, top, base] = svg.dataset.frame.split(" ").map(Number);
+  const along = (step) => (data.logarithmic ? Math.log10(step + 1) : step);
+  const [first, last] = data.steps.map(along);
+  const [low, high] = data.values;
+  return {
+    top,
+    base,
+    x: (step) => (last === first ? (left + end) / 2 : left + ((along(step) - first) / (last - first)) * (end - left)),
+    y: (value) => base - ((value - low) / (high - low || 1)) * (base - top),
+  };
+};
+
+const dot = (axes, line, step, value) =>
+  makeSvg("circle", { class: `dot ${line.shade}`, r: "3.6", cx: axes.x(step), cy: axes.y(value) });
+
+const dataOfChart = (figure) => {
+  const data = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
+  data.lines.forEach((line) => Object.assign(line, seriesOf(data.run, line.layer, line.measure)));
+  return data;
+};
+
+// What all lines are at the step, in a few words.
+const summed = (data, step) => {
+  const found = data.lines
+    .map(({ name, steps, values }) => ({ name, value: values[lastAtMost(steps, step)] ?? NaN }))
+    .filter(({ value }) => Number.isFinite(value));
+  if (found.length === 0) return "nothing recorded by then";
+  if (found.length <= FEW) return found.map(({ name, value }) => `${name} ${shown(value, 3)}`).join(" \u00b7 ");
+  const sorted = found.sort((a, b) => a.value - b.value);
+  const middle = sorted[sorted.length >> 1].value;
+  const ends = [sorted[0], sorted.at(-1)].map(({ name, value }) => `${shown(value, 3)} (${shorten(name, 18)})`);
+  return `${ends.join(" to ")}, median ${shown(middle, 3)}`;
+};
+
+const drawNow = (svg, axes, data, step) => {
+  svg.querySelector(".now")?.remove();
+  const group = makeSvg("g", { class: "now" });
+  const shownStep = clamp(step, ...data.steps);
+  group.append(makeSvg("path", { class: "now-line", d: `M${axes.x(shownStep)} ${axes.top}V${axes.base}` }));
+  if (svg.classList.contains("chart") && data.lines.length <= 2 * FEW) {
+    for (const line of data.lines) {
+      const place = lastAtMost(line.steps, step);
+      if (Number.isFinite(line.values[place])) group.append(dot(axes, line, line.steps[place], line.values[place]));
+    }
+  }
+  svg.append(group);
+};
+
+const wireFigure = (figure) => {
+  const data = dataOfChart(figure);
+  const drawings = all("svg", figure).map((svg) => ({ svg, axes: axesOf(svg, data) }));
+  const output = figure.querySelector(".readout");
+  const rest = () => say(output, `Step ${whole(stepOf(data.run))}`, summed(data, stepOf(data.run)));
+  const update = () => {
+    drawings.forEach(({ svg, axes }) => drawNow(svg, axes, data, stepOf(data.run)));
+    rest();
+  };
+  const charts = drawings.filter(({ svg }) => svg.classList.contains("chart"));
+  charts.forEach(({ svg, axes }) => wireHover(figure, svg, axes, data, output, rest));
+  // It speaks while it has the focus; else the slider alone does.
+  output.setAttribute("aria-live", "off");
+  figure.addEventListener("focus", () => output.setAttribute("aria-live", "polite"));
+  figure.addEventListener("blur", () => output.setAttribute("aria-live", "off"));
+  moved.listen(update);
+  update();
+};
+
+const wireHover = (figure, svg, axes, data, output, rest) => {
+  const cursor = makeSvg("path", { class: "cursor" });
+  const drawn = all("[data-line]", figure);
+  let at = { line: 0, point: Infinity };
+  let marker = null;
+  const clear = () => {
+    figure.classList.remove("pointed");
+    cursor.remove();
+    marker?.remove();
+    rest();
+  };
+  const show = () => {
+    const line = data.lines[at.line];
+    const [step, value] = [line.steps[at.point], line.values[at.point]];
+    figure.classList.toggle("pointed", data.lines.length > 1);
+    drawn.forEach((node) => node.classList.toggle("hot", Number(node.dataset.line) === at.line));
+    cursor.setAttribute("d", `M${axes.x(step)} ${axes.top}V${axes.base}`);
+    marker?.remove();
+    marker = dot(axes, line, step, value ?? data.values[0]);
+    svg.append(cursor, marker);
+    say(output, line.name, `${shown(value ?? NaN, 3)} at step ${whole(step)}`);
+  };
+  svg.addEventListener("pointermove", (event) => {
+    const box = svg.getBoundingClientRect();
+    const scale = svg.viewBox.baseVal.width / box.width;
+    at = pointedAt(data, axes, (event.clientX - box.left) * scale, (event.clientY - box.top) * scale);
+    show();
+  });
+  svg.addEventListener("pointerleave", clear);
+  figure.addEventListener("blur", clear);
+  figure.addEventListener("keydown", (event) => {
+    const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    if (!move || event.target !== figure || svg.getClientRects().length === 0) return;
+    event.preventDefault();
+    const line = clamp(at.line + move[0], 0, data.lines.length - 1);
+    const { steps } = data.lines[line];
+    const from = Number.isFinite(at.point) ? at.point + move[1] : lastAtMost(steps, stepOf(data.run));
+    at = { line, point: clamp(from, 0, steps.length - 1) };
+    show();
+  });
+};
+
+const pointedAt = (data, axes, x, y) => {
+  const points = data.lines.map(({ steps }) => nearest(steps, (step) => Math.abs(axes.x(step) - x)));
+  const line = nearest([...points.keys()], (index) => {
+    const value = data.lines[index].values[points[index]];
+    return value === null ? Infinity : Math.abs(axes.y(value) - y);
+  });
+  return { line, point: points[line] };
+};
+
+const wireCurves = () => all("figure.curves").forEach(wireFigure);

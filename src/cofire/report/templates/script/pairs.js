@@ -1,0 +1,167 @@
+// The explorer: one layer at a time, its maps, a chosen pair and its scatter; the runs beside one another.
+const BARS = `|\u2060${RHO}\u2060|`;
+const nats = (coefficient) => -0.5 * Math.log(1 - coefficient * coefficient) * Math.sign(coefficient);
+const TELL = {
+  correlation: (byte) => (byte ? `${RHO} ${shown(LEVELS[byte], 2)}` : "no correlation"),
+  information: (byte) => {
+    if (byte === 0) return "no information";
+    if (byte === DETERMINED) return "one determines the other";
+    return `information ${shown(nats(LEVELS[byte]), 2)} nats (as ${BARS} ${shown(LEVELS[byte], 2)})`;
+  },
+  difference: (byte) => {
+    if (byte === 0) return "difference not judged";
+    if (byte === 128) return "no difference beyond chance";
+    return `${byte > 128 ? "information" : "correlation"} says ${shown(Math.abs(LEVELS[byte]), 2)} more`;
+  },
+};
+
+const wirePairs = () => {
+  const explorer = byId("explorer");
+  if (!explorer || !runs.some((run) => run.pairs.length)) return async () => {};
+  explorer.hidden = false;
+  const chosen = { layer: "", kind: "all", pair: null, pointed: null };
+  const views = all(".explored", explorer).map((node) => makeExplored(node, chosen, actions()));
+  let last = 0;
+  const update = async () => {
+    const turn = ++last;
+    const loaded = await Promise.all(views.map((view) => view.load()));
+    if (turn === last) await Promise.all(views.map((view, index) => view.show(loaded[index])));
+  };
+  function actions() {
+    const tell = () => views.forEach((view) => view.mark());
+    return {
+      point: (pair) => (Object.assign(chosen, { pointed: pair }), tell()),
+      choose: (pair) => (Object.assign(chosen, { pair, pointed: null }), controls.fill(), update()),
+    };
+  }
+  const controls = wireControls(explorer, chosen, views, update);
+  moved.listen(update);
+  themed.listen(update);
+  return () => controls.start();
+};
+
+// One run: its maps by kind, its scatter, its words.
+const makeExplored = (node, chosen, on) => {
+  const run = Number(node.dataset.run);
+  const matrices = Object.fromEntries(all("figure.map", node).map((one) => [one.dataset.kind, makeMatrix(one, chosen, on)]));
+  const view = { run, node, maps: {} };
+  view.pairs = () => runs[run].pairs.find(({ layer }) => runs[run].layers[layer].name === chosen.layer);
+  view.load = async () => {
+    const pairs = view.pairs();
+    const kinds = Object.keys(pairs?.maps ?? {});
+    const maps = await Promise.all(kinds.map((kind) => mapAt(pairs, kind, stepOf(run))));
+    return Object.fromEntries(kinds.map((kind, index) => [kind, maps[index]]));
+  };
+  view.show = async (maps) => {
+    view.maps = maps;
+    for (const [kind, matrix] of Object.entries(matrices)) showMap(matrix, maps[kind], view, chosen);
+    const seen = Object.values(matrices).filter(({ figure }) => !figure.hidden);
+    node.querySelector(".maps").classList.toggle("several", seen.length > 1);
+    view.mark();
+    await drawScatter(node.querySelector(".scatter"), view.pairs()?.sample, chosen.pair, stepOf(run));
+  };
+  view.mark = () => {
+    Object.values(matrices).forEach((matrix) => matrix.draw());
+    node.querySelector(".readout").replaceChildren(...wordsOf(view, chosen));
+  };
+  return view;
+};
+
+const showMap = (matrix, map, view, chosen) => {
+  const alone = Object.keys(view.maps).length === 1;
+  matrix.figure.hidden = !map || !(alone || chosen.kind === "all" || chosen.kind === map.kind);
+  if (matrix.figure.hidden) return;
+  matrix.show(map);
+  const { units } = view.pairs();
+  const few = map.units.length < units ? `${whole(map.units.length)} of ${whole(units)} units` : plural(map.units.length, "unit");
+  const blank = map.bytes.length ? map.units.length - definedIn(map).filter(Boolean).length : 0;
+  const without = blank ? `, ${whole(blank)} blank: ${blank === 1 ? "it hardly varies" : "they hardly vary"}` : "";
+  const words = `${few}${without}; ${asOf(map.steps, stepOf(view.run))}${chanceOf(map.kind, view)}`;
+  matrix.figure.querySelector(".as-of").textContent = words;
+  const title = matrix.figure.querySelector("h4").textContent;
+  matrix.canvas.setAttribute("aria-label", `${title} in ${chosen.layer}: ${words}`);
+};
+
+const chanceOf = (kind, view) => {
+  const { steps, values } = view.pairs().chance;
+  const value = values[lastAtMost(steps, stepOf(view.run))] ?? NaN;
+  return kind === "information" && Number.isFinite(value) ? `; chance alone shows up to ${shown(value, 2)}` : "";
+};
+
+// What all maps say of the pair pointed at, else of the chosen one.
+const wordsOf = ({ maps }, { layer, pair, pointed }) => {
+  const [first, second] = pointed ?? pair ?? [];
+  if (Object.keys(maps).length === 0) return [`No pairs of ${layer} were recorded in this run.`];
+  if (first === undefined) return ["No pair is chosen."];
+  if (first === second) return [make("b", `unit ${first}`), " with itself"];
+  const told = Object.values(maps).map((map) => {
+    const [row, column] = placesIn(map, [first, second]);
+    return row < 0 || column < 0 ? `not among the units mapped for ${map.kind}` : TELL[map.kind](byteOf(map, row, column));
+  });
+  return [make("b", `units ${first} and ${second}`), ` ${told.join(" \u00b7 ")}`];
+};
+
+// The pair of a map that is farthest from 0, of those units that count.
+const farthest = (map, counts = () => true) => {
+  const counted = map.units.map(counts);
+  let [best, found] = [-1, null];
+  for (let row = 0, next = 0; row < map.units.length; row++) {
+    for (let column = row + 1; column < map.units.length; column++) {
+      const byte = map.bytes[next++];
+      if (byte && counted[row] && counted[column] && Math.abs(byte - 128) > best) [best, found] = [Math.abs(byte - 128), [row, column]];
+    }
+  }
+  return found?.map((place) => map.units[place]).sort((a, b) => a - b) ?? null;
+};
+
+const wireControls = (explorer, chosen, views, update) => {
+  const select = byId("pairs-layer");
+  const [first, second] = [byId("pair-first"), byId("pair-second")];
+  const tiles = all(".tile", explorer);
+  const names = [...new Set(runs.flatMap((run) => run.pairs.map(({ layer }) => run.layers[layer].name)))];
+  select.append(...names.map((name, index) => make("option", shorten(name, 48), { value: index, title: name })));
+  const fill = () => [first, second].forEach((field, place) => (field.value = chosen.pair?.[place] ?? ""));
+  // To the farthest pair of the first run that has any; `drawable` ones are in the sample.
+  const jump = async (kind, drawable = false) => {
+    const loaded = await Promise.all(views.map((view) => view.load()));
+    const maps = loaded.map((of) => of[kind] ?? Object.values(of)[0]);
+    const place = maps.findIndex((map) => map?.bytes.length);
+    const kept = new Set(drawable && place >= 0 ? views[place].pairs().sample?.units : []);
+    const found = place < 0 ? null : farthest(maps[place], kept.size > 1 ? (unit) => kept.has(unit) : undefined);
+    Object.assign(chosen, { pair: found, pointed: null });
+    fill();
+    await update();
+  };
+  const choose = (name) => {
+    chosen.layer = name;
+    select.value = String(names.indexOf(name));
+    tiles.forEach((tile) => tile.setAttribute("aria-pressed", String(tile.dataset.layerName === name)));
+    return jump("correlation", true);
+  };
+  const typed = () => {
+    const pair = [first, second].map((field) => field.valueAsNumber);
+    Object.assign(chosen, { pair: pair.every(Number.isInteger) ? pair : null, pointed: null });
+    update();
+  };
+  select.addEventListener("change", () => choose(names[Number(select.value)]));
+  tiles.forEach((tile) => tile.addEventListener("click", () => choose(tile.dataset.layerName)));
+  [first, second].forEach((field) => field.addEventListener("change", typed));
+  byId("pair-strongest").addEventListener("click", () => jump("correlation"));
+  byId("pair-apart")?.addEventListener("click", () => jump("difference"));
+  wireKinds(chosen, update);
+  const { start } = explorer.dataset;
+  return { fill, start: () => choose(names.includes(start) ? start : names[0]) };
+};
+
+const wireKinds = (chosen, update) => {
+  const several = runs.some((run) => run.pairs.some(({ maps }) => Object.keys(maps).length > 1));
+  byId("pairs-kinds").hidden = !several;
+  chosen.kind = several && runs.length === 1 ? "all" : "correlation";
+  all('input[name="kind"]').forEach((radio) => {
+    radio.checked = radio.value === chosen.kind;
+    radio.addEventListener("change", () => {
+      chosen.kind = radio.value;
+      update();
+    });
+  });
+};

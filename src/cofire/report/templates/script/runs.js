@@ -1,0 +1,40 @@
+// What was recorded. Series refer to lists of steps by number; layer -1 is the training's own.
+const { runs } = JSON.parse(byId("page-data").textContent);
+const NOTHING = { steps: [], values: [] };
+
+const seriesOf = (run, layer, measure) => {
+  const from = layer < 0 ? runs[run].training : runs[run].layers[layer].series;
+  if (!Object.hasOwn(from, measure)) return NOTHING;
+  const [grid, values] = from[measure];
+  return { steps: runs[run].grids[grid], values };
+};
+const valueAt = (run, layer, measure, step) => {
+  const { steps, values } = seriesOf(run, layer, measure);
+  return values[lastAtMost(steps, step)] ?? NaN;
+};
+const firstValue = (run, layer, measure) => seriesOf(run, layer, measure).values[0] ?? NaN;
+
+// Every step at which a run has anything.
+const stepsOf = (run) => {
+  const kept = [...run.grids, ...run.spreads.map(({ steps }) => steps)];
+  for (const { maps, sample } of run.pairs) {
+    kept.push(...Object.values(maps).map(({ steps }) => steps));
+    if (sample) kept.push(sample.steps);
+  }
+  return [...new Set(kept.flat())].sort((a, b) => a - b);
+};
+
+// The debiased value stands for a layer's correlation, the raw one where there is no other.
+const correlationAt = (run, layer, step) => {
+  const measure = Object.hasOwn(runs[run].layers[layer].series, "nc_debiased") ? "nc_debiased" : "nc";
+  return valueAt(run, layer, measure, step);
+};
+
+// In words: from which step something shown is, seen from the chosen one.
+const asOf = (steps, step) => {
+  const place = lastAtMost(steps, step);
+  if (steps.length === 0) return "not recorded";
+  if (place < 0) return `not recorded by then; first at step ${whole(steps[0])}`;
+  const found = steps[place];
+  return found === step ? `step ${whole(found)}` : `as of step ${whole(found)}, the last one recorded by then`;
+};

@@ -1,0 +1,95 @@
+// One slider for all figures. Its places are all steps of all runs, or all shares of their trainings.
+const moved = bell();
+const clock = { kind: "step", places: [], at: 0 };
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+const lastOf = (run) => Math.max(runs[run].last, 1);
+const placesOf = (kind) => {
+  const found = runs.flatMap((run, index) =>
+    stepsOf(run).map((step) => (kind === "step" ? step : Math.round((step / lastOf(index)) * 1e4) / 1e4)),
+  );
+  return [...new Set(found)].sort((a, b) => a - b);
+};
+const now = () => clock.places[clock.at] ?? 0;
+// The step that a run shows: of one that ended earlier, its last. Half a step makes up for the rounding of shares.
+const stepOf = (run) =>
+  Math.min(clock.kind === "step" ? now() : Math.floor(now() * lastOf(run) + 0.5), runs[run].last);
+// Where the runs stand: one step, or that of each.
+const stepsInWords = () => {
+  const steps = runs.map((_, run) => stepOf(run));
+  if (new Set(steps).size === 1) return `step ${whole(steps[0])}`;
+  return steps.map((step, run) => `step ${whole(step)} of ${shorten(runs[run].name, 24)}`).join(", ");
+};
+
+const inWords = () => {
+  if (clock.kind === "share") return `${shown(100 * now(), now() * 100 < 10 ? 1 : 0)} % of training`;
+  return `${whole(now())} of ${whole(clock.places.at(-1))}`;
+};
+
+const wireTime = () => {
+  const slider = byId("step");
+  if (!slider || runs.length === 0) return;
+  const place = (at) => {
+    clock.at = at;
+    slider.value = String(at);
+    byId("step-now").textContent = inWords();
+    slider.setAttribute("aria-valuetext", `${clock.kind === "step" ? "step " : ""}${inWords()}`);
+  };
+  const go = (at) => {
+    place(at);
+    moved.ring();
+  };
+  // The other kind of places begins where the slider stands, as a share of the way.
+  const choose = (kind) => {
+    const share = clock.at / Math.max(clock.places.length - 1, 1);
+    Object.assign(clock, { kind, places: placesOf(kind) });
+    slider.max = String(clock.places.length - 1);
+    return Math.round(share * (clock.places.length - 1));
+  };
+  choose("step");
+  place(clock.places.length - 1);
+  byId("time").hidden = clock.places.length < 2;
+  slider.addEventListener("input", () => go(Number(slider.value)));
+  all('input[name="clock"]').forEach((radio) => radio.addEventListener("change", () => go(choose(radio.value))));
+  wirePlay(go);
+  wireTold();
+};
+
+const wirePlay = (go) => {
+  const button = byId("play");
+  let timer = 0;
+  const stop = () => {
+    clearInterval(timer);
+    timer = 0;
+    button.setAttribute("aria-pressed", "false");
+    button.textContent = "\u25b6";
+  };
+  const tick = () => (clock.at < clock.places.length - 1 ? go(clock.at + 1) : stop());
+  button.addEventListener("click", () => {
+    if (timer) return stop();
+    if (clock.at === clock.places.length - 1) go(0);
+    button.setAttribute("aria-pressed", "true");
+    button.textContent = "\u23f8";
+    const length = clamp(12000 / clock.places.length, 60, 400);
+    timer = setInterval(tick, calm.matches ? 4 * length : length);
+  });
+  byId("step").addEventListener("pointerdown", stop);
+};
+
+// Screen readers hear where the slider came to rest, not every place on the way.
+const wireTold = () => {
+  let timer = 0;
+  moved.listen(() => {
+    clearTimeout(timer);
+    timer = setTimeout(() => (byId("time-told").textContent = runs.map(toldOf).join(" ")), 500);
+  });
+};
+const toldOf = (run, index) => {
+  const known = run.layers
+    .map(({ name }, layer) => ({ name, value: correlationAt(index, layer, stepOf(index)) }))
+    .filter(({ name, value }) => Number.isFinite(value) && !name.endsWith(":pre"));
+  const sorted = [...known].sort((a, b) => b.value - a.value);
+  const told = known.length > 4 ? [sorted[0], sorted.at(-1)] : known;
+  const values = told.map(({ name, value }) => `${name} ${shown(value, 2)}`).join(", ");
+  return `${runs.length > 1 ? `${run.name}, ` : ""}step ${whole(stepOf(index))}. Correlation: ${values || "none"}.`;
+};
