@@ -1,11 +1,15 @@
 """Runs written by the real record, with numbers drawn from known correlations."""
 
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from cofire.record.measures.sample import sample_arrays
 from cofire.record.rows import Array, Row
 from cofire.record.runs import Run
 
@@ -15,20 +19,27 @@ FLOOR = float(np.sqrt(2 / (np.pi * (N_SAMPLES - 1))))
 MakeRun = Callable[..., Path]
 
 
-def correlated(n_units: int, n_groups: int, strength: float, seed: int = 0) -> np.ndarray:
-    """Correlations of units that share a group's signal; the first is constant, the last two are copies."""
+def activations(n_units: int, n_groups: int, strength: float, seed: int = 0) -> np.ndarray:
+    """Samples of units that share a group's signal; the first is constant, the last two are copies."""
     generator = np.random.default_rng(seed)
     signals = generator.standard_normal((N_SAMPLES, n_groups))
     group = generator.integers(n_groups, size=n_units)
     share = strength * generator.random(n_units)
     values = np.sqrt(share) * signals[:, group] + np.sqrt(1 - share) * generator.standard_normal((N_SAMPLES, n_units))
     values[:, -1] = -values[:, -2]
-    rho = np.corrcoef(values.T)
-    rho[0, :] = rho[:, 0] = np.nan
+    values[:, 0] = 3
+    return values
+
+
+def correlations(values: np.ndarray) -> np.ndarray:
+    """Of a first unit that is constant and others that are not."""
+    rho = np.full((values.shape[1],) * 2, np.nan)
+    rho[1:, 1:] = np.corrcoef(values[:, 1:].T)
     return rho
 
 
-def layer_arrays(run: str, step: int, site: str, rho: np.ndarray) -> list[Array]:
+def layer_arrays(run: str, step: int, site: str, values: np.ndarray, *, sample: bool = True) -> list[Array]:
+    rho = correlations(values)
     upper = np.abs(rho[np.triu_indices(len(rho), 1)])
     counts = np.histogram(upper[np.isfinite(upper)], bins=50, range=(0, 1))[0]
     first, second = np.nonzero(np.triu(np.abs(np.nan_to_num(rho)) >= 0.99, 1))
@@ -39,7 +50,8 @@ def layer_arrays(run: str, step: int, site: str, rho: np.ndarray) -> list[Array]
         "constant_units": np.flatnonzero(~np.isfinite(rho).any(axis=1)),
         "duplicates": np.stack([first, second, rho[first, second]], axis=1),
     }
-    return [Array(run, step, site, name, value) for name, value in (named | dependence_arrays(rho)).items()]
+    kept = {name: value.numpy() for name, value in sample_arrays(torch.from_numpy(values)).items()} if sample else {}
+    return [Array(run, step, site, name, value) for name, value in (named | kept | dependence_arrays(rho)).items()]
 
 
 def dependence_arrays(rho: np.ndarray) -> dict[str, np.ndarray]:
@@ -78,30 +90,48 @@ def row(run: str, step: int, site: str, measure: str, value: float, n_samples: i
     return Row(run, step, step // 100, site, measure, "{}", value, n_samples, 0)
 
 
+def write_run(
+    directory: Path,
+    layers: Mapping[str, float] | None = None,
+    *,
+    steps: Sequence[int] = tuple(range(0, 1001, 100)),
+    arrays_at: Sequence[int] = (),
+    n_units: int = 48,
+    rows: Sequence[Row] = (),
+    arrays: Sequence[Array] = (),
+    left_out: Mapping[str, str] | None = None,
+    sample: bool = True,
+) -> Path:
+    """A run of layers by name with their final debiased NC, or of rows and arrays as given."""
+    name = directory.name
+    with Run.open(directory, mode="write", config={"widths": [64, 32], "seed": 0}) as run:
+        run.describe(model={"layers": dict.fromkeys(layers or {}, "Linear(64, 64)")}, left_out=dict(left_out or {}))
+        made = _made_arrays(name, layers or {}, arrays_at or steps[-1:], n_units, sample)
+        run.table([*rows, *_grown(name, layers or {}, steps, n_units)], [*arrays, *made])
+    return directory
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """Write a run: layers by name with their final debiased NC, or rows and arrays as given."""
+    """Write a run, as `write_run` does, by its name."""
 
-    def make(
-        layers: Mapping[str, float] | None = None,
-        *,
-        name: str = "run",
-        steps: Sequence[int] = tuple(range(0, 1001, 100)),
-        n_units: int = 48,
-        rows: Sequence[Row] = (),
-        arrays: Sequence[Array] = (),
-        left_out: Mapping[str, str] | None = None,
-    ) -> Path:
-        directory = tmp_path / name
-        with Run.open(directory, mode="write", config={"widths": [64, 32], "seed": 0}) as run:
-            run.describe(model={"layers": dict.fromkeys(layers or {}, "Linear(64, 64)")}, left_out=dict(left_out or {}))
-            run.table(
-                [*rows, *_grown(name, layers or {}, steps, n_units)],
-                [*arrays, *_ends(name, layers or {}, steps, n_units)],
-            )
-        return directory
+    def make(layers: Mapping[str, float] | None = None, *, name: str = "run", **options: Any) -> Path:
+        return write_run(tmp_path / name, layers, **options)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, one for all tests of a file: it is driven by Playwright, which brings no browser of its own."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs chromium")
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield running
+        running.close()
 
 
 def _grown(name: str, layers: Mapping[str, float], steps: Sequence[int], n_units: int) -> list[Row]:
@@ -117,9 +147,18 @@ def _grown(name: str, layers: Mapping[str, float], steps: Sequence[int], n_units
     return rows
 
 
-def _ends(name: str, layers: Mapping[str, float], steps: Sequence[int], n_units: int) -> list[Array]:
+def _made_arrays(
+    name: str, layers: Mapping[str, float], steps: Sequence[int], n_units: int, sample: bool
+) -> list[Array]:
     return [
         array
         for index, (site, final) in enumerate(layers.items())
-        for array in layer_arrays(name, steps[-1], site, correlated(n_units, 4 + index, min(1.0, 2 * final), index))
+        for place, step in enumerate(steps, 1)
+        for array in layer_arrays(
+            name,
+            step,
+            site,
+            activations(n_units, 4 + index, min(1.0, 2 * final * place / len(steps)), index),
+            sample=sample,
+        )
     ]

@@ -1,7 +1,10 @@
 from math import nan
 
-from cofire.report.figures import Chart, Line, charts, shades
+from cofire.report.course import phases_of
+from cofire.report.figures import Chart, Line, charts, shades, side_by_side
 from cofire.report.view import Layer, Series, View
+
+from .layers import layer
 
 
 def test_only_recorded_quantities_are_charted_each_layer_in_one_color() -> None:
@@ -60,3 +63,23 @@ def test_the_domain_holds_all_values_and_the_floor() -> None:
 def test_shades_stay_within_the_ramp() -> None:
     assert {shade.split("-")[0] for shade in shades(6)} == {"hue"}
     assert max(int(shade.split("-")[1]) for shade in shades(500)) == 11
+
+
+def test_charts_of_several_runs_share_axes_and_colors() -> None:
+    long = View("a", (layer("fc", [0.1, 0.2, 0.3]), layer("b", [0.2, 0.2, 0.2])))
+    short = View("b", (layer("b", [0.9, 0.6]),), {"loss": Series((0, 1), (1.0, 0.5))})
+    groups = {group.key: group for group in side_by_side([long, short])}
+    first, second = groups["nc"].charts
+    assert first is not None and second is not None
+    assert first.domain == second.domain and first.domain[1] > 0.9
+    assert first.ends == second.ends == (0, 200)
+    assert first.lines[1].shade == second.lines[0].shade
+    assert groups["loss"].charts[0] is None
+
+
+def test_phases_are_marked_where_they_can_be_told() -> None:
+    course = [0.10, 0.15, 0.22, 0.30, 0.33, 0.30, 0.26, 0.22, 0.20, 0.19]
+    chart = charts(View("run", (layer("short", course[:3]), layer("fc", course))))[0]
+    (found,) = chart.phases
+    assert (found.name, found.line, found.peak) == ("fc", 1, 400)
+    assert found.told == str(phases_of(layer("fc", course)))

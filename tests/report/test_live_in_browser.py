@@ -1,6 +1,5 @@
 """The live page in a real browser: it renews itself, and keeps what the reader has set."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +14,6 @@ from cofire.report.live import LivePage
 from cofire.report.serving import Server
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
 
 @pytest.fixture
@@ -32,11 +29,10 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 @pytest.fixture
-def tab() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser.new_page(viewport={"width": 900, "height": 500})
-        browser.close()
+def tab(browser: Any) -> Iterator[Any]:
+    page = browser.new_page(viewport={"width": 900, "height": 500})
+    yield page
+    page.close()
 
 
 def test_the_page_renews_itself_and_keeps_what_was_set(server, tab, tmp_path, make_run):

@@ -29,3 +29,10 @@ def test_layers_without_pairs_have_no_histogram() -> None:
     drawn = histograms(layers)
     assert [histogram.layer for histogram in drawn] == ["c"]
     assert drawn[0].n_pairs == 50 and "50 %" in drawn[0].alternative
+
+
+def test_a_histogram_keeps_the_counts_of_all_steps_and_their_highest_share() -> None:
+    counts = {0: np.array([9, 1]), 5: np.array([5, 5])}
+    (drawn,) = histograms([Layer("a", {}, {"histogram": counts[5]}, {"histogram": counts})])
+    assert drawn.shares == (0.5, 0.5) and drawn.top == 0.9
+    assert drawn.counts == {0: (9, 1), 5: (5, 5)}

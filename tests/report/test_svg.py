@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import nan
 from xml.etree import ElementTree
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from cofire.report import drawing, svg
-from cofire.report.figures import Chart, Line
+from cofire.report.figures import Chart, Line, PhaseRow
 from cofire.report.spreads import Histogram
 from cofire.report.view import Series
 
@@ -70,3 +71,12 @@ def test_a_whisker_leaves_out_what_is_unknown() -> None:
     none = parse(svg.whisker(nan, nan, nan, nan, nan, 0.0))
     assert len(full.findall(".//*[@class='interval']")) == 1
     assert not none.findall(".//*[@class='interval']") and "–" in none.attrib["aria-label"]
+
+
+def test_phases_are_wedges_from_start_over_peak_to_end() -> None:
+    rows = [PhaseRow(0, EVIL, "hue-0", 0, 1, 3, True, True, EVIL), PhaseRow(1, "b", "hue-1", 0, 2, 3, True, False, "")]
+    figure = replace(chart((0.1, 0.4, 0.3, 0.2), (0.1, 0.2, 0.3, 0.3)), phases=tuple(rows))
+    drawn = parse(svg.phases(figure))
+    assert [len(drawn.findall(f".//*[@class='{kind}']")) for kind in ("growth", "fall")] == [2, 1]
+    assert len(parse(svg.chart(figure)).findall(".//*[@class='peak']")) == 1
+    assert "<script>" not in svg.phases(figure)

@@ -62,3 +62,15 @@ def test_a_damaged_run_is_refused_in_words(facts: str, make_run) -> None:
 
 def test_an_empty_view_has_no_step() -> None:
     assert View("run").last_step is None
+
+
+def test_arrays_of_all_steps_are_read(make_run) -> None:
+    with Run.open(make_run({"a": 0.4}, arrays_at=(0, 300, 1000))) as run:
+        (layer,) = read(run).measured
+    assert list(layer.at_steps("correlation")) == [0, 300, 1000] and layer.at_steps("nothing") == {}
+    assert layer.arrays["correlation"] is layer.at_steps("correlation")[1000]
+
+
+def test_without_a_history_arrays_are_those_of_the_last_recording() -> None:
+    layer = Layer("a", {"nc": Series((0, 7), (0.1, 0.2))}, {"histogram": np.ones(3)})
+    assert list(layer.at_steps("histogram")) == [7]

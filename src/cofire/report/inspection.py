@@ -81,6 +81,11 @@ class Inspection:
         return atlas.pairs_of_layers(self.view.layers)
 
     @property
+    def strongest(self) -> str | None:
+        """The most redundant layer that has a map."""
+        return next((pairs.layer for pairs in self.pairs), None)
+
+    @property
     def speaks_of_information(self) -> bool:
         """Never: an inspection measures no information."""
         return False

@@ -72,9 +72,10 @@ const wireFigure = (figure) => {
 const wireHover = (figure, svg, axes, data, output, rest) => {
   const cursor = makeSvg("path", { class: "cursor" });
   const drawn = all("[data-line]", figure);
-  let at = { line: 0, point: Infinity };
+  let at = { line: 0, point: Infinity }; // infinite: where the slider stands
   let marker = null;
   const clear = () => {
+    at.point = Infinity;
     figure.classList.remove("pointed");
     cursor.remove();
     marker?.remove();

@@ -6,7 +6,9 @@ const TELL = {
   information: (byte) => {
     if (byte === 0) return "no information";
     if (byte === DETERMINED) return "one determines the other";
-    return `information ${shown(nats(LEVELS[byte]), 2)} nats (as ${BARS} ${shown(LEVELS[byte], 2)})`;
+    // A byte tells large information to a tenth only.
+    const information = nats(LEVELS[byte]);
+    return `information ${shown(information, information < 1 ? 2 : 1)} nats (as ${BARS} ${shown(LEVELS[byte], 2)})`;
   },
   difference: (byte) => {
     if (byte === 0) return "difference not judged";
