@@ -21,7 +21,7 @@ HELP_GOAL = 0.5  # seconds
 
 
 def main() -> None:
-    seconds = measure({code: running(code) for code in [TORCH, *STATEMENTS, HELP]}, rounds=9)
+    seconds = measure({code: running(code) for code in [TORCH, *STATEMENTS, HELP]}, rounds=5)
     beyond = {code: f"{seconds[code] - seconds[TORCH]:+.3f} s" for code in STATEMENTS}
     beyond[STATEMENTS[0]] += f" (≤ {GOAL})"
     beyond[HELP] = f"(≤ {HELP_GOAL} s)"

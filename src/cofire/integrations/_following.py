@@ -1,19 +1,47 @@
 """A tracker whose steps somebody else's training loop counts: begun, stepped, ended and resumed by its callbacks."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
 from torch import nn
 
-from ..record import Array, Measure, Row, Tracker, correlation
+from ..record import Array, Measure, Row, Tracker, WritableRun, correlation
+from ..record.tracker import OFTEN_AT_FIRST
 from ._names import Names
 
 LogNumbers = Callable[[Mapping[str, float], int], object]
 
 
+class Follows:
+    """What the callbacks of all frameworks have in common: their arguments, and the tracker."""
+
+    def __init__(
+        self,
+        measures: Iterable[Measure] | None = None,
+        *,
+        run: str | Path | WritableRun | None = None,
+        every: Any = OFTEN_AT_FIRST,
+        sink: Any = None,
+        probe: Any = None,
+        window: int = 1,
+        max_samples: int = 10_000,
+        seed: int = 0,
+        mask: Any = None,
+        budget: float | None = None,
+    ) -> None:
+        batches = {"probe": probe, "window": window, "max_samples": max_samples, "seed": seed, "mask": mask}
+        self._following = Following(measures, sink, run=run, every=every, budget=budget, **batches)
+
+    @property
+    def tracker(self) -> Tracker | None:
+        """The tracker, while training goes on."""
+        return self._following.tracker
+
+
 class Following:
-    """What the callbacks of all frameworks share.
+    """A tracker that is begun, stepped, ended and resumed.
 
     Args:
         measures: those of the tracker; None leaves them to `begin`.
@@ -23,7 +51,7 @@ class Following:
 
     def __init__(self, measures: Iterable[Measure] | None, sink: Any, **options: Any) -> None:
         self._measures = None if measures is None else list(measures)
-        self._sink, self._options = sink, options
+        self._sink, self.options = sink, options
         self._tracker: Tracker | None = None
         self._state: Mapping[str, Any] | None = None
         self._steps = 0
@@ -42,7 +70,7 @@ class Following:
         several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
         sink = _Sink(log, self._sink, first=not several or dist.get_rank() == 0)
         measures = (measures or [correlation()]) if self._measures is None else self._measures
-        options = {**self._options, **options, "synchronize": several, "state": self._state}
+        options = {**self.options, **options, "synchronize": several, "state": self._state}
         self._tracker = Tracker(model, measures, sink=sink, **options)
 
     def reach(self, step: int) -> None:

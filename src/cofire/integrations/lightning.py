@@ -1,17 +1,14 @@
 """Lightning: a callback that follows a fit, and a mixin that adds a penalty to its loss."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..nets.penalties import Penalty
-from ..record import Measure, WritableRun
-from ..record.tracker import OFTEN_AT_FIRST
-from ._following import Following
+from ._following import Follows
 from ._names import name
 
 try:
@@ -20,7 +17,7 @@ except ImportError as error:
     raise ImportError('this needs lightning; install it with: pip install "cofire[lightning]"') from error
 
 
-class NeuronCallback(Callback):
+class NeuronCallback(Follows, Callback):
     """Follows a `fit`: a `cofire.Tracker` of the LightningModule, stepped after each optimizer step.
 
     Numbers go to all loggers of the trainer, under ``cofire/<layer>/<quantity>`` and at the number of optimizer steps,
@@ -40,28 +37,6 @@ class NeuronCallback(Callback):
         >>> callback = NeuronCallback(every=100)
         >>> trainer = Trainer(callbacks=[callback], logger=False, barebones=True)
     """
-
-    def __init__(
-        self,
-        measures: Iterable[Measure] | None = None,
-        *,
-        run: str | Path | WritableRun | None = None,
-        every: Any = OFTEN_AT_FIRST,
-        sink: Any = None,
-        probe: Any = None,
-        window: int = 1,
-        max_samples: int = 10_000,
-        seed: int = 0,
-        mask: Any = None,
-        budget: float | None = None,
-    ) -> None:
-        options = {"window": window, "max_samples": max_samples, "seed": seed, "mask": mask, "budget": budget}
-        self._following = Following(measures, sink, run=run, every=every, probe=probe, **options)
-
-    @property
-    def tracker(self) -> Any:
-        """The tracker, while a fit goes on."""
-        return self._following.tracker
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin, after the sanity check and after a checkpoint was loaded."""

@@ -2,9 +2,8 @@
 
 import io
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from inspect import signature
-from pathlib import Path
 from typing import Any, Self
 from zlib import compress, decompress
 
@@ -12,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ..nets.penalties import Penalty
-from ..record import Measure, WritableRun, correlation
+from ..record import Measure, correlation
 from ..record.measures import layers
-from ..record.tracker import OFTEN_AT_FIRST
-from ._following import Following
+from ._following import Follows
 
 try:
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -29,7 +27,7 @@ IGNORED = -100
 LossFunc = Callable[..., Tensor]
 
 
-class NeuronCallback(TrainerCallback, ExportableState):
+class NeuronCallback(Follows, TrainerCallback, ExportableState):
     """Follows a ``Trainer``: a `cofire.Tracker` of its model, stepped after each optimizer step.
 
     Numbers go to ``trainer.state.log_history`` as ``cofire/<layer>/<quantity>``, and to the sink. Give the trainer
@@ -55,29 +53,7 @@ class NeuronCallback(TrainerCallback, ExportableState):
         Ellipsis
     """
 
-    def __init__(
-        self,
-        measures: Iterable[Measure] | None = None,
-        *,
-        run: str | Path | WritableRun | None = None,
-        every: Any = OFTEN_AT_FIRST,
-        sink: Any = None,
-        probe: Any = None,
-        window: int = 1,
-        max_samples: int = 10_000,
-        seed: int = 0,
-        mask: Any = None,
-        budget: float | None = None,
-    ) -> None:
-        self._mask = mask
-        self._trainer: Any = None
-        options = {"window": window, "max_samples": max_samples, "seed": seed, "budget": budget}
-        self._following = Following(measures, sink, run=run, every=every, probe=probe, **options)
-
-    @property
-    def tracker(self) -> Any:
-        """The tracker, while training goes on."""
-        return self._following.tracker
+    _trainer: Any = None
 
     def attach(self, trainer: Any) -> Self:
         """Join a trainer, and log through it."""
@@ -101,7 +77,9 @@ class NeuronCallback(TrainerCallback, ExportableState):
             self._trainer.log(dict(numbers))
             control.should_log = due
 
-        mask = MASK if self._mask is None and MASK in signature(model.forward).parameters else self._mask
+        mask = self._following.options["mask"]
+        if mask is None and MASK in signature(model.forward).parameters:
+            mask = MASK
         self._following.begin(model, log, step=state.global_step, mask=mask, measures=[_hidden(model)])
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
