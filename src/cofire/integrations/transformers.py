@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nets.penalties import Penalty
+from ..nets.penalties._ranks import ranks_of
 from ..record import Measure, correlation
 from ..record.measures import layers
 from ._following import Follows
@@ -151,8 +152,9 @@ class PenalizedLoss:
     """For ``Trainer(compute_loss_func=...)``: the model's loss and a penalty.
 
     The Trainer takes such a loss as it is, however many batches one step accumulates. Each batch's loss and penalty
-    therefore count by its share of the step's labels, and a step gives the mean. In eval mode the penalty is left
-    out, so that evaluation losses can be compared.
+    therefore count by its share of the step's labels, and a step gives the mean; a penalty with ``synchronize``, which
+    is of all processes' batches, counts by the share of them all. In eval mode the penalty is left out, so that
+    evaluation losses can be compared.
 
     Args:
         model: the model that is trained.
@@ -189,14 +191,19 @@ class PenalizedLoss:
             loss = self._loss_func(outputs, labels, num_items_in_batch=num_items_in_batch)
         else:
             loss = share * self._own_loss(outputs, labels)
-        return loss + share * self._term() if self._model.training else loss
+        return loss + self._share_of_penalty(share) * self._term() if self._model.training else loss
 
-    def _share(self, labels: Tensor, num_items_in_batch: Any) -> Any:
+    def _share(self, labels: Tensor, num_items_in_batch: Any) -> Tensor:
         """Of this batch in all labels of the step, counted as the Trainer counts them."""
         if num_items_in_batch is None:
-            return 1.0
+            return torch.ones((), device=labels.device)
         shifted = getattr(self._model, "loss_type", None) == "ForCausalLM"
         return (labels[..., 1:] if shifted else labels).ne(IGNORED).sum() / num_items_in_batch
+
+    def _share_of_penalty(self, share: Any) -> Any:
+        """What all processes make the penalty of counts alike in each: by their mean share, as DDP takes the mean."""
+        ranks = ranks_of(getattr(self._penalty, "synchronize", False))
+        return share if ranks.alone else ranks.sum(share) / ranks.size
 
     def _own_loss(self, outputs: Any, labels: Tensor) -> Tensor:
         """Each loss function of transformers takes those of these arguments that it knows."""

@@ -13,6 +13,11 @@ class Ranks(Protocol):
 
     alone: bool
 
+    @property
+    def size(self) -> int:
+        """How many processes."""
+        ...
+
     def sum(self, tensor: Tensor) -> Tensor:
         """Added over processes."""
         ...
@@ -34,6 +39,7 @@ class Alone:
     """One process."""
 
     alone = True
+    size = 1
 
     def sum(self, tensor: Tensor) -> Tensor:
         """As it is."""
