@@ -1,4 +1,4 @@
-"""A fit by Lightning and a training by Hugging Face that run alike in one process and in two; run as a program by tests.
+"""A fit by Lightning and a training by Hugging Face that run alike in one process and in two; a program for tests.
 
 Called with the framework, a folder and the number of processes. Rows go to the folder's run directory, the weights and
 what each process has logged beside it.
