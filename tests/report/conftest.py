@@ -128,6 +128,7 @@ def browser() -> Iterator[Any]:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs chromium")
+    playwright.expect.set_options(timeout=30_000)  # of a busy machine; an idle one answers at once
     with playwright.sync_playwright() as driver:
         running = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         yield running

@@ -128,13 +128,12 @@ def test_a_page_holds_as_much_detail_as_it_can_bear(monkeypatch: pytest.MonkeyPa
         "correlation": dict.fromkeys(range(10), rho),
         "correlation_units": dict.fromkeys(range(10), np.arange(200)),
     }
-    monkeypatch.setattr(atlas, "MOST_MAP_CELLS", 10 * 192**2 // 2)
-    assert len(pairs_of(history).maps["correlation"].units) == 192
-    monkeypatch.setattr(atlas, "MOST_MAP_CELLS", 3 * 64**2 // 2)
-    few = pairs_of(history).maps["correlation"]
-    assert len(few.units) == 64 and list(few.packed) == [0, 4, 9]
-    monkeypatch.setattr(atlas, "MOST_MAP_CELLS", 0)
-    assert list(pairs_of(history).maps["correlation"].packed) == [9]
+    assert len(pairs_of(history).maps["correlation"].units) == 200
+    for most, units, steps in ((150_000, 128, 10), (7_500, 64, 3), (0, 32, 1)):
+        monkeypatch.setattr(atlas, "MOST_OF_MAPS", most)
+        drawn = pairs_of(history).maps["correlation"]
+        assert (len(drawn.units), len(drawn.packed)) == (units, steps) and max(drawn.packed) == 9
+        assert most == 0 or sum(map(len, drawn.packed.values())) <= most
 
 
 def test_details_only_ever_get_smaller() -> None:

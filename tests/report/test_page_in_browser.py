@@ -11,7 +11,6 @@ from cofire.report import write_report
 from .conftest import write_run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-playwright.expect.set_options(timeout=30_000)  # of a busy machine; an idle one answers at once
 EVIL = "<img src=x onerror=alert(1)></script><!--"
 PROTO = "__proto__"
 LAYERS = {"encoder.0": 0.4, "encoder.2": 0.1, "head": 0.25}

@@ -1,8 +1,10 @@
 """What a page holds of each layer's pairs of units: maps at every recorded step and a sample of activations, packed."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 from zlib import compress
 
 import numpy as np
@@ -15,9 +17,11 @@ from .view import Layer
 
 FULL = 127
 ROWS = 256
-MOST_MAP_CELLS = 5_000_000
-MOST_SAMPLE_CELLS = 1_200_000
-"""Bytes before packing: together with curves they keep a page of 30 layers and 200 steps below 8 MB."""
+MOST_OF_MAPS = 4_600_000
+MOST_OF_SAMPLES = 1_900_000
+"""Characters: with curves beside them a page of 30 layers and 200 steps stays below 8 MB."""
+LIKELY = 0.9
+"""Characters that a cell takes, packed, in base64; noise takes up to 1.2, a map of zeros next to none."""
 
 Matrix = NDArray[np.float64]
 
@@ -85,15 +89,36 @@ class Pairs:
     sample: Sample | None = None
 
 
+_Packed = TypeVar("_Packed", Sample, dict[str, Maps])
+
+
 def pairs_of_layers(layers: Iterable[Layer]) -> list[Pairs]:
     """The pairs of all layers that have any recorded, in as much detail as a page bears."""
     mapped = [layer for layer in layers if _has_pairs(layer)]
-    of_maps = _affordable(MAP_DETAILS, MOST_MAP_CELLS, [cells for layer in mapped for cells in _map_sizes(layer)])
-    sampled = [(layer.arrays["sample"].size, len(layer.at_steps("sample"))) for layer in mapped if _sampled(layer)]
-    of_samples = next(
-        (one for one in SAMPLE_DETAILS if _sample_cells(one, sampled) <= MOST_SAMPLE_CELLS), SAMPLE_DETAILS[-1]
+    sampled = [layer for layer in mapped if _sampled(layer)]
+    maps = _fitting(MAP_DETAILS, MOST_OF_MAPS, lambda detail: _map_cells(mapped, detail), partial(_all_maps, mapped))
+    samples = _fitting(
+        SAMPLE_DETAILS,
+        MOST_OF_SAMPLES,
+        lambda detail: _sample_cells(sampled, detail),
+        lambda detail: {layer.name: _sample(layer, detail) for layer in sampled},
     )
-    return [_pairs(layer, of_maps, of_samples) for layer in mapped]
+    return [Pairs(layer.name, maps[layer.name], _chance(layer), samples.get(layer.name)) for layer in mapped]
+
+
+def _fitting(
+    details: Sequence[Detail], most: int, cells: Callable[[Detail], int], packed: Callable[[Detail], dict[str, _Packed]]
+) -> dict[str, _Packed]:
+    """What is packed in the first detail that fits; one that is likely too large is not tried."""
+    for detail in details[:-1]:
+        if LIKELY * cells(detail) <= most and _weight(found := packed(detail)) <= most:
+            return found
+    return packed(details[-1])
+
+
+def _weight(found: Mapping[str, "Sample | Mapping[str, Maps]"]) -> int:
+    holders = [one for held in found.values() for one in ([held] if isinstance(held, Sample) else held.values())]
+    return sum(len(text) for one in holders for text in one.packed.values())
 
 
 def _has_pairs(layer: Layer) -> bool:
@@ -104,33 +129,37 @@ def _sampled(layer: Layer) -> bool:
     return layer.arrays.get("sample", np.empty(0)).size > 0 and "sample_range" in layer.arrays
 
 
-def _map_sizes(layer: Layer) -> list[tuple[int, int]]:
-    """Units and steps of each map; the difference is nearly all zeros and packs to nothing."""
-    names = [name for name in ("correlation", "dependence") if name in layer.arrays]
-    return [(len(layer.arrays[name]), len(layer.at_steps(name))) for name in names]
+def _map_cells(layers: Sequence[Layer], detail: Detail) -> int:
+    """Pairs at all steps; the difference is nearly all zeros and packs to nothing."""
+    recorded = [
+        (len(layer.arrays[name]), len(layer.at_steps(name)))
+        for layer in layers
+        for name in ("correlation", "dependence")
+        if name in layer.arrays
+    ]
+    return sum(min(units, detail.units) ** 2 // 2 * min(steps, detail.steps) for units, steps in recorded)
 
 
-def _affordable(details: Sequence[Detail], most: int, sizes: Sequence[tuple[int, int]]) -> Detail:
-    def cells(detail: Detail) -> int:
-        return sum(min(units, detail.units) ** 2 // 2 * min(steps, detail.steps) for units, steps in sizes)
-
-    return next((detail for detail in details if cells(detail) <= most), details[-1])
+def _sample_cells(layers: Sequence[Layer], detail: Detail) -> int:
+    recorded = [(layer.arrays["sample"].size, len(layer.at_steps("sample"))) for layer in layers]
+    return sum(min(size, ROWS * detail.units) * min(steps, detail.steps) for size, steps in recorded)
 
 
-def _sample_cells(detail: Detail, sampled: Sequence[tuple[int, int]]) -> int:
-    return sum(min(size, ROWS * detail.units) * min(steps, detail.steps) for size, steps in sampled)
+def _all_maps(layers: Sequence[Layer], detail: Detail) -> dict[str, dict[str, Maps]]:
+    found = {}
+    for layer in layers:
+        units = _drawn_units(layer, detail)
+        maps = {kind: _maps(layer, kind, units, detail) for kind in KINDS}
+        found[layer.name] = {kind: drawn for kind, drawn in maps.items() if drawn.packed}
+    return found
 
 
-def _pairs(layer: Layer, of_maps: Detail, of_samples: Detail) -> Pairs:
-    units = _drawn_units(layer, of_maps)
-    maps = {kind: _maps(layer, kind, units, of_maps) for kind in KINDS}
-    chance = {
+def _chance(layer: Layer) -> dict[int, float]:
+    return {
         step: float(information_coefficient(torch.tensor(float(value[1]))))
         for step, value in layer.at_steps("dependence_chance").items()
         if np.size(value) > 1 and np.isfinite(value[1])
     }
-    sample = _sample(layer, of_samples) if _sampled(layer) else None
-    return Pairs(layer.name, {kind: drawn for kind, drawn in maps.items() if drawn.packed}, chance, sample)
 
 
 def _drawn_units(layer: Layer, detail: Detail) -> list[int]:

@@ -7,7 +7,7 @@ from math import isfinite
 from .course import phases_of
 from .panels import PANELS, Panel
 from .view import BEFORE_ACTIVATION, Layer, Series, View
-from .words import number
+from .words import labels, number
 
 SHADES = 12
 CATEGORIES = 6
@@ -127,8 +127,8 @@ class Group:
 
 def side_by_side(views: Sequence[View]) -> list[Group]:
     """The curves of several runs, a layer of the same name in the same color."""
-    colors = _colors(views)
-    of_runs = [{chart.key: chart for chart in charts(view, colors)} for view in views]
+    styles = _styles(views)
+    of_runs = [{chart.key: chart for chart in charts(view, styles)} for view in views]
     keys = dict.fromkeys(key for drawn in of_runs for key in drawn)
     return [_group([drawn.get(key) for drawn in of_runs]) for key in keys]
 
@@ -143,35 +143,44 @@ def _group(drawn: Sequence[Chart | None]) -> Group:
     return Group(there[0].key, there[0].title, there[0].note, placed)
 
 
-def _colors(views: Iterable[View]) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a layer is drawn: its short name and its color."""
+
+    label: str
+    shade: str
+
+
+def _styles(views: Iterable[View]) -> dict[str, Style]:
     layers = (layer for view in views for layer in view.layers)
     names = list(dict.fromkeys(layer.name.removesuffix(BEFORE_ACTIVATION) for layer in layers))
-    return dict(zip(names, shades(len(names)), strict=True))
+    drawn = zip(labels(names).items(), shades(len(names)), strict=True)
+    return {name: Style(label, shade) for (name, label), shade in drawn}
 
 
-def charts(view: View, colors: Mapping[str, str] | None = None) -> list[Chart]:
+def charts(view: View, styles: Mapping[str, Style] | None = None) -> list[Chart]:
     """The curves of a run: one chart for each quantity that was recorded, then the training's own."""
-    colors = colors or _colors([view])
-    drawn = [chart for panel in PANELS for chart in _panel_charts(view.layers, panel, colors)]
+    styles = styles or _styles([view])
+    drawn = [chart for panel in PANELS for chart in _panel_charts(view.layers, panel, styles)]
     return [chart for chart in [*drawn, *_training(view)] if chart.lines]
 
 
-def _panel_charts(layers: Sequence[Layer], panel: Panel, colors: Mapping[str, str]) -> list[Chart]:
+def _panel_charts(layers: Sequence[Layer], panel: Panel, styles: Mapping[str, Style]) -> list[Chart]:
     """After the activation function, and before it, where that was recorded."""
     with_it = [layer for layer in layers if layer.of(panel.measure).defined]
     after = [layer for layer in with_it if not layer.before_activation]
     before = [layer for layer in with_it if layer.before_activation]
     title = "… before the activation" if after else panel.title
     return [
-        _panel_chart(after, panel, panel.measure, panel.title, colors, " After the activation function."),
-        _panel_chart(before, panel, f"{panel.measure}-pre", title, colors, " Before the activation function."),
+        _panel_chart(after, panel, panel.measure, panel.title, styles, " After the activation function."),
+        _panel_chart(before, panel, f"{panel.measure}-pre", title, styles, " Before the activation function."),
     ]
 
 
 def _panel_chart(
-    layers: Sequence[Layer], panel: Panel, key: str, title: str, colors: Mapping[str, str], where: str
+    layers: Sequence[Layer], panel: Panel, key: str, title: str, styles: Mapping[str, Style], where: str
 ) -> Chart:
-    lines = tuple(_line(layer, panel.measure, colors) for layer in layers)
+    lines = tuple(_line(layer, panel.measure, styles) for layer in layers)
     floor = _highest([layer.of(panel.floor) for layer in layers])
     note = panel.note + (where if panel.of_activations else "")
     return Chart(
@@ -187,9 +196,9 @@ def _panel_chart(
     )
 
 
-def _line(layer: Layer, measure: str, colors: Mapping[str, str]) -> Line:
-    name = layer.name.removesuffix(BEFORE_ACTIVATION)
-    return Line(name, layer.of(measure), colors[name], layer.name, measure)
+def _line(layer: Layer, measure: str, styles: Mapping[str, Style]) -> Line:
+    style = styles[layer.name.removesuffix(BEFORE_ACTIVATION)]
+    return Line(style.label, layer.of(measure), style.shade, layer.name, measure)
 
 
 def _phases(layers: Sequence[Layer], lines: Sequence[Line]) -> tuple[PhaseRow, ...]:

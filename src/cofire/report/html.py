@@ -74,6 +74,7 @@ def page(views: Sequence[View]) -> str:
         rows=rows_of(sections),
         shown=shown,
         reach=reach([layer for view in views for layer in view.measured]),
+        labels=words.labels(dict.fromkeys(layer.name for view in views for layer in view.layers)),
         places=[{layer.name: index for index, layer in enumerate(view.layers)} for view in views],
     )
 

@@ -16,7 +16,7 @@ from .inspection_rows import Row, row_of
 from .payload import page_data
 from .section import reach
 from .view import Layer, Series, View
-from .words import count
+from .words import count, labels
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,7 @@ def write_inspection(inspection: Inspection, path: str | Path) -> Path:
         data=page_data([view], [inspection.pairs], [inspection.histograms]),
         section=inspection,
         reach=reach(view.layers),
+        labels=labels(layer.name for layer in view.layers),
         places=[{layer.name: index for index, layer in enumerate(view.layers)}],
     )
     with replaced(path) as file:

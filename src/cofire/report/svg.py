@@ -49,8 +49,9 @@ def _peaks(figure: Chart, x: Scale, y: Scale) -> list[str]:
     return marks
 
 
-def phases(figure: Chart, *, width: float = 400, row: float = 18) -> Markup:
+def phases(figure: Chart, *, width: float = 400) -> Markup:
     """Below a chart, on its axis of steps: a wedge a line that widens while it grows and narrows while it falls."""
+    row = 18 if len(figure.phases) <= MOST_LABELS else 14
     frame = Frame(width, row * len(figure.phases) + 8, right=_room(figure.lines), top=2, bottom=6)
     x = frame.horizontal(*figure.ends, logarithmic=figure.logarithmic)
     parts = [

@@ -1,6 +1,6 @@
 """Numbers and names as people read them; what is not known is shown as a dash."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import isfinite
 
 MISSING = "–"
@@ -80,6 +80,23 @@ def shorten(name: str, longest: int = 28) -> str:
         return name
     head = (longest - 1) * 9 // 20
     return name[:head] + "…" + name[head + 1 - longest :]
+
+
+def labels(names: Iterable[str]) -> dict[str, str]:
+    """What tells names apart: each without the dotted parts that all of them begin with.
+
+    Example:
+        >>> labels(["model.layers.0.fc", "model.layers.1.fc", "model.layers.1.fc2"])
+        {'model.layers.0.fc': '0.fc', 'model.layers.1.fc': '1.fc', 'model.layers.1.fc2': '1.fc2'}
+        >>> labels(["net.fc"]), labels(["a", "a.b"])
+        ({'net.fc': 'net.fc'}, {'a': 'a', 'a.b': 'a.b'})
+    """
+    parts = {name: name.split(".") for name in names}
+    shared = 0
+    if len(parts) > 1:
+        heads = list(zip(*(of[:-1] for of in parts.values()), strict=False))
+        shared = next((place for place, head in enumerate(heads) if len(set(head)) > 1), len(heads))
+    return {name: ".".join(of[shared:]) for name, of in parts.items()}
 
 
 def unbroken(text: str) -> str:
