@@ -56,10 +56,10 @@ class Row:
 
 
 def columns_of(sections: Sequence[Section]) -> list[Column]:
-    """The columns that these runs need, those about the debiased value first."""
+    """The columns that these runs need; several do without the floor, which the drawing shows, to fit a screen."""
     with_dependence = any(section.with_dependence for section in sections)
     beside = Column("beside", "vs first", f"debiased, less that of {sections[0].view.name}", signed=True)
-    columns = [DEBIASED, START, *([beside] if len(sections) > 1 else []), NC, FLOOR]
+    columns = [DEBIASED, START, *([beside, NC] if len(sections) > 1 else [NC, FLOOR])]
     return [*columns, *([DEPENDENCE] if with_dependence else []), WC, EPSILON, UNITS, CONSTANT, COPIES]
 
 

@@ -46,7 +46,7 @@
   // The page is left alone while it is not looked at, while something is dragged, and while somebody types.
   let renewed = false;
   let pressed = false;
-  const typing = () => document.activeElement?.matches("input[type=search], input[type=text], input:not([type])");
+  const typing = () => document.activeElement?.matches("input[type=search], input[type=number], input[type=text], input:not([type])");
   const renew = () => {
     if (!renewed || pressed || document.hidden || typing()) return;
     sessionStorage.setItem(KEPT, JSON.stringify(state()));

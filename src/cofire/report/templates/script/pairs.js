@@ -123,13 +123,16 @@ const wireControls = (explorer, chosen, views, update) => {
   const names = [...new Set(runs.flatMap((run) => run.pairs.map(({ layer }) => run.layers[layer].name)))];
   select.append(...names.map((name, index) => make("option", shorten(name, 48), { value: index, title: name })));
   const fill = () => [first, second].forEach((field, place) => (field.value = chosen.pair?.[place] ?? ""));
-  // To the farthest pair of the first run that has any; `drawable` ones are in the sample.
+  // To the farthest pair of the first run that has any; `drawable` ones are in the sample. A later choice overtakes.
+  let choices = 0;
   const jump = async (kind, drawable = false) => {
+    const choice = ++choices;
     const loaded = await Promise.all(views.map((view) => view.load()));
     const maps = loaded.map((of) => of[kind] ?? Object.values(of)[0]);
     const place = maps.findIndex((map) => map?.bytes.length);
     const kept = new Set(drawable && place >= 0 ? views[place].pairs().sample?.units : []);
     const found = place < 0 ? null : farthest(maps[place], kept.size > 1 ? (unit) => kept.has(unit) : undefined);
+    if (choice !== choices) return;
     Object.assign(chosen, { pair: found, pointed: null });
     fill();
     await update();
@@ -141,6 +144,7 @@ const wireControls = (explorer, chosen, views, update) => {
     return jump("correlation", true);
   };
   const typed = () => {
+    choices++;
     const pair = [first, second].map((field) => field.valueAsNumber);
     Object.assign(chosen, { pair: pair.every(Number.isInteger) ? pair : null, pointed: null });
     update();
