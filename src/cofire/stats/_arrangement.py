@@ -6,10 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from ._counts import LANES
-from ._strips import INNER, Strips, padding
-
-PAD = padding(4)
+from ._strips import INNER, LANES, PAD, Strips, empty_search
 
 
 class Units(NamedTuple):
@@ -20,7 +17,7 @@ class Units(NamedTuple):
         value: the samples themselves, up to an affine map, float32, shape (n_units, n_samples).
         label: 0 where the sample is continuous, else the number of its atom, int32, shape (n_units, n_samples).
         n_labels: one more than the largest label, shape (n_units,).
-        order: the samples of label 0 by ascending score, then anything, int32, shape (n_units, n_samples).
+        order: the samples of label 0 by ascending score, then anything, uint32, shape (n_units, n_samples).
         n_continuous: how many those are, shape (n_units,).
         smooth: whether hardly any of them are tied, shape (n_units,).
     """
@@ -47,52 +44,60 @@ class Room(NamedTuple):
     first: Any
     last: Any
     strip_of: Any
-    rank_of: Any
     by_x: Any
+    by_y: Any
     sorted_x: Any
     sorted_y: Any
     counts: Any
-    table: Any
-    start: Any
+    search: Any
 
 
-def empty_room(n_samples: int, most_labels: int) -> Room:
-    """Room for pairs of units with so many labels, the continuous one included."""
+def empty_room(n_samples: int, k: int) -> Room:
+    """Room for pairs of units of so many samples."""
+    size = _strip_size(n_samples)
     n_slots, n_strips = 4 * n_samples + 16 * PAD, n_samples // LANES + 1
     x, y, distance = np.zeros((3, n_slots), np.float32)
-    begin, end, free = np.zeros((3, n_strips), np.intp)
-    first, last = np.zeros((2, n_strips), np.float32)
-    strip_of, rank_of, by_x = np.zeros((3, n_samples), np.int32)
+    begin, end = np.zeros((2, n_strips), np.intp)
+    first, last = np.zeros((2, n_strips + LANES), np.float32)
+    strip_of, by_x, by_y = np.zeros((3, n_samples), np.uint32)
     sorted_x, sorted_y = np.zeros((2, n_samples), np.float32)
     return Room(
-        x, y, distance, np.zeros(n_slots, np.int32), begin, end, free, first, last, strip_of, rank_of, by_x,
-        sorted_x, sorted_y,
+        x, y, distance, np.zeros(n_slots, np.uint32), begin, end, np.zeros(n_strips, np.uint32), first, last,
+        strip_of, by_x, by_y, sorted_x, sorted_y,
         counts=np.zeros(2 * LANES, np.int32),
-        table=np.zeros((most_labels, most_labels), np.intp),
-        start=np.zeros(most_labels + 1, np.intp),
+        search=empty_search(size // LANES, n_strips, k),
     )  # fmt: skip
 
 
+def _strip_size(n_points: int) -> int:
+    """So many that a block in it is about as wide as high."""
+    return LANES * max(1, round(3 * math.sqrt(n_points) / LANES))
+
+
+strip_size = njit(**INNER)(_strip_size)
+
+
 @njit(**INNER)
-def arrange_by_x(units, i, j, n_both, room):
-    """Cut the samples that are continuous in both units into strips by the first; whence they go is noted."""
-    size = LANES * max(1, round(3 * math.sqrt(n_both) / LANES))
-    strips = _empty_strips(room, n_both, size)
-    rank, strip, until = 0, -1, 0
+def continuous_in_both(units, i, j, out):
+    """Write the samples that are, by ascending score of the first; return how many they are."""
+    n_both = 0
     for place in range(units.n_continuous[i]):
         sample = units.order[i, place]
-        if units.label[j, sample] == 0:
-            x = units.score[i, sample]
-            if rank == until:
-                strip += 1
-                until += size
-                strips.first[strip] = x
-            strips.last[strip] = x
-            room.strip_of[sample] = strip
-            room.rank_of[sample] = rank
-            room.by_x[rank] = sample
-            room.sorted_x[rank] = x
-            rank += 1
+        out[n_both] = sample
+        n_both += units.label[j, sample] == 0
+    return n_both
+
+
+@njit(**INNER)
+def arrange_by_x(x, by_x, room):
+    """Cut samples into strips; whence they go is noted."""
+    size = strip_size(by_x.size)
+    strips = _empty_strips(room, by_x.size, size)
+    for strip in range(strips.begin.size):
+        start, stop = strip * size, min((strip + 1) * size, by_x.size)
+        strips.first[strip], strips.last[strip] = x[by_x[start]], x[by_x[stop - 1]]
+        for rank in range(start, stop):
+            room.strip_of[by_x[rank]] = strip
     return strips
 
 
@@ -103,25 +108,24 @@ def _empty_strips(room, n_points, size):
     for strip in range(n_strips):
         begin[strip] = PAD + strip * (size + 2 * PAD)
         end[strip] = begin[strip] + min(size, n_points - strip * size)
-        room.free[strip] = begin[strip]
         for pad in range(PAD):
             room.y[begin[strip] - PAD + pad] = -np.inf
             room.y[end[strip] + pad] = np.inf
-    return Strips(room.x, room.y, begin, end, room.first[:n_strips], room.last[:n_strips])
+    for pad in range(LANES):
+        room.first[n_strips + pad] = room.last[n_strips + pad] = np.inf
+    return Strips(room.x, room.y, begin, end, room.first, room.last)
 
 
 @njit(**INNER)
-def arrange_by_y(units, i, j, room, strips):
+def arrange_by_y(x, y, by_y, room, strips):
     """Put the samples into their strips, by ascending y."""
-    rank = 0
-    for place in range(units.n_continuous[j]):
-        sample = units.order[j, place]
-        if units.label[i, sample] == 0:
-            strip = room.strip_of[sample]
-            slot = room.free[strip]
-            room.free[strip] = slot + 1
-            strips.x[slot] = units.score[i, sample]
-            strips.y[slot] = units.score[j, sample]
-            room.sample[slot] = sample
-            room.sorted_y[rank] = strips.y[slot]
-            rank += 1
+    for strip in range(strips.begin.size):
+        room.free[strip] = strips.begin[strip]
+    for rank in range(by_y.size):
+        sample = by_y[rank]
+        strip = room.strip_of[sample]
+        slot = room.free[strip]
+        room.free[strip] = slot + 1
+        strips.x[slot] = x[sample]
+        strips.y[slot] = y[sample]
+        room.sample[slot] = sample

@@ -21,7 +21,7 @@ def standardized_units(x: NDArray[np.float64]) -> Units:
     counts = np.full(len(x), x.shape[1])
     ones = np.ones(len(x), np.int64)
     label = np.zeros(x.shape, np.int32)
-    return Units(value, value, label, ones, order.astype(np.int32), counts, np.zeros(len(x), np.bool_))
+    return Units(value, value, label, ones, order.astype(np.uint32), counts, np.zeros(len(x), np.bool_))
 
 
 def scored_units(x: NDArray[np.float64]) -> Units:
@@ -43,7 +43,7 @@ def scored_units(x: NDArray[np.float64]) -> Units:
             table[count] = _normal_scores(count)
         score[unit, by_value[:count]] = table[count]
     n_labels = label.max(axis=1).astype(np.int64) + 1
-    return Units(score, standardized(x), label, n_labels, order.astype(np.int32), n_continuous, smooth)
+    return Units(score, standardized(x), label, n_labels, order.astype(np.uint32), n_continuous, smooth)
 
 
 def standardized(x: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -5,10 +5,9 @@
 
 from numba import njit
 
-from ._lanes import BYTES, load, minus, pick, plus_unless_below, plus_where_below, store
-from ._strips import INNER
-
-LANES = BYTES // 4
+from ._lane_moves import load, pick, store
+from ._lanes import minus, plus_unless_below, plus_where_below
+from ._strips import INNER, LANES
 
 
 @njit(**INNER)

@@ -35,16 +35,17 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(manager, lanes, lanes.ir_type)
 
 
-def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    view = context.make_array(array_type)(context, builder, array)
-    return cgutils.gep_inbounds(builder, view.data, index)
-
-
-def _spread(builder: Any, value: Any, lanes: Lanes) -> Any:
-    undefined = ir.Constant(lanes.ir_type, ir.Undefined)
+def spread_over(builder: Any, value: Any, vector: ir.VectorType) -> Any:
+    """The LLVM code for a value in every lane of a vector."""
+    undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes.width), [0] * lanes.width)
+    everywhere = ir.Constant(places(vector.count), [0] * vector.count)
     return builder.shuffle_vector(first, undefined, everywhere)
+
+
+def places(width: int) -> ir.VectorType:
+    """The type of the vectors that number lanes."""
+    return ir.VectorType(ir.IntType(32), width)
 
 
 def _smaller_and_larger(builder: Any, a: Any, b: Any, lanes: Lanes) -> tuple[Any, Any]:
@@ -96,15 +97,87 @@ def times(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
 @_lane_by_lane
 def gap(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
     """``|a - b|`` in each lane."""
-    name = f"llvm.fabs.v{lanes.width}f{lanes.scalar.bitwidth}"
-    magnitude = cgutils.get_or_insert_function(builder.module, ir.FunctionType(lanes.ir_type, [lanes.ir_type]), name)
-    return builder.call(magnitude, [builder.fsub(a, b)])
+    return _magnitude(builder, builder.fsub(a, b), lanes)
 
 
 @_lane_by_lane
 def farther(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
     """The larger of two distances in each lane."""
     return _smaller_and_larger(builder, a, b, lanes)[1]
+
+
+@intrinsic
+def lowest_difference(typing_context: Any, a: Any, b: Any) -> Any:
+    """The smallest ``a - b`` of all lanes where it is a number."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _most(builder, a, "<", builder.fsub(*arguments))
+
+    return a.scalar(a, b), generate
+
+
+@intrinsic
+def highest_sum(typing_context: Any, a: Any, b: Any) -> Any:
+    """The largest ``a + b`` of all lanes where it is a number."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _most(builder, a, ">", builder.fadd(*arguments))
+
+    return a.scalar(a, b), generate
+
+
+def _most(builder: Any, lanes: Lanes, order: str, values: Any) -> Any:
+    """The first of all lanes in an order, NaN left out, by halves: LLVM's own reductions go lane by lane."""
+    last = ir.Constant(lanes.ir_type, [float("inf") if order == "<" else float("-inf")] * lanes.width)
+    left = builder.select(builder.fcmp_ordered("ord", values, values), values, last)
+    width = lanes.width
+    while width > 1:
+        width //= 2
+        others = ir.Constant(places(lanes.width), [(lane + width) % lanes.width for lane in range(lanes.width)])
+        other = builder.shuffle_vector(left, left, others)
+        left = builder.select(builder.fcmp_ordered(order, left, other), left, other)
+    return builder.extract_element(left, ir.Constant(ir.IntType(32), 0))
+
+
+@intrinsic
+def count_below(typing_context: Any, a: Any, b: Any) -> Any:
+    """In how many lanes ``a < b``; a NaN is not."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        mask = builder.bitcast(builder.fcmp_ordered("<", *arguments), ir.IntType(a.width))
+        return builder.zext(builder.ctpop(mask), ir.IntType(64))
+
+    return types.intp(a, b), generate
+
+
+@intrinsic
+def largest(typing_context: Any, a: Any, b: Any) -> Any:
+    """The larger of ``|a|`` and ``|b|`` in each lane: one instruction where there is AVX-512, three elsewhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, _, features = context.codegen().magic_tuple()
+        if a.scalar.bitwidth == 32 and "+avx512dq" in features:
+            return _range(builder, a, *arguments)
+        first, second = (_magnitude(builder, one, a) for one in arguments)
+        return _smaller_and_larger(builder, first, second, a)[1]
+
+    return a(a, b), generate
+
+
+def _range(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
+    number, mask = ir.IntType(32), ir.IntType(16)
+    kind = ir.FunctionType(lanes.ir_type, [lanes.ir_type, lanes.ir_type, number, lanes.ir_type, mask, number])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.mask.range.ps.512")
+    largest_magnitude, current_rounding = number(0b1011), number(4)
+    return builder.call(
+        function, [a, b, largest_magnitude, ir.Constant(lanes.ir_type, None), mask(-1), current_rounding]
+    )
+
+
+def _magnitude(builder: Any, value: Any, lanes: Lanes) -> Any:
+    name = f"llvm.fabs.v{lanes.width}f{lanes.scalar.bitwidth}"
+    kind = ir.FunctionType(lanes.ir_type, [lanes.ir_type])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [value])
 
 
 @intrinsic
@@ -132,27 +205,9 @@ def any_below(typing_context: Any, a: Any, b: Any) -> Any:
     return types.boolean(a, a), generate
 
 
-@intrinsic
-def pick(typing_context: Any, array: Any, at: Any, offset: Any) -> Any:
-    """``array[at + offset]`` in each lane. Loads one by one: no slower than the gathers of AVX2."""
-    lanes = Lanes(array.dtype)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        picked = ir.Constant(lanes.ir_type, ir.Undefined)
-        base = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        base = cgutils.gep_inbounds(builder, base, arguments[2])
-        for lane in range(lanes.width):
-            place = ir.Constant(ir.IntType(32), lane)
-            index = builder.sext(builder.extract_element(arguments[1], place), ir.IntType(64))
-            picked = builder.insert_element(picked, builder.load(cgutils.gep_inbounds(builder, base, index)), place)
-        return picked
-
-    return lanes(array, at, types.intp), generate
-
-
 def _advance(builder: Any, at: Any, arguments: Any, where: Callable[[Any, Any, Any], Any]) -> Any:
     now, step, a, b = arguments
-    steps = _spread(builder, builder.trunc(step, ir.IntType(at.scalar.bitwidth)), at)
+    steps = spread_over(builder, builder.trunc(step, at.ir_type.element), at.ir_type)
     return builder.add(now, where(builder.fcmp_ordered("<", a, b), steps, ir.Constant(at.ir_type, None)))
 
 
@@ -174,57 +229,6 @@ def plus_unless_below(typing_context: Any, at: Any, step: Any, a: Any, b: Any) -
         return _advance(builder, at, arguments, lambda below, steps, zero: builder.select(below, zero, steps))
 
     return at(at, types.intp, a, b), generate
-
-
-@intrinsic
-def load(typing_context: Any, array: Any, start: Any) -> Any:
-    """The lanes ``array[start : start + width]`` of a contiguous array."""
-    lanes = Lanes(array.dtype)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        element = _element(context, builder, signature.args[0], *arguments)
-        loaded = builder.load(builder.bitcast(element, lanes.ir_type.as_pointer()))
-        loaded.align = lanes.scalar.bitwidth // 8
-        return loaded
-
-    return lanes(array, types.intp), generate
-
-
-@intrinsic
-def store(typing_context: Any, array: Any, start: Any, lanes: Any) -> Any:
-    """Write the lanes to ``array[start : start + width]``."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        element = _element(context, builder, signature.args[0], *arguments[:2])
-        stored = builder.store(arguments[2], builder.bitcast(element, lanes.ir_type.as_pointer()))
-        stored.align = lanes.scalar.bitwidth // 8
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, lanes), generate
-
-
-@intrinsic
-def spread(typing_context: Any, array: Any, index: Any) -> Any:
-    """``array[index]`` in every lane; ``index`` is not negative."""
-    lanes = Lanes(array.dtype)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _spread(builder, builder.load(_element(context, builder, signature.args[0], *arguments)), lanes)
-
-    return lanes(array, types.intp), generate
-
-
-@intrinsic
-def spread_each(typing_context: Any, values: Any) -> Any:
-    """A tuple of numbers as a tuple of vectors, each number in every lane of its own."""
-    lanes = Lanes(values.dtype)
-    spreads = types.UniTuple(lanes, values.count)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        each = [_spread(builder, builder.extract_value(arguments[0], i), lanes) for i in range(values.count)]
-        return context.make_tuple(builder, spreads, each)
-
-    return spreads(values), generate
 
 
 @intrinsic

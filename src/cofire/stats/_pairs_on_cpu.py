@@ -2,64 +2,118 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ._arrangement import Room, Units, empty_room
-from ._pairwise import joint_log_distances, pair_information, unit_log_distances
+from ._functional import order_information, shares_on_lines
+from ._pairwise import joint_log_distances, number_information
 from ._progress import progress
 
 SAMPLES_A_PORTION = 1 << 19  # some hundredths of a second
+SINGULAR_SHARE = 0.05
+Indices: TypeAlias = NDArray[np.intp]
+Values: TypeAlias = NDArray[np.float64]
 
 
-def three_entropies_of_pairs(units: Units, pairs: NDArray[np.intp], k: int) -> NDArray[np.float64]:
+def three_entropies_of_pairs(units: Units, pairs: Indices, k: int) -> Values:
     """H(x) + H(y) − H(x, y) of each pair of units without atoms."""
-    alone = np.empty(len(units.score))
     n_samples = units.score.shape[1]
-    unit_log_distances(units, k, np.empty(n_samples, np.float32), alone)
+    alone = np.array(
+        [_mean_log_distance(score[order], k) for score, order in zip(units.score, units.order, strict=True)]
+    )
 
-    def measure(portion: NDArray[np.intp], room: Room, out: NDArray[np.float64]) -> None:
-        joint_log_distances(units, portion, _infinities(k), room, out)
+    def measure(portion: Indices, room: Room) -> Values:
+        together = np.empty(len(portion))
+        joint_log_distances(units, portion, _infinities(k), room, together)
+        together[~np.isnan(_known(units, portion, room))] = -np.inf
+        return together
 
-    together = _in_threads(measure, units, pairs)
+    together = _in_threads(measure, n_samples, pairs, k)
     digamma = _digamma(n_samples)
     return digamma[n_samples] - digamma[k] + alone[pairs].sum(axis=1) - 2 * together
 
 
-def information_of_pairs(
-    units: Units, pairs: NDArray[np.intp], k: int, suspicious: float = np.inf
-) -> NDArray[np.float64]:
-    """Information of each pair by counting, Ross and Kraskov; see ``pair_information``."""
+def information_of_pairs(units: Units, pairs: Indices, k: int, suspicious: float = np.inf) -> Values:
+    """Information of each pair by counting, Ross and Kraskov; see :mod:`._labels`.
+
+    From ``suspicious`` on it is looked whether one unit is, in part, a function of the other. What a call does not
+    need is not compiled.
+    """
     digamma = _digamma(units.score.shape[1])
 
-    def measure(portion: NDArray[np.intp], room: Room, out: NDArray[np.float64]) -> None:
-        pair_information(units, portion, _infinities(k), digamma, suspicious, room, out)
+    def measure(portion: Indices, room: Room) -> Values:
+        information = np.empty(len(portion))
+        number_information(units, portion, _infinities(k), digamma, room, information)
+        smooth = units.smooth[portion].all(axis=1) & (k > 1)
+        singular = _singular(units, portion, (information > suspicious) & smooth, k, room)
+        known = _known(units, portion, room)
+        information = np.where(singular, np.inf, information)
+        information = np.where(np.isnan(known), information, known)
+        return _with_labels(units, portion, k, digamma, information)
 
-    return _in_threads(measure, units, pairs)
+    return _in_threads(measure, units.score.shape[1], pairs, k)
+
+
+def _known(units: Units, pairs: Indices, room: Room) -> Values:
+    known = np.empty(len(pairs))
+    order_information(units, pairs, room, known)
+    return known
+
+
+def _singular(units: Units, pairs: Indices, doubtful: NDArray[np.bool_], k: int, room: Room) -> NDArray[np.bool_]:
+    """Which of the doubtful pairs lie on smooth curves, in part."""
+    singular = np.zeros(len(pairs), np.bool_)
+    if doubtful.any():
+        shares = np.empty(doubtful.sum())
+        shares_on_lines(units, pairs[doubtful], _infinities(k), room, shares)
+        singular[doubtful] = shares > SINGULAR_SHARE
+    return singular
+
+
+def _with_labels(units: Units, pairs: Indices, k: int, digamma: Values, information: Values) -> Values:
+    """The information between continuous samples, and that which the atoms have."""
+    if (units.n_labels[pairs] == 1).all():
+        return information
+    from ._labels import empty_label_room, label_information
+
+    of_labels, share = np.empty((2, len(pairs)))
+    room = empty_label_room(units.score.shape[1], int(units.n_labels.max()))
+    label_information(units, pairs, k, digamma, room, of_labels, share)
+    return of_labels + share * np.where(share > 0, information, 0.0)
+
+
+def _mean_log_distance(ascending: NDArray[np.float32], k: int) -> float:
+    """To the k-th neighbor on the line: k + 1 values in a row hold a value and its k nearest."""
+    nearest = np.full(len(ascending), np.inf, np.float32)
+    n_rows = len(ascending) - k
+    for place in range(k + 1):
+        values, held = ascending[place : place + n_rows], nearest[place : place + n_rows]
+        np.minimum(held, np.maximum(values - ascending[:n_rows], ascending[k:] - values), out=held)
+    with np.errstate(divide="ignore"):
+        return float(np.log(nearest.astype(np.float64)).mean())
 
 
 def _infinities(k: int) -> tuple[np.float32, ...]:
     return (np.float32(np.inf),) * k
 
 
-def _digamma(n_samples: int) -> NDArray[np.float64]:
+def _digamma(n_samples: int) -> Values:
     """ψ of 0 … n_samples; a sample that coincides with its neighbors counts itself, so ψ(1) stands at 0."""
     counts = torch.arange(n_samples + 1, dtype=torch.float64, device="cpu").clamp_(min=1)
     return torch.digamma(counts).numpy()
 
 
-def _in_threads(
-    measure: Callable[[NDArray[np.intp], Room, NDArray[np.float64]], None], units: Units, pairs: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    n_samples, most_labels = units.score.shape[1], int(units.n_labels.max())
+def _in_threads(measure: Callable[[Indices, Room], Values], n_samples: int, pairs: Indices, k: int) -> Values:
     out = np.empty(len(pairs))
     size = max(1, SAMPLES_A_PORTION // n_samples)
 
     def do(start: int) -> int:
         portion = slice(start, start + size)
-        measure(pairs[portion], empty_room(n_samples, most_labels), out[portion])
+        out[portion] = measure(pairs[portion], empty_room(n_samples, k))
         return len(out[portion])
 
     starts = range(0, len(pairs), size)

@@ -1,8 +1,9 @@
-"""The compiled search for k-th neighbors under the max-norm: vectors of queries swept over strips of points.
+"""The compiled search for k-th neighbors under the max-norm: vectors of queries against strips of points.
 
 The points are cut by their first coordinate into strips and sorted by their second within each. Queries that are
-neighbors there share a vector; candidates are broadcast outward from them, strip by strip, until none can be nearer
-than what every lane already holds. So a query meets some tens of candidates, and no branch depends on one.
+neighbors there share a vector, a block. What stands in and beside it bounds how far a neighbor can be, hence in which
+stretches of which strips; these are looked through candidate by candidate, broadcast to all lanes. So a query meets
+some tens of candidates, no branch depends on one, and the processor can look ahead across strips and blocks.
 
 Compiled code is cached in ``__pycache__`` beside this file, or in numba's user cache where that cannot be written.
 """
@@ -15,24 +16,29 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from ._lanes import BYTES, any_below, farther, gap, insert, load, minus, spread, spread_each, store
+from ._lane_moves import infinite_in, load, load_each, spread, spread_each, store, store_each
+from ._lanes import BYTES, count_below, farther, highest_sum, insert, largest, lowest_difference, minus
 
-STEP = 4  # candidates between two looks at whether to stop
-AT_LEAST = 8  # candidates before the first such look: most sweeps go as far, and a wrong guess costs more than they do
-COMPILE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+LANES = BYTES // 4
+STEP = 4  # candidates at a time
+PAD = LANES + STEP  # slots on either side of a strip that may be read beyond its end
+# Arrays outlive the call, so nothing counts references to them: with counts, every loop would hold calls. Functions
+# with and without do not mix.
+PLAIN: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+COMPILE: dict[str, Any] = PLAIN | {"cache": True}
 # what only compiled code calls becomes part of its callers, and needs no way in from Python
-INNER: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+INNER: dict[str, Any] = PLAIN | {"no_cpython_wrapper": True}
 # vectors live in registers only as long as nothing is called: the innermost loops are inlined whatever LLVM thinks
 WITHIN: dict[str, Any] = INNER | {"forceinline": True}
 
 
 class Strips(NamedTuple):
-    """Points arranged for the search; every strip is padded with points at infinity.
+    """Points arranged for the search, float32; every strip is padded with points at infinity.
 
     Attributes:
         x, y: the two coordinates that arrange the points, shape (n_slots,); y ascends within a strip.
         begin, end: the slots of each strip, shape (n_strips,).
-        first, last: the smallest and largest x of each strip, shape (n_strips,).
+        first, last: the smallest and largest x of each strip, padded with infinities.
     """
 
     x: Any
@@ -43,98 +49,137 @@ class Strips(NamedTuple):
     last: Any
 
 
-def padding(itemsize: int) -> int:
-    """Slots on either side of a strip that a sweep may read beyond its end."""
-    return BYTES // itemsize + AT_LEAST + STEP
+class Search(NamedTuple):
+    """Scratch space of the search, for the blocks of one strip.
+
+    Attributes:
+        nearest: their k vectors of nearest distances so far, float32.
+        box: the rectangle that holds all that may be nearer: left, right, low and high of each block, float32.
+        stretches: for one block, pairs of a slot and of how often ``STEP`` candidates are taken up from there.
+    """
+
+    nearest: Any
+    box: Any
+    stretches: Any
+
+
+def empty_search(most_blocks: int, most_strips: int, k: int) -> Search:
+    """Room for strips of so many blocks."""
+    nearest = np.zeros(most_blocks * k * LANES, np.float32)
+    return Search(nearest, np.zeros(4 * most_blocks, np.float32), np.zeros(2 * (most_strips + 1), np.intp))
 
 
 @njit(**COMPILE)
-def kth_distances(strips, infinities, start_strip, stop_strip, out):
-    """Distance of every point in the given strips to its k-th other, written to its slot of ``out``.
+def kth_distances(strips, infinities, search, out):
+    """Distance of every point to its k-th other, written to its slot of ``out``.
 
     Args:
         strips: the points.
         infinities: k infinities, a tuple, so that the compiler knows k.
-        start_strip: the first strip to do.
-        stop_strip: one past the last.
+        search: scratch space.
         out: shape (n_slots,).
     """
-    width = BYTES // out.itemsize
-    others = np.zeros(2 * width, out.dtype)  # read from width - 1 - i, it is infinite in lane i only
-    others[width - 1] = np.inf
-    for strip in range(start_strip, stop_strip):
-        for start in range(strips.begin[strip], strips.end[strip], width):
-            nearest = _nearest_in_block(strips, start, others, spread_each(infinities))
-            nearest = _sweep(strips, start, start + width, 1, nearest)
-            nearest = _sweep(strips, start, start - 1, -1, nearest)
-            store(out, start, _in_other_strips(strips, strip, start, nearest)[-1])
+    k = len(infinities)
+    for strip in range(strips.begin.size):
+        n_blocks = (strips.end[strip] - strips.begin[strip] + LANES - 1) // LANES
+        for block in range(n_blocks):
+            _look_around(strips, strip, block, infinities, search)
+        for block in range(n_blocks):
+            start = _start_of(strips, strip, block)
+            nearest = load_each(search.nearest, block * k * LANES, infinities)
+            for stretch in range(0, _plan(strips, strip, block, k, search), 2):
+                at = search.stretches[stretch]
+                for _ in range(search.stretches[stretch + 1]):
+                    nearest = _take_up(strips, start, at, nearest)
+                    at += STEP
+            store(out, start, nearest[-1])
+
+
+@njit(**WITHIN)
+def _start_of(strips, strip, block):
+    """The first slot of a block; the last block is a whole one too, where the strip has as many points."""
+    begin, end = strips.begin[strip], strips.end[strip]
+    return max(begin, min(begin + block * LANES, end - LANES))
+
+
+@njit(**WITHIN)
+def _beside(strips, strip, start, k):
+    """What is looked at beside a block, so that k others are met wherever the strip has them: from where and to where.
+
+    A multiple of ``STEP`` slots on either side, which may reach into the padding.
+    """
+    most = STEP * (k // STEP + 1)
+    before = min(most, (start - strips.begin[strip] + STEP - 1) // STEP * STEP)
+    after = min(most, (max(0, strips.end[strip] - start - LANES) + STEP - 1) // STEP * STEP)
+    return start - before, start + LANES + after
+
+
+@njit(**WITHIN)
+def _look_around(strips, strip, block, infinities, search):
+    """The nearest in a block and beside it, and the rectangle out of which nothing can be nearer.
+
+    Rounding is monotone: where a difference of coordinates is less than the distance, so is it in these sums.
+    """
+    start = _start_of(strips, strip, block)
+    nearest = spread_each(infinities)
+    for lane in range(LANES):
+        nearest = insert(nearest, farther(infinite_in(strips.x, lane), _distance(strips, start, start + lane)))
+    before, after = _beside(strips, strip, start, len(infinities))
+    for at in range(before, start, STEP):
+        nearest = _take_up(strips, start, at, nearest)
+    for at in range(start + LANES, after, STEP):
+        nearest = _take_up(strips, start, at, nearest)
+    store_each(search.nearest, block * len(infinities) * LANES, nearest)
+    x, y, reach = load(strips.x, start), load(strips.y, start), nearest[-1]
+    search.box[4 * block], search.box[4 * block + 1] = lowest_difference(x, reach), highest_sum(x, reach)
+    search.box[4 * block + 2], search.box[4 * block + 3] = lowest_difference(y, reach), highest_sum(y, reach)
+
+
+@njit(**WITHIN)
+def _plan(strips, strip, block, k, search):
+    """Write down the stretches that are still to be looked through; return how many numbers that takes."""
+    left, right = spread(search.box, 4 * block), spread(search.box, 4 * block + 1)
+    low, high = spread(search.box, 4 * block + 2), spread(search.box, 4 * block + 3)
+    n_strips, n = strips.begin.size, 0
+    for other in range(
+        _how_many_below(strips.last, 0, n_strips, left), _how_many_below(strips.first, 0, n_strips, right)
+    ):
+        begin, end = strips.begin[other], strips.end[other]
+        first, stop = (
+            begin + _how_many_below(strips.y, begin, end, low),
+            begin + _how_many_below(strips.y, begin, end, high),
+        )
+        if other == strip:
+            before, after = _beside(strips, strip, _start_of(strips, strip, block), k)
+            count = max(0, before - first + STEP - 1) // STEP
+            search.stretches[n], search.stretches[n + 1] = before - count * STEP, count
+            n += 2
+            first = after
+        search.stretches[n], search.stretches[n + 1] = first, max(0, stop - first + STEP - 1) // STEP
+        n += 2
+    return n
+
+
+@njit(**WITHIN)
+def _how_many_below(ascending, begin, end, values):
+    """Of some places and the padding behind them. No search by halves: its steps would wait for one another."""
+    total = 0
+    for at in range(begin, end, LANES):
+        total += count_below(load(ascending, at), values)
+    return total
+
+
+@njit(**WITHIN)
+def _take_up(strips, start, at, nearest):
+    for step in range(STEP):
+        nearest = insert(nearest, _distance(strips, start, at + step))
+    return nearest
 
 
 @njit(**WITHIN)
 def _distance(strips, start, candidate):
     """Max-norm distance of a candidate from each query."""
-    return farther(
-        gap(load(strips.x, start), spread(strips.x, candidate)),
-        gap(load(strips.y, start), spread(strips.y, candidate)),
+    return largest(
+        minus(load(strips.x, start), spread(strips.x, candidate)),
+        minus(load(strips.y, start), spread(strips.y, candidate)),
     )
-
-
-@njit(**WITHIN)
-def _nearest_in_block(strips, start, others, nearest):
-    width = others.size // 2
-    for lane in range(width):
-        far = _distance(strips, start, start + lane)
-        nearest = insert(nearest, farther(far, load(others, width - 1 - lane)))
-    return nearest
-
-
-@njit(**WITHIN)
-def _sweep(strips, start, at, direction, nearest):
-    """Candidates from slot ``at`` on, up or down in y: some, and then for as long as one may be nearer to a query."""
-    for step in range(AT_LEAST):
-        nearest = insert(nearest, _distance(strips, start, at + direction * step))
-    at += direction * AT_LEAST
-    while _within_reach(strips.y, start, at, direction, nearest):
-        for step in range(STEP):
-            nearest = insert(nearest, _distance(strips, start, at + direction * step))
-        at += direction * STEP
-    return nearest
-
-
-@njit(**WITHIN)
-def _within_reach(y, start, at, direction, nearest):
-    # signed, so that a query still ahead of the candidate keeps the sweep going
-    here, queries = spread(y, at), load(y, start)
-    return any_below(minus(here, queries) if direction > 0 else minus(queries, here), nearest[-1])
-
-
-@njit(**INNER)
-def _in_other_strips(strips, strip, start, nearest):
-    queries = load(strips.x, start)
-    middle = strips.y[start + BYTES // strips.y.itemsize // 2]
-    for other in range(strip + 1, strips.begin.size):
-        if not any_below(minus(spread(strips.first, other), queries), nearest[-1]):
-            break
-        nearest = _both_ways(strips, start, _slot_of(strips, other, middle), nearest)
-    for other in range(strip - 1, -1, -1):
-        if not any_below(minus(queries, spread(strips.last, other)), nearest[-1]):
-            break
-        nearest = _both_ways(strips, start, _slot_of(strips, other, middle), nearest)
-    return nearest
-
-
-@njit(**INNER)
-def _both_ways(strips, start, at, nearest):
-    nearest = _sweep(strips, start, at, 1, nearest)
-    return _sweep(strips, start, at - 1, -1, nearest)
-
-
-@njit(**INNER)
-def _slot_of(strips, strip, y):
-    """About where ``y`` stands in a strip; halving without a branch, as a wrong guess costs more than the steps."""
-    at, length = strips.begin[strip], strips.end[strip] - strips.begin[strip]
-    while length > 1:
-        half = length // 2
-        at += half * (strips.y[at + half] < y)
-        length -= half
-    return at

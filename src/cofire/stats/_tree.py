@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from ._lanes import any_below, beyond, farther, gap, insert, load, plus, spread, spread_each, store, times
+from ._lane_moves import infinite_in, load, spread, spread_each, store
+from ._lanes import any_below, beyond, farther, gap, insert, plus, times
 from ._strips import COMPILE, INNER
 
 WIDTH = 8
@@ -132,13 +133,11 @@ def kth_in_tree(tree, n_axes, infinities, squared, start_block, stop_block, out)
         stop_block: one past the last.
         out: shape (n_blocks * WIDTH,).
     """
-    others = np.zeros(2 * WIDTH)  # read from WIDTH - 1 - i, it is infinite in lane i only
-    others[WIDTH - 1] = np.inf
     for block in range(start_block, stop_block):
         nearest = spread_each(infinities)
         for lane in range(WIDTH):
             far = _distance(tree, n_axes, block, block, lane, squared)
-            nearest = insert(nearest, farther(far, load(others, WIDTH - 1 - lane)))
+            nearest = insert(nearest, farther(far, infinite_in(tree.points, lane)))
         node = _leaf_of(tree, block)
         while node > 0:
             parent = tree.parent[node]
