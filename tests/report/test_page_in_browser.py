@@ -8,7 +8,7 @@ import pytest
 
 from cofire.report import write_report
 
-from .conftest import write_run
+from .conftest import row, write_run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 EVIL = "<img src=x onerror=alert(1)></script><!--"
@@ -26,6 +26,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     bare = write_run(folder / "bare", {"fc": 0.3}, sample=False)
     evil = write_run(folder / "evil", {EVIL: 0.4, PROTO: 0.2}, arrays_at=(0, 1000))
     made = {"one": [one], "two": [one, other], "bare": [bare], "evil": [evil]}
+    made["nothing"] = [write_run(folder / "nothing", steps=())]
+    made["one step"] = [write_run(folder / "step", LAYERS, steps=(0,))]
+    weights = [row("weights", step, "fc", "wc", 0.1) for step in (0, 5)]
+    made["weights"] = [write_run(folder / "weights", rows=weights), one]
     return {name: write_report(runs, folder / f"{name}.html") for name, runs in made.items()}
 
 
@@ -181,6 +185,30 @@ def test_a_map_zooms_by_wheel_keys_buttons_and_drags(show: Show) -> None:
     assert by_key != whole and pixels(page, ".map canvas") == whole
 
 
+def test_two_fingers_zoom(show: Show) -> None:
+    page = show("one", width=400, has_touch=True)
+    page.locator(".map canvas").first.scroll_into_view_if_needed()
+    whole, box = pixels(page, ".map canvas"), page.locator(".map canvas").first.bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    touch = page.context.new_cdp_session(page)
+    for kind, apart in (("touchStart", 20), ("touchMove", 60), ("touchMove", 100)):
+        fingers = [{"x": middle[0] + way * apart, "y": middle[1], "id": id} for id, way in enumerate((-1, 1))]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function(f"() => document.querySelector('.map canvas').toDataURL() !== {whole!r}")
+    assert page.locator(".map canvas").first.evaluate("canvas => canvas.style.touchAction") == "none"
+
+
+def test_paper_is_light_and_shows_everything(show: Show) -> None:
+    page = show("one", query="?theme=dark")
+    small = pixels(page, ".gallery .thumb")
+    page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.locator("details:not([open])").count() == 0
+    page.wait_for_function(f"() => document.querySelector('.gallery .thumb').toDataURL() !== {small!r}")
+    assert not page.locator("#play").is_visible() and page.locator("#layers-table").is_visible()
+
+
 def test_a_pair_is_chosen_by_click_by_keys_by_number_and_by_button(show: Show) -> None:
     page = show("one")
     canvas, words = page.locator(".map canvas").first, page.locator(".explored .readout")
@@ -211,6 +239,9 @@ def test_a_pair_is_chosen_by_click_by_keys_by_number_and_by_button(show: Show) -
 
 def test_another_layer_or_kind_is_shown(show: Show) -> None:
     page = show("one")
+    expect(page.locator(".map:visible")).to_have_count(3)
+    page.locator("#kind-difference").dispatch_event("change")  # as a live page does with all its fields
+    page.wait_for_timeout(100)
     expect(page.locator(".map:visible")).to_have_count(3)
     page.locator("#kind-difference").check()
     expect(page.locator(".map:visible")).to_have_count(1)
@@ -296,3 +327,12 @@ def test_every_control_has_a_name_and_the_slider_comes_before_what_it_moves(show
     page.locator("#step").focus()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.name") == "clock"
+
+
+@pytest.mark.parametrize("name", ["nothing", "one step", "weights"])
+def test_unusual_runs_are_shown_without_complaint(name: str, show: Show) -> None:
+    page = show(name)
+    assert page.locator("#time").is_visible() == (name == "weights")
+    if name == "weights":
+        move_to(page, 0)
+        assert column(page, "wc")[0] == "0.100" and column(page, "nc_debiased")[0] == "–"

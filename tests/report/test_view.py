@@ -71,6 +71,12 @@ def test_arrays_of_all_steps_are_read(make_run) -> None:
     assert layer.arrays["correlation"] is layer.at_steps("correlation")[1000]
 
 
+def test_the_last_arrays_alone_are_read_in_their_own_time(make_run) -> None:
+    with Run.open(make_run({"a": 0.4}, arrays_at=(0, 300, 1000))) as run:
+        (layer,) = read(run, history=False).measured
+    assert list(layer.at_steps("correlation")) == [1000] and layer.constant_units == [0]
+
+
 def test_without_a_history_arrays_are_those_of_the_last_recording() -> None:
     layer = Layer("a", {"nc": Series((0, 7), (0.1, 0.2))}, {"histogram": np.ones(3)})
     assert list(layer.at_steps("histogram")) == [7]

@@ -76,7 +76,7 @@ def _of_run(target: str, other: str | None) -> "Side":
     if other is not None:
         raise ValueError(f"{target} is a run and is compared by what it recorded; --model and --data go with weights")
     with Run.open(target) as run:
-        return Side.of_run(target, read(run))
+        return Side.of_run(target, read(run, history=False))
 
 
 def _model(target: str, factory: str | None) -> "nn.Module | None":

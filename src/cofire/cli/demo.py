@@ -37,4 +37,4 @@ def _print_summary(run: Path) -> None:
 
     with Run.open(run) as opened:
         console = Console()
-        console.print(summary(read(opened), width=console.width))
+        console.print(summary(read(opened, history=False), width=console.width))

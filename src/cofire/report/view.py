@@ -154,20 +154,24 @@ class View:
         return max((series.steps[-1] for series in every if series.steps), default=None)
 
 
-def read(run: Run) -> View:
+def read(run: Run, *, history: bool = True) -> View:
     """What a run directory holds.
+
+    Args:
+        run: the run.
+        history: read the arrays of all steps, as a page needs; else those of the last, in less time.
 
     Raises:
         ValueError: if the directory is damaged, or was written by a version that this one cannot read.
     """
     try:
-        return _read(run)
+        return _read(run, history)
     except (sqlite3.Error, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{run.directory} is damaged, or was written by another version of cofire: {error}") from error
 
 
-def _read(run: Run) -> View:
-    facts, series, arrays = run.facts, group(run.rows()), _arrays(run)
+def _read(run: Run, history: bool) -> View:
+    facts, series, arrays = run.facts, group(run.rows()), _arrays(run, history)
     sites = _in_depth_order([site for site in series if site], facts)
     return View(
         run.name,
@@ -178,11 +182,13 @@ def _read(run: Run) -> View:
     )
 
 
-def _arrays(run: Run) -> dict[str, dict[str, dict[int, NDArray[Any]]]]:
+def _arrays(run: Run, history: bool) -> dict[str, dict[str, dict[int, NDArray[Any]]]]:
     """The arrays that a report shows, by site, name and step."""
     found: dict[str, dict[str, dict[int, NDArray[Any]]]] = {}
-    for step, site, name in run.arrays():
-        if name in SHOWN_ARRAYS:
+    recorded = sorted(run.arrays())
+    last = {(site, name): step for step, site, name in recorded}
+    for step, site, name in recorded:
+        if name in SHOWN_ARRAYS and (history or step == last[site, name]):
             found.setdefault(site, {}).setdefault(name, {})[step] = run.array(site, name, step=step)
     return found
 

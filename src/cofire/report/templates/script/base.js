@@ -44,6 +44,12 @@ const shorten = (name, longest) => {
 };
 const say = (output, name, rest) => output.replaceChildren(make("b", name), ` ${rest}`);
 
+// The buttons of a choice, of which one is on; `then` hears its value. A button that is off may be told to change, too.
+const wireChoice = (name, then) =>
+  all(`input[name="${name}"]`).forEach((radio) =>
+    radio.addEventListener("change", () => radio.checked && then(radio.value)),
+  );
+
 // Those who want to know, and the telling.
 const bell = () => {
   const heard = [];

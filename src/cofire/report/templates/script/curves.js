@@ -60,7 +60,11 @@ const wireFigure = (figure) => {
     rest();
   };
   const charts = drawings.filter(({ svg }) => svg.classList.contains("chart"));
-  charts.forEach(({ svg, axes }) => wireHover(figure, svg, axes, data, output, rest));
+  charts.forEach(({ svg, axes }) => {
+    const pointer = makePointer({ figure, svg, axes, data, output, rest });
+    wirePointing(svg, axes, data, pointer);
+    wireArrows(figure, svg, data, pointer);
+  });
   // It speaks while it has the focus; else the slider alone does.
   output.setAttribute("aria-live", "off");
   figure.addEventListener("focus", () => output.setAttribute("aria-live", "polite"));
@@ -69,48 +73,56 @@ const wireFigure = (figure) => {
   update();
 };
 
-const wireHover = (figure, svg, axes, data, output, rest) => {
+// What is pointed at in a chart: a line and one of its points; without a point, the chosen step.
+const makePointer = ({ figure, svg, axes, data, output, rest }) => {
   const cursor = makeSvg("path", { class: "cursor" });
   const drawn = all("[data-line]", figure);
-  let at = { line: 0, point: Infinity }; // infinite: where the slider stands
+  const pointer = { line: 0, point: Infinity };
   let marker = null;
-  const clear = () => {
-    at.point = Infinity;
+  pointer.clear = () => {
+    pointer.point = Infinity;
     figure.classList.remove("pointed");
     cursor.remove();
     marker?.remove();
     rest();
   };
-  const show = () => {
-    const line = data.lines[at.line];
-    const [step, value] = [line.steps[at.point], line.values[at.point]];
+  pointer.show = (place) => {
+    Object.assign(pointer, place);
+    const line = data.lines[pointer.line];
+    const [step, value] = [line.steps[pointer.point], line.values[pointer.point]];
     figure.classList.toggle("pointed", data.lines.length > 1);
-    drawn.forEach((node) => node.classList.toggle("hot", Number(node.dataset.line) === at.line));
+    drawn.forEach((node) => node.classList.toggle("hot", Number(node.dataset.line) === pointer.line));
     cursor.setAttribute("d", `M${axes.x(step)} ${axes.top}V${axes.base}`);
     marker?.remove();
     marker = dot(axes, line, step, value ?? data.values[0]);
     svg.append(cursor, marker);
     say(output, line.name, `${shown(value ?? NaN, 3)} at step ${whole(step)}`);
   };
+  figure.addEventListener("blur", pointer.clear);
+  return pointer;
+};
+
+const wirePointing = (svg, axes, data, pointer) => {
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect();
     const scale = svg.viewBox.baseVal.width / box.width;
-    at = pointedAt(data, axes, (event.clientX - box.left) * scale, (event.clientY - box.top) * scale);
-    show();
+    pointer.show(pointedAt(data, axes, (event.clientX - box.left) * scale, (event.clientY - box.top) * scale));
   });
-  svg.addEventListener("pointerleave", clear);
-  figure.addEventListener("blur", clear);
+  svg.addEventListener("pointerleave", pointer.clear);
+};
+
+const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+const wireArrows = (figure, svg, data, pointer) =>
   figure.addEventListener("keydown", (event) => {
-    const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    const move = ARROWS[event.key];
     if (!move || event.target !== figure || svg.getClientRects().length === 0) return;
     event.preventDefault();
-    const line = clamp(at.line + move[0], 0, data.lines.length - 1);
+    const line = clamp(pointer.line + move[0], 0, data.lines.length - 1);
     const { steps } = data.lines[line];
-    const from = Number.isFinite(at.point) ? at.point + move[1] : lastAtMost(steps, stepOf(data.run));
-    at = { line, point: clamp(from, 0, steps.length - 1) };
-    show();
+    const known = Number.isFinite(pointer.point);
+    const point = known ? pointer.point + move[1] : lastAtMost(steps, stepOf(data.run));
+    pointer.show({ line, point: clamp(point, 0, steps.length - 1) });
   });
-};
 
 const pointedAt = (data, axes, x, y) => {
   const points = data.lines.map(({ steps }) => nearest(steps, (step) => Math.abs(axes.x(step) - x)));

@@ -6,8 +6,8 @@ wireCurves();
 wireSpreads();
 const drawThumbs = wireThumbs();
 const startPairs = wirePairs();
-wirePrint();
-// Restful places of the page's state for those who look from outside, as tests do.
+wirePrint(drawThumbs);
+// For those who look from outside, as tests do.
 startPairs()
   .then(drawThumbs)
   .then(() => {

@@ -74,11 +74,12 @@ const paint = (canvas, map, small = false) => {
   const context = canvas.getContext("2d");
   const image = context.createImageData(size, size);
   const pixels = new Uint32Array(image.data.buffer);
+  const itself = colors[map.kind === "difference" ? 128 : 255];
   for (let row = 0, next = 0; row < size; row++) {
     for (let column = row + 1; column < size; column++) {
       const color = colors[map.bytes[next++]];
       pixels[row * size + column] = pixels[column * size + row] = color;
-      if (color) pixels[row * size + row] = pixels[column * size + column] = colors[map.kind === "difference" ? 128 : 255];
+      if (color) pixels[row * size + row] = pixels[column * size + column] = itself;
     }
   }
   context.putImageData(image, 0, 0);
@@ -108,6 +109,5 @@ const wireThumbs = () => {
   all("canvas.thumb").forEach((canvas) => watch.observe(canvas));
   moved.listen(outdated);
   themed.listen(outdated);
-  addEventListener("beforeprint", () => [...stale].forEach(draw));
   return () => Promise.all([...stale].map(draw));
 };

@@ -24,6 +24,7 @@ const makeMatrix = (figure, chosen, on) => {
   matrix.draw = () => drawMatrix(matrix, chosen);
   matrix.look = (view) => {
     matrix.view = bounded(view, matrix.map?.units.length);
+    matrix.canvas.style.touchAction = matrix.view.size < 1 ? "none" : ""; // a part is dragged, the whole scrolls
     matrix.draw();
   };
   matrix.show = (map) => {
@@ -81,7 +82,6 @@ const wireButtons = (matrix) => {
   );
 };
 
-const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const wireKeys = (matrix, chosen, on) => {
   const place = () => {
     const [row, column] = placesIn(matrix.map, chosen.pointed ?? chosen.pair ?? []);
@@ -109,7 +109,7 @@ const wireKeys = (matrix, chosen, on) => {
   };
   matrix.canvas.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !matrix.map?.units.length) return;
-    const act = MOVES[event.key] ? () => move(MOVES[event.key], event.shiftKey ? 10 : 1) : keys[event.key];
+    const act = ARROWS[event.key] ? () => move(ARROWS[event.key], event.shiftKey ? 10 : 1) : keys[event.key];
     if (!act) return;
     event.preventDefault();
     act();
@@ -120,50 +120,59 @@ const within = (view, [row, column], cells) =>
   [[row, view.y], [column, view.x]].every(([at, from]) => at >= from * cells && at + 1 <= (from + view.size) * cells);
 
 // The pointer points and chooses; where a part is shown it drags; two of them zoom, as does the wheel.
+const shareOf = (canvas, { clientX, clientY }) => {
+  const box = canvas.getBoundingClientRect();
+  return [(clientX - box.left) / box.width, (clientY - box.top) / box.height];
+};
+const pairUnder = ({ canvas, map, view }, event) => {
+  const [x, y] = shareOf(canvas, event);
+  const last = map.units.length - 1;
+  const place = (at, from) => clamp(Math.floor((from + at * view.size) * map.units.length), 0, last);
+  return [map.units[place(y, view.y)], map.units[place(x, view.x)]];
+};
+
 const wirePointer = (matrix, on) => {
   const { canvas } = matrix;
   const held = new Map();
   let dragged = false;
-  const share = ({ clientX, clientY }) => {
-    const box = canvas.getBoundingClientRect();
-    return [(clientX - box.left) / box.width, (clientY - box.top) / box.height];
+  const moveHeld = (event) => {
+    const before = new Map(held);
+    held.set(event.pointerId, shareOf(canvas, event));
+    if (held.size > 1) matrix.look(pinched(matrix, [...before.values()], [...held.values()]));
+    else dragged = drag(matrix, before.get(event.pointerId), held.get(event.pointerId), dragged) || dragged;
   };
-  const pairAt = (event) => {
-    const [x, y] = share(event);
-    const cells = matrix.map.units.length;
-    const place = (at, from) => clamp(Math.floor((from + at * matrix.view.size) * cells), 0, cells - 1);
-    return [matrix.map.units[place(y, matrix.view.y)], matrix.map.units[place(x, matrix.view.x)]];
+  const release = (event) => {
+    const clicked = held.delete(event.pointerId) && event.type === "pointerup" && !dragged;
+    if (clicked && matrix.map?.units.length) on.choose(pairUnder(matrix, event));
   };
   canvas.addEventListener("pointerdown", (event) => {
-    held.set(event.pointerId, share(event));
-    dragged = held.size > 1;
+    dragged = held.size > 0;
+    held.set(event.pointerId, shareOf(canvas, event));
     canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!matrix.map?.units.length) return;
-    if (!held.has(event.pointerId)) return on.point(pairAt(event));
-    const before = new Map(held);
-    held.set(event.pointerId, share(event));
-    if (held.size > 1) matrix.look(pinched(matrix, [...before.values()], [...held.values()]));
-    else dragged = drag(matrix, before.get(event.pointerId), share(event), dragged, canvas) || dragged;
+    held.has(event.pointerId) ? moveHeld(event) : on.point(pairUnder(matrix, event));
   });
-  const release = (event) => {
-    const clicked = held.delete(event.pointerId) && event.type === "pointerup" && !dragged;
-    if (clicked && matrix.map?.units.length) on.choose(pairAt(event));
-  };
   canvas.addEventListener("pointerup", release);
   canvas.addEventListener("pointercancel", release);
   canvas.addEventListener("pointerleave", () => on.point(null));
-  canvas.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey && document.activeElement !== canvas) return; // else the page scrolls
-    event.preventDefault();
-    matrix.look(zoomed(matrix.view, Math.exp(-event.deltaY / 400), share(event), matrix.map?.units.length));
-  }, { passive: false });
+  wireWheel(matrix);
 };
 
-const drag = (matrix, from, to, already, canvas) => {
+const wireWheel = (matrix) => {
+  const turn = (event) => {
+    if (!event.ctrlKey && document.activeElement !== matrix.canvas) return; // else the page scrolls
+    event.preventDefault();
+    const factor = Math.exp(-event.deltaY / 400);
+    matrix.look(zoomed(matrix.view, factor, shareOf(matrix.canvas, event), matrix.map?.units.length));
+  };
+  matrix.canvas.addEventListener("wheel", turn, { passive: false });
+};
+
+const drag = (matrix, from, to, already) => {
   const [across, down] = [to[0] - from[0], to[1] - from[1]];
-  if (!already && Math.hypot(across, down) * canvas.clientWidth < 2) return false;
+  if (!already && Math.hypot(across, down) * matrix.canvas.clientWidth < 2) return false;
   const { x, y, size } = matrix.view;
   matrix.look({ x: x - across * size, y: y - down * size, size });
   return true;

@@ -45,7 +45,8 @@ const wirePairs = () => {
 // One run: its maps by kind, its scatter, its words.
 const makeExplored = (node, chosen, on) => {
   const run = Number(node.dataset.run);
-  const matrices = Object.fromEntries(all("figure.map", node).map((one) => [one.dataset.kind, makeMatrix(one, chosen, on)]));
+  const figures = all("figure.map", node);
+  const matrices = Object.fromEntries(figures.map((one) => [one.dataset.kind, makeMatrix(one, chosen, on)]));
   const view = { run, node, maps: {} };
   view.pairs = () => runs[run].pairs.find(({ layer }) => runs[run].layers[layer].name === chosen.layer);
   view.load = async () => {
@@ -75,7 +76,8 @@ const showMap = (matrix, map, view, chosen) => {
   if (matrix.figure.hidden) return;
   matrix.show(map);
   const { units } = view.pairs();
-  const few = map.units.length < units ? `${whole(map.units.length)} of ${whole(units)} units` : plural(map.units.length, "unit");
+  const each = plural(map.units.length, "unit");
+  const few = map.units.length < units ? `${whole(map.units.length)} of ${whole(units)} units` : each;
   const blank = map.bytes.length ? map.units.length - definedIn(map).filter(Boolean).length : 0;
   const without = blank ? `, ${whole(blank)} blank: ${blank === 1 ? "it hardly varies" : "they hardly vary"}` : "";
   const words = `${few}${without}; ${asOf(map.steps, stepOf(view.run))}${chanceOf(map.kind, view)}`;
@@ -98,7 +100,8 @@ const wordsOf = ({ maps }, { layer, pair, pointed }) => {
   if (first === second) return [make("b", `unit ${first}`), " with itself"];
   const told = Object.values(maps).map((map) => {
     const [row, column] = placesIn(map, [first, second]);
-    return row < 0 || column < 0 ? `not among the units mapped for ${map.kind}` : TELL[map.kind](byteOf(map, row, column));
+    const mapped = row >= 0 && column >= 0;
+    return mapped ? TELL[map.kind](byteOf(map, row, column)) : `not among the units mapped for ${map.kind}`;
   });
   return [make("b", `units ${first} and ${second}`), ` ${told.join(" \u00b7 ")}`];
 };
@@ -110,64 +113,76 @@ const farthest = (map, counts = () => true) => {
   for (let row = 0, next = 0; row < map.units.length; row++) {
     for (let column = row + 1; column < map.units.length; column++) {
       const byte = map.bytes[next++];
-      if (byte && counted[row] && counted[column] && Math.abs(byte - 128) > best) [best, found] = [Math.abs(byte - 128), [row, column]];
+      const far = byte && counted[row] && counted[column] ? Math.abs(byte - 128) : -1;
+      if (far > best) [best, found] = [far, [row, column]];
     }
   }
   return found?.map((place) => map.units[place]).sort((a, b) => a - b) ?? null;
 };
 
+// The layer and the pair: by list, by small map, by number, by button. A later choice overtakes an earlier one.
 const wireControls = (explorer, chosen, views, update) => {
-  const select = byId("pairs-layer");
-  const [first, second] = [byId("pair-first"), byId("pair-second")];
-  const tiles = all(".tile", explorer);
   const names = [...new Set(runs.flatMap((run) => run.pairs.map(({ layer }) => run.layers[layer].name)))];
-  select.append(...names.map((name, index) => make("option", shorten(name, 48), { value: index, title: name })));
-  const fill = () => [first, second].forEach((field, place) => (field.value = chosen.pair?.[place] ?? ""));
-  // To the farthest pair of the first run that has any; `drawable` ones are in the sample. A later choice overtakes.
+  const fields = [byId("pair-first"), byId("pair-second")];
+  const fill = () => fields.forEach((field, place) => (field.value = chosen.pair?.[place] ?? ""));
   let choices = 0;
   const jump = async (kind, drawable = false) => {
     const choice = ++choices;
-    const loaded = await Promise.all(views.map((view) => view.load()));
-    const maps = loaded.map((of) => of[kind] ?? Object.values(of)[0]);
-    const place = maps.findIndex((map) => map?.bytes.length);
-    const kept = new Set(drawable && place >= 0 ? views[place].pairs().sample?.units : []);
-    const found = place < 0 ? null : farthest(maps[place], kept.size > 1 ? (unit) => kept.has(unit) : undefined);
+    const found = await farthestOf(views, kind, drawable);
     if (choice !== choices) return;
     Object.assign(chosen, { pair: found, pointed: null });
     fill();
     await update();
   };
-  const choose = (name) => {
-    chosen.layer = name;
-    select.value = String(names.indexOf(name));
-    tiles.forEach((tile) => tile.setAttribute("aria-pressed", String(tile.dataset.layerName === name)));
-    return jump("correlation", true);
-  };
   const typed = () => {
     choices++;
-    const pair = [first, second].map((field) => field.valueAsNumber);
+    const pair = fields.map((field) => field.valueAsNumber);
     Object.assign(chosen, { pair: pair.every(Number.isInteger) ? pair : null, pointed: null });
     update();
   };
-  select.addEventListener("change", () => choose(names[Number(select.value)]));
-  tiles.forEach((tile) => tile.addEventListener("click", () => choose(tile.dataset.layerName)));
-  [first, second].forEach((field) => field.addEventListener("change", typed));
+  fields.forEach((field) => field.addEventListener("change", typed));
   byId("pair-strongest").addEventListener("click", () => jump("correlation"));
   byId("pair-apart")?.addEventListener("click", () => jump("difference"));
   wireKinds(chosen, update);
+  const choose = wireLayers(explorer, names, (name) => {
+    chosen.layer = name;
+    return jump("correlation", true);
+  });
   const { start } = explorer.dataset;
   return { fill, start: () => choose(names.includes(start) ? start : names[0]) };
+};
+
+const wireLayers = (explorer, names, then) => {
+  const select = byId("pairs-layer");
+  const tiles = all(".tile", explorer);
+  const choose = (name) => {
+    select.value = String(names.indexOf(name));
+    tiles.forEach((tile) => tile.setAttribute("aria-pressed", String(tile.dataset.layerName === name)));
+    return then(name);
+  };
+  select.append(...names.map((name, index) => make("option", shorten(name, 48), { value: index, title: name })));
+  select.addEventListener("change", () => choose(names[Number(select.value)]));
+  tiles.forEach((tile) => tile.addEventListener("click", () => choose(tile.dataset.layerName)));
+  return choose;
+};
+
+// The farthest pair of the first run that has any, as of its step; a drawable one is in the sample.
+const farthestOf = async (views, kind, drawable) => {
+  const loaded = await Promise.all(views.map((view) => view.load()));
+  const maps = loaded.map((of) => of[kind] ?? Object.values(of)[0]);
+  const place = maps.findIndex((map) => map?.bytes.length);
+  if (place < 0) return null;
+  const kept = new Set(drawable ? views[place].pairs().sample?.units : []);
+  return farthest(maps[place], kept.size > 1 ? (unit) => kept.has(unit) : undefined);
 };
 
 const wireKinds = (chosen, update) => {
   const several = runs.some((run) => run.pairs.some(({ maps }) => Object.keys(maps).length > 1));
   byId("pairs-kinds").hidden = !several;
   chosen.kind = several && runs.length === 1 ? "all" : "correlation";
-  all('input[name="kind"]').forEach((radio) => {
-    radio.checked = radio.value === chosen.kind;
-    radio.addEventListener("change", () => {
-      chosen.kind = radio.value;
-      update();
-    });
+  byId(`kind-${chosen.kind}`).checked = true;
+  wireChoice("kind", (kind) => {
+    chosen.kind = kind;
+    update();
   });
 };

@@ -1,6 +1,9 @@
 // One unit against another, in the rows that the run kept.
 const FRAME = { left: 46, right: 12, top: 12, bottom: 40, side: 400 };
-const scaled = (value) => (Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(1) : String(Number(value.toPrecision(3)))).replace("-", MINUS);
+const scaled = (value) => {
+  const extreme = Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3);
+  return (extreme ? value.toExponential(1) : String(Number(value.toPrecision(3)))).replace("-", MINUS);
+};
 
 const drawScatter = async (figure, sample, pair, step) => {
   const [svg, words] = [figure.querySelector("svg"), figure.querySelector(".as-of")];
@@ -11,7 +14,8 @@ const drawScatter = async (figure, sample, pair, step) => {
   if (!sample) return without("The run kept no sample of activations to draw a pair from.");
   if (!pair) return without("No pair is chosen.");
   const places = pair.map((unit) => sample.units.indexOf(unit));
-  if (places.includes(-1)) return without(`The sample kept has ${sample.units.length} of the units, not both of these.`);
+  const kept = `The sample kept has ${sample.units.length} of the units, not both of these.`;
+  if (places.includes(-1)) return without(kept);
   const at = lastAtMost(sample.steps, step);
   if (at < 0) return without(`No sample of activations by then; the first is of step ${whole(sample.steps[0])}.`);
   const levels = await open(sample.packed[at]);
@@ -40,7 +44,8 @@ const pointsOf = ([across, up]) => {
 const frameOf = ([across, up]) => {
   const { left, right, top, bottom, side } = FRAME;
   const [end, base] = [side - right, side - bottom];
-  const label = (x, y, words, anchor, turn = "") => makeSvg("text", { x, y, "text-anchor": anchor, transform: turn }, words);
+  const label = (x, y, words, anchor, transform = "") =>
+    makeSvg("text", { x, y, "text-anchor": anchor, transform }, words);
   const ends = (low, high) => [low, high].map((value) => (value === null ? DASH : scaled(value)));
   const [[west, east], [south, north]] = [ends(across.low, across.high), ends(up.low, up.high)];
   const middle = (top + base) / 2;

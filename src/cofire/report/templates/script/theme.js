@@ -22,9 +22,10 @@ const wireTheme = () => {
 };
 
 // Paper shows everything, in the light theme.
-const wirePrint = () =>
+const wirePrint = (drawAll) =>
   addEventListener("beforeprint", () => {
     all("details").forEach((details) => (details.open = true));
     root.dataset.theme = "light";
     themed.ring();
+    drawAll();
   });

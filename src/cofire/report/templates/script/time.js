@@ -50,7 +50,7 @@ const wireTime = () => {
   place(clock.places.length - 1);
   byId("time").hidden = clock.places.length < 2;
   slider.addEventListener("input", () => go(Number(slider.value)));
-  all('input[name="clock"]').forEach((radio) => radio.addEventListener("change", () => go(choose(radio.value))));
+  wireChoice("clock", (kind) => go(choose(kind)));
   wirePlay(go);
   wireTold();
 };
