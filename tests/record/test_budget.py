@@ -83,7 +83,8 @@ def test_the_overhead_is_told_in_rows_and_in_words():
     told = [row for row in rows if row.measure == "overhead"]
     assert told and told[-1].site == "" and told[-1].value <= SHARE
     assert "budget" in str(tracker.overhead) and "0.02" in str(tracker.overhead)
-    assert Tracker(nn.Linear(2, 3), [correlation()]).overhead is None
+    with Tracker(nn.Linear(2, 3), [correlation()]) as without:
+        assert without.overhead is None
 
 
 def test_the_end_of_an_epoch_waits_too():

@@ -223,9 +223,9 @@ class Recorder:
         failed, self._handled = sys.exception() is not self._handled, None
         if failed:
             self._pass = Pass()
-        self._hand_over()
-        # What follows (the loss, backward, the optimizer) need not pass through it.
+        # What follows (keeping the samples, the loss, backward, the optimizer) need not pass through it.
         self._follower.rest()
+        self._hand_over()
 
     def _takes(self, layer: Layer, args: Args, kwargs: Kwargs) -> None:
         """An activation module's input is its "pre"; copied here, before it is changed in place."""

@@ -105,15 +105,14 @@ class TrainingBatches:
         self._model = model
         self._mask = mask
         self._limit = max_samples
-        self._seed = seed
+        self._seed = self._seed_now = seed
         self._recent: deque[tuple[int, Samples]] = deque(maxlen=window)
-        self._step = 0
         self._watches: dict[tuple[Site, ...], Capture[Reservoir]] = {}
         self._watch: Capture[Reservoir] | None = None
 
     def arm(self, sites: Sequence[Site], step: int) -> None:
         """Attach hooks for the coming step."""
-        self._step = step
+        self._seed_now = seed_from(self._seed, step)
         key = tuple(sites)
         if key not in self._watches:
             self._watches[key] = Capture(
@@ -123,7 +122,7 @@ class TrainingBatches:
         self._watch.attach()
 
     def _reservoir(self) -> Reservoir:
-        return Reservoir(self._limit, seed_from(self._seed, self._step))
+        return Reservoir(self._limit, self._seed_now)
 
     def _in_training(self) -> bool:
         return self._model.training

@@ -138,9 +138,11 @@ def _center_and_norm_compiled(samples: Tensor) -> tuple[Tensor, Tensor]:
 
 def _in_range(samples: Tensor, center: Tensor, norm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The same, or a copy in which units of extreme scale are divided by a power of two, if there are any."""
+    if len(samples) < 2 or _all_in_range(norm, zeros=samples.dtype != torch.float64):
+        return samples, center, norm
     # only float64 holds values whose squares leave it: a norm of 0 or infinity may then be the squares' fault
     extreme = ((norm < 1 / REACH) | (norm > REACH)) & ((norm > 0) & norm.isfinite() | (samples.dtype == torch.float64))
-    if len(samples) < 2 or not extreme.any():
+    if not extreme.any():
         return samples, center, norm
     wide = samples.double()
     spread = (wide[:, extreme] - wide[0, extreme]).abs().amax(0)
@@ -150,6 +152,12 @@ def _in_range(samples: Tensor, center: Tensor, norm: Tensor) -> tuple[Tensor, Te
         return samples, center, norm
     scaled = (wide / scale).to(samples.dtype)
     return scaled, *center_and_norm(scaled)
+
+
+def _all_in_range(norm: Tensor, *, zeros: bool) -> bool:
+    """At one look, which is enough for most samples: false also if a norm is NaN, or 0 where that is not allowed."""
+    low, high = torch.aminmax(torch.where(norm == 0, 1.0, norm) if zeros else norm)
+    return bool(low >= 1 / REACH) and bool(high <= REACH)
 
 
 class Affine(NamedTuple):
