@@ -37,12 +37,14 @@ def duration(seconds: float) -> str:
     """Seconds as people say them.
 
     Example:
-        >>> duration(4.2), duration(300), duration(9000)
-        ('4.2 s', '5.0 min', '2.5 h')
+        >>> duration(4.2), duration(300), duration(9000), duration(864_000)
+        ('4.2 s', '5.0 min', '2.5 h', '10 days')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86_400:,.0f} days"
 
 
 def counted(verdicts: list[str]) -> str:

@@ -132,12 +132,12 @@ def _claims() -> Iterator[Claim]:
         for recipe, more in (("all", ""), ("few", f", {OTHER}")):
             where = f"Fig. 7 ({line}), N3 to N5" if not more else "ours: another way to train"
             rise = {"networks": DENSE, "activation": activation, "recipe": recipe}
-            text = f"NC grows from N3 over N4 to N5{more}"
+            text = f"NC grows from N3 over N4 to N5 ({label}{more})"
             yield Claim(f"NC, {label}{more}", text, where, rises(read=of("nc"), note="NC", **rise))
             for score in ("accuracy", "loss"):
                 yield Claim(
                     f"{score} gap, {label}{more}",
-                    f"The generalization gap, of the {score}, grows from N3 over N4 to N5{more}",
+                    f"The generalization gap, of the {score}, grows from N3 over N4 to N5 ({label}{more})",
                     where,
                     rises(read=lambda table, score=score: gap(table, score), note=f"{score} gap", **rise),
                 )
