@@ -33,20 +33,32 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: write_report(runs, folder / f"{name}.html") for name, runs in made.items()}
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Any) -> Iterator[Any]:
+    """The tab of a wide screen, which most tests look at one after another."""
+    page = browser.new_page(viewport={"width": 1300, "height": 900})
+    yield page
+    page.close()
+
+
 @pytest.fixture
-def show(browser: Any, pages: dict[str, Path]) -> Iterator[Show]:
+def show(browser: Any, tab: Any, pages: dict[str, Path]) -> Iterator[Show]:
     """Open one of the pages; afterwards nothing must have been complained of, or asked for."""
     complaints: list[str] = []
+    hear = {
+        "console": lambda message: complaints.append(message.text),
+        "pageerror": lambda error: complaints.append(str(error)),
+        "dialog": lambda dialog: complaints.append(dialog.message),
+        "request": lambda request: complaints.append(request.url),
+    }
     opened: list[Any] = []
 
-    def go(name: str, width: int = 1300, query: str = "?theme=light", **options: Any) -> Any:
-        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+    def go(name: str, query: str = "?theme=light", **options: Any) -> Any:
+        page = browser.new_page(**options) if options else tab
         opened.append(page)
         page.set_default_timeout(60_000)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(dialog.message))
-        page.on("request", lambda request: complaints.append(request.url))
+        for event, listen in hear.items():
+            page.on(event, listen)
         page.goto(pages[name].as_uri() + query)
         page.wait_for_selector("html[data-drawn=all]", state="attached")
         complaints.remove(page.url)  # the page itself is asked for, and nothing else
@@ -54,7 +66,12 @@ def show(browser: Any, pages: dict[str, Path]) -> Iterator[Show]:
 
     yield go
     for page in opened:
-        page.close()
+        for event, listen in hear.items():
+            page.remove_listener(event, listen)
+        if page is tab:
+            page.emulate_media(media="screen")
+        else:
+            page.close()
     assert complaints == []
 
 
@@ -106,6 +123,9 @@ def test_what_was_recorded_at_fewer_steps_says_as_of_when(show: Show) -> None:
     assert page.locator("#step").get_attribute("aria-valuetext") == "step 700 of 1,000"
     for panel in (".map .as-of", ".scatter .as-of", ".spread .as-of"):
         expect(page.locator(panel).first).to_contain_text("as of step 500, the last one recorded by then")
+
+
+def test_what_was_not_recorded_yet_says_when_it_will_be(show: Show) -> None:
     page = show("two")
     move_to(page, 0)
     expect(page.locator(".explored").nth(1).locator(".map .as-of").first).to_contain_text(
@@ -186,7 +206,7 @@ def test_a_map_zooms_by_wheel_keys_buttons_and_drags(show: Show) -> None:
 
 
 def test_two_fingers_zoom(show: Show) -> None:
-    page = show("one", width=400, has_touch=True)
+    page = show("one", viewport={"width": 400, "height": 900}, has_touch=True)
     page.locator(".map canvas").first.scroll_into_view_if_needed()
     whole, box = pixels(page, ".map canvas"), page.locator(".map canvas").first.bounding_box()
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -310,7 +330,7 @@ def test_names_that_mean_harm_are_text(show: Show) -> None:
 
 @pytest.mark.parametrize("name", ["one", "two"])
 def test_a_phone_scrolls_in_one_direction(name: str, show: Show) -> None:
-    page = show(name, width=360)
+    page = show(name, viewport={"width": 360, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     page.locator("#by-nc_debiased button").click()
     assert names(page)[0] == "encoder.0"

@@ -70,7 +70,7 @@ const wirePlay = (go) => {
     if (clock.at === clock.places.length - 1) go(0);
     button.setAttribute("aria-pressed", "true");
     button.textContent = "\u23f8";
-    const length = clamp(12000 / clock.places.length, 60, 400);
+    const length = clamp(9000 / clock.places.length, 60, 300);
     timer = setInterval(tick, calm.matches ? 4 * length : length);
   });
   byId("step").addEventListener("pointerdown", stop);
