@@ -136,6 +136,14 @@ def test_a_page_holds_as_much_detail_as_it_can_bear(monkeypatch: pytest.MonkeyPa
         assert most == 0 or sum(map(len, drawn.packed.values())) <= most
 
 
+def test_several_runs_share_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    rho = np.corrcoef(np.random.default_rng(0).standard_normal((256, 300)))
+    layer = layer_of({"correlation": {0: rho}, "correlation_units": {0: np.arange(256)}})
+    monkeypatch.setattr(atlas, "MOST_OF_MAPS", 50_000)
+    shown = [len(pairs_of_layers([layer], n_runs=n)[0].maps["correlation"].units) for n in (1, 2, 8)]
+    assert shown == [256, 192, 64]
+
+
 def test_details_only_ever_get_smaller() -> None:
     for details in (atlas.MAP_DETAILS, atlas.SAMPLE_DETAILS):
         assert all(a.units >= b.units and a.steps >= b.steps for a, b in pairwise(details))

@@ -92,14 +92,16 @@ class Pairs:
 _Packed = TypeVar("_Packed", Sample, dict[str, Maps])
 
 
-def pairs_of_layers(layers: Iterable[Layer]) -> list[Pairs]:
-    """The pairs of all layers that have any recorded, in as much detail as a page bears."""
+def pairs_of_layers(layers: Iterable[Layer], *, n_runs: int = 1) -> list[Pairs]:
+    """The pairs of all layers that have any recorded, in as much detail as a page of so many runs bears."""
     mapped = [layer for layer in layers if _has_pairs(layer)]
     sampled = [layer for layer in mapped if _sampled(layer)]
-    maps = _fitting(MAP_DETAILS, MOST_OF_MAPS, lambda detail: _map_cells(mapped, detail), partial(_all_maps, mapped))
+    maps = _fitting(
+        MAP_DETAILS, MOST_OF_MAPS // n_runs, lambda detail: _map_cells(mapped, detail), partial(_all_maps, mapped)
+    )
     samples = _fitting(
         SAMPLE_DETAILS,
-        MOST_OF_SAMPLES,
+        MOST_OF_SAMPLES // n_runs,
         lambda detail: _sample_cells(sampled, detail),
         lambda detail: {layer.name: _sample(layer, detail) for layer in sampled},
     )

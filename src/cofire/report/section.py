@@ -45,9 +45,8 @@ class Section:
     def pairs(self) -> list[atlas.Pairs]:
         """The maps and samples of the layers that have any."""
         shown = {layer.name for layer in self.view.measured}
-        return atlas.pairs_of_layers(
-            layer for layer in self.view.layers if layer.name in shown or "dependence" in layer.arrays
-        )
+        layers = [layer for layer in self.view.layers if layer.name in shown or "dependence" in layer.arrays]
+        return atlas.pairs_of_layers(layers, n_runs=1 + len(self.others))
 
     @cached_property
     def strongest(self) -> str | None:
