@@ -141,7 +141,7 @@ def test_several_runs_share_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = layer_of({"correlation": {0: rho}, "correlation_units": {0: np.arange(256)}})
     monkeypatch.setattr(atlas, "MOST_OF_MAPS", 50_000)
     shown = [len(pairs_of_layers([layer], n_runs=n)[0].maps["correlation"].units) for n in (1, 2, 8)]
-    assert shown == [256, 192, 64]
+    assert shown == [256, 192, 96]
 
 
 def test_details_only_ever_get_smaller() -> None:
