@@ -14,7 +14,10 @@ ENTRIES = {
     "dependence_score": "dependence_score(torch.randn(100, 5))",
     'dependence_score, "ksg"': 'dependence_score(torch.randn(100, 5), method="ksg")',
     'dependence_score, "default"': 'dependence_score(torch.randn(100, 5), method="default")',
+    'dependence_score, "default", after a ReLU': 'dependence_score(torch.randn(100, 5).relu(), method="default")',
     "mutual_information": "mutual_information(*torch.randn(2, 100))",
+    "mutual_information, dependent": "mutual_information(*(torch.randn(100) + torch.randn(2, 100) / 4))",
+    "mutual_information, after a ReLU": "mutual_information(*torch.randn(2, 100).relu())",
     "kernel_width_scan": "kernel_width_scan(torch.randn(100, 5), [1.0])",
     "weight_correlation": "weight_correlation(torch.randn(2000, 1000), absolute=False)",
 }

@@ -11,48 +11,63 @@ from ._strips import COMPILE, INNER, kth_distances
 FEW = 20  # fewer samples than that can be in the same order by chance
 ON_A_LINE = 1e-11  # 1 − r² that rounding to float32 leaves
 UNTIED_SHARE = 0.05
+NO, SAME, TOO_FEW = 0, 1, 2
 
 
 @njit(**COMPILE)
-def order_information(units, pairs, room, out):
-    """Information of each pair whose continuous samples stand in the same or in reversed order; NaN if they do not.
-
-    It is infinite, unless next to all samples are tied: then the levels are atoms, and it is their entropy.
+def find_orders(units, pairs, by_x, out):
+    """Of each pair's continuous samples: ``TOO_FEW`` to tell, in the ``SAME`` or in reversed order, or in ``NO`` order.
 
     Args:
         units: prepared units.
         pairs: their numbers, shape (n_pairs, 2).
-        room: scratch space.
+        by_x: scratch space, shape (n_samples,).
         out: shape (n_pairs,).
     """
     for pair in range(len(pairs)):
         i, j = pairs[pair]
-        by_x = room.by_x[: continuous_in_both(units, i, j, room.by_x)]
-        x, y = units.value[i], units.value[j]
-        out[pair] = np.nan
-        if by_x.size < FEW:
-            if _share_a_line(x, y, by_x, ON_A_LINE):
-                out[pair] = np.inf
-        elif _same_order(x, y, by_x):
-            out[pair] = _information_of_levels(x, by_x)
+        n_both = continuous_in_both(units, i, j, by_x)
+        out[pair] = TOO_FEW
+        if n_both >= FEW:
+            out[pair] = SAME if _same_order(units.value[i], units.value[j], by_x, n_both) else NO
 
 
 @njit(**INNER)
-def _same_order(x, y, by_x):
+def _same_order(x, y, by_x, n_both):
     for direction in (1, -1):
         rank = 1
-        # ties may stand in any order in by_x, so they must be ties in both
-        while rank < by_x.size and _step(x, by_x, rank) == direction * _step(y, by_x, rank):
+        while rank < n_both:
+            x_step, y_step = x[by_x[rank]] - x[by_x[rank - 1]], y[by_x[rank]] - y[by_x[rank - 1]]
+            # ties may stand in any order in by_x, so they must be ties in both
+            if (x_step > 0) != (direction * y_step > 0) or (x_step == 0) != (y_step == 0):
+                break
             rank += 1
-        if rank == by_x.size:
+        if rank == n_both:
             return True
     return False
 
 
-@njit(**INNER)
-def _step(values, samples, rank):
-    before, now = values[samples[rank - 1]], values[samples[rank]]
-    return (now > before) - (now < before)
+@njit(**COMPILE)
+def order_information(units, pairs, orders, by_x, out):
+    """Information of the pairs whose order says that it is infinite; NaN for others.
+
+    Where next to all samples are tied, the levels are atoms, and it is their entropy. Too few are a line or nothing.
+
+    Args:
+        units: prepared units.
+        pairs: their numbers, shape (n_pairs, 2).
+        orders: as found.
+        by_x: scratch space, shape (n_samples,).
+        out: shape (n_pairs,).
+    """
+    for pair in range(len(pairs)):
+        i, j = pairs[pair]
+        samples = by_x[: continuous_in_both(units, i, j, by_x)]
+        out[pair] = np.nan
+        if orders[pair] == SAME:
+            out[pair] = _information_of_levels(units.value[i], samples)
+        elif orders[pair] == TOO_FEW and _share_a_line(units.value[i], units.value[j], samples, ON_A_LINE):
+            out[pair] = np.inf
 
 
 @njit(**INNER)
@@ -120,9 +135,14 @@ def _share_a_line(x, y, samples, tolerance):
     if n < 4:
         return False
     sum_x, sum_y, sum_xx, sum_yy, sum_xy = 0.0, 0.0, 0.0, 0.0, 0.0
-    for sample in samples:
-        a, b = np.float64(x[sample] - x[samples[0]]), np.float64(y[sample] - y[samples[0]])
-        sum_x, sum_y = sum_x + a, sum_y + b
-        sum_xx, sum_yy, sum_xy = sum_xx + a * a, sum_yy + b * b, sum_xy + a * b
+    for rank in range(n):
+        a = np.float64(x[samples[rank]] - x[samples[0]])
+        b = np.float64(y[samples[rank]] - y[samples[0]])
+        sum_x += a
+        sum_y += b
+        sum_xx += a * a
+        sum_yy += b * b
+        sum_xy += a * b
     spread = (sum_xx - sum_x * sum_x / n) * (sum_yy - sum_y * sum_y / n)
-    return spread - (sum_xy - sum_x * sum_y / n) ** 2 < tolerance * spread
+    common = sum_xy - sum_x * sum_y / n
+    return spread - common * common < tolerance * spread

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ._arrangement import Room, Units, empty_room
-from ._functional import order_information, shares_on_lines
+from ._functional import NO, find_orders, order_information, shares_on_lines
 from ._pairwise import joint_log_distances, number_information
 from ._progress import progress
 
@@ -59,8 +59,14 @@ def information_of_pairs(units: Units, pairs: Indices, k: int, suspicious: float
 
 
 def _known(units: Units, pairs: Indices, room: Room) -> Values:
-    known = np.empty(len(pairs))
-    order_information(units, pairs, room, known)
+    """Information of the pairs of which one unit is a monotone function of the other, NaN for the others."""
+    orders, known = np.empty(len(pairs), np.intp), np.full(len(pairs), np.nan)
+    find_orders(units, pairs, room.by_x, orders)
+    some = orders != NO
+    if some.any():
+        found = np.empty(some.sum())
+        order_information(units, pairs[some], orders[some], room.by_x, found)
+        known[some] = found
     return known
 
 

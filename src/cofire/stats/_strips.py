@@ -69,7 +69,7 @@ def empty_search(most_blocks: int, most_strips: int, k: int) -> Search:
     return Search(nearest, np.zeros(4 * most_blocks, np.float32), np.zeros(2 * (most_strips + 1), np.intp))
 
 
-@njit(**COMPILE)
+@njit(**INNER)
 def kth_distances(strips, infinities, search, out):
     """Distance of every point to its k-th other, written to its slot of ``out``.
 
