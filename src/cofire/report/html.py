@@ -25,6 +25,7 @@ from .view import Layer, View, read
 WIDE = 1160.0
 HALF = 440.0
 NARROW = 400.0
+MOST_WEDGES = 60  # lines whose phases are drawn; those of more are told in words only
 SCRIPTS = ("base", "runs", "theme", "time", "curves", "table", "spreads", "maps", "matrix", "scatter", "pairs", "main")
 
 
@@ -99,6 +100,7 @@ def rendered(template: str, *, data: Any = None, **context: Any) -> str:
             WIDE=WIDE,
             HALF=HALF,
             NARROW=NARROW,
+            MOST_WEDGES=MOST_WEDGES,
         )
     )
     return words.unbroken(text)

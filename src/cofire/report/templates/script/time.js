@@ -6,14 +6,14 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const lastOf = (run) => Math.max(runs[run].last, 1);
 const placesOf = (kind) => {
   const found = runs.flatMap((run, index) =>
-    stepsOf(run).map((step) => (kind === "step" ? step : Math.round((step / lastOf(index)) * 1e4) / 1e4)),
+    stepsOf(run).map((step) => (kind === "step" ? step : step / lastOf(index))),
   );
   return [...new Set(found)].sort((a, b) => a - b);
 };
 const now = () => clock.places[clock.at] ?? 0;
-// The step that a run shows: of one that ended earlier, its last. Half a step makes up for the rounding of shares.
+// The step that a run shows: of one that ended earlier, its last. A share of it may be rounded down by very little.
 const stepOf = (run) =>
-  Math.min(clock.kind === "step" ? now() : Math.floor(now() * lastOf(run) + 0.5), runs[run].last);
+  Math.min(clock.kind === "step" ? now() : Math.floor(now() * lastOf(run) + 1e-6), runs[run].last);
 // Where the runs stand: one step, or that of each.
 const stepsInWords = () => {
   const steps = runs.map((_, run) => stepOf(run));
