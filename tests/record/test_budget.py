@@ -1,6 +1,7 @@
 """A budget is kept by a clock that the test moves; some units tell, without bias, what all would."""
 
 import math
+from statistics import median
 
 import pytest
 import torch
@@ -54,6 +55,13 @@ def test_the_budget_is_kept_and_used(cost, hooks):
     recorded = [row for row in rows if row.measure == "statistic"]
     assert found.recordings == len(recorded)
     assert len(recorded) == pytest.approx(min(1000, 0.9 * SHARE * 1000 / (cost + hooks)), abs=2)
+
+
+def test_recordings_are_spread_evenly():
+    """What a recording has cost counts before the next one is granted."""
+    rows, _, _ = follow(1000, cost=0.1)
+    steps = [row.step for row in rows if row.measure == "statistic"]
+    assert {b - a for a, b in zip(steps[1:], steps[2:], strict=False)} <= {5, 6}
 
 
 def test_what_is_cheap_is_recorded_when_it_is_due():
@@ -171,3 +179,41 @@ def test_a_real_clock_keeps_a_real_training_within_its_budget_in_the_tracker_s_o
             tracker.step()
     assert tracker.overhead.recordings == len({row.step for row in rows if row.site}) > 0
     assert tracker.overhead.training_seconds > 0
+
+
+@pytest.mark.parametrize(("a_unit", "wanted"), [(1e-3, 64), (0.0, 144)])
+def test_fewer_units_are_looked_at_only_where_that_is_cheaper(a_unit, wanted):
+    """Recordings of a fixed cost lose precision by it and win nothing."""
+    clock = Clock()
+    budget = Budget(SHARE, clock=clock)
+    model = nn.Linear(2, 1000)
+    seen: list[int] = []
+
+    def pay(*args: object) -> None:
+        clock.now += a_unit * budget.overhead.units or 0.2
+        seen.append(budget.overhead.units)
+
+    with Tracker(model, [correlation()], every=1, sink=pay, budget=budget) as tracker:
+        for _ in range(600):
+            clock.now += 1.0
+            model(torch.randn(9, 2))
+            tracker.step()
+    assert seen[0] == 216 and min(seen) == wanted
+    assert median(seen) == (64 if a_unit else 216)
+
+
+def test_a_level_that_seemed_dear_is_tried_again():
+    clock = Clock()
+    budget = Budget(SHARE, clock=clock)
+    costs = iter([1.0, 9.0])  # the second recording is disturbed
+    model = nn.Linear(2, 1000)
+
+    def pay(*args: object) -> None:
+        clock.now += next(costs, 0.001 * budget.overhead.units)
+
+    with Tracker(model, [correlation()], every=1, sink=pay, budget=budget) as tracker:
+        for _ in range(4000):
+            clock.now += 1.0
+            model(torch.randn(9, 2))
+            tracker.step()
+    assert tracker.overhead.units == 64

@@ -17,8 +17,13 @@ from .recording import Plan, Task, all_sites
 from .some_units import FEWEST, of_some_units, unit_error
 
 REMEMBERED = 32
-FIRST_UNITS, MOST_UNITS = 256, 1 << 20
 GROWTH = 1.5
+FIRST_LEVEL, LAST_LEVEL = 3, 24
+"""Of how many units are looked at: each level has half as many again as the one below, the lowest `FEWEST`."""
+WORTH = 0.85
+"""Fewer units must be cheaper by this factor: below some width a recording costs what it costs."""
+RETRY = 16
+"""Recordings until it is tried again whether fewer units are cheaper."""
 PAUSE = 10
 """What takes so many times as long as steps do is none: an evaluation, a checkpoint."""
 SAFETY = 0.9
@@ -99,46 +104,54 @@ class Budget(Unlimited):
         self._generator = torch.Generator().manual_seed(seed)
         self._plain: deque[float] = deque(maxlen=REMEMBERED)
         self._watched_excess: deque[float] = deque(maxlen=REMEMBERED)
-        self._costs: deque[float] = deque(maxlen=2)
+        self._costs: deque[float] = deque(maxlen=1)
+        self._began = 0.0
         self._left: float | None = None
         self._waiting: dict[int, Task] = {}
         self._granted = self._records = False
         self._spent = self._trained = 0.0
         self._n_recordings = self._n_postponed = 0
-        self._units: float = FIRST_UNITS
+        self._level = FIRST_LEVEL
+        self._before = FIRST_LEVEL, 0.0
+        self._fewer_from = 0
         self._late_before = 0
 
     @property
     def overhead(self) -> Overhead:  # type: ignore[override]
         """What was used so far."""
         used = self._spent / self._trained if self._trained else math.nan
-        units = int(self._units) if self._units < MOST_UNITS else None
+        units = self._units if self._level < LAST_LEVEL else None
         return Overhead(used, self._share, self._spent, self._trained, self._n_recordings, self._n_postponed, units)
 
+    @property
+    def _units(self) -> int:
+        return int(FEWEST * GROWTH**self._level)
+
     def begin(self, plan: Plan) -> None:
-        """Compile what the first recording needs, before training is timed."""
-        x = torch.randn(2 * FEWEST, FEWEST, generator=self._generator)
-        for task in plan.tasks:
-            if task.measure.statistic is correlation().statistic:
-                task.measure.values((x,))
-                unit_error(x, 2 * FEWEST)
+        """Compile what the first recordings need, of narrow layers and of wide ones, before training is timed."""
+        if not any(task.measure.statistic is correlation().statistic for task in plan.tasks):
+            return
+        for n_units in (FEWEST, self._units):
+            x = torch.randn(2 * FEWEST, n_units, generator=self._generator)
+            correlation().values((x,))
+            unit_error(x, 2 * n_units)
 
     @contextmanager
     def spending(self) -> Iterator[None]:
         """The block is the tracker's; what lies between two blocks is a step of training."""
-        began = self._clock()
+        self._began = self._clock()
         if self._left is not None:
-            self._note_step(began - self._left)
+            self._note_step(self._began - self._left)
         self._records = False
         try:
             yield
         finally:
             self._left = self._clock()
-            cost = self._left - began
+            cost = self._left - self._began
             self._spent += cost
             if self._records:
                 self._costs.append(cost)
-                self._adapt()
+                self._adapt(cost)
 
     def _note_step(self, seconds: float) -> None:
         """A watched step is a plain one and what the hooks added; a pause between steps counts as a plain one."""
@@ -167,11 +180,16 @@ class Budget(Unlimited):
         return all_sites(tasks) if self._granted else []
 
     def _can_pay(self) -> bool:
-        """Not before a plain step was seen: what a step costs must be known."""
+        """Not before a plain step was seen: what a step costs must be known.
+
+        It is asked within a `spending` block, which may have recorded: what that has cost so far is spent too.
+        """
         if not self._plain:
             return False
-        cost = max(self._costs, default=0.0) if len(self._costs) < 2 else self._costs[-1]
-        return self._spent + cost + self._hooks() <= SAFETY * self._share * (self._trained + self._usual())
+        running = self._clock() - self._began
+        cost = running if self._records else self._costs[-1] if self._costs else 0.0
+        spent = self._spent + running + cost + self._hooks()
+        return spent <= SAFETY * self._share * (self._trained + self._usual())
 
     def affordable(self, due: Sequence[Task]) -> Sequence[Task]:
         """All that waits, if the step was granted."""
@@ -182,18 +200,24 @@ class Budget(Unlimited):
         tasks, self._waiting = list(self._waiting.values()), {}
         self._records = True
         self._n_recordings += 1
-        return [replace(task, measure=of_some_units(task.measure, int(self._units), self._generator)) for task in tasks]
+        return [replace(task, measure=of_some_units(task.measure, self._units, self._generator)) for task in tasks]
 
     def at_epoch_end(self, due: Sequence[Task]) -> Sequence[Task]:
         """It waits for the next step that can be paid for."""
         self._waiting |= {id(task.measure): task for task in due}
         return []
 
-    def _adapt(self) -> None:
-        """Fewer units if what is due had to wait since the last recording; more if it did not."""
+    def _adapt(self, cost: float) -> None:
+        """More units if nothing had to wait since the last recording; if something had to, fewer, where it pays."""
         late, self._late_before = self._n_postponed > self._late_before, self._n_postponed
-        wanted = self._units / GROWTH if late else self._units * GROWTH
-        self._units = min(max(wanted, FEWEST), MOST_UNITS)
+        (level, known), self._before = self._before, (self._level, cost)
+        if late and level > self._level and cost > WORTH * known:
+            self._fewer_from = self._n_recordings + RETRY
+            self._level = level
+        elif not late:
+            self._level = min(self._level + 1, LAST_LEVEL)
+        elif self._n_recordings >= self._fewer_from:
+            self._level = max(self._level - 1, 0)
 
 
 def budget_of(budget: "float | Budget | None") -> Unlimited:
