@@ -1,6 +1,6 @@
 """What Tracker(budget=0.02) costs the training of an MLP, a CNN and a small transformer, next to training alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import stdev
 from time import perf_counter
 
@@ -51,23 +51,25 @@ def training(model: nn.Module, x: Tensor, tracker: Tracker | None) -> Callable[[
     return run
 
 
-def paired(plain: Callable[[], None], followed: Callable[[], None], *, seconds: float) -> tuple[float, float, float]:
-    """Seconds a block without, the ratio of all time with to all time without, and that ratio's standard error.
-
-    Recordings are rare, so a median of blocks would not see them. Blocks take turns, which goes first changes.
-    """
+def compared(blocks: Sequence[Callable[[], None]], *, seconds: float) -> list[list[float]]:
+    """The times of each contender's blocks. They take turns, and which goes first changes."""
     keep_memory()
-    plain(), followed()
-    pairs: list[tuple[float, float]] = []
+    for block in blocks:
+        block()
+    times: list[list[float]] = [[] for _ in blocks]
     end = perf_counter() + seconds
     while perf_counter() < end:
-        first, second = (plain, followed) if len(pairs) % 2 else (followed, plain)
-        times = timed(first), timed(second)
-        pairs.append(times if len(pairs) % 2 else times[::-1])
-    without, together = (sum(column) for column in zip(*pairs, strict=True))
-    ratio = together / without
-    rest = [b - ratio * a for a, b in pairs]
-    return without / len(pairs), ratio, stdev(rest) * len(pairs) ** 0.5 / without
+        first = len(times[0]) % len(blocks)
+        for which in (*range(first, len(blocks)), *range(first)):
+            times[which].append(timed(blocks[which]))
+    return times
+
+
+def ratio(found: Sequence[float], base: Sequence[float]) -> str:
+    """Of all time to all time, with its standard error: recordings are rare, so a median would not see them."""
+    times = sum(found) / sum(base)
+    rest = [a - times * b for a, b in zip(found, base, strict=True)]
+    return f"{times:.4f} ± {stdev(rest) * len(rest) ** 0.5 / sum(base):.4f}"
 
 
 def timed(block: Callable[[], None]) -> float:
@@ -77,28 +79,20 @@ def timed(block: Callable[[], None]) -> float:
 
 
 def main(seconds: float = 20.0) -> None:
-    """Something is due at every step."""
+    """Something is due at every step. Two trainings are without: what lies between them, the machine makes."""
     table = Table(title=f"Tracker(budget={SHARE}), every step due, {seconds:g} s each", title_justify="left")
-    for column in (
-        "",
-        "training, ms a step",
-        "ratio with",
-        "± standard error",
-        "goal",
-        "own books",
-        "recordings",
-        "units",
-    ):
+    for column in ("", "training, ms a step", "the other without", "ratio with", "goal", "own books", "recordings"):
         table.add_column(column)
     for make in (mlp, cnn, transformer):
         torch.manual_seed(0)
-        (plain, x), (followed, _) = make(), make()
+        (one, x), (other, _), (followed, _) = make(), make(), make()
         with Tracker(followed, [correlation()], every=1, budget=SHARE, sink=len) as tracker:
-            block, ratio, error = paired(training(plain, x, None), training(followed, x, tracker), seconds=seconds)
+            blocks = training(one, x, None), training(other, x, None), training(followed, x, tracker)
+            first, second, third = compared(blocks, seconds=seconds)
             kept = tracker.overhead
-        shown = f"{1e3 * block / BLOCK:.2f}", f"{ratio:.4f}", f"{error:.4f}", f"at most {1 + SHARE}"
-        books = f"{kept.share:.4f}", str(kept.recordings), str(kept.units)
-        table.add_row(make.__name__, *shown, *books)
+        base = [(a + b) / 2 for a, b in zip(first, second, strict=True)]
+        shown = f"{1e3 * sum(base) / len(base) / BLOCK:.2f}", ratio(second, first), ratio(third, base)
+        table.add_row(make.__name__, *shown, f"at most {1 + SHARE}", f"{kept.share:.4f}", str(kept.recordings))
     Console().print(table)
 
 
