@@ -58,6 +58,7 @@ class Experiment:
         notes: what a reader must know: choices that the paper left open, what was made smaller and why.
         version: raise it when ``run`` changes what it records; finished tasks are then run anew.
         together: whether one task trains all seeds together; otherwise each seed is a task of its own.
+        tables: by their titles, what makes a table (or a sentence) in Markdown from the rows, for the page.
         task_name: what the tasks go by, by default the experiment's name. Figures of one training share it, and
             their grid, seeds, run and version; what one has finished is not run again for another.
 
@@ -77,6 +78,7 @@ class Experiment:
     version: int = 1
     together: bool = field(default=True, kw_only=True)
     task_name: str = field(default="", kw_only=True)
+    tables: Mapping[str, Callable[[Table], str]] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         for what in (self.grid, self.seeds, self.minutes):

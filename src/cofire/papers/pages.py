@@ -2,15 +2,17 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..record.files import replaced
 from .outcome import Outcome, draw_figures
 from .registry import PAPERS, experiments
+from .table import MissingRows
 from .verdicts import Verdict
-from .words import counted, duration, effect_told
+from .words import counted, duration, effect_told, markdown_table
 
 FOLDER = Path("docs/papers")
 KNOWN = "claims.json"
@@ -102,6 +104,7 @@ def _page(found: Outcome, folder: Path) -> str:
         _claims(found),
         "Effects are means over seeds with their 95 % interval (Student's t). A claim is reproduced if the whole "
         "interval lies where the paper puts the number, and not reproduced if none of it does.",
+        *_tables(found),
         "## How it was run",
         experiment.notes,
         _settings(found),
@@ -130,17 +133,15 @@ def _claims(found: Outcome) -> str:
         (claim.text, claim.reference, f"**{verdict.outcome}**", effect_told(verdict), verdict.note)
         for claim, verdict in found.verdicts
     ]
-    return _table(("claim", "in the paper", "verdict", "effect [95 %], seeds", "what the effect is"), rows)
+    return markdown_table(("claim", "in the paper", "verdict", "effect [95 %], seeds", "what the effect is"), rows)
 
 
-def _table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    head = [_cell(name) for name in header]
-    lines = [head, ["---"] * len(head), *([_cell(value) for value in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+def _tables(found: Outcome) -> Iterator[str]:
+    """The experiment's own tables; one that lacks rows is left out."""
+    for title, make in found.experiment.tables.items():
+        with suppress(MissingRows):
+            text = make(found.table)
+            yield from (f"## {title}", text)
 
 
 def _settings(found: Outcome) -> str:
@@ -149,7 +150,7 @@ def _settings(found: Outcome) -> str:
     for task, _ in found.tasks:
         for name, value in task.values.items():
             values.setdefault(name, {})[json.dumps(value, ensure_ascii=False)] = None
-    return _table(("setting", "values"), [(f"`{name}`", ", ".join(chosen)) for name, chosen in values.items()])
+    return markdown_table(("setting", "values"), [(f"`{name}`", ", ".join(chosen)) for name, chosen in values.items()])
 
 
 def _time(found: Outcome) -> str:
@@ -163,7 +164,11 @@ def _time(found: Outcome) -> str:
 
 
 def _index(known: Mapping[str, Any]) -> str:
-    parts = ["# The four papers, claim by claim", _GENERATED, "Every claim that was checked, and what came out."]
+    parts = [
+        "# The four papers, and questions of our own, claim by claim",
+        _GENERATED,
+        "Every claim that was checked, and what came out.",
+    ]
     for paper, title in PAPERS.items():
         parts += [f"## {paper}: {title}", _paper_table(paper, known)]
     return _joined(*parts)
@@ -176,7 +181,7 @@ def _paper_table(paper: str, known: Mapping[str, Any]) -> str:
         if name.startswith(f"{paper}.")
         for claim in known[name]["claims"]
     ]
-    return _table(("figure", "claim", "verdict", "effect [95 %], seeds", "scale"), rows)
+    return markdown_table(("figure", "claim", "verdict", "effect [95 %], seeds", "scale"), rows)
 
 
 def _ordered(known: Mapping[str, Any]) -> list[str]:
@@ -192,4 +197,4 @@ def _summary(known: Mapping[str, Any]) -> str:
         (_link(name, f"{FOLDER}/"), known[name]["title"], counted([c["outcome"] for c in known[name]["claims"]]))
         for name in _ordered(known)
     ]
-    return _table(("figure", "what it shows", "claims"), rows) + "\n"
+    return markdown_table(("figure", "what it shows", "claims"), rows) + "\n"

@@ -1,4 +1,4 @@
-"""All experiments of the four papers, by name."""
+"""All experiments of the four papers, and our own, by name."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -11,6 +11,7 @@ PAPERS = {
     "zhang2018": "Zhang, Jia, Li, Song: On the Weak Neural Dependence Phenomenon in Deep Learning",
     "peganov2021": "Correlation and Decorrelation in Neural Networks",
     "simon2016": "Simon: Decorrelating Neural Network Activations",
+    "ours": "Questions of our own",
 }
 
 

@@ -105,9 +105,20 @@ def decide(
         return found.but("a value is not finite" if effects else "no values")
     if len(effects) < 2:
         return found.but("one seed has no interval")
+    return placed(found, above=above, below=below)
+
+
+def placed(found: Verdict, *, above: float = -math.inf, below: float = math.inf) -> Verdict:
+    """The same numbers, judged by where their interval lies: within the bounds, outside, or over one of them.
+
+    Example:
+        >>> placed(Verdict("inconclusive", 0.5, (0.1, 0.9), 3), above=0).outcome
+        'reproduced'
+    """
+    low, high = found.interval
     if low > above and high < below:
         return replace(found, outcome="reproduced")
-    return replace(found, outcome="not reproduced") if high <= above or low >= below else found
+    return replace(found, outcome="not reproduced" if high <= above or low >= below else "inconclusive")
 
 
 def all_of(parts: Mapping[str, Verdict]) -> Verdict:

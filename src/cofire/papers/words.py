@@ -1,6 +1,7 @@
 """Numbers and verdicts in words, for the terminal and for the pages."""
 
 import math
+from collections.abc import Iterable
 
 from .verdicts import Verdict
 
@@ -56,3 +57,21 @@ def counted(verdicts: list[str]) -> str:
     """
     kinds = "reproduced", "not reproduced", "inconclusive"
     return ", ".join(f"{verdicts.count(kind)} {kind}" for kind in kinds if kind in verdicts) or "no claims"
+
+
+def markdown_table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    r"""A table for a page.
+
+    Example:
+        >>> print(markdown_table(["network", "|ρ|"], [["mlp", 0.3]]))
+        | network | \|ρ\| |
+        | --- | --- |
+        | mlp | 0.3 |
+    """
+    head = [_cell(name) for name in header]
+    lines = [head, ["---"] * len(head), *([_cell(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
