@@ -10,7 +10,7 @@ from rich.console import Console
 from torch import nn
 
 from cofire.nets.redundancy import redundancy_report, weight_redundancy_report
-from cofire.record import Run, Tracker, correlation, weight_correlation
+from cofire.record import Run, Tracker, correlation, weight_correlation, width
 from cofire.report import read
 from cofire.report.comparison import QUANTITIES, Comparison, Estimate, Side, as_plain, told, write_comparison
 from cofire.report.comparison_table import comparison_summary
@@ -26,9 +26,12 @@ def network(width: int = 30, *, alike: bool = False, dead: int = 0) -> nn.Sequen
     return net
 
 
+def inputs(n_samples: int = 1000, seed: int = 1) -> torch.Tensor:
+    return torch.randn(n_samples, 10, generator=torch.Generator().manual_seed(seed))
+
+
 def side(name: str, net: nn.Module, n_samples: int = 1000, seed: int = 1) -> Side:
-    x = torch.randn(n_samples, 10, generator=torch.Generator().manual_seed(seed))
-    return Side.of_report(name, redundancy_report(net, x), {"data": "normal"})
+    return Side.of_report(name, redundancy_report(net, inputs(n_samples, seed)), {"data": "normal"})
 
 
 def shown(comparison: Comparison, width: int = 100) -> str:
@@ -117,9 +120,8 @@ def test_runs_are_compared_as_last_recorded(tmp_path):
         net = network(alike=name == "alike")
         with (
             Run.open(tmp_path / name, mode="write") as run,
-            Tracker(net, [correlation(), weight_correlation()], run=run, every=1) as tracker,
+            Tracker(net, [correlation(), weight_correlation(), width()], run=run, probe=inputs()) as tracker,
         ):
-            net(torch.randn(500, 10))
             tracker.step()
         with Run.open(tmp_path / name) as run:
             sides.append(Side.of_run(name, read(run)))
@@ -128,7 +130,24 @@ def test_runs_are_compared_as_last_recorded(tmp_path):
     difference = found.pairs[0].difference("nc")
     assert difference.clear and difference.estimated
     assert found.pairs[0].difference("wc").value > 0.1
-    assert "rank" not in found.quantities
+    inspected = Comparison(*(side(name, network(alike=name == "alike")) for name in ("plain", "alike")))
+    for ours, theirs in zip(found.pairs, inspected.pairs, strict=True):
+        for quantity in ("rank", "width"):
+            for one, other in ((ours.a, theirs.a), (ours.b, theirs.b)):
+                assert vars(one[quantity]) == pytest.approx(vars(other[quantity]), rel=1e-6, nan_ok=True)
+    assert {"rank", "width"} <= set(found.quantities)
+
+
+def test_runs_without_a_width_have_an_effective_rank_still(tmp_path):
+    with (
+        Run.open(tmp_path / "run", mode="write") as run,
+        Tracker(network(), [correlation()], run=run, probe=inputs()) as tracker,
+    ):
+        tracker.step()
+    with Run.open(tmp_path / "run") as run:
+        one = Side.of_run("run", read(run))
+    found = Comparison(one, one)
+    assert "width" not in found.quantities and 1 < found.pairs[0].a["rank"].value < 30
 
 
 HOSTILE = "<script>alert(1)</script>[bold]x\x1b[2J"

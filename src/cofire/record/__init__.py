@@ -11,6 +11,7 @@ from .measures import (
     epsilon,
     total_correlation,
     weight_correlation,
+    width,
 )
 from .phases import Change, Phases, PhaseWatch, Turn, find_phases
 from .resume import Resumable, resumable
@@ -48,4 +49,5 @@ __all__ = [
     "resumable",
     "total_correlation",
     "weight_correlation",
+    "width",
 ]

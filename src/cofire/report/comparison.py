@@ -10,6 +10,8 @@ from typing import Any
 from ..nets.redundancy import LayerRedundancy, RedundancyReport
 from ..nets.redundancy.report import rank_of
 from ..record.files import replaced
+from ..stats.correlation import debiased_square
+from ..stats.redundancy import rank_of_square
 from .finding import Finding
 from .view import Layer, View
 from .words import count, number
@@ -124,9 +126,18 @@ def _of_view(layer: Layer) -> dict[str, Estimate]:
         "constant": Estimate(layer.last("n_constant")),
         "nc": Estimate(layer.last("nc_debiased"), layer.last("nc_low"), layer.last("nc_high")),
         "wc": Estimate(layer.last("wc")),
-        "rank": Estimate(),
-        "width": Estimate(),
+        "rank": Estimate(_rank_of(layer)),
+        "width": Estimate(*(layer.last(name) for name in ("width", "width_low", "width_high"))),
     }
+
+
+def _rank_of(layer: Layer) -> float:
+    """The effective rank, debiased, by the mean ρ² that was recorded."""
+    rms, samples = layer.last("nc_rms"), layer.n_samples or 0
+    varying = layer.last("n_units") - layer.last("n_constant")
+    if samples < 3 or not isfinite(varying):
+        return nan
+    return rank_of_square(debiased_square(rms**2, samples), int(varying))
 
 
 @dataclass(frozen=True)

@@ -153,10 +153,20 @@ def _without_noise(
     debiased = min(found.magnitude - unit * found.correction, 1.0)
     return {
         "debiased": debiased,
-        "mean_square_debiased": 1 - (1 - found.square) * (n_samples - 1) / (n_samples - 2),
+        "mean_square_debiased": debiased_square(found.square, n_samples),
         "standard_error": error,
         "interval": interval(debiased, error, unit * Correction.of(n_samples).remaining * found.weak, n_rows),
     }
+
+
+def debiased_square(mean_square: float, n_samples: int) -> float:
+    """A mean of ρ² without what noise adds: the adjusted R² of a pair; of three samples on.
+
+    Example:
+        >>> round(debiased_square(0.1, 11), 6)
+        0.0
+    """
+    return 1 - (1 - mean_square) * (n_samples - 1) / (n_samples - 2)
 
 
 class _Means(NamedTuple):

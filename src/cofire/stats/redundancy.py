@@ -126,9 +126,7 @@ def redundancy(
             effective_rank_entropy=_rank(effective_rank_entropy, eigenvalues),
             effective_rank_participation=_rank(effective_rank_participation, eigenvalues),
             effective_rank_debiased=_debiased_rank(summary),
-            width=recommended_width(
-                correlation, n_samples=moments.count, rows=moments._standardized_rows(), unexplained=unexplained
-            ),
+            width=_width_of(moments, correlation, unexplained),
         )
 
 
@@ -152,6 +150,28 @@ def explained_by_others(correlation: Tensor) -> Tensor:
     """
     matrix = as_tensor(correlation, "correlation").double()
     return _spectrum(matrix, ~matrix.diagonal().isnan())[1]
+
+
+def width_of(moments: Moments, *, unexplained: float = 0.05) -> Width:
+    """The `recommended_width` of a layer by its moments alone.
+
+    Raises:
+        ValueError: for moments without samples, or if ``unexplained`` is out of range.
+
+    Example:
+        >>> x = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+        >>> width_of(Moments().update(torch.cat([x, x @ torch.ones(3, 5)], 1))).units
+        3
+    """
+    if not moments.count:
+        raise ValueError("the moments hold no samples; update them with a batch first")
+    with exactly(moments.mean().device):
+        return _width_of(moments, moments.correlation(), unexplained)
+
+
+def _width_of(moments: Moments, correlation: Tensor, unexplained: float) -> Width:
+    rows = moments._standardized_rows()
+    return recommended_width(correlation, n_samples=moments.count, rows=rows, unexplained=unexplained)
 
 
 def recommended_width(
@@ -242,10 +262,23 @@ def _adjusted(in_sample: Tensor, n_samples: int, n_units: int) -> Tensor:
 def _debiased_rank(summary: CorrelationSummary) -> float:
     """Participation ratio from the debiased mean of ρ², within 1 and the number of units that vary."""
     n = summary.n_units - summary.n_constant - summary.n_nonfinite
-    if summary.n_pairs == 0:
-        return float(n) if n == 1 else math.nan
-    square = summary.mean_square_debiased
-    return n / (1 + (n - 1) * min(max(square, 0.0), 1.0)) if not math.isnan(square) else math.nan
+    return rank_of_square(summary.mean_square_debiased, n)
+
+
+def rank_of_square(mean_square: float, n_units: int) -> float:
+    """The participation ratio of correlations by the mean of ρ² over their pairs, within 1 and the number of units.
+
+    Args:
+        mean_square: over all pairs, debiased or not; of a single unit, which has none, it does not matter.
+        n_units: those that vary.
+
+    Example:
+        >>> rank_of_square(0.0, 8), rank_of_square(1.0, 8)
+        (8.0, 1.0)
+    """
+    if n_units < 2 or math.isnan(mean_square):
+        return 1.0 if n_units == 1 else math.nan
+    return n_units / (1 + (n_units - 1) * min(max(mean_square, 0.0), 1.0))
 
 
 def _rank(rank: Callable[[Tensor], Tensor], eigenvalues: Tensor) -> float:

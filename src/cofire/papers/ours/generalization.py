@@ -199,12 +199,12 @@ GENERALIZATION = Experiment(
     minutes={"smoke": 0.1, "quick": 4, "paper": 600},
     notes=(
         "Perceptrons of ReLU units learn some images, drawn anew for each seed, by SGD with momentum until the "
-        "training loss is 0.01. The gaps are training accuracy less test accuracy, and test loss less training loss. The τ of a "
-        "number with a gap is 1 for a perfect ranking, 0 for none, −1 for the reverse; the names are oriented so that "
-        "a positive τ is what is claimed of the number. In the interval's bootstrap networks that differ in their seed "
-        "only are drawn together. Over pairs of networks that differ in one setting only (Jiang et al. 2020), τ tells "
-        "whether a number follows what that setting does to the gap. Networks without a number (all units of a layer "
-        "died) are left out."
+        "training loss is 0.01. The gaps are training accuracy less test accuracy, and test loss less training "
+        "loss. The τ of a number with a gap is 1 for a perfect ranking, 0 for none, −1 for the reverse; names are "
+        "oriented so that a positive τ is what is claimed of the number. In the interval's bootstrap networks that "
+        "differ in their seed only are drawn together. Over pairs of networks that differ in one setting only "
+        "(Jiang et al. 2020), τ tells whether a number follows what that setting does to the gap. Networks without "
+        "a number (all units of a layer died) are left out."
     ),
     tables={
         "The networks": described,

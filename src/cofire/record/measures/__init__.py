@@ -5,6 +5,7 @@ from .entropies import entropy, total_correlation
 from .information import dependence
 from .measure import Cautioned, Measure, NotMeasured, Statistic, as_measure, layers
 from .weights import weight_correlation
+from .width import width
 
 __all__ = [
     "Cautioned",
@@ -19,4 +20,5 @@ __all__ = [
     "layers",
     "total_correlation",
     "weight_correlation",
+    "width",
 ]
