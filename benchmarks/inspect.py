@@ -1,7 +1,10 @@
-"""Inspecting 1 GB of weights next to reading them and one float32 product of each weight with itself.
+"""Inspecting 1 GB of weights next to reading them and the products it needs: of units, and of the spectrum's side.
 
+Singular values come from a float64 product of the shorter side, which must then be reduced to a tridiagonal matrix: no
+product, but for narrow layers most of the time. A contender of its own shows how much.
 Each contender is a process of its own, so that its peak of memory is its own. The file is read once before, so that all
-find it in the system's cache. ``COFIRE_BENCHMARK_ONLY`` names one of the files.
+find it in the system's cache. ``COFIRE_BENCHMARK_ONLY`` names one of the files, and ``COFIRE_BENCHMARK_ROUNDS`` how
+often each runs (3).
 """
 
 import json
@@ -23,9 +26,10 @@ from torch import Tensor
 
 from cofire.nets.checkpoints import read_checkpoint
 from cofire.nets.redundancy import weight_redundancy_report
+from cofire.stats.weight_redundancy import WIDEST
 
 GOAL = 3.0
-ROUNDS = 3
+ROUNDS = int(os.environ.get("COFIRE_BENCHMARK_ROUNDS", "3"))
 TILE = 4096
 
 
@@ -50,11 +54,31 @@ def touch(path: Path) -> None:
 
 
 def multiply(path: Path) -> None:
-    """One product of each weight with its transpose, in tiles of rows."""
+    """All units with all in float32, in tiles of rows; the shorter side in float64, if it is not too wide."""
     for weight in read_checkpoint(path).weights.values():
         units = weight.flatten(1)
         for rows in units.split(TILE):
             torch.mm(rows, units.T)
+        _gram(units)
+
+
+def multiply_and_reduce(path: Path) -> None:
+    """The same, and the eigenvalues of the latter."""
+    for weight in read_checkpoint(path).weights.values():
+        units = weight.flatten(1)
+        for rows in units.split(TILE):
+            torch.mm(rows, units.T)
+        torch.linalg.eigvalsh(_gram(units))
+
+
+def _gram(units: Tensor) -> Tensor:
+    side = min(units.shape)
+    tall = units if units.shape[1] == side else units.T
+    gram = torch.zeros(side, side, dtype=torch.float64) if side <= WIDEST else torch.zeros(0, 0)
+    for rows in tall.split(TILE) if len(gram) else ():
+        exact = rows.double()
+        gram.addmm_(exact.T, exact)
+    return gram
 
 
 def inspect(path: Path) -> None:
@@ -62,7 +86,12 @@ def inspect(path: Path) -> None:
     weight_redundancy_report(read_checkpoint(path).weights)
 
 
-CONTENDERS: dict[str, Callable[[Path], None]] = {"read": touch, "products": multiply, "inspect": inspect}
+CONTENDERS: dict[str, Callable[[Path], None]] = {
+    "read": touch,
+    "products": multiply,
+    "products, eigenvalues": multiply_and_reduce,
+    "inspect": inspect,
+}
 
 
 def main() -> None:

@@ -87,7 +87,7 @@ def exact_gram(tall: Tensor, scale: float) -> Tensor:
     """Products of the columns over the square of the scale, float64, without a float64 copy of the matrix."""
     gram = torch.zeros(tall.shape[1], tall.shape[1], dtype=torch.float64, device=tall.device)
     for rows in tall.split(max(1, CHUNK_ELEMENTS // tall.shape[1])):
-        exact = rows.double() / scale
+        exact = rows.to(torch.float64, copy=True).div_(scale)
         gram.addmm_(exact.T, exact)
     return gram
 
