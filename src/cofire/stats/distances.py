@@ -30,9 +30,12 @@ class Block(NamedTuple):
 def blocks_of_distances(points: Tensor, kernel: str) -> Iterator[Block]:
     """The table's blocks on and above the diagonal; ``points`` are centered here, so that an offset costs nothing."""
     centered = points - points.mean(dim=0)
+    tiles = centered.split(TILE)
+    norms = [_squared_norms(tile) for tile in tiles]  # once, as a tile of squares takes half as long as the product
     for row in range(0, len(points), TILE):
         for column in range(row, len(points), TILE):
-            values = distances_between(centered[row : row + TILE], centered[column : column + TILE], kernel)
+            i, j = row // TILE, column // TILE
+            values = _distances(tiles[i], tiles[j], norms[i], norms[j], kernel)
             if row == column:
                 values.fill_diagonal_(torch.inf)
             yield Block(row, column, values)
@@ -40,10 +43,18 @@ def blocks_of_distances(points: Tensor, kernel: str) -> Iterator[Block]:
 
 def distances_between(a: Tensor, b: Tensor, kernel: str) -> Tensor:
     """What the kernel is a function of: squared Euclidean distances, or taxicab ones."""
+    return _distances(a, b, _squared_norms(a), _squared_norms(b), kernel)
+
+
+def _squared_norms(points: Tensor) -> Tensor:
+    """Of each sample, shape (n_samples,)."""
+    return points.square().sum(dim=1)
+
+
+def _distances(a: Tensor, b: Tensor, of_a: Tensor, of_b: Tensor, kernel: str) -> Tensor:
     if kernel == "laplacian":
         return torch.cdist(a, b, p=1.0)
-    squares = a.square().sum(dim=1)[:, None] + b.square().sum(dim=1)
-    return squares.addmm_(a, b.T, alpha=-2).clamp_min_(0)
+    return (of_a[:, None] + of_b).addmm_(a, b.T, alpha=-2).clamp_min_(0)
 
 
 def median_distance(points: Tensor, kernel: str) -> float:
