@@ -206,3 +206,11 @@ def test_debiased_is_exact_for_few_samples_of_independent_units(n: int) -> None:
 def test_mean_under_noise_against_scipy(n: int, decay: float) -> None:
     expected = scipy.special.hyp1f1(0.5, (n - 1) / 2, -decay * (n - 1))
     assert _mean_under_noise(n, decay * (n - 1)) == pytest.approx(expected, rel=2e-6)
+
+
+@pytest.mark.parametrize("n_units", [2, 5])
+def test_whether_units_fire_is_a_sample_as_good_as_any(n_units: int) -> None:
+    fires = torch.randn(300, n_units) > 0.3
+    as_numbers = neuronal_correlation(fires.double())
+    for given in (fires, fires.numpy()):
+        assert neuronal_correlation(given).mean_abs == pytest.approx(as_numbers.mean_abs, abs=1e-12)

@@ -26,7 +26,8 @@ def as_tensor(x: Array, name: str = "x") -> Tensor:
     if tensor.is_complex() or tensor.is_quantized or tensor.layout != torch.strided:
         kind = f"{tensor.dtype}, layout {tensor.layout}"
         raise ValueError(f"{name} must be a dense array of real numbers, got {kind}; convert it first")
-    return tensor
+    # torch refuses to subtract booleans: whether a unit fires is taken as 0 and 1, in the same memory
+    return tensor.view(torch.uint8) if tensor.dtype == torch.bool else tensor
 
 
 def as_samples(x: Array, name: str = "x") -> Tensor:
