@@ -128,3 +128,8 @@ def test_a_lazy_layer_has_to_run_first():
 def test_eight_bit_floats_are_read():
     weight = torch.randn(4, 16).to(torch.float8_e4m3fn)
     assert read_state_dict({"fc.weight": weight}).found[0].weight.dtype is torch.float32
+
+
+def test_a_table_named_emb_has_its_features_as_units():
+    state = {"tok_emb.weight": torch.randn(20, 4), "time_emb.weight": torch.randn(7, 4), "time_emb.bias": torch.ones(7)}
+    assert [(one.layer, one.unit_axis) for one in read_state_dict(state).found] == [("tok_emb", 1), ("time_emb", 0)]

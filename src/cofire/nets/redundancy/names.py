@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...stats.unit_vectors import Fused, split_units
 
-_EMBEDS = re.compile(r"(^|[._])(wte|wpe|embeds?|embeddings?|embed_tokens|embed_positions)(\.weight)?$")
+_EMBEDS = re.compile(r"(^|[._])(wte|wpe|embs?|embeds?|embeddings?|embed_tokens|embed_positions)(\.weight)?$")
 _RECURRENT = re.compile(r"weight_(ih|hh|hr)(_l\d+)?(_reverse)?$")
 _PROJECTIONS = re.compile(r"(^|[._])(in_proj_weight|qkv\.weight|c_attn\.weight)$")
 _GATES: dict[int, Fused] = {3: "gru", 4: "lstm"}
@@ -33,8 +33,10 @@ def embeds(name: str) -> bool:
     """Whether a weight is an embedding's by its name.
 
     Example:
-        >>> [embeds(name) for name in ("wte.weight", "text.token_embedding.weight", "patch_embed.proj.weight")]
-        [True, True, False]
+        >>> [embeds(name) for name in ("wte.weight", "text.token_embedding.weight", "tok_emb.weight")]
+        [True, True, True]
+        >>> embeds("patch_embed.proj.weight")
+        False
     """
     return _EMBEDS.search(name) is not None
 

@@ -122,7 +122,7 @@ def read_state_dict(weights: Mapping[str, Tensor]) -> Readings:
 
 def _readings(name: str, tensor: Tensor, weights: Mapping[str, Tensor], turned: bool) -> Iterator[Reading]:
     layer = layer_of(name)
-    if embeds(name) and tensor.ndim == 2:
+    if embeds(name) and tensor.ndim == 2 and f"{layer}.bias" not in weights:  # a table has no bias
         yield Reading(layer, tensor, unit_axis=1, notes=("read as an embedding: its units are the features",))
         return
     notes = ("its bias tells that it is stored as (inputs, units)",) if turned else ()
