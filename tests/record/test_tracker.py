@@ -232,7 +232,8 @@ def test_what_belongs_to_the_whole_run_is_logged(tmp_path) -> None:
         ({"sink": 3}, "sink must be callable"),
         ({"measures": [correlation(), correlation()]}, "given twice"),
         ({"measures": [3]}, "function of samples"),
-        ({"measures": [weight_correlation(sites="flatten")]}, "has weights"),
+        ({"measures": [weight_correlation(sites="flatten")]}, "no layer at 'flatten' has weights"),
+        ({"measures": [weight_correlation(sites=lambda name, module: name == "flatten")]}, "no layer has weights"),
     ],
 )
 def test_what_is_wrong_with_an_argument_is_said(arguments, says) -> None:

@@ -120,7 +120,8 @@ def _weight_targets(model: nn.Module, measure: Measure) -> tuple[Target, ...]:
         for part in unit_weights(module)
     ]
     if not targets:
-        raise ValueError(f"measure {measure.name!r}: no layer at {measure.sites!r} has weights")
+        where = "" if callable(measure.sites) else f" at {measure.sites!r}"
+        raise ValueError(f"measure {measure.name!r}: no layer{where} has weights")
     return tuple(targets)
 
 

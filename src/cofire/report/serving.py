@@ -38,7 +38,9 @@ class Server(ThreadingHTTPServer):
             super().__init__((LOOPBACK, PORT if port is None else port), _Handler)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or port is not None:
-                raise OSError(f"port {PORT if port is None else port} cannot be used: {error.strerror}") from error
+                raise OSError(
+                    f"port {PORT if port is None else port} cannot be used: {error.strerror}; 0 takes any free one"
+                ) from error
             super().__init__((LOOPBACK, 0), _Handler)
 
     def server_bind(self) -> None:
