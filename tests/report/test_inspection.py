@@ -1,5 +1,6 @@
 """What a page and the terminal say of a network's redundancy; names in it are anyone's."""
 
+import math
 import re
 import shutil
 import subprocess
@@ -76,6 +77,18 @@ def test_weights_that_are_not_finite_ask_for_action(model):
     assert first.kind == "not finite" and first.level == "act"
 
 
+def test_nothing_can_go_from_a_layer_that_puts_out_nan(model):
+    report = redundancy_report(model, torch.full((300, 4), torch.nan))
+    found = Inspection("net", report, {})
+    assert found.headline == "These data do not tell how many units the layers need."
+    assert found.findings[0].kind == "not finite" and "narrower" not in kinds(found)
+    assert math.isnan(report.layers[0].superfluous_share) and found.rows[0].width == "–"
+
+
+def test_two_samples_are_no_sign_that_units_fire_together(model):
+    assert "redundant" not in kinds(Inspection("net", redundancy_report(model, torch.randn(2, 4)), {}))
+
+
 def test_few_samples_are_said_to_be_few(model):
     found = Inspection("net", redundancy_report(model, torch.randn(10, 4)), {})
     assert {"too few samples", "few samples"} <= set(kinds(found)) and "narrower" not in kinds(found)
@@ -104,6 +117,14 @@ def test_positions_are_told_from_inputs():
 def test_a_layer_of_one_unit_is_not_called_undefined():
     net = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 1))
     assert "undefined" not in kinds(Inspection("net", redundancy_report(net, torch.randn(300, 4)), {}))
+
+
+def test_a_page_gives_reasons_in_full(tmp_path):
+    found = Inspection("net", redundancy_report(nn.Sequential(nn.Sequential(nn.Linear(4, 2))), torch.ones(9, 4)), {})
+    (finding,) = [one for one in found.findings if one.kind == "left out"]
+    page = write_inspection(found, tmp_path / "page.html").read_text()
+    assert max(len(reason) for reason, _ in finding.points) > 40
+    assert all(f">{reason}</bdi>" in page for reason, _ in finding.points)
 
 
 def test_names_are_text(tmp_path):

@@ -114,9 +114,7 @@ def _of_layer(layer: LayerRedundancy) -> dict[str, Estimate]:
         "nc": Estimate(found.correlation.debiased, *found.correlation.interval) if found else Estimate(),
         "wc": Estimate(weights.mean_abs) if weights else Estimate(),
         "rank": Estimate(rank_of(layer)),
-        "width": Estimate(found.width.units, *found.width.interval)
-        if found and found.width.enough_samples
-        else Estimate(),
+        "width": Estimate(found.width.units, *found.width.interval) if found and found.width_is_known else Estimate(),
     }
 
 

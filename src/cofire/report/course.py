@@ -42,7 +42,8 @@ def correlation_at(layer: Layer, index: int) -> Correlation:
         values = layer.of(measure).values
         return values[index] if -len(values) <= index < len(values) else nan
 
-    middle = value("nc_debiased") if layer.of("nc_debiased").defined else value("nc")
+    # NC stands in where no debiased value was recorded, not where two samples define none
+    middle = value("nc_debiased") if layer.of("nc_debiased").steps else value("nc")
     low, high = value("nc_low"), value("nc_high")
     ends = (low if isfinite(low) else middle, high if isfinite(high) else middle)
     return Correlation(middle, *ends, value("nc_noise_floor"))

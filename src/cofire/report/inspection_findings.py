@@ -23,6 +23,8 @@ def headline(report: RedundancyReport) -> str:
         narrow = _too_wide(hidden)
         if narrow:
             return f"In {len(narrow)} of {plural(len(hidden), 'layer')} before the output fewer units would do."
+        if not any(layer.activations and layer.activations.width_is_known for layer in hidden):
+            return "These data do not tell how many units the layers need."
         return "No layer is clearly wider than these data need."
     copied = [layer for layer in report.layers if layer.n_copies]
     if copied:
@@ -47,7 +49,7 @@ def _hidden(report: RedundancyReport) -> list[LayerRedundancy]:
 
 def _too_wide(layers: Sequence[LayerRedundancy]) -> list[LayerRedundancy]:
     """Layers of which the upper end of the recommended width lies clearly below the width they have."""
-    known = [layer for layer in layers if layer.activations and layer.activations.width.enough_samples]
+    known = [layer for layer in layers if layer.activations and layer.activations.width_is_known]
     return [layer for layer in known if _spare(layer) >= WORTH_IT]
 
 
@@ -155,7 +157,7 @@ def nonfinite(report: RedundancyReport) -> list[Finding]:
         "NaN or infinity was met in",
         found,
         lambda layer: plural(_broken(layer), "unit"),
-        "Such units are left out of every number.",
+        "Such units are left out of every number, and no width is recommended for a layer that puts them out.",
         "Training has probably diverged: go back to an earlier checkpoint.",
     )
 

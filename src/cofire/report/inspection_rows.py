@@ -77,7 +77,7 @@ def _entropy_rank(layer: LayerRedundancy) -> str:
 
 def width(layer: LayerRedundancy) -> str:
     """The recommended width with its interval."""
-    if layer.activations is None or not layer.activations.width.enough_samples:
+    if layer.activations is None or not layer.activations.width_is_known:
         return MISSING
     low, high = layer.activations.width.interval
     units = layer.activations.width.units

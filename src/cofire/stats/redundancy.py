@@ -76,6 +76,11 @@ class Redundancy(Shown):
         return self.correlation.n_units
 
     @property
+    def width_is_known(self) -> bool:
+        """Whether a width can be recommended: enough samples, and no unit that met a NaN or an infinity."""
+        return self.width.enough_samples and not self.nonfinite_units
+
+    @property
     def superfluous_share(self) -> float:
         """Share of the units beyond the recommended width."""
         return 1 - self.width.units / self.n_units

@@ -64,9 +64,9 @@ def _activations(found: Redundancy) -> dict[str, Any]:
         "effective_rank_entropy": found.effective_rank_entropy,
         "effective_rank_participation": found.effective_rank_participation,
         "effective_rank_debiased": found.effective_rank_debiased,
-        "width": found.width.units if found.width.enough_samples else None,
-        "width_interval": found.width.interval if found.width.enough_samples else None,
-        "width_units": found.width.chosen if found.width.enough_samples else None,
+        "width": found.width.units if found.width_is_known else None,
+        "width_interval": found.width.interval if found.width_is_known else None,
+        "width_units": found.width.chosen if found.width_is_known else None,
     }
 
 

@@ -75,11 +75,11 @@ class LayerRedundancy:
     def superfluous_share(self) -> float:
         """Share of the units that could go: beyond the recommended width, or by weights zero or a copy.
 
-        NaN where the samples do not suffice to tell.
+        NaN where the samples do not suffice to tell, or units are not finite.
         """
         measured = self.sampled or self.n_units
         if self.activations:
-            return self.activations.superfluous_share if self.activations.width.enough_samples else math.nan
+            return self.activations.superfluous_share if self.activations.width_is_known else math.nan
         return (self.n_copies + self.n_constant) / measured
 
     @property
@@ -167,7 +167,7 @@ def rank_of(layer: LayerRedundancy) -> float:
 
 
 def _width(layer: LayerRedundancy) -> str:
-    if not layer.activations:
+    if not layer.activations or layer.activations.nonfinite_units:
         return DASH
     width = layer.activations.width
     low, high = width.interval
