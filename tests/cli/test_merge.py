@@ -135,3 +135,9 @@ def test_an_old_file_stays_if_the_new_one_cannot_be_written(monkeypatch, capsys)
         monkeypatch, capsys, "mergenets:build", "--data", "mergenets:batches", "--out", "x.safetensors"
     )
     assert Path("x.safetensors").read_text() == "old"
+
+
+def test_outputs_that_are_not_finite_are_an_error(tmp_path, monkeypatch, capsys) -> None:
+    np.save(tmp_path / "x.npy", np.full((10, 64), np.nan, dtype=np.float32))
+    said = complaint(monkeypatch, capsys, "mergenets:build", "--data", str(tmp_path), "--out", "small.safetensors")
+    assert "NaN or infinite" in said and not (tmp_path / "small.safetensors").exists()

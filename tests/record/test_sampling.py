@@ -111,7 +111,14 @@ def test_probe_sets_come_in_several_forms(probe) -> None:
 
 @pytest.mark.parametrize(
     ("probe", "says"),
-    [(torch.ones(0, 9), "empty"), (iter([1]), "only once"), ("text", "got str"), (5, "got int"), ({}, "got dict")],
+    [
+        (torch.ones(0, 9), "empty"),
+        (iter([1]), "only once"),
+        ("text", "got str"),
+        (5, "got int"),
+        ({}, "got dict"),
+        ([], "no batch"),
+    ],
 )
 def test_other_probe_sets_are_refused(probe, says) -> None:
     with pytest.raises(ValueError, match=says):

@@ -101,3 +101,7 @@ def test_uncorrelated_layers_are_read_beside_their_dependence() -> None:
 
 def test_a_run_without_correlation_is_not_said_to_be_of_weights_only() -> None:
     assert headline(View("run", (layer(dependence=0.1),))) == "Neuronal correlation was not recorded."
+
+
+def test_a_correlation_that_was_recorded_and_is_defined_nowhere_is_told_from_one_that_was_not() -> None:
+    assert "defined in no layer" in headline(View("run", (Layer("fc", {"nc": Series((0,), (float("nan"),), 10)}),)))

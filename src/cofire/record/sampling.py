@@ -1,7 +1,7 @@
 """Where a tracker's samples come from: the training batches themselves, or a fixed probe set."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -272,6 +272,8 @@ def _as_batches(inputs: Any) -> Iterable[Any]:
         return inputs.split(PROBE_BATCH)
     if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
         raise ValueError(f"a probe set is a tensor or an iterable of batches, got {type(inputs).__qualname__}")
+    if isinstance(inputs, Sized) and not len(inputs):
+        raise ValueError("the probe set holds no batch; give it at least one")
     if iter(inputs) is inputs:
         raise ValueError("the probe set can be gone through only once; give a list of its batches instead")
     return inputs

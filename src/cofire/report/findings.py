@@ -31,6 +31,8 @@ def headline(view: View) -> str:
 def _without_correlation(view: View) -> str:
     if all(measure.startswith("wc") for layer in view.layers for measure in layer.series):
         return "No activations were measured, so this report speaks of weights only."
+    if any(layer.of("nc").values for layer in view.layers):
+        return "Neuronal correlation is defined in no layer: units are constant, alone in theirs, or not finite."
     return "Neuronal correlation was not recorded."
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from cofire.record import Cautioned, Measure, NotMeasured, Tracker
+from cofire.record import Cautioned, Measure, NotMeasured, Tracker, correlation
+from cofire.record.measures.measure import as_measure
 from cofire.record.recording import Plan, take
 from cofire.record.schedule import EverySteps
 
@@ -94,3 +95,9 @@ class TestCautions:
             pytest.raises(ValueError, match="must return numbers, got str"),
         ):
             measure.values((torch.zeros(2, 2),))
+
+
+def test_a_maker_of_measures_is_no_measure():
+    with pytest.raises(ValueError, match=r"call it: correlation\(\)"):
+        Tracker(nn.Linear(2, 3), [correlation])
+    assert as_measure(correlation()) == correlation()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ def cost(model: nn.Module, surgery: Surgery, data: Any) -> Cost:
         data: inputs to measure on, as for :func:`fold`; batches (inputs, labels) where accuracy is wanted.
 
     Raises:
-        ValueError: for data that cannot be used.
+        ValueError: for data that cannot be used, or on which the outputs are not finite.
 
     Example:
         >>> import torch
@@ -53,11 +54,14 @@ def cost(model: nn.Module, surgery: Surgery, data: Any) -> Cost:
         ((58, 30), True, None)
     """
     batches = as_batches(data)
+    measured = output_error(model, surgery.model, batches)
+    if not isfinite(measured.rms):
+        raise ValueError("the network's outputs on these inputs are NaN or infinite; leave out what is not finite")
     before, after = (accuracy(net, batches) for net in (model, surgery.model))
     return Cost(
         parameters=(_n_parameters(unwrap(model)), _n_parameters(surgery.model)),
         predicted=surgery.predicted,
-        measured=output_error(model, surgery.model, batches),
+        measured=measured,
         accuracy=None if before is None or after is None else (before, after),
     )
 

@@ -181,8 +181,17 @@ def _check_limit(max_samples: object, stage: str) -> None:
 
 
 def as_measure(measure: "Measure | Statistic") -> Measure:
-    """A measure, also from a plain function of samples."""
-    return measure if isinstance(measure, Measure) else Measure(measure)
+    """A measure, also from a plain function of samples.
+
+    Raises:
+        ValueError: for a function that makes a measure and was not called.
+    """
+    if isinstance(measure, Measure):
+        return measure
+    if getattr(measure, "__annotations__", {}).get("return") in (Measure, "Measure"):
+        name = getattr(measure, "__name__", "it")
+        raise ValueError(f"{name} makes a measure and is none itself; call it: {name}()")
+    return Measure(measure)
 
 
 def layers(name: str, module: nn.Module) -> bool:
