@@ -7,6 +7,7 @@ import torch
 from cofire.stats import (
     HighDimensionWarning,
     entropy_binned,
+    entropy_embedded,
     entropy_gaussian,
     entropy_independence_bound,
     entropy_kde,
@@ -125,3 +126,12 @@ def test_neighbors_are_counted_in_whole_numbers_below_the_samples(k) -> None:
 def test_any_whole_number_counts_neighbors() -> None:
     x = torch.randn(50, 2)
     assert entropy_knn(x, n_neighbors=np.int64(3)) == entropy_knn(x)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200, 1.7e308])
+@pytest.mark.parametrize("entropy", [entropy_knn, entropy_kde, entropy_gaussian, entropy_embedded])
+def test_a_spread_whose_square_leaves_float64_is_refused(entropy, scale) -> None:
+    x = torch.rand(100, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
+    with pytest.raises(ValueError, match=r"2 of 2 units of x spread over some .*divide x by a constant"):
+        entropy(x * scale)
+    assert entropy(x * 1e100).isfinite()

@@ -13,6 +13,8 @@ from ._arrays import Array, as_tensor
 
 # Ties in this share of the samples are put down to rounding; beyond it they are atoms.
 ROUNDING = 0.02
+# Beyond this, and below its inverse, squares of differences leave float64.
+MOST_SPREAD = 1e140
 
 
 class HighDimensionWarning(UserWarning):
@@ -52,6 +54,24 @@ def finite_points(x: Array, least: int = 2) -> Tensor:
         raise ValueError(f"need at least {least} samples, got {len(points)}")
     if not bool(torch.isfinite(points).all()):
         raise ValueError("x holds NaN or infinite values; leave those samples out first")
+    return within_range(points)
+
+
+def within_range(points: Tensor) -> Tensor:
+    """The same float64 samples, if squares of their differences stay within float64.
+
+    Raises:
+        ValueError: if a unit that varies spreads too far, or not far enough.
+    """
+    if not len(points):
+        return points
+    spread = points.amax(dim=0) / 2 - points.amin(dim=0) / 2  # halved first, so that it cannot overflow
+    extreme = (spread > 0) & ((spread > MOST_SPREAD) | (spread < 1 / MOST_SPREAD))
+    if bool(extreme.any()):
+        raise ValueError(
+            f"{int(extreme.sum())} of {len(spread)} units of x spread over some {float(spread[extreme][0]):.0e}, whose "
+            "square leaves float64; divide x by a constant c, which lowers an entropy by log c for each unit"
+        )
     return points
 
 

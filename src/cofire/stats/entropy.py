@@ -14,6 +14,7 @@ from .density import (
     units_without_density,
     warn_of_dimension,
     whitening,
+    within_range,
 )
 from .neighbors import check_points, kth_euclidean_distance, kth_neighbor_distance
 from .precision import exactly
@@ -63,7 +64,7 @@ def entropy_knn(x: Array, n_neighbors: int = 3, whiten: bool = False) -> Tensor:
         >>> round(normal.entropy, 2), abs(entropy_knn(x).item() - normal.entropy) < 0.15
         (4.08, True)
     """
-    points = check_points(x, n_neighbors).double()
+    points = within_range(check_points(x, n_neighbors).double())
     _warn_of_dimension(points.shape[1], whiten)
     return joint_entropy(points, n_neighbors, whiten)
 
