@@ -33,7 +33,7 @@ def network(name: str, seed: int) -> nn.Module:
 
     Example:
         >>> [len(network(name, 0)) for name in ("784-30-10", "conv 8, conv 16, dense 64")]
-        [3, 10]
+        [4, 10]
     """
     return small_cnn(seed) if name.startswith("conv") else mlp([int(width) for width in name.split("-")], seed=seed)
 
