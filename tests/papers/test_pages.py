@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def test_the_index_and_the_readme_tell_every_claim_that_is_known(project: Path, 
     before = index.read_text(), text
     pages.write_pages([], project)  # what is known is kept
     assert (index.read_text(), readme.read_text()) == before
+
+
+def test_the_time_of_figures_that_share_a_training_counts_once(project: Path, made, monkeypatch) -> None:
+    pages.write_pages([done(made, project)], project)
+    assert "All took 0." in (project / "docs/papers/index.md").read_text()
+    figures = [replace(made(), name="one.fig1"), replace(made(), name="one.fig2", task_name="one.fig1")]
+    monkeypatch.setattr(pages, "experiments", lambda: {one.name: one for one in figures})
+    assert pages._seconds({"one.fig1": {"seconds": 2.0}, "one.fig2": {"seconds": 2.0}, "gone": {"seconds": 9.0}}) == 2
 
 
 def test_the_same_rows_give_the_same_bytes(project: Path, made) -> None:

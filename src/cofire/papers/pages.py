@@ -167,11 +167,18 @@ def _index(known: Mapping[str, Any]) -> str:
     parts = [
         "# The four papers, and questions of our own, claim by claim",
         _GENERATED,
-        "Every claim that was checked, and what came out.",
+        f"Every claim that was checked, and what came out. All took {duration(_seconds(known))} of processor time.",
     ]
     for paper, title in PAPERS.items():
         parts += [f"## {paper}: {title}", _paper_table(paper, known)]
     return _joined(*parts)
+
+
+def _seconds(known: Mapping[str, Any]) -> float:
+    """Figures of one training share its time."""
+    every = experiments()
+    trainings = {every[name].task_name or name: known[name]["seconds"] for name in _ordered(known)}
+    return sum(trainings.values())
 
 
 def _paper_table(paper: str, known: Mapping[str, Any]) -> str:
