@@ -19,12 +19,7 @@ def test_layers_of_the_same_name_stand_below_one_another_with_their_difference()
     views = [View("a", (layer("fc", [0.1]), layer("b", [0.2]))), View("b", (layer("b", [0.3]), layer("c", [0.3])))]
     sections = sections_of(views)
     rows = rows_of(sections)
-    assert [(row.layer.name, row.run, row.place) for row in rows] == [
-        ("fc", 0, 0),
-        ("b", 0, 1),
-        ("b", 1, 0),
-        ("c", 1, 1),
-    ]
+    assert [(row.layer.name, row.run) for row in rows] == [("fc", 0), ("b", 0), ("b", 1), ("c", 1)]
     assert "beside" in [column.key for column in columns_of(sections)]
     beside = [row.value("beside") for row in rows]
     assert np.allclose(beside, [np.nan, np.nan, 0.1, np.nan], equal_nan=True)

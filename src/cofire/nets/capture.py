@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from .masks import Mask, reader
 from .names import first_names, named_layers, unwrap
+from .passes import Pass, Record
 from .patterns import Pattern
-from .recorder import Pass, Record, Recorder, always
+from .recorder import Recorder, always
 from .results import Activations
 from .sites import Site, Stage, sites
 from .store import Store

@@ -1,9 +1,7 @@
-"""The hooks that watch a model run, and what one forward pass has shown."""
+"""The hooks that watch a model run."""
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from threading import get_ident
 from typing import Any
@@ -16,83 +14,17 @@ from .activations import Applied, Follower
 from .eager import eager
 from .fastpath import fused_modules, unwatched_output
 from .hooks import Hook
-from .kinds import Kind, captured_as, following, looks_like_activation
-from .masks import ReadMask, is_time_first, keep
-from .names import named_layers
-from .sites import Site, Stage
-from .units import Copy, describe, first_floating, is_packed, rows, units_last
+from .kinds import following, looks_like_activation
+from .masks import ReadMask
+from .passes import Layer, Pass, Record, layers_of
+from .sites import Site
+from .units import Copy, describe, first_floating, is_packed, units_last
 
 # What hooks do themselves is no business of modes that watch torch functions, which ask a good deal of time for each.
 _UNSEEN = torch._C.DisableTorchFunction
 
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A module, and the sites that are wanted of it."""
-
-    name: str
-    module: nn.Module
-    kind: Kind
-    sites: tuple[Site, ...]
-
-    def wanted(self, stage: Stage, call: int) -> list[Site]:
-        """The sites at one stage of one call."""
-        return [site for site in self.sites if site.stage == stage and site.call in (None, call)]
-
-    def unit_axis(self, x: Tensor) -> int | None:
-        """The axis that holds the units, if the layer itself tells."""
-        told = next((site.unit_axis for site in self.sites if site.unit_axis is not None), None)
-        return self.kind.unit_axis(self.module, x) if told is None else told
-
-
-@dataclass(eq=False)
-class Record:
-    """One call of one site within a pass: samples with the units on the last axis."""
-
-    site: Site
-    module: nn.Module
-    samples: Tensor
-    unit_axis: int
-    padded: bool = True
-    copy: Copy = units_last
-
-    @property
-    def n_position_axes(self) -> int:
-        """Axes of the layer's output behind that of the units: a feature map's positions."""
-        return -self.unit_axis - 1
-
-    def applied(self, activation: Tensor) -> None:
-        """An activation function was applied: its output is what counts."""
-        self.samples = self.copy(activation, self.unit_axis, over=self.samples)
-
-    def rows(self, mask: Tensor | None, model: nn.Module) -> Tensor:
-        """(n_samples, n_units); with a mask, those samples that count.
-
-        Raises:
-            ValueError: if the mask does not fit.
-        """
-        if mask is None or not self.padded:
-            return rows(self.samples)
-        shape = tuple(self.samples.shape[:-1])
-        kept = keep(self.samples, mask, time_first=is_time_first(self.module, model, shape=shape, mask=mask))
-        if kept is None:
-            raise ValueError(
-                f"the mask of shape {tuple(mask.shape)} does not fit {self.site}, whose samples have shape "
-                f"{shape}; take the layer away with '!{self.site.layer}', or leave the mask out"
-            )
-        return self.samples[kept]
-
-
-@dataclass
-class Pass:
-    """What one forward pass of the model has shown so far."""
-
-    mask: Tensor | None = None
-    records: list[Record] = field(default_factory=list)
-    calls: Counter[str] = field(default_factory=Counter)
 
 
 def always() -> bool:
@@ -119,7 +51,7 @@ class Recorder:
         copy: Copy = units_last,
         when: Callable[[], bool] = always,
     ) -> None:
-        self._model, self._layers = model, _layers(model, sites)
+        self._model, self._layers = model, layers_of(model, sites)
         self._read_mask, self._emit, self._leave_out, self._copy = read_mask, emit, leave_out, copy
         self._when = when
         self._follower = Follower(tracks_axes=any(layer.kind.unit_axis is following for layer in self._layers))
@@ -291,11 +223,3 @@ class Recorder:
             for applied in claimed:
                 applied(output)
         claimed.clear()
-
-
-def _layers(model: nn.Module, sites: Sequence[Site]) -> list[Layer]:
-    modules = named_layers(model)
-    wanted: dict[str, list[Site]] = {}
-    for site in sites:
-        wanted.setdefault(site.layer, []).append(site)
-    return [Layer(name, modules[name], captured_as(modules[name]), tuple(of_it)) for name, of_it in wanted.items()]

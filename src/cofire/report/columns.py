@@ -38,7 +38,6 @@ class Row:
     """One layer of one run."""
 
     run: int
-    place: int
     layer: Layer
     beside: Layer | None
 
@@ -68,15 +67,11 @@ def rows_of(sections: Sequence[Section]) -> list[Row]:
     names = dict.fromkeys(layer.name for section in sections for layer in section.view.measured)
     placed = [{layer.name: layer for layer in section.view.measured} for section in sections]
     return [
-        Row(run, _place(section, name), here[name], placed[0].get(name) if run else None)
+        Row(run, here[name], placed[0].get(name) if run else None)
         for name in names
-        for run, (section, here) in enumerate(zip(sections, placed, strict=True))
+        for run, here in enumerate(placed)
         if name in here
     ]
-
-
-def _place(section: Section, name: str) -> int:
-    return next(index for index, layer in enumerate(section.view.layers) if layer.name == name)
 
 
 def shown(value: float, column: Column) -> str:

@@ -49,16 +49,17 @@ def write_report(runs: str | Path | Run | Sequence[str | Path | Run], path: str 
     several = [runs] if isinstance(runs, str | Path | Run) else list(runs)
     if not several:
         raise ValueError("a report needs at least one run, got none; give a run directory")
-    text = page([_view(run) for run in several])
+    text = page([view_of(run) for run in several])
     with replaced(path) as file:
         file.write(text.encode("utf-8", "replace"))
     return Path(path)
 
 
-def _view(run: str | Path | Run) -> View:
+def view_of(run: str | Path | Run) -> View:
+    """A run as it is shown; of one that still goes on, its table at one moment."""
     if isinstance(run, Run):
         return read(run)
-    with Run.open(run) as opened:
+    with Run.open(run) as opened, opened.table.snapshot():
         return read(opened)
 
 

@@ -8,9 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 
-from ..record.runs import DESCRIPTION, TABLE, Run
-from .html import digest, page, rendered, source
-from .view import View, read
+from ..record.runs import DESCRIPTION, TABLE
+from .html import digest, page, rendered, source, view_of
 
 # At most a tenth of one core goes into drawing: the rest belongs to the run.
 SHORTEST = 1.0  # seconds between two pages
@@ -78,7 +77,7 @@ class LivePage:
     def _made(self, version: str) -> Page:
         absent = self.missing
         try:
-            views = [_view(directory) for directory in self.directories if directory not in absent]
+            views = [view_of(directory) for directory in self.directories if directory not in absent]
         except (OSError, ValueError) as error:
             return Page(version, followed(_waiting([f"{error}. Trying again."]), version), False)
         if not views:
@@ -97,11 +96,6 @@ def _look(path: Path) -> tuple[int, int] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_size, found.st_mtime_ns
-
-
-def _view(directory: Path) -> View:
-    with Run.open(directory) as run, run.table.snapshot():
-        return read(run)
 
 
 def _waiting(told: Sequence[str]) -> str:

@@ -12,7 +12,8 @@ from torch import Tensor
 from ._arrays import Array, as_samples
 from ._shown import Shown
 from .chance import shuffled
-from .mutual_information import SUSPICIOUS, refuse_ties
+from .density import refuse_ties
+from .mutual_information import SUSPICIOUS
 from .neighbors import check_points
 from .precision import exactly
 

@@ -8,12 +8,11 @@ from torch import Tensor
 
 from ._arrays import Array, as_tensor
 from .coefficient import LINEAR
-from .density import is_singular, units_without_density, whitening
+from .density import NO_DENSITY, is_singular, refuse_ties, whitening
 from .neighbors import check_points, count_nearer, kth_neighbor_distance
 from .precision import exactly
 
 N_NEIGHBORS = 3
-TIED_SHARE = 0.25
 FEW = 20  # fewer samples than that can be in the same order by chance
 SUSPICIOUS = 0.25
 
@@ -162,7 +161,7 @@ def mutual_information_3h(x: Array, y: Array, n_neighbors: int = 3, standardize:
         a, b = scaled if standardize else points
         sums = [_mean_log_distance(unit, n_neighbors) for unit in (a, b, torch.cat([a, b], dim=1))]
         if not bool(torch.stack(sums[:2]).isfinite().all()):
-            raise ValueError(_TIES.format("a value is shared by more than n_neighbors samples"))
+            raise ValueError(NO_DENSITY.format("a value is shared by more than n_neighbors samples"))
         ends = torch.digamma(a.new_tensor([len(a), n_neighbors]))
         return ends[0] - ends[1] + sums[0] + sums[1] - sums[2]
 
@@ -226,27 +225,6 @@ def nonlinear_excess(x: Array, y: Array) -> Tensor:
     """
     linear = mutual_information_gaussian(x, y)
     return torch.zeros_like(linear) if linear == inf else mutual_information(x, y) - linear
-
-
-_TIES = (
-    "{}, so there is no density and nearest neighbors mislead; use mutual_information(x, y), or "
-    'method="default" of dependence_score, which tell atoms and ties apart'
-)
-
-
-def refuse_ties(points: Tensor, n_neighbors: int, name: str) -> None:
-    """A plain refusal of columns that have an atom, or more ties than their neighbors' distances bear.
-
-    Measured on rounded normal samples: with a quarter of them tied, Kraskov's estimator is off by .01.
-    """
-    atoms = units_without_density(points, n_neighbors)
-    ordered = points.sort(dim=0).values
-    same = torch.zeros_like(ordered[:1], dtype=torch.bool)
-    with_next = torch.cat([ordered[1:] == ordered[:-1], same])
-    tied = (with_next | torch.cat([same, with_next[:-1]])).double().mean(dim=0)
-    if bool((atoms | (tied > TIED_SHARE)).any()):
-        number = int((atoms | (tied > TIED_SHARE)).sum())
-        raise ValueError(_TIES.format(f"{number} of the {points.shape[1]} units of {name} have an atom or many ties"))
 
 
 def _two_units(x: Array, y: Array, n_neighbors: int) -> tuple[Tensor, Tensor]:

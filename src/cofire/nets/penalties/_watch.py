@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from ..masks import Mask, reader
 from ..names import unwrap
+from ..passes import Pass
 from ..patterns import Pattern
-from ..recorder import Pass, Recorder
+from ..recorder import Recorder
 from ..sites import Site, Stage, sites
 
 Asked = Pattern | Site | Sequence[Pattern | Site]
