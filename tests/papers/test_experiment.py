@@ -19,6 +19,17 @@ def test_a_scale_has_its_points_and_seeds(made) -> None:
         experiment.tasks("smoke", seeds=0)
 
 
+def test_points_of_a_scale_may_have_their_own_numbers_of_seeds(made) -> None:
+    seeds = {"smoke": 2, "quick": lambda point: 3 if point["x"] < 2 else 1, "paper": 5}
+    experiment = dataclasses.replace(made(), seeds=seeds)
+    assert [len(task.seeds) for task in experiment.tasks("quick")] == [3, 3, 1, 1]
+    apart = dataclasses.replace(experiment, together=False)
+    assert [(task["x"], *task.seeds) for task in apart.tasks("quick")][:4] == [(0, 0), (0, 1), (0, 2), (1, 0)]
+    assert [len(task.seeds) for task in experiment.tasks("quick", seeds=4)] == [4] * 4
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        dataclasses.replace(experiment, seeds={**seeds, "quick": lambda point: 0}).tasks("quick")
+
+
 def test_a_new_version_is_new_tasks(made) -> None:
     old = made()
     new = dataclasses.replace(old, version=2)

@@ -32,9 +32,20 @@ def test_a_page_has_figure_claims_settings_and_time(project: Path, made) -> None
     page = (project / "docs/papers/jin2022.arithmetic.md").read_text()
     assert "![A line](jin2022.arithmetic.svg)" in page and (project / "docs/papers/jin2022.arithmetic.svg").exists()
     assert "| It rises \\| always | nowhere | **reproduced** | 2" in page and "**not reproduced**" in page
-    assert "| `x` | 0, 1, 2, 3 |" in page and "Plain arithmetic." in page
+    assert "| setting | values, 2 seeds |" in page and "| `x` | 0, 1, 2, 3 |" in page and "Plain arithmetic." in page
     assert "4 of 4 tasks finished" in page and "`paper` 1.5 h" in page
     assert [path.name for path in written] == ["jin2022.arithmetic.md", "index.md", "README.md"]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_settings_are_apart_by_their_number_of_seeds(project: Path, made, together: bool) -> None:
+    seeds = {"smoke": lambda point: 1 + 2 * (point["x"] == 2), "quick": 3, "paper": 5}
+    found = replace(made(y=7), seeds=seeds, together=together)
+    with Results(project / "out") as results:
+        pages.write_pages([outcome(found, "smoke", results)], project)
+    page = (project / "docs/papers/jin2022.arithmetic.md").read_text()
+    assert "| setting | values, 3 seeds | values, 1 seed |" in page
+    assert "| `x` | 2 | 0, 1, 3 |" in page and "| `y` | 7 | 7 |" in page
 
 
 def test_the_index_and_the_readme_tell_every_claim_that_is_known(project: Path, made) -> None:

@@ -50,7 +50,7 @@ class Experiment:
         name: ``"<paper>.<figure>"``.
         title: what the figure shows, in a few words.
         grid: the points of the grid for each scale, usually from `grid`.
-        seeds: how many seeds each scale has.
+        seeds: how many seeds each scale has; a function from a point of the grid where they differ.
         run: a task → its rows, made by `row`; it runs in a process of its own, so it must be a module's function.
         figures: by name, what draws a figure from the rows.
         claims: what is checked on the rows.
@@ -69,7 +69,7 @@ class Experiment:
     name: str
     title: str
     grid: Mapping[Scale, Sequence[Settings]]
-    seeds: Mapping[Scale, int]
+    seeds: Mapping[Scale, int | Callable[[Settings], int]]
     run: Callable[[Task], Iterable[Row]]
     figures: Mapping[str, "Callable[[Table], Figure]"]
     claims: tuple[Claim, ...]
@@ -98,20 +98,26 @@ class Experiment:
         return self.name.partition(".")[0]
 
     def tasks(self, scale: Scale, *, seeds: int | None = None) -> list[Task]:
-        """The tasks of a scale, for its own number of seeds or another.
+        """The tasks of a scale, for its own numbers of seeds, or for one number everywhere.
 
         Raises:
-            ValueError: if the number of seeds is below 1.
+            ValueError: if a number of seeds is below 1.
         """
-        count = self.seeds[scale] if seeds is None else seeds
-        if count < 1:
-            raise ValueError(f"the number of seeds must be at least 1, got {count}")
-        parts = [range(count)] if self.together else [[seed] for seed in range(count)]
         return [
             Task.of(self.task_name or self.name, self.version, point, part)
             for point in self.grid[scale]
-            for part in parts
+            for part in self._parts(self._count(scale, point) if seeds is None else seeds)
         ]
+
+    def _count(self, scale: Scale, point: Settings) -> int:
+        count = self.seeds[scale]
+        return count(point) if callable(count) else count
+
+    def _parts(self, count: int) -> list[Sequence[int]]:
+        """The seeds of each task of a point."""
+        if count < 1:
+            raise ValueError(f"the number of seeds must be at least 1, got {count}")
+        return [range(count)] if self.together else [[seed] for seed in range(count)]
 
 
 def _refuse_twins(what: str, names: list[str]) -> None:

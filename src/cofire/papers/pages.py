@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -145,12 +145,26 @@ def _tables(found: Outcome) -> Iterator[str]:
 
 
 def _settings(found: Outcome) -> str:
-    """Every setting with its values over the grid."""
-    values: dict[str, dict[str, None]] = {}
+    """Every setting with its values over the grid, a column for each number of seeds that points of it have."""
+    seeds: dict[str, set[int]] = {}
     for task, _ in found.tasks:
-        for name, value in task.values.items():
+        seeds.setdefault(task.settings, set()).update(task.seeds)
+    counts = sorted({len(those) for those in seeds.values()}, reverse=True)
+    columns = [_values(point for point, those in seeds.items() if len(those) == count) for count in counts]
+    names = dict.fromkeys(name for column in columns for name in column)
+    return markdown_table(
+        ("setting", *(f"values, {count} seed{'s' * (count > 1)}" for count in counts)),
+        [(f"`{name}`", *(", ".join(column.get(name, ())) for column in columns)) for name in names],
+    )
+
+
+def _values(points: Iterable[str]) -> dict[str, dict[str, None]]:
+    """The values of each setting, as JSON, in the order of the points."""
+    values: dict[str, dict[str, None]] = {}
+    for point in points:
+        for name, value in json.loads(point).items():
             values.setdefault(name, {})[json.dumps(value, ensure_ascii=False)] = None
-    return markdown_table(("setting", "values"), [(f"`{name}`", ", ".join(chosen)) for name, chosen in values.items()])
+    return values
 
 
 def _time(found: Outcome) -> str:

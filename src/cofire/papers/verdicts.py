@@ -161,6 +161,16 @@ def differences(a: Mapping[int, float], b: Mapping[int, float]) -> dict[int, flo
     return combined(lambda x, y: x - y, a, b)
 
 
+def shared(*parts: Mapping[int, float]) -> list[dict[int, float]]:
+    """The conditions' values at the seeds that all of them have, where some were given more seeds than others.
+
+    Example:
+        >>> shared({0: 3.0, 1: 4.0, 2: 5.0}, {0: 1.0, 1: 1.0})
+        [{0: 3.0, 1: 4.0}, {0: 1.0, 1: 1.0}]
+    """
+    return [{seed: part[seed] for seed in part if all(seed in other for other in parts)} for part in parts]
+
+
 def combined(function: Callable[..., float], *parts: Mapping[int, float]) -> dict[int, float]:
     """A function of several conditions' values, seed by seed.
 

@@ -1,6 +1,6 @@
 import pytest
 
-from cofire.papers.jin2022.fig7 import FIG7, NETWORKS, READ_OFF, gap
+from cofire.papers.jin2022.fig7 import DENSE, FIG7, NETWORKS, READ_OFF, gap
 from cofire.papers.jin2022.networks import penultimate
 from cofire.papers.table import Table
 
@@ -50,6 +50,17 @@ def test_a_network_that_is_missing_decides_nothing_about_it() -> None:
     found = verdicts(rows(PAPER, PAPER).where(network=lambda name: name != "N4"))
     assert found["NC, ReLU"] == "inconclusive" and found["NC, convolutional"] == "reproduced"
     assert set(verdicts(Table([])).values()) == {"inconclusive"}
+
+
+def test_networks_of_more_seeds_are_compared_at_the_seeds_that_all_have() -> None:
+    table = rows(PAPER, PAPER)
+    more = [{**row, "seed": 3 + row["seed"], "value": 9.0} for row in table if row["network"] in DENSE]
+    claims = {claim.name: claim for claim in FIG7.claims}
+    for name in ("convolutions, NC", "convolutions, WC", "convolutions, gap"):
+        assert claims[name].verdict(Table([*table, *more])) == claims[name].verdict(table)
+    assert claims["NC, ReLU"].verdict(Table([*table, *more])).n_seeds == 6
+    counts = {task["network"]: len(task.seeds) for task in FIG7.tasks("quick")}
+    assert counts == {"N3": 10, "N4": 10, "N5": 10, "N6": 3, "N7": 3}
 
 
 def test_the_gap_is_positive_where_the_test_is_worse() -> None:

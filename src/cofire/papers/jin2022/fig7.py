@@ -9,7 +9,7 @@ from ..experiment import Claim, Experiment
 from ..plots import COLORS, draw, panels
 from ..table import Table
 from ..tasks import Settings, Task, grid
-from ..verdicts import Verdict, all_of, combined, decide, differences
+from ..verdicts import Verdict, all_of, combined, decide, differences, shared
 from .networks import dataset, penultimate, trained
 
 if TYPE_CHECKING:
@@ -86,14 +86,14 @@ def as_printed(table: Table) -> Verdict:
 
 
 def convolutions_have_less(read: Callable[[Table], Values], note: str) -> Callable[[Table], Verdict]:
-    """The check that the largest convolutional number is below the smallest of a dense network."""
+    """The check that the largest convolutional number is below the smallest of a dense network, at shared seeds."""
 
     def check(table: Table) -> Verdict:
         largest, smallest = (
             combined(choose, *(at_the_end(table, name, "relu", "all", read) for name in names))
             for choose, names in ((max, CONVOLUTIONAL), (min, DENSE))
         )
-        return decide(differences(smallest, largest), above=0, note=note)
+        return decide(differences(*shared(smallest, largest)), above=0, note=note)
 
     return check
 
@@ -176,6 +176,12 @@ CLAIMS = (
     ),
 )  # fmt: skip
 
+
+def n_seeds(point: Settings) -> int:
+    """Dense networks learn stacked, at little cost; a seed of a convolutional one takes minutes."""
+    return 10 if point["network"] in DENSE else 3
+
+
 SMOKE = {"data": "digits", "n_train": 300, "epochs": 2}
 
 FIG7 = Experiment(
@@ -197,7 +203,7 @@ FIG7 = Experiment(
             *points(CONVOLUTIONAL, "all", data="cifar10", n_train=50_000, epochs=10_000),
         ),
     },
-    seeds={"smoke": 2, "quick": 3, "paper": 5},
+    seeds={"smoke": 2, "quick": n_seeds, "paper": 5},
     run=run,
     figures={"fig7": figure},
     claims=CLAIMS,
@@ -208,6 +214,7 @@ FIG7 = Experiment(
         "gaps. The second way to train (5000 images, SGD at 0.1, batches of 50, 200 epochs) is there because gaps "
         "can be ordered only where the training images are learned nearly by heart. The convolutional networks see "
         "2000 images of CIFAR-10 at this scale and are scored on 2000, too few to compare their gap with that of "
-        "MNIST's networks."
+        "MNIST's networks. Dense networks, cheap to train, have 10 seeds at this scale, convolutional ones 3; where "
+        "both are compared, the 3 that they share count."
     ),
 )
