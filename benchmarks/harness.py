@@ -5,6 +5,7 @@ from statistics import median
 from time import perf_counter
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -17,10 +18,16 @@ def measure(contenders: Mapping[str, Callable[[], object]], *, rounds: int = 5) 
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, run in contenders.items():
-            start = perf_counter()
-            run()
-            seconds[name].append(perf_counter() - start)
+            seconds[name].append(_timed(run))
     return {name: median(values) for name, values in seconds.items()}
+
+
+def _timed(run: Callable[[], object]) -> float:
+    start = perf_counter()
+    run()
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return perf_counter() - start
 
 
 def keep_memory() -> None:

@@ -85,7 +85,7 @@ def test_other_types_are_taken():
 
 
 def test_tile_width_is_that_of_all_reductions(monkeypatch):
-    monkeypatch.setattr(preactivation, "blocks", lambda n: (-(-n // 3), 3))
+    monkeypatch.setattr(preactivation, "blocks", lambda n, device: (-(-n // 3), 3))
     weight, covariance = normal(10, 4), torch.eye(4)
     rho = preactivation_correlation(weight, covariance)
     expected = rho[torch.ones(10, 10).triu(1).bool()].abs().mean().item()

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from ._scale import power_of_two
-from .pairs import BLOCK, Tile, blocks
+from .pairs import Tile, blocks
 
-ROWS_AT_A_TIME, ROWS_A_PRODUCT = 512, 4096
+ROWS_A_PRODUCT = 4096
+ELEMENTS_AT_A_TIME, MANY_ELEMENTS = 1 << 17, 1 << 24  # on the CPU, where they stay in cache, and elsewhere
 PANEL_BYTES, HELD_UNITS = 16 << 20, 2048
 REACH = 1e30  # norms between 1 / REACH and REACH have an inverse and a square in float32 and in float64
 
@@ -62,7 +63,7 @@ class InMemory:
         the blocks behind it.
         """
         n_units = self.samples.shape[1]
-        _, width = blocks(n_units)
+        _, width = blocks(n_units, self.samples.device)
         step = self._units_at_once(width)
         product, panel, behind = (Room(self.compute, self.samples.device) for _ in range(3))
         for first in range(0, n_units, step):
@@ -121,7 +122,7 @@ def center_and_norm(samples: Tensor) -> tuple[Tensor, Tensor]:
 
 def _center_and_norm_by_tensors(samples: Tensor) -> tuple[Tensor, Tensor]:
     shift = samples[0].double()
-    chunks = samples.split(max(1, ROWS_AT_A_TIME * BLOCK // samples.shape[1]))
+    chunks = samples.split(_rows_at_a_time(samples))
     offset = torch.stack([(chunk - shift).sum(0) for chunk in chunks]).sum(0) / len(samples)
     squares = torch.stack([(chunk - shift).sub_(offset).square_().sum(0) for chunk in chunks])
     return shift + offset, squares.sum(0).sqrt()
@@ -178,9 +179,15 @@ def normalize(samples: Tensor, first: int, affine: Affine, out: Tensor) -> None:
         return
     dead = affine.inverse == 0
     values = samples[:, first : first + out.shape[1]]
-    for part, room in zip(values.split(ROWS_AT_A_TIME), out.split(ROWS_AT_A_TIME), strict=True):
+    n_rows = _rows_at_a_time(values)
+    for part, room in zip(values.split(n_rows), out.split(n_rows), strict=True):
         centered = (part.to(affine.coarse.dtype) - affine.coarse).sub_(affine.fine)
         room.copy_(centered.mul_(affine.inverse).masked_fill_(dead, 0.0))
+
+
+def _rows_at_a_time(samples: Tensor) -> int:
+    elements = ELEMENTS_AT_A_TIME if samples.device.type == "cpu" else MANY_ELEMENTS
+    return max(1, elements // samples.shape[1])
 
 
 def _compiles(samples: Tensor) -> bool:

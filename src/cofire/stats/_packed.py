@@ -23,7 +23,7 @@ class PackedSymmetric:
     def __init__(self, n_units: int, device: torch.device) -> None:
         self.n_units = n_units
         self.device = device
-        self.n_blocks, self.width = blocks(n_units)
+        self.n_blocks, self.width = blocks(n_units, device)
         self.places = [(i, j) for i in range(self.n_blocks) for j in range(i, self.n_blocks)]
         self._tiles: Tensor | None = None
 

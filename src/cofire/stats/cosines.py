@@ -57,7 +57,7 @@ class Cosines:
 
     def _tiles(self, inverse: Tensor) -> Iterator[Tile]:
         n_vectors = len(self.vectors)
-        _, width = blocks(n_vectors)
+        _, width = blocks(n_vectors, self.vectors.device)
         for start in range(0, n_vectors, width):
             columns = slice(start, min(start + width, n_vectors))
             for row in range(0, start, TILE_ROWS):

@@ -12,7 +12,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-BLOCK = 256
+# On the CPU a tile and what it is made of stay in cache; elsewhere it must be worth its dozens of kernels.
+BLOCK, WIDE_BLOCK = 256, 1024
 FEW_PAIRS = 1 << 20
 BINS = 4096
 
@@ -161,7 +162,7 @@ class _Strongest:
         self.signed[rows] = torch.where(better, chosen, self.signed[rows])
 
 
-def blocks(n_units: int) -> tuple[int, int]:
-    """Number and width of the equal column blocks (at most ``BLOCK`` wide) that cover ``n_units``."""
-    number = max(1, -(-n_units // BLOCK))
+def blocks(n_units: int, device: torch.device) -> tuple[int, int]:
+    """Number and width of the equal column blocks that cover ``n_units``, as wide as the device wants them."""
+    number = max(1, -(-n_units // (BLOCK if device.type == "cpu" else WIDE_BLOCK)))
     return number, -(-n_units // number)

@@ -103,7 +103,7 @@ class _Directions:
 
     def tiles(self) -> Iterator[Tile]:
         n_units = len(self.weight)
-        _, width = blocks(n_units)
+        _, width = blocks(n_units, self.weight.device)
         for column in range(0, n_units, width):
             for row in range(0, column + 1, width):
                 rows, columns = slice(row, row + width), slice(column, column + width)
