@@ -90,6 +90,9 @@ def test_layers_are_chosen_by_patterns(here):
     invoke(f"{here}:build", "--data", "digits", "--layers", "3", "--json", "found.json")
     found = {layer["layer"]: layer for layer in json.loads(Path("found.json").read_text())["layers"]}
     assert found["3"]["activations"] and not found["1"]["activations"]
+    invoke(f"{here}:build", "--data", "digits", "--layers", "!1", "--json", "found.json")
+    found = {layer["layer"]: layer for layer in json.loads(Path("found.json").read_text())["layers"]}
+    assert {name for name, layer in found.items() if layer["activations"]} == {"3"}  # nor the ReLU's, which are 1's
 
 
 def test_limits_that_are_exceeded_end_with_status_one(here):

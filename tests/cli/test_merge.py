@@ -72,6 +72,9 @@ def test_the_smaller_checkpoint_is_written_and_its_cost_told():
     before, after = accuracy.removeprefix("Accuracy: ").removesuffix(" after.").split(" before, ")
     assert before == after
     assert "3: its units are the network's outputs" in done.stdout
+    table = [line.split() for line in done.stdout.splitlines()]
+    assert ["1", "20", str(20 - removed), "3"] in [cells[:4] for cells in table]
+    assert "layer  units  kept  next layer  moves by  of its deviation" in done.stdout
     model, smaller = build_model("mergenets:build"), load_merged(build_model("mergenets:build"), "smaller.safetensors")
     assert smaller[1].out_features == 20 - removed
     x = digits().test_x  # those that it was made with: pixels that never vary there carry weights too
@@ -123,7 +126,9 @@ def test_what_cannot_be_done_is_one_sentence(monkeypatch, capsys):
     assert "got 'half'" in say(*good, "--keep", "half")
     assert "above 0" in say(*good, "--keep", "0.0")
     assert "share of variance" in say(*good, "--tolerance", "2")
+    assert "asks for 21 units of layer '1', which has 20" in say(*good, "--keep", "21")
     assert "no layer of the model matches" in say(*good, "--layers", "nothing")
+    assert "leaves no layer to cut: all are taken away" in say(*good, "--layers", "!*")
     assert "is refused" in say("os:system", "--data", "digits", "--out", "x.safetensors")
     assert not Path("x.safetensors").exists()
 

@@ -71,7 +71,7 @@ def inspect(
 def _report(
     target: Target, data: str | None, layers: list[str] | None, max_samples: int, device: str
 ) -> "RedundancyReport":
-    from ..nets.redundancy import redundancy_report, weight_redundancy_report, with_units
+    from ..nets.redundancy import redundancy_report, weight_redundancy_report
 
     place = _device(device)
     if data is None and layers:
@@ -83,7 +83,15 @@ def _report(
             return weight_redundancy_report(target.weights, device=place, progress=show)
     batches = load_data(data, max_samples=max_samples)
     with progress_bar("Inspecting layers") as show:
-        return redundancy_report(target.model.to(place), batches, layers or with_units, progress=show)
+        return redundancy_report(target.model.to(place), batches, _asked(layers), progress=show)
+
+
+def _asked(layers: list[str] | None) -> Any:
+    """The layers whose units are run: all with units of their own, less those taken away, if nothing else is said."""
+    from ..nets.redundancy import with_units
+
+    asked = layers or []
+    return asked if any(not one.startswith("!") for one in asked) else [with_units, *asked]
 
 
 def _device(name: str) -> Any:

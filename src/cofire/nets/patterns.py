@@ -59,3 +59,15 @@ def as_list(patterns: object) -> list[object]:
     if isinstance(patterns, str | type) or callable(patterns) or not isinstance(patterns, Iterable):
         return [patterns]
     return list(patterns)
+
+
+def split(patterns: list[object]) -> tuple[list[object], list[str]]:
+    """What is asked for, and what is taken away again (``!name``): from all layers, where nothing else is asked for.
+
+    Example:
+        >>> split(["encoder.*", "!encoder.0"]), split(["!head"])
+        ((['encoder.*'], ['encoder.0']), (['*'], ['head']))
+    """
+    unwanted = [one[1:] for one in patterns if isinstance(one, str) and one.startswith("!")]
+    wanted = [one for one in patterns if not (isinstance(one, str) and one.startswith("!"))]
+    return (["*"] if unwanted and not wanted else wanted), unwanted

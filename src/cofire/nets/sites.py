@@ -8,7 +8,7 @@ from torch import nn
 
 from .kinds import Kind, kind_of
 from .names import first_names, named_layers, near
-from .patterns import Pattern, as_list, matching
+from .patterns import Pattern, as_list, matching, split
 
 Stage = Literal["pre", "post"]
 
@@ -105,7 +105,7 @@ def sites(
     """
     layers = named_layers(model)
     kinds = _kinds(layers)
-    wanted, unwanted = _split(as_list(pattern))
+    wanted, unwanted = split(as_list(pattern))
     taken: dict[Site, Site] = {}
     for one in wanted:
         for site in _found(one, layers, kinds, stage):
@@ -133,13 +133,6 @@ def _kinds(layers: Mapping[str, nn.Module]) -> dict[str, Kind | str]:
         else:
             kinds[name] = kind_of(module)
     return kinds
-
-
-def _split(patterns: list[object]) -> tuple[list[object], list[str]]:
-    """What is asked for, and what is taken away again (``!name``)."""
-    unwanted = [one[1:] for one in patterns if isinstance(one, str) and one.startswith("!")]
-    wanted = [one for one in patterns if not (isinstance(one, str) and one.startswith("!"))]
-    return (["*"] if unwanted and not wanted else wanted), unwanted
 
 
 def _found(one: object, layers: Mapping[str, nn.Module], kinds: Mapping[str, Kind | str], stage: Stage) -> list[Site]:

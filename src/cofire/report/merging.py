@@ -6,9 +6,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..nets.surgery import Cost, Cut, OutputError, Surgery
+from ..nets.surgery import Cost, OutputError, Surgery
 from .table import printable
-from .words import count, listing, number, percent, shorten
+from .words import count, listing, number, percent, plural, shorten
 
 
 def merge_summary(surgery: Surgery, cost: Cost) -> RenderableType:
@@ -27,25 +27,23 @@ def _headline(surgery: Surgery) -> str:
     before = sum(cut.n_units for cut in surgery.cuts.values())
     if not surgery.cuts:
         return "No unit was removed."
-    layers = f"{count(len(surgery.cuts))} layer{'' if len(surgery.cuts) == 1 else 's'}"
-    return f"{count(surgery.n_removed)} of {count(before)} units of {layers} were removed."
+    units, layers = plural(before, "unit"), plural(len(surgery.cuts), "layer")
+    return f"{count(surgery.n_removed)} of {units} of {layers} {'was' if surgery.n_removed == 1 else 'were'} removed."
 
 
 def _table(surgery: Surgery) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("layer", no_wrap=True)
-    for title in ("units", "kept", "error", "of the output's deviation, at"):
-        table.add_column(title, justify="left" if title.endswith("at") else "right", no_wrap=True)
+    for title in ("layer", "units", "kept", "next layer", "moves by", "of its deviation"):
+        table.add_column(title, justify="left" if title.endswith("layer") else "right", no_wrap=True)
     for name, cut in surgery.cuts.items():
         for consumer, error in cut.errors.items():
-            where = f"{_share(error)}, {shorten(printable(consumer), 18)}"
-            units = (count(cut.n_units), count(_kept(cut)), _small(error.rms), where)
-            table.add_row(Text(shorten(printable(name), 18), style="bold"), *map(Text, units))
+            cells = (count(cut.n_units), count(len(cut.kept)), _name(consumer), _small(error.rms), _share(error))
+            table.add_row(Text(_name(name), style="bold"), *map(Text, cells))
     return table
 
 
-def _kept(cut: Cut) -> int:
-    return len(cut.kept)
+def _name(layer: str) -> str:
+    return shorten(printable(layer), 18)
 
 
 def _costs(cost: Cost) -> Iterator[str]:

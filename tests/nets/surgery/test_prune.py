@@ -100,10 +100,12 @@ def test_more_units_than_the_rank_are_still_as_many_as_asked():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"keep": 0}, "whole number from 1 to"),
+        ({"keep": 0}, "whole number from 1 on; got 0$"),
         ({"keep": 0.0}, "share above 0"),
         ({"keep": 1.5}, "share above 0"),
-        ({"keep": 13}, "from 1 to 12"),
+        ({"keep": 13}, "asks for 13 units of layer '2', which has 12; .* a share such as 0.5, .*'!2'"),
+        ({"keep": {"0": 30}}, "30 units of layer '0', which has 20"),
+        ({"keep": {"0": 0}}, "got 0 for layer '0'"),
         ({"keep": True}, "got True"),
         ({"keep": float("nan")}, "share above 0"),
         ({"keep": {"4": 0.5}}, "the network's outputs"),
@@ -116,3 +118,11 @@ def test_more_units_than_the_rank_are_still_as_many_as_asked():
 def test_what_cannot_be_done_is_said(arguments, message):
     with pytest.raises(ValueError, match=message):
         prune(mlp(), **{"data": data()} | arguments)
+
+
+def test_layers_are_chosen_and_taken_away_by_patterns():
+    assert set(prune(mlp(), data(), keep=0.5, pattern="0").cuts) == {"0"}
+    assert set(prune(mlp(), data(), keep=0.5, pattern=["*", "!2"]).cuts) == {"0"}
+    assert set(prune(mlp(), data(), keep=13, pattern="!2").cuts) == {"0"}
+    with pytest.raises(ValueError, match="it is empty"):
+        prune(mlp(), data(), keep=0.5, pattern=[])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...stats import Moments
 from ...stats.selection import Selection
 from ..names import unwrap
-from ..patterns import Pattern, as_list, matching
+from ..patterns import Pattern, as_list, matching, split
 from .calibrate import Change, output_errors, run
 from .errors import OutputError
 from .layers import (
@@ -107,7 +107,11 @@ def chosen_links(model: nn.Module, pattern: "Pattern | list[Pattern]") -> Links:
     """
     every = links(model)
     names = dict(unwrap(model).named_modules(remove_duplicate=False))
-    asked = {name for one in as_list(pattern) for name in matching(cast(Pattern, one), names)}
+    wanted, unwanted = split(as_list(pattern))
+    asked = {name for one in wanted for name in matching(cast(Pattern, one), names)}
+    asked -= {name for one in unwanted for name in matching(one, names)}
+    if not asked:
+        raise ValueError(f"{pattern!r} leaves no layer to cut: {'all are taken away' if unwanted else 'it is empty'}")
     return Links(
         {name: link for name, link in every.found.items() if name in asked},
         {name: reason for name, reason in every.left.items() if name in asked},

@@ -154,17 +154,29 @@ def _square_by(weight: Tensor, axis: int) -> Tensor:
 def _numbers(found: Links, keep: Keep) -> dict[str, int]:
     """How many units of each layer stay."""
     if not isinstance(keep, Mapping):
-        return {name: _number(keep, link.n_units) for name, link in found.found.items()}
-    for name in keep:
+        _refuse(keep)
+        return {name: _number(keep, link) for name, link in found.found.items()}
+    for name, asked in keep.items():
         if name not in found.found:
             raise ValueError(f"{name!r} cannot be cut: {found.left.get(name, 'no layer asked for has that name')}")
-    return {name: _number(keep.get(name, 1.0), link.n_units) for name, link in found.found.items()}
+        _refuse(asked, f" for layer {name!r}")
+    return {name: _number(keep.get(name, 1.0), link) for name, link in found.found.items()}
 
 
-def _number(keep: float | int, n_units: int) -> int:
-    whole = isinstance(keep, int) and not isinstance(keep, bool)
-    if whole and 1 <= keep <= n_units:
-        return int(keep)
-    if isinstance(keep, float) and 0 < keep <= 1:
-        return max(1, round(keep * n_units))
-    raise ValueError(f"keep is a share above 0 and at most 1, or a whole number from 1 to {n_units}, got {keep!r}")
+def _refuse(keep: object, where: str = "") -> None:
+    """What is right for no layer."""
+    whole = isinstance(keep, int) and not isinstance(keep, bool) and keep >= 1
+    share = isinstance(keep, float) and 0 < keep <= 1
+    if not (whole or share):
+        raise ValueError(f"keep is a share above 0 and at most 1, or a whole number from 1 on; got {keep!r}{where}")
+
+
+def _number(keep: float | int, link: Link) -> int:
+    if isinstance(keep, float):
+        return max(1, round(keep * link.n_units))
+    if keep > link.n_units:
+        raise ValueError(
+            f"keep asks for {keep:,} units of layer {link.layer!r}, which has {link.n_units:,}; ask for at most that, "
+            f"for a share such as 0.5, or leave the layer out with the pattern '!{link.layer}'"
+        )
+    return keep
