@@ -1,5 +1,6 @@
 from math import nan
 
+from cofire.report import svg
 from cofire.report.course import phases_of
 from cofire.report.figures import Chart, Line, charts, shades, side_by_side
 from cofire.report.view import Layer, Series, View
@@ -75,6 +76,23 @@ def test_charts_of_several_runs_share_axes_and_colors() -> None:
     assert first.ends == second.ends == (0, 200)
     assert first.lines[1].shade == second.lines[0].shade
     assert groups["loss"].charts[0] is None
+
+
+def test_all_charts_have_the_same_axis_of_steps_and_the_same_room_for_names() -> None:
+    crowded = tuple(2**power for power in range(11))
+    run = View(
+        "run",
+        (Layer("a-long-name", {"nc": Series(crowded, tuple(0.1 for _ in crowded)), "wc": Series((0,), (0.2,))}),),
+        {"loss": Series((100, 2000), (1.0, 0.5))},
+    )
+    drawn = [chart for group in side_by_side([run]) for chart in group.charts if chart]
+    assert [chart.key for chart in drawn] == ["nc", "wc", "loss"]
+    assert {(chart.ends, chart.logarithmic) for chart in drawn} == {((0, 2000), True)}
+    assert len({_frame(chart) for chart in drawn}) == 1 < len({_frame(chart) for chart in charts(run)})
+
+
+def _frame(chart: Chart) -> str:
+    return str(svg.chart(chart)).split('data-frame="')[1].split('"')[0]
 
 
 def test_phases_are_marked_where_they_can_be_told() -> None:

@@ -43,7 +43,8 @@ class PhaseRow:
 class Chart:
     """Lines over training steps; ``floor`` is what noise alone gives, empty where the quantity has none.
 
-    ``span`` (first and last step) and ``values`` are the ends of the axes, where other charts set them too.
+    ``span`` (first and last step) and ``values`` are the ends of the axes, where other charts set them too; ``names``
+    are those of all lines beside it, so that each chart leaves them the same room.
     """
 
     key: str
@@ -57,6 +58,7 @@ class Chart:
     phases: tuple[PhaseRow, ...] = ()
     span: tuple[int, int] | None = None
     values: tuple[float, float] | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def domain(self) -> tuple[float, float]:
@@ -126,20 +128,25 @@ class Group:
 
 
 def side_by_side(views: Sequence[View]) -> list[Group]:
-    """The curves of several runs, a layer of the same name in the same color."""
+    """The curves of runs, all on the same axis of steps, a layer of the same name in the same color."""
     styles = _styles(views)
-    of_runs = [{chart.key: chart for chart in charts(view, styles)} for view in views]
-    keys = dict.fromkeys(key for drawn in of_runs for key in drawn)
-    return [_group([drawn.get(key) for drawn in of_runs]) for key in keys]
+    of_runs = [charts(view, styles) for view in views]
+    drawn = [chart for of_run in of_runs for chart in of_run]
+    if not drawn:
+        return []
+    firsts, lasts = zip(*(chart.ends for chart in drawn), strict=True)
+    axis = {"span": (min(firsts), max(lasts)), "logarithmic": any(chart.logarithmic for chart in drawn)}
+    names = tuple(dict.fromkeys(line.name for chart in drawn for line in chart.lines))
+    placed = [{chart.key: replace(chart, **axis, names=names) for chart in of_run} for of_run in of_runs]
+    keys = dict.fromkeys(chart.key for chart in drawn)
+    return [_group([of_run.get(key) for of_run in placed]) for key in keys]
 
 
 def _group(drawn: Sequence[Chart | None]) -> Group:
+    """Those of one quantity on the same axis of values."""
     there = [chart for chart in drawn if chart is not None]
     lows, highs = zip(*(chart.domain for chart in there), strict=True)
-    firsts, lasts = zip(*(chart.ends for chart in there), strict=True)
-    axes = {"values": (min(lows), max(highs)), "span": (min(firsts), max(lasts))}
-    crowded = any(chart.logarithmic for chart in there)
-    placed = tuple(chart and replace(chart, **axes, logarithmic=crowded) for chart in drawn)
+    placed = tuple(chart and replace(chart, values=(min(lows), max(highs))) for chart in drawn)
     return Group(there[0].key, there[0].title, there[0].note, placed)
 
 

@@ -14,11 +14,12 @@ from .words import number, percent, shorten
 
 LABEL_GAP = 14.0
 MOST_LABELS = 8
+LONGEST = 13
 
 
 def chart(figure: Chart, *, width: float = 400, height: float = 250) -> Markup:
     """Lines over training: the noise floor as a shaded area, each line named at its end."""
-    frame = Frame(width, height, right=_room(figure.lines))
+    frame = Frame(width, height, right=_room(figure))
     x = frame.horizontal(*figure.ends, logarithmic=figure.logarithmic)
     y = frame.vertical(*figure.domain)
     parts = [
@@ -52,7 +53,7 @@ def _peaks(figure: Chart, x: Scale, y: Scale) -> list[str]:
 def phases(figure: Chart, *, width: float = 400) -> Markup:
     """Below a chart, on its axis of steps: a wedge a line that widens while it grows and narrows while it falls."""
     row = 18 if len(figure.phases) <= MOST_LABELS else 14
-    frame = Frame(width, row * len(figure.phases) + 8, right=_room(figure.lines), top=2, bottom=6)
+    frame = Frame(width, row * len(figure.phases) + 8, right=_room(figure), top=2, bottom=6)
     x = frame.horizontal(*figure.ends, logarithmic=figure.logarithmic)
     parts = [
         _wedges(one, frame.top + (place + 0.5) * row, row * 0.36, x, frame) for place, one in enumerate(figure.phases)
@@ -68,17 +69,14 @@ def _wedges(of: PhaseRow, middle: float, reach: float, x: Scale, frame: Frame) -
         if there:
             path = f"M{tip:.1f} {middle:.1f}L{peak:.1f} {middle - reach:.1f}V{middle + reach:.1f}Z"
             parts.append(f'<path class="{kind}" d="{path}"/>')
-    name = text(frame.end + 8, middle + 4, shorten(of.name, 13), "name")
+    name = text(frame.end + 8, middle + 4, shorten(of.name, LONGEST), "name")
     return f'<g class="{of.shade}" data-line="{of.line}">{"".join(parts)}{name}</g>'
 
 
-def _room(lines: Sequence[Line]) -> float:
-    """The width that the names at the ends of lines need."""
-    return 16 + 7.4 * max((len(_label(line)) for line in lines), default=0)
-
-
-def _label(line: Line) -> str:
-    return shorten(line.name, 13)
+def _room(figure: Chart) -> float:
+    """The width that the names at the ends of lines need, here and in the charts beside it."""
+    names = [*figure.names, *(line.name for line in figure.lines)]
+    return 16 + 7.4 * max((len(shorten(name, LONGEST)) for name in names), default=0)
 
 
 def _points(series: Series, x: Scale, y: Scale) -> list[list[tuple[float, float]]]:
@@ -124,7 +122,7 @@ def _labels(frame: Frame, lines: Sequence[Line], y: Scale) -> list[str]:
     places = spread([place for place, _ in chosen], LABEL_GAP, frame.top + 4, frame.base - LABEL_GAP)
     return [
         f'<g class="{lines[index].shade}" data-line="{index}">'
-        + text(frame.end + 8, place + 4, _label(lines[index]), "name")
+        + text(frame.end + 8, place + 4, shorten(lines[index].name, LONGEST), "name")
         + "</g>"
         for place, (_, index) in zip(places, chosen, strict=True)
     ]
