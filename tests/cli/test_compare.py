@@ -49,7 +49,7 @@ def complaint(monkeypatch, capsys, *arguments: str) -> str:
 def test_two_files_of_weights():
     done = invoke("a.pt", "b.pt")
     assert done.exit_code == 0, done.output
-    assert "In the second, weight vectors are alike more in 1 of 2 layers." in done.stdout
+    assert "In the second, weight vectors are more alike in 1 of 2 layers." in done.stdout
     assert "a.pt → b.pt" in done.stdout
 
 
@@ -94,3 +94,5 @@ def test_what_cannot_be_compared_is_one_sentence(monkeypatch, capsys, folder):
     assert "--model takes weights" in say("comparenets:build", "a.pt", "--model", "comparenets:build")
     assert "does not fit" in say("a.pt", "b.pt", "--model", "torch.nn:Identity")
     assert "there is no folder" in say("a.pt", "b.pt", "--html", "no/page.html")
+    few = ("--model", "comparenets:build", "--data", "digits", "--max-samples", "20")
+    assert "20 inputs are too few to compare by; run at least 50" in say("a.pt", "b.pt", *few)

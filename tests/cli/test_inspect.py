@@ -124,6 +124,14 @@ def test_a_layer_without_the_quantity_is_no_pass_but_one_unit_has_no_pairs():
         failures([Gate("wc", 1.0)], broken)
 
 
+def test_few_inputs_are_no_pass():
+    report = redundancy_report(nn.Conv1d(2, 3, 3), torch.randn(2, 2, 50))
+    for name in ("nc_low", "copies", "superfluous"):
+        with pytest.raises(ValueError, match=f"{name}: 2 inputs are too few to judge .* at least 50"):
+            failures([Gate(name, 1.0)], report)
+    assert failures([Gate("wc", 1.0)], report) == []
+
+
 def test_the_worst_layers_are_named():
     report = weight_redundancy_report({f"{i}.weight": torch.ones(2, 3) for i in range(9)})
     (sentence,) = failures([Gate("wc", 0.5)], report)

@@ -121,6 +121,17 @@ def test_few_samples_recommend_no_width(model):
     assert as_plain(report)["layers"][0]["activations"]["width"] is None
 
 
+def test_inputs_count_for_a_verdict_and_their_positions_do_not():
+    net = nn.Conv1d(2, 3, 3)
+    for n_inputs, enough in ((49, False), (50, True)):
+        report = redundancy_report(net, torch.randn(n_inputs, 2, 102))
+        (layer,) = report.layers
+        assert layer.n_samples == 100 * n_inputs
+        assert layer.enough_inputs == layer.width_is_known == enough
+        assert ("too few samples" in str(report)) != enough
+        assert (as_plain(report)["layers"][0]["activations"]["width"] is None) != enough
+
+
 def test_text_sorts_by_redundancy_and_names_what_is_left_out(model):
     report = redundancy_report(model, torch.randn(1500, 6))
     text, shares = str(report), [layer.superfluous_share for layer in report.by_redundancy]

@@ -111,7 +111,30 @@ def test_weights_alone():
     sides = [Side.of_report(name, weight_redundancy_report(network(alike=name == "b")), {}) for name in "ab"]
     found = Comparison(*sides)
     assert not {"nc", "width"} & set(found.quantities)
-    assert found.headline == "In the second, weight vectors are alike more in 1 of 2 layers."
+    assert found.headline == "In the second, weight vectors are more alike in 1 of 2 layers."
+
+
+def test_weights_beside_a_run_are_compared_by_weights_alone():
+    weights = Side.of_report("last.pt", weight_redundancy_report(network(dead=3)), {})
+    run = Side("runs/a", side("", network(alike=True)).layers, {}, "run")
+    for found in (Comparison(weights, run), Comparison(run, weights)):
+        assert found.quantities == ["units", "wc"]
+        assert "last.pt is weights alone, runs/a a run" in shown(found) and "two runs" in shown(found)
+        assert "names its layers" not in shown(found)
+    elsewhere = Side("runs/b", {"net.0": run.layers["0"]}, {}, "run")
+    told = shown(Comparison(weights, elsewhere))
+    assert "no layer of the same name" in told and "names its layers as the model that was tracked" in told
+    assert "is weights alone" not in shown(Comparison(run, elsewhere)) + shown(Comparison(weights, weights))
+
+
+def test_the_headline_counts_both_ways():
+    sides = [
+        Side(
+            name, {str(i): {**side("", network()).layers["0"], "nc": Estimate(), "wc": Estimate(v)} for i, v in at}, {}
+        )
+        for name, at in (("a", enumerate((0.1, 0.5, 0.5))), ("b", enumerate((0.5, 0.1, 0.1))))
+    ]
+    assert Comparison(*sides).headline == "In the second, weight vectors are more alike in 1 and less in 2 of 3 layers."
 
 
 def test_runs_are_compared_as_last_recorded(tmp_path):

@@ -88,8 +88,30 @@ def test_two_samples_are_no_sign_that_units_fire_together(model):
 
 
 def test_few_samples_are_said_to_be_few(model):
-    found = Inspection("net", redundancy_report(model, torch.randn(10, 4)), {})
-    assert {"too few samples", "few samples"} <= set(kinds(found)) and "narrower" not in kinds(found)
+    found = Inspection("net", redundancy_report(model, torch.randn(60, 4)), {})
+    assert "few samples" in kinds(found) and "few inputs" not in kinds(found)
+    wide = Inspection("net", redundancy_report(nn.Linear(200, 100), torch.randn(60, 200)), {})
+    assert "too few samples" in kinds(wide) and "narrower" not in kinds(wide)
+
+
+def test_positions_of_few_images_carry_no_verdict(tmp_path):
+    net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(8 * 144, 2))
+    with torch.no_grad():  # copies, a dead unit and others that fire together: what would be told of many images
+        net[0].weight.copy_(net[0].weight[:1] + 0.01 * torch.randn(8, 1, 3, 3)), net[0].bias.zero_()
+        net[0].weight[5], net[0].bias[5] = 0.0, -1.0
+    images = torch.randn(60, 1, 16, 16)
+    few = Inspection("net", redundancy_report(net, images[:2]), {})
+    verdicts = {"redundant", "constant", "independent", "narrower", "copies", "too few samples", "few samples"}
+    assert not verdicts & set(kinds(few)) and all(finding.level != "act" for finding in few.findings)
+    assert few.headline == "Too few inputs were run to tell how redundant the layers are."
+    (finding,) = [one for one in few.findings if one.kind == "few inputs"]
+    assert finding.headline == "Too few inputs to judge 0, 2 and 4"
+    assert finding.points[0] == ("0", "392 samples from 2 inputs") and finding.points[2] == ("4", "2 inputs")
+    assert all(row.width == "–" for row in few.rows)
+    assert "Too few inputs to judge" in write_inspection(few, tmp_path / "page.html").read_text()
+    many = Inspection("net", redundancy_report(net, images), {})
+    assert {"redundant", "constant", "copies", "narrower"} <= set(kinds(many))
+    assert {one.kind: one.level for one in many.findings}["positions"] == "watch"
 
 
 @pytest.mark.parametrize("kind", ["data", "weights"])

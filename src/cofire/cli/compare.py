@@ -93,7 +93,7 @@ def _model(target: str, factory: str | None) -> "nn.Module | None":
 
 
 def _report(target: str, net: "nn.Module | None", data: str | None, max_samples: int) -> "RedundancyReport":
-    from ..nets.redundancy import redundancy_report, weight_redundancy_report
+    from ..nets.redundancy import LEAST_INPUTS, redundancy_report, weight_redundancy_report
 
     if data is None:
         with progress_bar(f"Inspecting {target}") as show:
@@ -101,7 +101,11 @@ def _report(target: str, net: "nn.Module | None", data: str | None, max_samples:
     if net is None:
         raise ValueError(f"--data needs a model to run, and {target} is weights alone; give --model module:factory")
     with progress_bar(f"Inspecting {target}") as show:
-        return redundancy_report(net, load_data(data, max_samples=max_samples), progress=show)
+        report = redundancy_report(net, load_data(data, max_samples=max_samples), progress=show)
+    few = next((layer for layer in report.layers if not layer.enough_inputs), None)
+    if few is not None:
+        raise ValueError(f"{few.n_inputs} inputs are too few to compare by; run at least {LEAST_INPUTS}")
+    return report
 
 
 def _write(found: "Comparison", html: Path | None, json_file: Path | None) -> None:

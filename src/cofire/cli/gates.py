@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from ..nets.names import near
-from ..nets.redundancy import LayerRedundancy, RedundancyReport
+from ..nets.redundancy import LEAST_INPUTS, LayerRedundancy, RedundancyReport
 from ..nets.redundancy.quantities import QUANTITIES, measured
 
 EXCEEDED = 1
@@ -44,6 +44,11 @@ class Gate:
         return sorted(((name, value) for name, value in values if value > self.limit), key=lambda found: -found[1])
 
     def _value(self, layer: LayerRedundancy) -> float:
+        if self.name != "wc" and not layer.enough_inputs:
+            raise ValueError(
+                f"--fail-above {self.name}: {layer.n_inputs} inputs are too few to judge layer {layer.layer!r} by; run "
+                f"at least {LEAST_INPUTS}"
+            )
         value = QUANTITIES[self.name][1](layer)
         if not isfinite(value):
             raise ValueError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import hypot, isfinite, nan
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..nets.redundancy import LayerRedundancy, RedundancyReport
 from ..nets.redundancy.report import rank_of
@@ -87,23 +87,26 @@ class Side:
         name: as the user named it.
         layers: the quantities of each layer, in the network's order.
         made: how it was made, as names and words.
+        kind: weights alone, a network that was run on data, or a run directory.
     """
 
     name: str
     layers: Mapping[str, Quantities]
     made: Mapping[str, str]
+    kind: Literal["weights", "data", "run"] = "data"
 
     @classmethod
     def of_report(cls, name: str, report: RedundancyReport, made: Mapping[str, str]) -> "Side":
         """From what ``cofire inspect`` finds out."""
-        return cls(name, {layer.layer or "(the model)": _of_layer(layer) for layer in report.layers}, made)
+        kind = "data" if any(layer.activations for layer in report.layers) else "weights"
+        return cls(name, {layer.layer or "(the model)": _of_layer(layer) for layer in report.layers}, made, kind)
 
     @classmethod
     def of_run(cls, name: str, view: View) -> "Side":
         """From what a run recorded last."""
         layers = {layer.name: _of_view(layer) for layer in view.measured}
         weights = {layer.name: _of_view(layer) for layer in view.layers if layer.name not in layers}
-        return cls(name, {**layers, **weights}, {"last step": count(view.last_step)})
+        return cls(name, {**layers, **weights}, {"last step": count(view.last_step)}, "run")
 
 
 def _of_layer(layer: LayerRedundancy) -> dict[str, Estimate]:
@@ -114,7 +117,7 @@ def _of_layer(layer: LayerRedundancy) -> dict[str, Estimate]:
         "nc": Estimate(found.correlation.debiased, *found.correlation.interval) if found else Estimate(),
         "wc": Estimate(weights.mean_abs) if weights else Estimate(),
         "rank": Estimate(rank_of(layer)),
-        "width": Estimate(found.width.units, *found.width.interval) if found and found.width_is_known else Estimate(),
+        "width": Estimate(found.width.units, *found.width.interval) if found and layer.width_is_known else Estimate(),
     }
 
 
@@ -166,9 +169,13 @@ class Comparison:
     @cached_property
     def pairs(self) -> list[Pair]:
         """The layers that both have, in the order of the first."""
-        return [
-            Pair(name, found, self.b.layers[name]) for name, found in self.a.layers.items() if name in self.b.layers
-        ]
+        both = [(name, found, self.b.layers[name]) for name, found in self.a.layers.items() if name in self.b.layers]
+        return [Pair(name, *map(_of_weights, (a, b))) if self.mixed else Pair(name, a, b) for name, a, b in both]
+
+    @property
+    def mixed(self) -> bool:
+        """Whether one is weights alone and the other not: rank and constant units then mean two different things."""
+        return (self.a.kind == "weights") != (self.b.kind == "weights")
 
     @property
     def only_a(self) -> list[str]:
@@ -198,6 +205,10 @@ class Comparison:
         from .comparison_findings import findings
 
         return findings(self)
+
+
+def _of_weights(found: Quantities) -> Quantities:
+    return {name: one if name in ("units", "wc") else Estimate() for name, one in found.items()}
 
 
 def told(estimate: Estimate, quantity: str, *, signed: bool = False) -> str:

@@ -15,16 +15,15 @@ def headline(comparison: Comparison) -> str:
     pairs = comparison.pairs
     if not pairs:
         return "The two have no layer of the same name."
-    quantity, what = (
-        ("nc", "units fire together") if "nc" in comparison.quantities else ("wc", "weight vectors are alike")
-    )
+    of_units = "nc" in comparison.quantities
+    quantity, what, alike = ("nc", "units fire together", "") if of_units else ("wc", "weight vectors are", " alike")
     moved = [pair for pair in pairs if _moved(pair, quantity)]
     if not moved:
-        return f"No layer's {'correlation' if quantity == 'nc' else 'weight correlation'} differs clearly."
+        return f"No layer's {'correlation' if of_units else 'weight correlation'} differs clearly."
     more = sum(pair.difference(quantity).value > 0 for pair in moved)
-    less = len(moved) - more
-    parts = [f"more in {more}" if more else "", f"less in {less}" if less else ""]
-    return f"In the second, {what} {' and '.join(filter(None, parts))} of {plural(len(pairs), 'layer')}."
+    there = [(word, number) for word, number in (("more", more), ("less", len(moved) - more)) if number]
+    parts = [f"{word}{'' if place else alike} in {number}" for place, (word, number) in enumerate(there)]
+    return f"In the second, {what} {' and '.join(parts)} of {plural(len(pairs), 'layer')}."
 
 
 def findings(comparison: Comparison) -> list[Finding]:
@@ -83,6 +82,18 @@ def unmatched(comparison: Comparison) -> list[Finding]:
     return [Finding("unmatched", "note", f"{plural(number, 'layer')} could not be matched", points)] if points else []
 
 
+def of_two_kinds(comparison: Comparison) -> list[Finding]:
+    """That one is weights alone, of which little can be compared with what units did on data."""
+    if not comparison.mixed:
+        return []
+    weights, other = sorted((comparison.a, comparison.b), key=lambda side: side.kind != "weights")
+    title = f"{weights.name} is weights alone, {other.name} {'a run' if other.kind == 'run' else 'was run on data'}"
+    remark = "Of weights only their correlation can be compared with a run's, layer by layer of the same name."
+    names = "" if comparison.pairs else " A run names its layers as the model that was tracked does."
+    advice = "Compare two runs, or two files of weights; with --model and --data by what their units do as well."
+    return [Finding("kinds", "watch", title, (), remark + names, advice)]
+
+
 def nothing(comparison: Comparison) -> list[Finding]:
     """That nothing differs, if so."""
     same = comparison.pairs and not any(
@@ -135,4 +146,4 @@ def _falls(pair: Pair, quantity: str) -> bool:
     return pair.difference(quantity).value < 0
 
 
-_KINDS = (correlation, constant, width, units, weights, unmatched, nothing)
+_KINDS = (of_two_kinds, correlation, constant, width, units, weights, unmatched, nothing)

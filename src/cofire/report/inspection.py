@@ -47,7 +47,7 @@ class Inspection:
     @property
     def findings(self) -> list[Finding]:
         """What asks for action first."""
-        pairs = [row.view for row in self.rows if row.measured and row.view.last("n_units") > 1]
+        pairs = [row.view for row in self.rows if row.judged and row.view.last("n_units") > 1]
         return inspection_findings.findings(self.report, pairs)
 
     @property

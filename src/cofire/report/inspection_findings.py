@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from math import isfinite
 
-from ..nets.redundancy import LayerRedundancy, RedundancyReport
+from ..nets.redundancy import LEAST_INPUTS, LayerRedundancy, RedundancyReport
 from ..stats.duplicates import Cluster
 from .finding import Finding, Level
 from .findings import independent, redundant
-from .findings_of_units import constant, few_samples, undefined
+from .findings_of_units import FEW_SAMPLES, constant, few_samples, undefined
 from .view import Layer
 from .words import count, listing, number, percent, plural
 
@@ -23,7 +23,9 @@ def headline(report: RedundancyReport) -> str:
         narrow = _too_wide(hidden)
         if narrow:
             return f"In {len(narrow)} of {plural(len(hidden), 'layer')} before the output fewer units would do."
-        if not any(layer.activations and layer.activations.width_is_known for layer in hidden):
+        if not any(layer.enough_inputs for layer in hidden):
+            return "Too few inputs were run to tell how redundant the layers are."
+        if not any(layer.width_is_known for layer in hidden):
             return "These data do not tell how many units the layers need."
         return "No layer is clearly wider than these data need."
     copied = [layer for layer in report.layers if layer.n_copies]
@@ -47,10 +49,14 @@ def _hidden(report: RedundancyReport) -> list[LayerRedundancy]:
     return measured[:-1] if len(measured) > 1 else measured
 
 
+def _judged(report: RedundancyReport) -> list[LayerRedundancy]:
+    """The layers measured on enough inputs for a verdict."""
+    return [layer for layer in report.layers if layer.activations and layer.enough_inputs]
+
+
 def _too_wide(layers: Sequence[LayerRedundancy]) -> list[LayerRedundancy]:
     """Layers of which the upper end of the recommended width lies clearly below the width they have."""
-    known = [layer for layer in layers if layer.activations and layer.activations.width_is_known]
-    return [layer for layer in known if _spare(layer) >= WORTH_IT]
+    return [layer for layer in layers if layer.width_is_known and _spare(layer) >= WORTH_IT]
 
 
 def _spare(layer: LayerRedundancy) -> float:
@@ -84,7 +90,7 @@ def _width(layer: LayerRedundancy) -> str:
 
 def copies(report: RedundancyReport) -> list[Finding]:
     """Units that duplicate others on the data."""
-    found = [layer for layer in report.layers if layer.activations and layer.clusters]
+    found = [layer for layer in _judged(report) if layer.clusters]
     return _copies(
         found,
         "Units copy others in",
@@ -190,15 +196,36 @@ def _alignment(layer: LayerRedundancy) -> float:
     return ratio if isfinite(ratio) else 0.0
 
 
+def few_inputs(report: RedundancyReport) -> list[Finding]:
+    """Layers that nothing is said of, since so few independent inputs were run."""
+    found = [layer for layer in report.layers if not layer.enough_inputs]
+    return _finding(
+        "few inputs",
+        "watch",
+        "Too few inputs to judge",
+        found,
+        _seen,
+        f"No verdict rests on fewer than {LEAST_INPUTS} inputs, however many positions of an image or tokens of a text "
+        "each has: these depend on one another.",
+        "Run more inputs.",
+    )
+
+
+def _seen(layer: LayerRedundancy) -> str:
+    samples, inputs = layer.n_samples or 0, layer.n_inputs or 0
+    told = plural(inputs, "input")
+    return f"{plural(samples, 'sample')} from {told}" if samples != inputs else told
+
+
 def too_few(report: RedundancyReport) -> list[Finding]:
     """Layers whose width the samples do not tell."""
-    found = [layer for layer in report.layers if layer.activations and not layer.activations.width.enough_samples]
+    found = [layer for layer in _judged(report) if layer.activations and not layer.activations.width.enough_samples]
     return _finding(
         "too few samples",
         "watch",
         "Too few samples to recommend a width for",
         found,
-        lambda layer: f"{count(layer.n_samples)} samples, {count(layer.n_units)} units",
+        lambda layer: f"{plural(layer.n_samples or 0, 'sample')}, {plural(layer.n_units, 'unit')}",
         "",
         "A linear combination of many units fits few samples by chance. Use several times as many samples as units.",
     )
@@ -206,13 +233,13 @@ def too_few(report: RedundancyReport) -> list[Finding]:
 
 def positions(report: RedundancyReport) -> list[Finding]:
     """Layers whose samples are positions of images or tokens of texts, which depend on one another."""
-    found = [layer for layer in report.layers if (layer.n_samples or 0) > (layer.n_inputs or 0)]
+    found = [layer for layer in _judged(report) if (layer.n_samples or 0) > (layer.n_inputs or 0)]
     return _finding(
         "positions",
-        "note",
+        "watch" if any((layer.n_inputs or 0) < FEW_SAMPLES for layer in found) else "note",
         "Positions count as samples in",
         found,
-        lambda layer: f"{count(layer.n_samples)} samples from {count(layer.n_inputs)} inputs",
+        _seen,
         "Positions of an image or tokens of a text depend on one another: floor, p-values and intervals are too small.",
         "",
     )
@@ -245,4 +272,7 @@ def _finding(
     return [Finding(kind, level, f"{title} {where}", tuple(points), remark, advice)]
 
 
-_KINDS = (nonfinite, narrower, copies, weight_copies, zero_weights, too_few, aligned_weights, positions, left_out)
+_KINDS = (
+    *(nonfinite, few_inputs, narrower, copies, weight_copies, zero_weights),
+    *(too_few, aligned_weights, positions, left_out),
+)

@@ -11,11 +11,12 @@ from .words import MISSING, count, number, percent
 
 @dataclass(frozen=True)
 class Row:
-    """One layer; every cell but ``view`` and ``measured`` is text, a dash where nothing was measured."""
+    """One layer; every cell but ``view``, ``measured`` and ``judged`` is text, a dash where nothing was measured."""
 
     name: str
     view: Layer
     measured: bool
+    judged: bool
     units: str
     constant: str
     copies: str
@@ -38,6 +39,7 @@ def row_of(layer: LayerRedundancy, view: Layer) -> Row:
         name=view.name,
         view=view,
         measured=layer.activations is not None,
+        judged=layer.activations is not None and layer.enough_inputs,
         units=count(layer.n_units),
         constant=count(layer.n_constant),
         copies=count(layer.n_copies),
@@ -77,7 +79,7 @@ def _entropy_rank(layer: LayerRedundancy) -> str:
 
 def width(layer: LayerRedundancy) -> str:
     """The recommended width with its interval."""
-    if layer.activations is None or not layer.activations.width_is_known:
+    if layer.activations is None or not layer.width_is_known:
         return MISSING
     low, high = layer.activations.width.interval
     units = layer.activations.width.units

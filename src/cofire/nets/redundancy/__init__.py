@@ -1,9 +1,10 @@
 """How redundant the layers of a network are, with data or by a bare state dict."""
 
 from .measure import redundancy_report, weight_redundancy_report, with_units
-from .report import LayerRedundancy, Picture, RedundancyReport
+from .report import LEAST_INPUTS, LayerRedundancy, Picture, RedundancyReport
 
 __all__ = [
+    "LEAST_INPUTS",
     "LayerRedundancy",
     "Picture",
     "RedundancyReport",

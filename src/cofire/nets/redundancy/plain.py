@@ -42,13 +42,13 @@ def _layer(layer: LayerRedundancy) -> dict[str, Any]:
         "n_samples": layer.n_samples,
         "n_inputs": layer.n_inputs,
         "quantities": {name: quantity(layer) for name, (_, quantity) in QUANTITIES.items()},
-        "activations": _activations(layer.activations) if layer.activations else None,
+        "activations": _activations(layer.activations, layer.width_is_known) if layer.activations else None,
         "weights": _weights(layer.weights) if layer.weights else None,
         "notes": layer.notes,
     }
 
 
-def _activations(found: Redundancy) -> dict[str, Any]:
+def _activations(found: Redundancy, width_is_known: bool) -> dict[str, Any]:
     correlation = found.correlation
     return {
         "nc": correlation.mean_abs,
@@ -64,9 +64,9 @@ def _activations(found: Redundancy) -> dict[str, Any]:
         "effective_rank_entropy": found.effective_rank_entropy,
         "effective_rank_participation": found.effective_rank_participation,
         "effective_rank_debiased": found.effective_rank_debiased,
-        "width": found.width.units if found.width_is_known else None,
-        "width_interval": found.width.interval if found.width_is_known else None,
-        "width_units": found.width.chosen if found.width_is_known else None,
+        "width": found.width.units if width_is_known else None,
+        "width_interval": found.width.interval if width_is_known else None,
+        "width_units": found.width.chosen if width_is_known else None,
     }
 
 

@@ -11,6 +11,9 @@ from ...stats.duplicates import Cluster
 from ...stats.redundancy import Redundancy
 from ...stats.weight_redundancy import WeightRedundancy
 
+LEAST_INPUTS = 50
+"""Independent inputs that a verdict on activations needs: with fewer, intervals were simulated to be too narrow."""
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -72,6 +75,17 @@ class LayerRedundancy:
         return len(self.weights.zero_units) if self.weights else 0
 
     @property
+    def enough_inputs(self) -> bool:
+        """Whether a verdict may rest on the activations: at least 50 inputs, however many positions each has."""
+        seen = [number for number in (self.n_samples, self.n_inputs) if number is not None]
+        return self.activations is None or min(seen, default=0) >= LEAST_INPUTS
+
+    @property
+    def width_is_known(self) -> bool:
+        """Whether a width can be recommended: measured on enough inputs and samples, and all units finite."""
+        return self.activations is not None and self.activations.width_is_known and self.enough_inputs
+
+    @property
     def superfluous_share(self) -> float:
         """Share of the units that could go: beyond the recommended width, or by weights zero or a copy.
 
@@ -79,7 +93,7 @@ class LayerRedundancy:
         """
         measured = self.sampled or self.n_units
         if self.activations:
-            return self.activations.superfluous_share if self.activations.width_is_known else math.nan
+            return self.activations.superfluous_share if self.width_is_known else math.nan
         return (self.n_copies + self.n_constant) / measured
 
     @property
@@ -171,7 +185,7 @@ def _width(layer: LayerRedundancy) -> str:
         return DASH
     width = layer.activations.width
     low, high = width.interval
-    return f"{width.units} ({low} to {high})" if width.enough_samples else "too few samples"
+    return f"{width.units} ({low} to {high})" if layer.width_is_known else "too few samples"
 
 
 def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:
