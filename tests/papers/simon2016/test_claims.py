@@ -3,15 +3,18 @@
 from math import isnan, nan
 
 import pytest
+import torch
 
+from cofire import correlation_penalty
 from cofire.papers.data import digits
 from cofire.papers.simon2016 import FIG2, FIG3, FIG4
-from cofire.papers.simon2016.fig2 import HIDDEN, KINDS, run
+from cofire.papers.simon2016.fig2 import CODED, HIDDEN, KINDS, OTHER, run
 from cofire.papers.simon2016.fig3 import error
-from cofire.papers.simon2016.networks import SIZES, data_of, finite, networks_of
+from cofire.papers.simon2016.networks import SIZES, data_of, finite, networks_of, penalized
 from cofire.papers.table import Table
+from cofire.papers.together import correlation_penalties
 
-ORDER = dict(zip(("VANILLANET", "CORRNET-0.1", "CORRNET-1.0", "BATCHNORM"), range(4), strict=True))
+ORDER = (*KINDS, OTHER, *CODED[1:])
 Law = dict[str, float]
 
 
@@ -23,7 +26,7 @@ def rows(nc: Law, early: Law, growth: Law, *, diverged: float = 0.0) -> Table:
             final = 0.02 + place * growth[kind]
             scores = [(epoch, "", "test_accuracy", 1 - (early[kind] if epoch == 2 else final)) for epoch in (0, 2, 8)]
             spread = [(8, layer, "nc", nc[kind]) for layer in HIDDEN] + [(8, layer, "share", 0.02) for layer in HIDDEN]
-            for one in [*scores, *spread, (8, "", "diverged", diverged * (kind == "CORRNET-1.0"))]:
+            for one in [*scores, *spread, (8, "", "diverged", diverged * ("1.0" in kind))]:
                 found += [(size, kind, init, *one) for init in ("torch", "normal")]
     names = "size", "kind", "init", "epoch", "site", "measure", "value"
     return Table(
@@ -34,7 +37,8 @@ def rows(nc: Law, early: Law, growth: Law, *, diverged: float = 0.0) -> Table:
 
 
 def law(*values: float) -> Law:
-    return dict(zip(ORDER, values, strict=True))
+    """Numbers of VANILLANET, CORRNET-0.1, CORRNET-1.0 and BATCHNORM; the code's CORRNETs have those of the text's."""
+    return dict(zip(ORDER, (*values, *values[1:3]), strict=True))
 
 
 def verdicts(table: Table) -> set[str]:
@@ -53,6 +57,31 @@ def test_otherwise() -> None:
     table = rows(law(0.1, 0.2, 0.4, 0.3), law(0.06, 0.08, 0.10, 0.05), law(-0.001, 0.003, -0.002, -0.003), diverged=1.0)
     assert verdicts(table) == {"not reproduced"}
     assert verdicts(Table([])) == {"inconclusive"}
+
+
+def test_each_reading_of_the_penalty_is_judged_by_its_own_networks() -> None:
+    weak = rows(law(0.4, 0.5, 0.6, 0.3), law(0.1, 0.12, 0.14, 0.09), law(0.01, 0.03, 0.005, 0.015), diverged=1.0)
+    by_text = PAPER.where(kind=lambda kind: kind not in CODED[1:])
+    by_code = weak.where(kind=CODED[1:])
+    for claim in (claim for one in (FIG2, FIG3, FIG4) for claim in one.claims):
+        of_the_code = claim.name.endswith("as in the author's code")
+        both = claim.verdict(Table([*by_text, *by_code]))
+        assert both.outcome == ("not reproduced" if of_the_code else "reproduced"), claim.name
+        assert claim.verdict(by_text).outcome == ("inconclusive" if of_the_code else "reproduced"), claim.name
+
+
+def test_the_codes_penalty_is_a_batchs_share_of_the_texts() -> None:
+    weights = {}
+    for task in FIG2.tasks("quick"):
+        found = penalized(task)
+        weights[task["kind"]] = None if found is None else found.weight
+    assert weights == {
+        "VANILLANET": None, "CORRNET-0.1": 0.1, "CORRNET-1.0": 1.0, "BATCHNORM": None,
+        "CORRNET-0.1 (code)": 0.1 / 50, "CORRNET-1.0 (code)": 1.0 / 50,
+    }  # fmt: skip
+    x = torch.randn(50, 7, generator=torch.Generator().manual_seed(0))
+    ours, library = correlation_penalties(x[None])[0] / 50, correlation_penalty(x, scale="per_sample")
+    assert float(ours) == pytest.approx(float(library))
 
 
 def test_a_network_that_diverged_decides_nothing_of_its_correlation() -> None:

@@ -27,7 +27,9 @@ SIZES = {"TINY": (40, 20, 10), "SMALL": (120, 60, 30), "MEDIUM": (200, 100, 50),
 SIZES["HUGE"] = (360, 180, 90)
 """Units of the hidden layers; Table 1 prints them the other way round, its text does not."""
 LAYERS = ("act1", "act2", "act3")
-KINDS = ("VANILLANET", "DROPNET", "CORRNET-0.1", "CORRNET-1.0", "BATCHNORM")
+BATCH_SIZE = 50
+AS_CODED = " (code)"
+"""Ends the kinds whose penalty is divided by the batch size, as in the author's code."""
 
 
 def data_of(task: Task) -> Dataset:
@@ -45,16 +47,17 @@ def networks_of(task: Task, data: Dataset) -> list[nn.Sequential]:
 
 
 def penalized(task: Task) -> Penalized | None:
-    """CORRNET's penalty, at every hidden layer; the number in its name is the weight."""
-    name, _, weight = task["kind"].partition("-")
-    return Penalized(correlation_penalties, LAYERS, float(weight)) if name == "CORRNET" else None
+    """CORRNET's penalty, at every hidden layer; the number in its name is the weight, by the text or by the code."""
+    name, _, weight = task["kind"].removesuffix(AS_CODED).partition("-")
+    samples = BATCH_SIZE if task["kind"].endswith(AS_CODED) else 1
+    return Penalized(correlation_penalties, LAYERS, float(weight) / samples) if name == "CORRNET" else None
 
 
 def trained(task: Task, data: Dataset, networks: Sequence[nn.Sequential], watch: Watch) -> list[Row]:
     """Train as the paper does: SGD, rate .05, momentum .8, weight decay 1e-4, batches of 50."""
     settings = Settings(
         epochs=task["epochs"],
-        batch_size=50,
+        batch_size=BATCH_SIZE,
         optimizer="sgd",
         learning_rate=0.05,
         momentum=0.8,
