@@ -173,7 +173,7 @@ def test_following_leaves_the_training_as_it_was(tmp_path: Path) -> None:
 
 
 def test_memory_is_flat_over_many_batches() -> None:
-    model, x = perceptron().cuda(), torch.randn(64, 20, device="cpu")
+    model, x = perceptron().cuda(), torch.randn(64, 20, device="cuda")
     state = Moments()
     held = []
     for step in range(300):
@@ -195,7 +195,7 @@ def test_redundancy_is_the_cpus() -> None:
         assert ours.activations.correlation.mean_abs == pytest.approx(theirs.activations.correlation.mean_abs, abs=1e-5)
         assert ours.activations.width == theirs.activations.width
     weights = weight_redundancy_report(copy.deepcopy(model).cuda())
-    moved = weight_redundancy_report(model.state_dict(), device="cpu")
+    moved = weight_redundancy_report(model.state_dict(), device="cuda")
     for ours, theirs in zip(weights.layers, weight_redundancy_report(model).layers, strict=True):
         assert ours.weights is not None and theirs.weights is not None
         assert ours.weights.mean_abs == pytest.approx(theirs.weights.mean_abs, abs=1e-6)
@@ -215,9 +215,9 @@ def test_smaller_networks_are_the_cpus(by: Any) -> None:
 
 def test_dropout_report_and_generalization_score() -> None:
     model = nn.Sequential(nn.Linear(20, 40), nn.ReLU(), nn.Dropout(0.5), nn.Linear(40, 5)).cuda()
-    x = torch.randn(2000, 20, device="cpu")
+    x = torch.randn(2000, 20, device="cuda")
     row = dropout_report(model, x.split(500)).rows[0]
     assert all(one.isfinite().all() for one in numbers(row))
-    labels = torch.arange(2000, device="cpu") % 5
+    labels = torch.arange(2000, device="cuda") % 5
     score = generalization_score(model, [(x, labels)])
     assert 0 < score.neuronal_correlation < 1

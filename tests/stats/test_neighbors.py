@@ -7,9 +7,10 @@ from scipy.spatial import cKDTree
 from cofire.stats._tree import WIDTH, build, empty_tree
 from cofire.stats.distances import kth_by_products
 from cofire.stats.neighbors import (
+    FEW_UNITS,
     _by_tiles,
     _by_tree,
-    _tile_distances,
+    _farthest_unit,
     count_nearer,
     kth_euclidean_distance,
     kth_neighbor_distance,
@@ -97,14 +98,15 @@ def test_takes_any_real_type_and_leaves_it_alone(dtype):
 
 
 def test_more_samples_than_a_tile_holds(monkeypatch):
-    monkeypatch.setattr("cofire.stats.neighbors.TILE_ELEMENTS", 100)
+    monkeypatch.setattr("cofire.stats.distances.TILE_ELEMENTS", 100)
     x = samples(70, 2, "normal")
     np.testing.assert_array_equal(_by_tiles(torch.from_numpy(x), 3), kth_distance(x, 3))
 
 
-def test_a_tile_holds_the_distances_of_its_rows_only():
-    columns = torch.tensor([[0.0, 1.0, 3.0], [5.0, 0.0, 1.0]])
-    assert _tile_distances(columns, 1, 5).tolist() == [[5.0, 0.0, 2.0], [4.0, 2.0, 0.0]]
+@pytest.mark.parametrize("d", [1, FEW_UNITS, FEW_UNITS + 1])
+def test_all_distances_in_one_or_in_many_passes(d):
+    a, b = torch.from_numpy(samples(7, d, "normal")), torch.from_numpy(samples(11, d, "normal", seed=1))
+    assert torch.equal(_farthest_unit(a, b), (a[:, None] - b).abs().amax(2))
 
 
 @pytest.mark.parametrize("d", [1, 3])

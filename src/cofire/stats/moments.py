@@ -20,7 +20,7 @@ from .sketch import RowSketch
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
-BUFFER_ELEMENTS = 1 << 21
+BUFFER_ELEMENTS, LARGE_BUFFER = 1 << 21, 1 << 24  # on the CPU, where a part of it stays in cache, and elsewhere
 FEWEST_ROWS, MOST_ROWS = 256, 1 << 11
 ROOM = 2.0**32  # how far values may outgrow a unit's scale before float32 squares come near overflow
 LIMITS = {torch.float32: 2.0**120, torch.float64: 2.0**1000}  # of a scale, so that its inverse is not out of range
@@ -188,7 +188,8 @@ class Moments:
         work = working_dtype(samples.dtype, self.compute_dtype)
         if self._buffer is not None and self._buffer.dtype != work:
             self._settle()
-        capacity = min(MOST_ROWS, max(FEWEST_ROWS, BUFFER_ELEMENTS // self.n_units))
+        elements = BUFFER_ELEMENTS if samples.device.type == "cpu" else LARGE_BUFFER
+        capacity = min(MOST_ROWS, max(FEWEST_ROWS, elements // self.n_units))
         for start in _cuts(len(samples), capacity - self._waiting, capacity):
             part = samples[start : start + capacity - self._waiting]
             self._store(part, self._room(capacity, work))

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, as_tensor
-from .distances import kth_by_products
+from .distances import kth_by_products, rows_at_a_time
 
-TILE_ELEMENTS = 1 << 22
 WORTH_THREADS = 1 << 12
+FEW_UNITS = 8  # beyond, a pass over the table for each of them takes longer than torch's one
 TREE_UNITS = 32  # beyond, matrix products look at all pairs faster
 
 
@@ -62,11 +62,9 @@ def count_nearer(points: Tensor, radius: Tensor) -> Tensor:
     """
     if points.shape[1] == 1:
         return _count_on_line(points[:, 0], radius)
-    columns = points.T.contiguous()
-    tile = max(1, TILE_ELEMENTS // len(points))
-    starts = range(0, len(points), tile)
-    near = [(_tile_distances(columns, start, tile) < radius[start : start + tile, None]).sum(1) for start in starts]
-    return torch.cat(near)
+    tile = rows_at_a_time(points)
+    tiles = zip(points.split(tile), radius.split(tile), strict=True)
+    return torch.cat([(_farthest_unit(some, points) < within[:, None]).sum(1) for some, within in tiles])
 
 
 def _count_on_line(values: Tensor, radius: Tensor) -> Tensor:
@@ -121,16 +119,19 @@ def _by_tree(points: Tensor, k: int, squared: bool | None = None) -> Tensor:
 
 
 def _by_tiles(points: Tensor, k: int) -> Tensor:
-    columns = points.T.contiguous()
-    tile = max(1, TILE_ELEMENTS // len(points))
-    starts = range(0, len(points), tile)
-    # the sample itself comes first, at distance 0
-    return torch.cat([_tile_distances(columns, start, tile).kthvalue(k + 1, dim=1).values for start in starts])
+    # the sample itself is among them, at distance 0
+    near = (
+        _farthest_unit(some, points).topk(k + 1, dim=1, largest=False, sorted=False).values
+        for some in points.split(rows_at_a_time(points))
+    )
+    return torch.cat([distances.amax(dim=1) for distances in near])
 
 
-def _tile_distances(columns: Tensor, start: int, tile: int) -> Tensor:
-    n_rows = min(tile, columns.shape[1] - start)
-    farthest = columns.new_zeros(n_rows, columns.shape[1])
-    for column in columns:
-        torch.maximum(farthest, (column[start : start + n_rows, None] - column).abs_(), out=farthest)
+def _farthest_unit(a: Tensor, b: Tensor) -> Tensor:
+    """Distances under the max-norm, shape (len(a), len(b))."""
+    if a.shape[1] > FEW_UNITS:
+        return torch.cdist(a, b, p=torch.inf)
+    farthest = a.new_zeros(len(a), len(b))
+    for one, other in zip(a.T, b.T, strict=True):
+        torch.maximum(farthest, (one[:, None] - other).abs_(), out=farthest)
     return farthest

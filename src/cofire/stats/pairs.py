@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 # On the CPU a tile and what it is made of stay in cache; elsewhere it must be worth its dozens of kernels.
-BLOCK, WIDE_BLOCK = 256, 1024
+BLOCK, WIDE_BLOCK = 256, 2048
 FEW_PAIRS = 1 << 20
 BINS = 4096
 

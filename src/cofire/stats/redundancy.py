@@ -223,7 +223,7 @@ def _shares_left(selection: Selection, number: int, until: float) -> list[float]
     shares = [_mean_left(selection)]
     while shares[-1] > until and len(selection.chosen) < number and selection.enough_samples:
         before = len(selection.chosen)
-        selection.choose_by(torch.ones(len(selection.usable), dtype=torch.float64), before + 1)
+        selection.choose_by(torch.ones_like(selection.usable, dtype=torch.float64), before + 1)
         if len(selection.chosen) == before:
             break
         shares.append(_mean_left(selection))
