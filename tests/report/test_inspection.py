@@ -10,7 +10,8 @@ from torch import nn
 
 from cofire.nets.redundancy import redundancy_report, weight_redundancy_report
 from cofire.report.inspection import Inspection, write_inspection
-from cofire.report.inspection_table import inspection_summary
+from cofire.report.inspection_table import GATES, inspection_summary
+from cofire.report.words import told_apart
 
 EVIL = "<script>alert(1)</script>\x1b[31m/../[bold]"
 
@@ -124,7 +125,51 @@ def test_the_table_fits_a_terminal(kind, inspections):
 def test_long_names_stay_apart():
     state = {f"encoder.layers.{i}.attention.output.dense.weight": torch.randn(4, 8) for i in (0, 1)}
     found = Inspection("net", weight_redundancy_report(state), {})
-    assert "encoder.layers.1" in "".join(shown(found).split()) and max(map(len, shown(found).splitlines())) <= 80
+    text = shown(found)
+    assert max(map(len, text.splitlines())) <= 80
+    names = [line.split("  ")[0] for line in text.split("\n\n")[1].splitlines()[1:]]
+    assert len(set(names)) == 2 and all(
+        name.startswith("…") and name.endswith("dense") for name in map(str.strip, names)
+    )
+
+
+def test_names_break_behind_dots_and_underscores_alone():
+    parts = ("feed_forward_network.intermediate_projection", "feed_forward_network.output_projection")
+    long = [f"encoder.{i}.{part}" for i in (0, 1) for part in parts]
+    told = told_apart([*long, "a_name_without_dots_that_stays_apart", "head"], 16)
+    for name, lines in zip(long, told, strict=False):
+        assert lines.replace("\n", "") == name
+        assert all(len(line) <= 16 for line in lines.split("\n"))
+        assert all(line[-1] in "._" for line in lines.split("\n")[:-1])
+    assert told[4:] == ["a_name…ays_apart", "head"]
+    found = Inspection("net", weight_redundancy_report({f"{name}.weight": torch.randn(4, 8) for name in long}), {})
+    assert "projection" in shown(found) and max(map(len, shown(found).splitlines())) <= 80
+
+
+def test_gates_of_a_recurrent_weight_stand_in_one_row():
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.recurrent = nn.LSTM(6, 8, num_layers=2, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.recurrent(x)[0]
+
+    net = Model()
+    with torch.no_grad():
+        net.recurrent.weight_ih_l0[0] = net.recurrent.weight_ih_l0[1]  # copies in the first gate
+        net.recurrent.weight_ih_l0[8] = 0.0  # without weights in the second
+    report = weight_redundancy_report(net)
+    text = shown(Inspection("net", report, {}))
+    rows = [line.split() for line in text.split("\n\n")[1].splitlines()[1:]]
+    assert sorted(row[0] for row in rows) == [f"recurrent.{side}_l{layer}" for side in ("hh", "ih") for layer in (0, 1)]
+    (first,) = [row for row in rows if row[0] == "recurrent.ih_l0"]
+    gates = [layer.weights.mean_abs for layer in report.layers if layer.layer.startswith("recurrent.ih_l0.")]
+    assert first[1:4] == ["8", "1", "1"] and len(gates) == 4
+    assert float(first[4]) == pytest.approx(sum(gates) / 4, abs=6e-4)
+    assert GATES in text and GATES not in shown(Inspection("net", weight_redundancy_report(nn.Linear(3, 4)), {}))
+    with_data = shown(Inspection("net", redundancy_report(net, torch.randn(60, 5, 6)), {}))
+    assert "recurrent.hh_l1" in with_data and "hh_l1.forget" not in with_data and GATES in with_data
 
 
 def test_positions_are_told_from_inputs():

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from .comparison import Comparison, Pair, told
-from .finding import Finding, Level
+from .finding import Finding, Level, named
 from .words import listing, plural
 
 NOTABLE_WC = 0.02
@@ -116,8 +116,7 @@ def _changed(
     if not found:
         return []
     found.sort(key=lambda pair: -abs(pair.difference(quantity).value))
-    names = [pair.layer for pair in found]
-    where = plural(len(names), "layer") if len(names) > MOST else listing(names, MOST)
+    where = named([pair.layer for pair in found], MOST)
     return [Finding(quantity, level, f"{title} {where}", _points(found, quantity), remark, advice)]
 
 

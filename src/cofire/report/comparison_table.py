@@ -6,7 +6,7 @@ from rich.text import Text
 
 from . import table
 from .comparison import Comparison, Pair, told
-from .words import count, number, shorten
+from .words import count, number, shorten, told_apart
 
 TITLES = {"units": "units", "constant": "const", "nc": "NC", "wc": "WC", "rank": "rank", "width": "width"}
 DIFFERENCE = "difference"
@@ -30,7 +30,7 @@ def comparison_summary(comparison: Comparison, *, width: int = table.WIDTH) -> R
 
 
 def _table(comparison: Comparison, width: int) -> Table:
-    columns = {"layer": [shorten(table.printable(pair.layer), 16) for pair in comparison.pairs]}
+    columns = {"layer": told_apart([table.printable(pair.layer) for pair in comparison.pairs], 16)}
     for name in comparison.quantities:
         columns[TITLES[name]] = [_both(pair, name) for pair in comparison.pairs]
         if name == "nc":

@@ -8,6 +8,7 @@ from .view import Layer
 from .words import listing, plural
 
 MOST_NAMED = 4
+LONGEST = 60
 
 Level = Literal["act", "watch", "note"]
 
@@ -33,7 +34,19 @@ def points(layers: Sequence[Layer], say: Callable[[Layer], str]) -> tuple[tuple[
 
 def names(layers: Sequence[Layer]) -> str:
     """The layers by name, or how many there are."""
-    return plural(len(layers), "layer") if len(layers) > MOST_NAMED else listing([x.name for x in layers])
+    return named([layer.name for layer in layers], MOST_NAMED)
+
+
+def named(layers: Sequence[str], most: int) -> str:
+    """Layers by name where they are few and together short enough for a headline, or how many there are.
+
+    Example:
+        >>> named(["fc1", "fc2"], 4), named(["encoder.layers.0.attention.output.dense"] * 2, 4)
+        ('fc1 and fc2', '2 layers')
+    """
+    told = listing(layers, most)
+    few = len(layers) <= most and (len(told) <= LONGEST or len(layers) == 1)
+    return told if few else plural(len(layers), "layer")
 
 
 def spread(values: Sequence[float], say: Callable[[float], str]) -> str:

@@ -5,7 +5,7 @@ from math import isfinite
 
 from ..nets.redundancy import LEAST_INPUTS, LayerRedundancy, RedundancyReport
 from ..stats.duplicates import Cluster
-from .finding import Finding, Level
+from .finding import Finding, Level, named
 from .findings import independent, redundant
 from .findings_of_units import FEW_SAMPLES, constant, few_samples, undefined
 from .view import Layer
@@ -265,11 +265,10 @@ def _finding(
     if not layers:
         return []
     names = [layer.layer or "(the model)" for layer in layers]
-    where = plural(len(names), "layer") if len(names) > MOST else listing(names, MOST)
     points = [(name, say(layer)) for name, layer in zip(names, layers, strict=True)][:MOST]
     rest = len(layers) - MOST
     points += [("…", f"{plural(rest, 'layer')} more")] if rest > 0 else []
-    return [Finding(kind, level, f"{title} {where}", tuple(points), remark, advice)]
+    return [Finding(kind, level, f"{title} {named(names, MOST)}", tuple(points), remark, advice)]
 
 
 _KINDS = (

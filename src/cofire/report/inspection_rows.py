@@ -1,9 +1,12 @@
 """A layer's redundancy as the cells of a table."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import isfinite, nan
+from statistics import mean
 
 from ..nets.redundancy import LayerRedundancy
+from ..nets.redundancy.names import weight_of_gate
 from ..nets.redundancy.report import rank_of
 from .view import Layer
 from .words import MISSING, count, number, percent
@@ -53,6 +56,30 @@ def row_of(layer: LayerRedundancy, view: Layer) -> Row:
         rank=number(rank_of(layer), 1),
         entropy_rank=_entropy_rank(layer),
         width=width(layer),
+    )
+
+
+def with_gates_together(layers: Sequence[LayerRedundancy], rows: Sequence[Row]) -> list[Row]:
+    """The rows with the gates of one recurrent weight in one: zero units and copies in all, the rest as means."""
+    found: dict[str, list[tuple[LayerRedundancy, Row]]] = {}
+    for layer, row in zip(layers, rows, strict=True):
+        found.setdefault(weight_of_gate(layer.layer) or layer.layer, []).append((layer, row))
+    return [_together(name, of_it) if len(of_it) > 1 else of_it[0][1] for name, of_it in found.items()]
+
+
+def _together(name: str, gates: Sequence[tuple[LayerRedundancy, Row]]) -> Row:
+    layers = [layer for layer, _ in gates]
+    weights = [layer.weights for layer in layers if layer.weights]
+    mark = "≈ " if any(one.effective_rank_error > 0 for one in weights) else ""
+    return replace(
+        gates[0][1],
+        name=name,
+        constant=count(sum(layer.n_constant for layer in layers)),
+        copies=count(sum(layer.n_copies for layer in layers)),
+        wc=number(mean(one.mean_abs for one in weights)),
+        chance=number(mean(one.chance_level for one in weights)),
+        rank=number(mean(map(rank_of, layers)), 1),
+        entropy_rank=mark + number(mean(one.effective_rank_entropy for one in weights), 0 if mark else 1),
     )
 
 

@@ -1,13 +1,15 @@
 """An inspection for the terminal."""
 
+from collections.abc import Mapping
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from .inspection import Inspection
-from .inspection_rows import Row
+from .inspection_rows import Row, with_gates_together
 from .table import printable, told
-from .words import shorten
+from .words import told_apart
 
 WITH_DATA = {
     "units": "units",
@@ -34,38 +36,37 @@ ROOM_WITH_DATA, ROOM_WITHOUT = 64, 50
 
 LEAST = 16
 
+GATES = "Gates of one weight are one row: means, and zero units and copies in all."
+
 
 def inspection_summary(inspection: Inspection, *, width: int = 80) -> RenderableType:
     """A table of the layers, the most redundant first, with the findings below it.
 
     Names are shown as they are: nothing in them is read as markup. They are shortened where that leaves them apart.
+    The gates of one recurrent weight stand in one row.
 
     Args:
         inspection: what to show.
         width: of the terminal, in characters, from 80 on.
     """
+    columns, room = (WITH_DATA, ROOM_WITH_DATA) if inspection.by_data else (WITHOUT_DATA, ROOM_WITHOUT)
+    rows = with_gates_together(inspection.report.by_redundancy, inspection.rows)
     return Group(
         Text(inspection.headline, style="bold"),
         Text(),
-        _table(inspection, max(LEAST, width - (ROOM_WITH_DATA if inspection.by_data else ROOM_WITHOUT))),
+        _table(rows, columns, max(LEAST, width - room)),
         Text(),
+        *([Text(GATES), Text()] if len(rows) < len(inspection.rows) else []),
         *told(inspection.findings),
     )
 
 
-def _table(inspection: Inspection, longest: int) -> Table:
-    columns = WITH_DATA if inspection.by_data else WITHOUT_DATA
+def _table(rows: list[Row], columns: Mapping[str, str], longest: int) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("layer", max_width=longest, overflow="fold")
+    table.add_column("layer", max_width=longest, no_wrap=True)
     for title in columns.values():
         table.add_column(title, justify="right", no_wrap=True)
-    for name, row in zip(_names(inspection.rows, longest), inspection.rows, strict=True):
+    names = told_apart([printable(row.name) for row in rows], longest)
+    for name, row in zip(names, rows, strict=True):
         table.add_row(Text(name, style="bold"), *(getattr(row, one) for one in columns))
     return table
-
-
-def _names(rows: list[Row], longest: int) -> list[str]:
-    """The names, shortened where they stay apart; the whole of them, folded, where not."""
-    whole = [printable(row.name) for row in rows]
-    short = [shorten(name, longest) for name in whole]
-    return short if len(set(short)) == len(set(whole)) else whole

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ..nets.surgery import Cost, OutputError, Surgery
 from .table import printable
-from .words import count, listing, number, percent, plural, shorten
+from .words import count, listing, number, percent, plural, told_apart
 
 
 def merge_summary(surgery: Surgery, cost: Cost) -> RenderableType:
@@ -35,15 +35,13 @@ def _table(surgery: Surgery) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("layer", "units", "kept", "next layer", "moves by", "of its deviation"):
         table.add_column(title, justify="left" if title.endswith("layer") else "right", no_wrap=True)
-    for name, cut in surgery.cuts.items():
-        for consumer, error in cut.errors.items():
-            cells = (count(cut.n_units), count(len(cut.kept)), _name(consumer), _small(error.rms), _share(error))
-            table.add_row(Text(_name(name), style="bold"), *map(Text, cells))
+    rows = [(cut, consumer, error) for cut in surgery.cuts.values() for consumer, error in cut.errors.items()]
+    names = list(dict.fromkeys(name for cut, consumer, _ in rows for name in (cut.layer, consumer)))
+    told = dict(zip(names, told_apart([printable(name) for name in names], 18), strict=True))
+    for cut, consumer, error in rows:
+        cells = (count(cut.n_units), count(len(cut.kept)), told[consumer], _small(error.rms), _share(error))
+        table.add_row(Text(told[cut.layer], style="bold"), *map(Text, cells))
     return table
-
-
-def _name(layer: str) -> str:
-    return shorten(printable(layer), 18)
 
 
 def _costs(cost: Cost) -> Iterator[str]:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from . import findings
 from .view import Layer, View
-from .words import count, number, shorten
+from .words import count, number, told_apart
 
 WIDTH, GAP = 80, 2
 _MINOR = ("floor", "constant", "WC", "NC", "units")
@@ -33,14 +33,14 @@ def summary(view: View, *, width: int = WIDTH) -> RenderableType:
 
 def layer_table(view: View, *, width: int = WIDTH) -> Table:
     """One row a layer, as last recorded; columns that do not fit are left out rather than cut short."""
-    columns = {"layer": [shorten(printable(layer.name), 16) for layer in view.measured], **_columns(view.measured)}
+    columns = {"layer": told_apart([printable(layer.name) for layer in view.measured], 16), **_columns(view.measured)}
     return fitted(columns, _MINOR, width=width)
 
 
 def fitted(columns: dict[str, list[str]], minor: Iterable[str], *, width: int) -> Table:
     """A table of columns by title, the first one to the left and bold; ``minor`` ones go while it is too wide."""
     for title in minor:
-        if sum(max(map(len, (title, *cells))) + GAP for title, cells in columns.items()) - GAP > width:
+        if sum(_width(title, cells) + GAP for title, cells in columns.items()) - GAP > width:
             columns = {other: cells for other, cells in columns.items() if other != title}
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, GAP, 0, 0))
     for title in columns:
@@ -48,6 +48,10 @@ def fitted(columns: dict[str, list[str]], minor: Iterable[str], *, width: int) -
     for name, *cells in zip(*columns.values(), strict=True):
         table.add_row(Text(name, style="bold"), *cells)
     return table
+
+
+def _width(title: str, cells: Iterable[str]) -> int:
+    return max(len(line) for cell in (title, *cells) for line in cell.split("\n"))
 
 
 def _columns(layers: Sequence[Layer]) -> dict[str, list[str]]:

@@ -1,6 +1,8 @@
 """Numbers and names as people read them; what is not known is shown as a dash."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from math import isfinite
 
 MISSING = "–"
@@ -97,6 +99,44 @@ def labels(names: Iterable[str]) -> dict[str, str]:
         heads = list(zip(*(of[:-1] for of in parts.values()), strict=False))
         shared = next((place for place, head in enumerate(heads) if len(set(head)) > 1), len(heads))
     return {name: ".".join(of[shared:]) for name, of in parts.items()}
+
+
+def told_apart(names: Sequence[str], longest: int) -> list[str]:
+    r"""Names for a narrow column: shortened where that leaves them apart, else broken into lines behind dots.
+
+    Where one does not fit, "…" stands for the dotted parts that all of them begin with.
+
+    Example:
+        >>> told_apart(["fc", "encoder.layers.11.attention.dense"], 16)
+        ['fc', 'encode…ion.dense']
+        >>> told_apart(["net.layers.0.attention.self.query", "net.layers.1.attention.self.query"], 16)
+        ['…0.att…elf.query', '…1.att…elf.query']
+        >>> told_apart(["gate.0.in_projection.dense", "gate.1.in_projection.dense", "head"], 12)
+        ['gate.0.in_\nprojection.\ndense', 'gate.1.in_\nprojection.\ndense', 'head']
+    """
+    if all(len(name) <= longest for name in names):
+        return list(names)
+    rest = labels(names)
+    without_start = [rest[name] if rest[name] == name else f"…{rest[name]}" for name in names]
+    ways = (without_start if all(len(one) <= longest for one in without_start) else names), names, without_start
+    short = [[shorten(name, longest) for name in way] for way in ways]
+    apart = next((way for way in short if len(set(way)) == len(set(names))), None)
+    if apart is not None:
+        return apart
+    taken = Counter(one for _, one in set(zip(names, short[-1], strict=True)))
+    whole = zip(without_start, short[-1], strict=True)
+    return [one if taken[one] == 1 else "\n".join(_lines(name, longest)) for name, one in whole]
+
+
+def _lines(name: str, longest: int) -> Iterator[str]:
+    """A name in lines that end behind dots and underscores; a word that is too long for a line is shortened."""
+    line = ""
+    for word in re.findall(r"[^._]*[._]?", name):
+        if line and len(line) + len(word) > longest:
+            yield line
+            line = ""
+        line += shorten(word, longest) if len(word) > longest else word
+    yield line
 
 
 def unbroken(text: str) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ...stats.unit_vectors import Fused, split_units
+from ...stats.unit_vectors import PARTS, Fused, split_units
 
 _EMBEDS = re.compile(r"(^|[._])(wte|wpe|embs?|embeds?|embeddings?|embed_tokens|embed_positions)(\.weight)?$")
 _RECURRENT = re.compile(r"weight_(ih|hh|hr)(_l\d+)?(_reverse)?$")
+_GATE = re.compile(rf"((?:.*\.)?[ih]h(?:_l\d+)?(?:_reverse)?)\.(?:{'|'.join({*PARTS['lstm'], *PARTS['gru']})})")
 _PROJECTIONS = re.compile(r"(^|[._])(in_proj_weight|qkv\.weight|c_attn\.weight)$")
 _GATES: dict[int, Fused] = {3: "gru", 4: "lstm"}
 
@@ -27,6 +28,17 @@ def layer_of(name: str) -> str:
         return head or last
     shorter = last.removeprefix("weight_").removesuffix("_weight")
     return f"{head}.{shorter}" if head else shorter
+
+
+def weight_of_gate(layer: str) -> str | None:
+    """The recurrent weight that one gate's name belongs to; None for other layers.
+
+    Example:
+        >>> weight_of_gate("rnn.ih_l0_reverse.forget"), weight_of_gate("hh.new"), weight_of_gate("attn.output")
+        ('rnn.ih_l0_reverse', 'hh', None)
+    """
+    found = _GATE.fullmatch(layer)
+    return found[1] if found else None
 
 
 def embeds(name: str) -> bool:
