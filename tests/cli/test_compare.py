@@ -95,4 +95,4 @@ def test_what_cannot_be_compared_is_one_sentence(monkeypatch, capsys, folder):
     assert "does not fit" in say("a.pt", "b.pt", "--model", "torch.nn:Identity")
     assert "there is no folder" in say("a.pt", "b.pt", "--html", "no/page.html")
     few = ("--model", "comparenets:build", "--data", "digits", "--max-samples", "20")
-    assert "20 inputs are too few to compare by; run at least 50" in say("a.pt", "b.pt", *few)
+    assert "too few inputs were run to compare by: 20; run at least 50" in say("a.pt", "b.pt", *few)

@@ -28,7 +28,7 @@ def test_an_experiment_is_run_once_and_its_claims_are_told(tmp_path: Path) -> No
     assert told.count("done (") == 4 and "falls with m" in told and "reproduced" in told
     assert (tmp_path / "runs/papers/jin2022.fig5/fig5.svg").exists()
     again = reproduce()
-    assert again.exit_code == 0 and "done (" not in again.output and "4 of 4 tasks were finished before" in again.output
+    assert again.exit_code == 0 and "done (" not in again.output and "Finished before: 4 of 4 tasks" in again.output
 
 
 def test_the_list_tells_paper_cost_and_state() -> None:

@@ -53,7 +53,7 @@ def test_missing_rows_never_pass() -> None:
     whole = Table({"seed": seed, "measure": "nc", "value": 1.0 + seed} for seed in range(5))
     assert claim.verdict(whole).reproduced
     partly = claim.verdict(whole, missing=1)
-    assert partly.outcome == "inconclusive" and "1 tasks are missing" in partly.note and partly.effect == 3
+    assert partly.outcome == "inconclusive" and "1 task is missing" in partly.note and partly.effect == 3
     nothing = claim.verdict(Table([]))
     assert nothing.outcome == "inconclusive" and "no rows with measure='nc'" in nothing.note
 

@@ -135,7 +135,7 @@ def test_the_penalty_of_several_networks_is_that_of_each(n_constant: int) -> Non
 
 
 def test_wrong_arguments_are_explained(data) -> None:
-    with pytest.raises(ValueError, match="3 networks and 1 seeds"):
+    with pytest.raises(ValueError, match=r"3 networks and 1 seed$"):
         fit(networks(), data, ADAM, seeds=[0])
     with pytest.raises(ValueError, match="measures need a probe"):
         fit(networks(), data, ADAM, seeds=SEEDS, watch=Watch([correlation()]))

@@ -21,6 +21,8 @@ def test_a_layer_is_uncorrelated_only_when_its_whole_interval_is_near_zero() -> 
 
 def test_left_out_layers_are_told() -> None:
     assert kinds(left_out={"drop": "no units"}) == {"left out": "note"}
+    (told,) = findings(View("run", left_out={"a": "pooling", "b": "dropout", "c": "pooling"}))
+    assert told.headline == "3 layers were left out" and dict(told.points) == {"pooling": "a and c", "dropout": "b"}
 
 
 def test_what_asks_for_action_comes_first() -> None:

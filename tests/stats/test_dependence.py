@@ -187,7 +187,7 @@ class TestScore:
     def test_atoms_are_refused(self, method):
         x = layer()
         x[:, 1].relu_()
-        with pytest.raises(ValueError, match=r'1 of the 6 units of x have an atom.*method="default"'):
+        with pytest.raises(ValueError, match=r'1 of 6 units of x has an atom.*method="default"'):
             dependence_score(x, method=method)
 
     @pytest.mark.parametrize("kind", [torch.Tensor.numpy, torch.Tensor.double, torch.Tensor.requires_grad_])

@@ -313,7 +313,7 @@ def test_affine_entropy_is_that_of_the_mapped_normal():
         (lambda: truth.NormalWithAtoms(weight=1.0), "weight=1.0"),
         (lambda: truth.ZeroInflatedPoisson(1.5), "zeros=1.5"),
         (lambda: truth.RectifiedNormal(1.0), "rho=1.0"),
-        (lambda: truth.Monotone(truth.Uniform(2), [torch.exp]), "1 maps for 2 units"),
+        (lambda: truth.Monotone(truth.Uniform(2), [torch.exp]), "1 map for 2 units"),
     ],
 )
 def test_impossible_parameters_are_refused(make, message):

@@ -104,7 +104,7 @@ def _report(target: str, net: "nn.Module | None", data: str | None, max_samples:
         report = redundancy_report(net, load_data(data, max_samples=max_samples), progress=show)
     few = next((layer for layer in report.layers if not layer.enough_inputs), None)
     if few is not None:
-        raise ValueError(f"{few.n_inputs} inputs are too few to compare by; run at least {LEAST_INPUTS}")
+        raise ValueError(f"too few inputs were run to compare by: {few.n_inputs}; run at least {LEAST_INPUTS}")
     return report
 
 

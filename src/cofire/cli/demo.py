@@ -20,8 +20,9 @@ def demo(
     """Train a small network on bundled digits, follow its neurons, and write report.html."""
     refuse_unwritable(output)
     from ..papers.demo import run_demo
+    from ..report.words import plural
 
-    with progress_bar(f"Training on digits, {epochs} epochs") as show:
+    with progress_bar(f"Training on digits, {plural(epochs, 'epoch')}") as show:
         found = run_demo(run, epochs=epochs, seed=seed, progress=show)
     # before anything is printed: whoever reads may have had enough after a line (cofire demo | head)
     written = write_page([run], output)

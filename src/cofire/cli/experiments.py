@@ -37,11 +37,12 @@ def experiments(
 
 def _state(found: "Outcome") -> str:
     from ..papers.words import counted
+    from ..report.words import plural
 
     if not any(state for _, state in found.tasks):
         return "not run"
     failed = len(found.errors)
     if found.missing:
-        told = f"{len(found.tasks) - found.missing} of {len(found.tasks)} tasks"
+        told = f"{len(found.tasks) - found.missing} of {plural(len(found.tasks), 'task')}"
         return f"{told}, {failed} failed" if failed else told
     return counted([verdict.outcome for _, verdict in found.verdicts])

@@ -46,8 +46,8 @@ class Gate:
     def _value(self, layer: LayerRedundancy) -> float:
         if self.name != "wc" and not layer.enough_inputs:
             raise ValueError(
-                f"--fail-above {self.name}: {layer.n_inputs} inputs are too few to judge layer {layer.layer!r} by; run "
-                f"at least {LEAST_INPUTS}"
+                f"--fail-above {self.name}: too few inputs were run to judge layer {layer.layer!r} by: "
+                f"{layer.n_inputs}; run at least {LEAST_INPUTS}"
             )
         value = QUANTITIES[self.name][1](layer)
         if not isfinite(value):

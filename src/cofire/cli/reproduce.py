@@ -74,11 +74,13 @@ def _progress(before: int, total: int) -> "Iterator[Callable[[Done], None]]":
         TimeRemainingColumn,
     )
 
+    from ..report.words import plural
+
     left = TimeRemainingColumn(), TextColumn("left")
     with Progress(TextColumn("tasks"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left) as bar:
         grid = bar.add_task("", total=total, completed=before)
         if before:
-            bar.console.print(f"{before} of {total} tasks were finished before.")
+            bar.console.print(f"Finished before: {before} of {plural(total, 'task')}.")
 
         def tell(done: "Done") -> None:
             bar.console.print(_line(done), highlight=False, markup=False, soft_wrap=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from ..stats._words import with_article
 from .names import unwrap
 from .prefixes import without_wrappers
 
@@ -179,7 +180,7 @@ def _holds_tensors(value: Any) -> bool:
 
 def _what(content: Any) -> str:
     if not isinstance(content, Mapping):
-        return f"it is a {type(content).__name__}"
+        return f"it is {with_article(type(content).__name__)}"
     several = [key for key, value in content.items() if _leads_to_tensors(value)]
     if several:
         return f"there are several in it, {_some(list(map(repr, several)))}, and one is needed"

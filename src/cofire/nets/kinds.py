@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.jit import ScriptModule
 from torch.nn.modules import activation, dropout, loss, pooling
 
+from ..stats._words import with_article
+
 UnitAxis = Callable[[nn.Module, Tensor], int | None]
 
 
@@ -148,5 +150,5 @@ def captured_as(module: nn.Module) -> Kind:
     """
     kind = kind_of(module)
     if isinstance(module, (ScriptModule, *_NEVER_CALLED)):
-        raise ValueError(f"cannot capture a {type(module).__name__}: it is {kind}")
+        raise ValueError(f"cannot capture {with_article(type(module).__name__)}: it is {kind}")
     return kind if isinstance(kind, Kind) else CUSTOM

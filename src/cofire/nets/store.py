@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from ..stats._words import plural
 from .sites import Site
 
 T = TypeVar("T")
@@ -59,7 +60,9 @@ class Store(Generic[T]):
         """
         n_units = self._widths.setdefault(site, rows.shape[-1])
         if rows.shape[-1] != n_units:
-            raise ValueError(f"{site} had {n_units} units before and has {rows.shape[-1]} now; is its unit_axis right?")
+            raise ValueError(
+                f"{site} had {plural(n_units, 'unit')} before and has {rows.shape[-1]} now; is its unit_axis right?"
+            )
         state = self._states.get(site)
         if state is None:
             state = self._states[site] = (self.into or Batches)()

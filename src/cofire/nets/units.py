@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from ..stats._words import with_article
+
 Copy = Callable[..., Tensor]
 """How an activation is kept: (output, unit_axis, *, over=None) -> samples with the units last; see `units_last`."""
 
@@ -43,7 +45,7 @@ def describe(output: object) -> str:
     if isinstance(output, Tensor):
         layout = "nested" if output.is_nested else "sparse" if output.is_sparse else f"of shape {tuple(output.shape)}"
         return f"a {output.dtype} tensor, {layout}"
-    return f"a {type(output).__name__} without one"
+    return f"{with_article(type(output).__name__)} without one"
 
 
 def units_last(output: Tensor, unit_axis: int, *, over: Tensor | None = None) -> Tensor:

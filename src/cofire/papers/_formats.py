@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..stats._words import plural
+
 _UNSIGNED_BYTE = 0x08
 _IMAGE_BYTES = 3 * 32 * 32
 
@@ -76,7 +78,7 @@ def _checked_batch(batch: Any, where: str) -> tuple[NDArray[np.uint8], NDArray[n
     if not isinstance(labels, list) or not all(type(label) is int and 0 <= label < 10 for label in labels):
         raise ValueError(f"{where}: 'labels' must be a list of numbers from 0 to 9")
     if len(labels) != len(images):
-        raise ValueError(f"{where} has {len(images)} images and {len(labels)} labels")
+        raise ValueError(f"{where} has {plural(len(images), 'image')} and {plural(len(labels), 'label')}")
     return images.reshape(-1, 3, 32, 32), np.asarray(labels, np.int64)
 
 

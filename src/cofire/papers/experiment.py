@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..record.rows import Row, canonical
+from ..stats._words import plural
 from .table import MissingRows, Table
 from .tasks import Settings, Task
 from .verdicts import Verdict
@@ -39,7 +40,7 @@ class Claim:
             found = self.check(table)
         except MissingRows as error:
             return Verdict("inconclusive", note=str(error))
-        return found.but(f"{missing} tasks are missing") if missing else found
+        return found.but(f"{plural(missing, 'task')} {'is' if missing == 1 else 'are'} missing") if missing else found
 
 
 @dataclass(frozen=True)

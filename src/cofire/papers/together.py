@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from ..record import Measure, Row, Tracker
 from ..record.schedule import Schedule, as_schedule
+from ..stats._words import plural
 from .data import Dataset
 from .experiment import row
 from .stacked import Stack, stackable
@@ -85,7 +86,9 @@ def fit(
     """
     watch = watch or Watch()
     if len(models) != len(seeds) or not models:
-        raise ValueError(f"each network needs a seed, got {len(models)} networks and {len(seeds)} seeds")
+        raise ValueError(
+            f"each network needs a seed, got {plural(len(models), 'network')} and {plural(len(seeds), 'seed')}"
+        )
     if watch.measures and watch.probe is None:
         raise ValueError("measures need a probe: the inputs that they are taken on")
     if stackable(models[0]):

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ..stats._words import with_article
 from .files import replaced, sweep, sync_directory
 
 KEEP = 2
@@ -112,7 +113,7 @@ def check_plain(value: object, where: str) -> None:
             check_plain(inner, f"{where}[{index}]")
     elif type(value) not in _PLAIN and not isinstance(value, torch.Tensor):
         raise ValueError(
-            f"{where} is a {type(value).__qualname__}, which a checkpoint cannot read back safely; "
+            f"{where} is {with_article(type(value).__qualname__)}, which a checkpoint cannot read back safely; "
             "keep tensors, numbers, strings, and lists, tuples and dicts of these"
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..stats._words import with_article
 from .rng import restore_rng, rng_states
 from .runs import WritableRun
 
@@ -140,7 +141,7 @@ def _check_part(name: str, part: object) -> None:
     both = hasattr(part, "state_dict") and hasattr(part, "load_state_dict")
     if not both and not isinstance(part, torch.Generator):
         raise ValueError(
-            f"{name} is a {type(part).__qualname__}, which has no state_dict and load_state_dict; "
+            f"{name} is {with_article(type(part).__qualname__)}, which has no state_dict and load_state_dict; "
             "give the object that has, or a torch.Generator"
         )
 

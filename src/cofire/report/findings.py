@@ -12,7 +12,7 @@ from .finding import MOST_NAMED, Finding, names, points, spread
 from .findings_of_information import INFORMATION_KINDS, of_dependence
 from .findings_of_units import UNIT_KINDS
 from .view import Layer, View
-from .words import count, listing, number, plural
+from .words import by_reason, count, listing, number, plural
 
 STRONG = 0.4
 _QUANTITY = "Debiased mean |ρ| over pairs of units, with its 95 % interval."
@@ -154,8 +154,7 @@ def _left_out(view: View) -> list[Finding]:
             "left out",
             "note",
             f"{plural(len(view.left_out), 'layer')} {'was' if len(view.left_out) == 1 else 'were'} left out",
-            (),
-            f"{listing(list(view.left_out), MOST_NAMED)}. The report lists the reasons.",
+            tuple((reason, listing(names, MOST_NAMED)) for reason, names in by_reason(view.left_out).items()),
         )
     ]
 

@@ -28,7 +28,7 @@ def constant(layers: Sequence[Layer]) -> list[Finding]:
             points(
                 dead,
                 lambda layer: (
-                    f"{count(layer.last('n_constant'))} of {count(layer.last('n_units'))} units"
+                    f"{count(layer.last('n_constant'))} of {plural(int(layer.last('n_units')), 'unit')}"
                     f" ({percent(shares[layer.name])})"
                 ),
             ),
@@ -96,8 +96,8 @@ def undefined(layers: Sequence[Layer]) -> list[Finding]:
             points(
                 empty,
                 lambda layer: (
-                    f"{count(layer.last('n_units'))} units, {count(layer.last('n_constant'))} constant, "
-                    f"{count(layer.n_samples)} samples"
+                    f"{plural(int(layer.last('n_units')), 'unit')}, {count(layer.last('n_constant'))} constant, "
+                    f"{plural(layer.n_samples or 0, 'sample')}"
                 ),
             ),
             "",
@@ -118,7 +118,7 @@ def few_samples(layers: Sequence[Layer]) -> list[Finding]:
             f"Few samples stand behind {names(thin)}",
             points(
                 thin,
-                lambda layer: f"{count(layer.n_samples)} samples, floor {number(layer.last('nc_noise_floor'))}",
+                lambda layer: f"{plural(layer.n_samples or 0, 'sample')}, floor {number(layer.last('nc_noise_floor'))}",
             ),
             "",
             "Independent units would show a mean |ρ| as high as the floor. Use more samples.",

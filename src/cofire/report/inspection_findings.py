@@ -74,7 +74,7 @@ def narrower(report: RedundancyReport) -> list[Finding]:
         "act" if any(_spare(layer) >= 0.25 for layer in found) else "watch",
         "Fewer units would do in",
         found,
-        lambda layer: f"{_width(layer)} of {count(layer.sampled or layer.n_units)} units",
+        lambda layer: f"{_width(layer)} of {plural(layer.sampled or layer.n_units, 'unit')}",
         f"So many units, with the 95 % interval, explain {kept} of the variance of all by linear combinations.",
         "Fold the others into these with cofire merge, or train again with this width, and compare the test accuracy.",
     )

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ..nets.surgery import Cost, OutputError, Surgery
 from .table import printable
-from .words import count, listing, number, percent, plural, told_apart
+from .words import by_reason, count, listing, number, percent, plural, told_apart
 
 
 def merge_summary(surgery: Surgery, cost: Cost) -> RenderableType:
@@ -19,7 +19,10 @@ def merge_summary(surgery: Surgery, cost: Cost) -> RenderableType:
         *([_table(surgery), Text()] if surgery.cuts else []),
         *(Text(line) for line in _costs(cost)),
         *([Text(), Text("Left as they are:")] if surgery.left else []),
-        *(Text(f"  {printable(listing(names, 4))}: {printable(reason)}") for reason, names in _reasons(surgery)),
+        *(
+            Text(f"  {printable(listing(names, 4))}: {printable(reason)}")
+            for reason, names in by_reason(surgery.left).items()
+        ),
     )
 
 
@@ -65,10 +68,3 @@ def _share(error: OutputError) -> str:
 
 def _small(value: float) -> str:
     return number(value) if value >= 0.01 or value != value else f"{value:.1e}"
-
-
-def _reasons(surgery: Surgery) -> list[tuple[str, list[str]]]:
-    found: dict[str, list[str]] = {}
-    for name, reason in surgery.left.items():
-        found.setdefault(reason, []).append(name)
-    return list(found.items())

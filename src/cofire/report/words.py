@@ -2,8 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
+
+from ..stats._words import plural as plural
 
 MISSING = "–"
 
@@ -46,16 +48,6 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.0f} %"
 
 
-def plural(quantity: int, noun: str) -> str:
-    """A quantity with its noun.
-
-    Example:
-        >>> plural(1, "unit"), plural(2, "layer")
-        ('1 unit', '2 layers')
-    """
-    return f"{quantity:,} {noun}" if quantity == 1 else f"{quantity:,} {noun}s"
-
-
 def listing(names: Sequence[str], most: int = 4) -> str:
     """Names in a sentence; beyond ``most`` only how many more there are.
 
@@ -69,6 +61,19 @@ def listing(names: Sequence[str], most: int = 4) -> str:
     if len(shown) < 2:
         return "".join(shown)
     return ", ".join(shown[:-1]) + " and " + shown[-1]
+
+
+def by_reason(left_out: Mapping[str, str]) -> dict[str, list[str]]:
+    """The names that each reason is given for.
+
+    Example:
+        >>> by_reason({"2": "pooling", "4": "dropout", "5": "pooling"})
+        {'pooling': ['2', '5'], 'dropout': ['4']}
+    """
+    found: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        found.setdefault(reason, []).append(name)
+    return found
 
 
 def shorten(name: str, longest: int = 28) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, as_tensor
+from ._words import plural
 
 # Ties in this share of the samples are put down to rounding; beyond it they are atoms.
 ROUNDING = 0.02
@@ -71,8 +72,9 @@ def within_range(points: Tensor) -> Tensor:
     extreme = (spread > 0) & ((spread > MOST_SPREAD) | (spread < 1 / MOST_SPREAD))
     if bool(extreme.any()):
         raise ValueError(
-            f"{int(extreme.sum())} of {len(spread)} units of x spread over some {float(spread[extreme][0]):.0e}, whose "
-            "square leaves float64; divide x by a constant c, which lowers an entropy by log c for each unit"
+            f"{int(extreme.sum())} of {plural(len(spread), 'unit')} of x spread over some "
+            f"{float(spread[extreme][0]):.0e}, whose square leaves float64; divide x by a constant c, "
+            "which lowers an entropy by log c for each unit"
         )
     return points
 
@@ -140,7 +142,7 @@ def whitening(points: Tensor) -> Whitening:
     n_samples, n_units = points.shape
     if n_samples <= n_units:
         raise ValueError(
-            f"the covariance of {n_units} units needs more than {n_units} samples, got {n_samples}; "
+            f"the covariance of {plural(n_units, 'unit')} needs more than {n_units} samples, got {n_samples}; "
             "take more samples or fewer units"
         )
     return Whitening(points)
@@ -169,5 +171,6 @@ def refuse_ties(points: Tensor, n_neighbors: int, name: str) -> None:
     tied = (with_next | torch.cat([same, with_next[:-1]])).double().mean(dim=0)
     refused = int((atoms | (tied > TIED_SHARE)).sum())
     if refused:
-        told = f"{refused} of the {points.shape[1]} units of {name} have an atom or many ties"
+        has = "has" if refused == 1 else "have"
+        told = f"{refused} of {plural(points.shape[1], 'unit')} of {name} {has} an atom or many ties"
         raise ValueError(NO_DENSITY.format(told))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ._arrays import Array, as_tensor
 from ._shown import Shown
+from ._words import plural
 from .density import finite_points
 from .distances import Block, blocks_of_distances, distances_between
 from .precision import exactly
@@ -164,7 +165,9 @@ def _classes(labels: "Array | None", points: Tensor) -> Tensor:
         return torch.zeros(len(points), dtype=torch.int64, device=points.device)
     values = as_tensor(labels, "labels").to(points.device)
     if values.shape != points.shape[:1]:
-        raise ValueError(f"labels must be one for each of {len(points)} samples, got shape {tuple(values.shape)}")
+        raise ValueError(
+            f"labels must be one for each of {plural(len(points), 'sample')}, got shape {tuple(values.shape)}"
+        )
     return values.unique(return_inverse=True)[1]
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from ._arrays import Array, as_samples, check_compute_dtype, working_dtype
 from ._packed import PackedSymmetric
 from ._scale import power_of_two
+from ._words import plural
 from .correlation import CorrelationSummary, Counts, summarize
 from .pairs import Pairs, Tile
 from .precision import exactly
@@ -81,7 +82,7 @@ class Moments:
         """
         samples = as_samples(x)
         if self.n_units and samples.shape[1] != self.n_units:
-            raise ValueError(f"x has {samples.shape[1]} units, but the batches before had {self.n_units}")
+            raise ValueError(f"x has {plural(samples.shape[1], 'unit')}, but the batches before had {self.n_units}")
         if len(samples):
             with exactly(samples.device):
                 if not self.n_units:
@@ -97,7 +98,7 @@ class Moments:
         if not (self.n_units and other.n_units):
             return deepcopy(self if self.n_units else other)
         if self.n_units != other.n_units:
-            raise ValueError(f"cannot merge moments of {self.n_units} units with moments of {other.n_units}")
+            raise ValueError(f"cannot merge moments of {plural(self.n_units, 'unit')} with moments of {other.n_units}")
         self._settle()
         other._settle()
         merged = deepcopy(self)

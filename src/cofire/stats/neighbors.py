@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, as_tensor
+from ._words import plural
 from .distances import kth_by_products, rows_at_a_time
 
 WORTH_THREADS = 1 << 12
@@ -90,7 +91,7 @@ def check_points(x: Array, k: int, name: str = "x") -> Tensor:
     if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= k < len(points):
         raise ValueError(
             f"n_neighbors must be a whole number of at least 1 and less than the number of samples, "
-            f"got {k} with {len(points)} samples; take more samples or fewer neighbors"
+            f"got {k} with {plural(len(points), 'sample')}; take more samples or fewer neighbors"
         )
     if points.is_floating_point() and not bool(torch.isfinite(points).all()):
         raise ValueError(f"{name} holds NaN or infinite values; leave those samples out first")

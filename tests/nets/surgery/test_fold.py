@@ -204,7 +204,7 @@ def test_types_are_kept(dtype):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"data": torch.randn(1, 6)}, "seen in 1 samples"),
+        ({"data": torch.randn(1, 6)}, "seen in 1 sample;"),
         ({"data": torch.randn(0, 6)}, "must hold samples"),
         ({"data": iter([torch.randn(5, 6)])}, "only once"),
         ({"data": 3}, "collection of batches"),

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...stats._words import with_article
 from ...stats.moments import Moments
 from ..batches import batch_length, forward
 from ..capture import Asked, Capture
@@ -133,7 +134,7 @@ def _described(batch: Any) -> str:
     first = batch[0] if isinstance(batch, list | tuple) and batch else batch
     if isinstance(first, Tensor):
         return f"a batch of shape {tuple(first.shape)}, {str(first.dtype).removeprefix('torch.')}"
-    return f"a batch that is a {type(batch).__name__}"
+    return f"a batch that is {with_article(type(batch).__name__)}"
 
 
 def spaced(values: Tensor, most: int, *, axis: int) -> Tensor:

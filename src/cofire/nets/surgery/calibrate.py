@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ...stats import Moments
+from ...stats._words import plural
 from ..batches import forward
 from ..modes import evaluating
 from .errors import ErrorSums, OutputError, combined
@@ -36,7 +37,9 @@ def moments_of(net: nn.Module, found: Iterable[Link], batches: Iterable[Any]) ->
     run(net, batches, {next(iter(link.consumers)): _adder(link, moments) for link in found})
     for name, seen in moments.items():
         if seen.count < 2:
-            raise ValueError(f"the units of {name!r} were seen in {seen.count} samples; at least two are needed")
+            raise ValueError(
+                f"the units of {name!r} were seen in {plural(seen.count, 'sample')}; at least two are needed"
+            )
     return moments
 
 

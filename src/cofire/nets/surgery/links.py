@@ -9,6 +9,7 @@ from torch import Tensor, fx, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils.parametrize import ParametrizationList
 
+from ...stats._words import plural, with_article
 from ..names import first_names, unwrap
 from .layers import CONVOLUTIONS, CUTTABLE, Cuttable, Layout, n_features, n_inputs, n_units
 from .operations import (
@@ -105,7 +106,7 @@ class _Walk:
         self.modules = dict(self.model.named_modules(remove_duplicate=False))
         layer = self.modules[name]
         if type(layer) not in CUTTABLE:
-            raise _NotCuttable(f"a {type(layer).__name__}; linear and convolution layers are cut")
+            raise _NotCuttable(f"{with_article(type(layer).__name__)}; linear and convolution layers are cut")
         if isinstance(self.graph, str):
             raise _NotCuttable(self.graph)
         node = self._only_call(name, self.graph)
@@ -148,7 +149,7 @@ class _Walk:
             self.carriers[name] = self._layout(name, place, n_features(module))
             return place
         if next(module.parameters(), None) is not None and not isinstance(module, nn.PReLU):
-            raise _NotCuttable(f"its units go into {name}, a {type(module).__name__}")
+            raise _NotCuttable(f"its units go into {name}, {with_article(type(module).__name__)}")
         return _or_raise(through_module(module, place))
 
     def _carries(self, module: nn.Module, place: Place) -> bool:
@@ -169,7 +170,7 @@ class _Walk:
     def _layout(self, name: str, place: Place, n_features: int) -> Layout:
         times, rest = divmod(n_features, self.n_units)
         if rest or (times != 1 and not place.flattened):
-            raise _NotCuttable(f"{name} has {n_features} features for its {self.n_units} units")
+            raise _NotCuttable(f"{name} has {plural(n_features, 'feature')} for its {plural(self.n_units, 'unit')}")
         return Layout(before=times) if place.flattened == "units last" else Layout(after=times)
 
     def _only_call(self, name: str, graph: fx.Graph) -> fx.Node:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import fx, nn
 from torch.nn.modules import activation, dropout, pooling
 
+from ...stats._words import with_article
 from ..activations import ACTIVATIONS
 
 
@@ -71,7 +72,7 @@ def through_module(module: nn.Module, place: Place) -> Place | str:
         return _pooled(place, POOLING_MODULES[type(module)], type(module).__name__, returns_indices=indices)
     if type(module) is nn.Flatten:
         return _flattened(place, module.start_dim, module.end_dim)
-    return f"its units go through a {type(module).__name__}"
+    return f"its units go through {with_article(type(module).__name__)}"
 
 
 def through_function(node: fx.Node, source: fx.Node, place: Place) -> Place | str:

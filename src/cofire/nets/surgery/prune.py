@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ...stats import Moments
+from ...stats._words import plural
 from ...stats.selection import SPARE, Selection
 from ..batches import as_batches
 from ..names import unwrap
@@ -116,7 +117,7 @@ def _refit(net: nn.Module, link: Link, moments: Moments, number: int, kept: Choi
     selection = selection_of(moments, constant=constant)
     if number > selection.freedom - SPARE:
         raise ValueError(
-            f"{link.layer!r} was seen in {moments.count} samples, too few to fit {number} units; "
+            f"{link.layer!r} was seen in {plural(moments.count, 'sample')}, too few to fit {plural(number, 'unit')}; "
             f"pass at least {number + SPARE + 1}"
         )
     return made_up_by(link, kept(link, selection), selection, moments.mean() if constant else None)

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from .._words import plural
+
 
 class Distribution(ABC):
     """A distribution over ``n_units`` units whose true statistics are known.
@@ -75,7 +77,7 @@ class Distribution(ABC):
         """
         if self.n_units != 2:
             raise ValueError(
-                f"mutual_information is that of a pair, and this distribution has {self.n_units} units; "
+                f"mutual_information is that of a pair, and this distribution has {plural(self.n_units, 'unit')}; "
                 "take total_correlation"
             )
         return self.total_correlation
@@ -140,7 +142,9 @@ class Monotone(Distribution):
 
     def __post_init__(self) -> None:
         if len(self.maps) != self.base.n_units:
-            raise ValueError(f"got {len(self.maps)} maps for {self.base.n_units} units; give one for each")
+            raise ValueError(
+                f"got {plural(len(self.maps), 'map')} for {plural(self.base.n_units, 'unit')}; give one for each"
+            )
 
     @property
     def n_units(self) -> int:

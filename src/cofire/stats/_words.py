@@ -1,0 +1,29 @@
+"""Quantities and names in a sentence."""
+
+_SPELLED_WITH_AN = frozenset("AEFHILMNORSX")
+_VOWELS = frozenset("AEIOU")
+
+
+def plural(quantity: int, noun: str) -> str:
+    """A quantity with its noun.
+
+    Example:
+        >>> plural(1, "unit"), plural(2, "layer"), plural(2, "batch")
+        ('1 unit', '2 layers', '2 batches')
+    """
+    ending = "" if quantity == 1 else "es" if noun.endswith(("ch", "s", "x")) else "s"
+    return f"{quantity:,} {noun}{ending}"
+
+
+def with_article(name: str) -> str:
+    """The name of a kind with "a" or "an" before it, as it is spoken.
+
+    Example:
+        >>> [with_article(name) for name in ("LSTM", "Linear", "Embedding", "ELU", "GRU", "UniformNoise", "int")]
+        ['an LSTM', 'a Linear', 'an Embedding', 'an ELU', 'a GRU', 'a UniformNoise', 'an int']
+    """
+    capitals = name[: next((place for place, letter in enumerate(name) if not letter.isupper()), len(name))]
+    if len(capitals) > 1 and not _VOWELS & set(capitals):  # spelled, as LSTM
+        return f"{'an' if name[0] in _SPELLED_WITH_AN else 'a'} {name}"
+    spoken_as_you = name.lower().startswith(("uni", "use", "eu"))
+    return f"{'an' if name[:1].upper() in _VOWELS and not spoken_as_you else 'a'} {name}"
