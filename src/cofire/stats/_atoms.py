@@ -1,12 +1,11 @@
 """Units prepared for the measures of pairs: their atoms told apart, ties broken, heavy tails tamed."""
 
-from zlib import crc32
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ._arrangement import Units
+from ._tie_breakers import tie_breakers
+from ._units import Units
 
 FEW_LEVELS = 20
 ATOM_SHARE, ATOM_COUNT, ABOVE_NEIGHBORS, NEIGHBORS = 0.02, 5, 5, 5
@@ -60,7 +59,7 @@ def _without_ties(values: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArr
     _, level, counts = np.unique(values, return_inverse=True, return_counts=True)
     is_atom = atoms(counts)
     label = np.where(is_atom, np.cumsum(is_atom), 0).astype(np.int32)[level]
-    chance = np.random.default_rng(crc32(level.astype(np.int32).tobytes())).random(len(values))
+    chance = tie_breakers(level.astype(np.int64), np.arange(len(values), dtype=np.int64))
     n_tied = counts[~is_atom & (counts > 1)].sum()
     smooth = bool(n_tied <= HARDLY_TIED * counts[~is_atom].sum())
     return label, np.lexsort((chance, level, label > 0)), smooth

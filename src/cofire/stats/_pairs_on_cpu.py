@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ._arrangement import Room, Units, empty_room
+from ._arrangement import Room, empty_room
 from ._functional import NO, find_orders, order_information, shares_on_lines
 from ._pairwise import joint_log_distances, number_information
 from ._progress import progress
+from ._units import Units
 
 SAMPLES_A_PORTION = 1 << 19  # some hundredths of a second
 SINGULAR_SHARE = 0.05
