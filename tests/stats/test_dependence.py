@@ -16,7 +16,6 @@ from cofire.stats import (
 )
 from cofire.stats._arrangement import empty_room
 from cofire.stats._atoms import atoms, scored_units, standardized_units
-from cofire.stats._pairs_by_tiles import kraskov_by_tiles, three_entropies_by_tiles
 from cofire.stats._pairwise import joint_log_distances
 from cofire.stats._progress import progress
 from cofire.stats.dependence import _pairs
@@ -92,19 +91,6 @@ class TestAgainstSinglePairs:
             points = np.stack([units.score[i], units.score[j]], axis=1)
             exact = cKDTree(points).query(points, k=4, p=np.inf)[0][:, 3]
             assert found == pytest.approx(np.log(exact.astype(np.float32)).mean(dtype=np.float64), abs=1e-7)
-
-
-class TestTiles:
-    @pytest.mark.parametrize(("by_tiles", "method"), [(three_entropies_by_tiles, "3h"), (kraskov_by_tiles, "ksg")])
-    @pytest.mark.parametrize("elements", [1 << 24, 5000, 100])
-    def test_agree_with_the_search(self, by_tiles, method, elements, monkeypatch):
-        monkeypatch.setattr("cofire.stats._pairs_by_tiles.TILE_ELEMENTS", elements)
-        x = layer(60, 4)
-        x = torch.cat([x, -x[:, :1].exp()], dim=1)
-        values = by_tiles(x.double(), _pairs(5, None, 0), 3)
-        expected = upper(dependence_score(x, method=method).matrix)
-        assert expected[3] == inf
-        torch.testing.assert_close(values, expected, atol=1e-6, rtol=0)
 
 
 class TestScore:

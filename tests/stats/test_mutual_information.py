@@ -363,8 +363,3 @@ class TestInput:
     def test_single_units_only(self, estimate):
         with pytest.raises(ValueError, match="must be one unit"):
             estimate(torch.randn(50, 2), torch.randn(50))
-
-    def test_the_compiled_search_is_on_the_cpu(self):
-        x = torch.empty(50, device="meta", dtype=torch.int64)
-        with pytest.raises(ValueError, match="runs on the CPU"):
-            mutual_information(x, x)

@@ -1,6 +1,7 @@
-"""Many pairs of units on an accelerator: all samples of some pairs against one another, tile by tile."""
+"""Many pairs of units on an accelerator: what :mod:`._pairs_on_cpu` does, in operations on tensors, tile by tile."""
 
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -8,89 +9,131 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ._functional_by_tiles import known_information, shares_on_lines
+from ._labels_by_tiles import label_information
+from ._nearest_by_tiles import count_nearer, nearest
 from ._progress import progress
+from ._shared_samples import Shared, shared_samples
+from ._units import Units
+from ._units_of_tensors import scored_units, standardized_units
 
-TILE_ELEMENTS = 1 << 26
-FEW = 20  # fewer samples than that can be in the same order by chance
+SAMPLE_ELEMENTS = 1 << 23  # samples of so many pairs at a time, some ten numbers for each
+SINGULAR_SHARE = 0.05
+TIED = 1  # neighbors as near as the k-th that are looked for beyond it, on the common grid of two units' scores
 
 
 class Tile(NamedTuple):
-    """Distances of some samples of some pairs to all samples, each of shape (n_pairs, n_rows, n_samples)."""
+    """Some pairs of units, shape (n_pairs, 2), the most samples that one shares, and the most labels of a unit."""
 
-    of_x: Tensor
-    of_y: Tensor
-
-    def kth(self, k: int) -> Tensor:
-        """To the k-th neighbor in both, shape (n_pairs, n_rows, 1); the nearest of all is the sample itself."""
-        together = torch.maximum(self.of_x, self.of_y)
-        return together.topk(k + 1, dim=2, largest=False, sorted=False).values.amax(dim=2, keepdim=True)
+    pairs: Tensor
+    width: int
+    n_labels: int
 
 
 def three_entropies_by_tiles(points: Tensor, pairs: NDArray[np.intp], k: int) -> Tensor:
     """H(x) + H(y) − H(x, y) of each pair of columns, float64, shape (n_pairs,)."""
-    n_samples = len(points)
-    units = standardized_rows(points)
-    alone = torch.stack([_log_distances_on_line(unit.sort().values, k).mean() for unit in units])
-    together = _over_pairs(units, pairs, lambda tile: tile.kth(k).double().log().sum(dim=(1, 2)))
-    psi = torch.digamma(alone.new_tensor([n_samples, k]))
+    units = standardized_units(points.T.contiguous())
+
+    def together(tile: Tile) -> Tensor:
+        shared = shared_samples(units, tile.pairs, tile.width)
+        distance = nearest(shared.x, shared.y, k).distance[:, -1].double().log().mean(dim=1)
+        return torch.where(known_information(shared).isnan(), distance, -inf)
+
+    alone = _log_distances_on_line(units.score.gather(1, units.order), k).mean(dim=1)
     chosen = torch.from_numpy(pairs).to(points.device)
-    return psi[0] - psi[1] + alone[chosen].sum(1) - 2 * together / n_samples
+    psi = torch.digamma(alone.new_tensor([len(points), k]))
+    return psi[0] - psi[1] + alone[chosen].sum(1) - 2 * _over_tiles(units, chosen, together)
 
 
 def kraskov_by_tiles(points: Tensor, pairs: NDArray[np.intp], k: int) -> Tensor:
     """Kraskov's first estimate of each pair of columns, float64, shape (n_pairs,)."""
-
-    def digammas(tile: Tile) -> Tensor:
-        radius = tile.kth(k)
-        counts = torch.stack([(tile.of_x < radius).sum(2), (tile.of_y < radius).sum(2)])
-        return torch.digamma(counts.clamp_(min=1).double()).sum(dim=(0, 2))
-
-    total = _over_pairs(standardized_rows(points), pairs, digammas)
-    return torch.digamma(total.new_tensor([k, len(points)])).sum() - total / len(points)
+    return _information(standardized_units(points.T.contiguous()), pairs, k, inf)
 
 
-def standardized_rows(points: Tensor) -> Tensor:
-    """Units as rows about their medians, where float32 is finest, in deviations; none may be constant."""
-    centered = (points - points.median(dim=0).values).T.contiguous()
-    centered /= centered.abs().amax(dim=1, keepdim=True)
-    return (centered / centered.std(dim=1, correction=0, keepdim=True)).float()
+def information_by_tiles(points: Tensor, pairs: NDArray[np.intp], k: int, suspicious: float) -> Tensor:
+    """Information of each pair of columns by counting, Ross and Kraskov, float64, shape (n_pairs,).
+
+    From ``suspicious`` on it is looked whether one unit is, in part, a function of the other.
+    """
+    return _information(scored_units(points.T.contiguous()), pairs, k, suspicious)
+
+
+def _information(units: Units, pairs: NDArray[np.intp], k: int, suspicious: float) -> Tensor:
+    digamma = _digamma(units.score)
+
+    def measure(tile: Tile) -> Tensor:
+        shared = shared_samples(units, tile.pairs, tile.width)
+        near = nearest(shared.x, shared.y, k, TIED)
+        information = _number_information(shared, near.distance[:, k - 1], k, digamma)
+        doubtful = (information > suspicious) & units.smooth[tile.pairs].all(dim=1) & (k > 1)
+        if len(doubtful := doubtful.nonzero()[:, 0]):
+            on_curves = shares_on_lines(shared.of(doubtful), near.of(doubtful), k) > SINGULAR_SHARE
+            information[doubtful[on_curves]] = inf
+        known = known_information(shared)
+        information = torch.where(known.isnan(), information, known)
+        if tile.n_labels == 1:
+            return information
+        of_labels, share = label_information(units, tile.pairs, k, digamma, tile.n_labels)
+        return of_labels + share * torch.where(share > 0, information, 0.0)
+
+    return _over_tiles(units, torch.from_numpy(pairs).to(units.score.device), measure)
+
+
+def _number_information(shared: Shared, radius: Tensor, k: int, digamma: Tensor) -> Tensor:
+    """By Kraskov, I(X;Y | both continuous) from the distances to k-th neighbors; of up to k samples nothing is said."""
+    number, held = shared.number[:, 0], shared.held
+    radius = torch.where(held, radius, 0.0)
+    total = torch.zeros_like(number, dtype=torch.float64)
+    for ascending, centers in ((shared.x, shared.x), (shared.y_ascending, shared.y)):
+        counts = count_nearer(ascending, torch.where(held, centers, 0.0), radius).clamp_(min=0)
+        total += torch.where(held, digamma[counts], 0.0).sum(dim=1)
+    return torch.where(number > k, digamma[k] + digamma[number] - total / number, 0.0)
+
+
+def _digamma(like: Tensor) -> Tensor:
+    """ψ of 0 … n_samples; a sample that coincides with its neighbors counts itself, so ψ(1) stands at 0."""
+    counts = torch.arange(like.shape[1] + 1, dtype=torch.float64, device=like.device)
+    return torch.digamma(counts.clamp_(min=1))
 
 
 def _log_distances_on_line(ascending: Tensor, k: int) -> Tensor:
-    """Of each value to its k-th other: k + 1 in a row hold both."""
-    edge = ascending.new_full((k,), torch.inf)
-    padded = torch.cat([-edge, ascending, edge])
-    n_samples = len(ascending)
-    spans = [
-        torch.maximum(ascending - padded[k - low : k - low + n_samples], padded[2 * k - low :][:n_samples] - ascending)
-        for low in range(k + 1)
-    ]
-    return torch.stack(spans).amin(dim=0).double().log()
+    """Of each value of each row to its k-th other: k + 1 in a row hold both."""
+    n_samples = ascending.shape[1]
+    padded = torch.nn.functional.pad(ascending, (k, k), value=inf)
+    padded[:, :k] = -inf
+    nearest_of_all = torch.full_like(ascending, inf)
+    for low in range(k + 1):
+        before = ascending - padded[:, k - low :][:, :n_samples]
+        behind = padded[:, 2 * k - low :][:, :n_samples] - ascending
+        nearest_of_all = torch.minimum(nearest_of_all, torch.maximum(before, behind))
+    return nearest_of_all.double().log()
 
 
-def _over_pairs(units: Tensor, pairs: NDArray[np.intp], reduce: Callable[[Tile], Tensor]) -> Tensor:
-    """Sums over the samples of each pair; −∞ where one unit determines the other."""
-    chosen = torch.from_numpy(pairs).to(units.device)
-    n_at_once = max(1, TILE_ELEMENTS // units.shape[1] ** 2)
-    ranks = units.argsort(dim=1).argsort(dim=1)
-    parts = []
+def _over_tiles(units: Units, pairs: Tensor, measure: Callable[[Tile], Tensor]) -> Tensor:
+    """A value for each pair; pairs of about as many labels and shared samples are measured together."""
+    out = torch.empty(len(pairs), dtype=torch.float64, device=pairs.device)
     with progress("pairs of units", len(pairs)) as advance:
-        for some in chosen.split(n_at_once):
-            x, y = units[some[:, 0]], units[some[:, 1]]
-            total = torch.stack([reduce(tile) for tile in _tiles(x, y)]).sum(0)
-            parts.append(torch.where(_same_order(ranks[some[:, 0]], ranks[some[:, 1]]), -torch.inf, total))
-            advance(len(some))
-    return torch.cat(parts)
+        for places, tile in _tiles(units, pairs):
+            out[places] = measure(tile)
+            advance(len(places))
+    return out
 
 
-def _tiles(x: Tensor, y: Tensor) -> Iterator[Tile]:
-    n_pairs, n_samples = x.shape
-    n_rows = max(1, TILE_ELEMENTS // (n_pairs * n_samples))
-    for a, b in zip(x.split(n_rows, dim=1), y.split(n_rows, dim=1), strict=True):
-        yield Tile((a[:, :, None] - x[:, None]).abs_(), (b[:, :, None] - y[:, None]).abs_())
+def _tiles(units: Units, pairs: Tensor) -> Iterator[tuple[Tensor, Tile]]:
+    """The numbers of the pairs of each tile, and these."""
+    n_samples = units.label.shape[1]
+    n_labels = units.n_labels[pairs].amax(dim=1)
+    for most in n_labels.unique().tolist():
+        group = (n_labels == most).nonzero()[:, 0]
+        shared = _n_shared(units, pairs[group])
+        fewest_first = shared.argsort()
+        at_once = max(1, SAMPLE_ELEMENTS // (n_samples + most * most))
+        for some in fewest_first.split(at_once):
+            yield group[some], Tile(pairs[group[some]], max(1, int(shared[some[-1]])), most)
 
 
-def _same_order(first: Tensor, second: Tensor) -> Tensor:
-    n_samples = first.shape[1]
-    reversed_order = (first + second == n_samples - 1).all(dim=1)
-    return ((first == second).all(dim=1) | reversed_order) & (n_samples >= FEW)
+def _n_shared(units: Units, pairs: Tensor) -> Tensor:
+    """At how many samples both units of each pair are continuous."""
+    continuous = units.label == 0
+    some = pairs.split(max(1, SAMPLE_ELEMENTS // continuous.shape[1]))
+    return torch.cat([(continuous[part[:, 0]] & continuous[part[:, 1]]).sum(dim=1) for part in some])

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ._arrays import Array, as_samples
+from ._measures_of_pairs import kraskov, three_entropies, whatever_they_are
 from ._shown import Shown
 from .chance import shuffled
-from .density import refuse_ties
-from .mutual_information import SUSPICIOUS
 from .neighbors import check_points
 from .precision import exactly
 
@@ -72,7 +71,7 @@ def dependence_score(
     All pairs by default, in compiled code on as many threads as torch uses (the first call compiles for some seconds,
     and again for another ``n_neighbors``). Where a terminal looks on, a bar shows after a second; Ctrl-C stops at once.
 
-    On a GPU, "3h" and "ksg" compare all samples of a pair there, by tiles; "default" runs on the CPU only.
+    On a GPU, operations on tensors compare many pairs at once there.
 
     Args:
         x: samples, shape (n_samples, n_units), any real type.
@@ -89,7 +88,7 @@ def dependence_score(
 
     Raises:
         ValueError: if there are not more samples than neighbors, a value is not finite, an option is unknown, for "3h"
-            and "ksg" if a unit that varies has an atom or many ties, for "default" if ``x`` is not on the CPU.
+            and "ksg" if a unit that varies has an atom or many ties.
 
     Bias: of "3h" for independent normal units +.012 at n = 1000, k = 3, so compare with
         :func:`permutation_threshold`, not with 0; of the others less than .003. Distances are taken in float32 after
@@ -172,47 +171,10 @@ Measure = Callable[[Tensor, NDArray[np.intp], int], Tensor]
 
 
 def _measure_of(method: str) -> Measure:
-    measures: dict[str, Measure] = {"3h": _three_entropies, "ksg": _kraskov, "default": _whatever_they_are}
+    measures: dict[str, Measure] = {"3h": three_entropies, "ksg": kraskov, "default": whatever_they_are}
     if method not in measures:
         raise ValueError(f"method must be one of {', '.join(map(repr, measures))}, got {method!r}")
     return measures[method]
-
-
-def _three_entropies(points: Tensor, pairs: NDArray[np.intp], k: int) -> Tensor:
-    refuse_ties(points, k, "x")
-    if points.device.type != "cpu":
-        from ._pairs_by_tiles import three_entropies_by_tiles
-
-        return three_entropies_by_tiles(points, pairs, k)
-    from ._atoms import standardized_units
-    from ._pairs_on_cpu import three_entropies_of_pairs
-
-    return torch.from_numpy(three_entropies_of_pairs(standardized_units(_rows(points)), pairs, k))
-
-
-def _kraskov(points: Tensor, pairs: NDArray[np.intp], k: int) -> Tensor:
-    refuse_ties(points, k, "x")
-    if points.device.type != "cpu":
-        from ._pairs_by_tiles import kraskov_by_tiles
-
-        return kraskov_by_tiles(points, pairs, k)
-    from ._atoms import standardized_units
-    from ._pairs_on_cpu import information_of_pairs
-
-    return torch.from_numpy(information_of_pairs(standardized_units(_rows(points)), pairs, k))
-
-
-def _whatever_they_are(points: Tensor, pairs: NDArray[np.intp], k: int) -> Tensor:
-    if points.device.type != "cpu":
-        raise ValueError(f'method="default" runs on the CPU, got a tensor on {points.device}; pass x.cpu()')
-    from ._atoms import scored_units
-    from ._pairs_on_cpu import information_of_pairs
-
-    return torch.from_numpy(information_of_pairs(scored_units(_rows(points)), pairs, k, SUSPICIOUS))
-
-
-def _rows(points: Tensor) -> NDArray[np.float64]:
-    return points.T.contiguous().numpy()
 
 
 def _pairs(n_units: int, max_pairs: int | None, seed: int) -> NDArray[np.intp]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ._arrays import Array, as_tensor
+from ._measures_of_pairs import whatever_they_are
 from .coefficient import LINEAR
 from .density import NO_DENSITY, is_singular, refuse_ties, whitening
 from .neighbors import check_points, count_nearer, kth_neighbor_distance
@@ -14,7 +15,6 @@ from .precision import exactly
 
 N_NEIGHBORS = 3
 FEW = 20  # fewer samples than that can be in the same order by chance
-SUSPICIOUS = 0.25
 
 
 def mutual_information(x: Array, y: Array) -> Tensor:
@@ -35,15 +35,15 @@ def mutual_information(x: Array, y: Array) -> Tensor:
     constant.
 
     Args:
-        x: samples of one unit, shape (n_samples,), any real type, on the CPU.
+        x: samples of one unit, shape (n_samples,), any real type.
         y: likewise.
 
     Returns:
-        Scalar float64. Never clamped: for independent units it is below 0 as often as above.
+        Scalar float64, on the device of the samples. Never clamped: for independent units it is below 0 as often as
+        above.
 
     Raises:
-        ValueError: if the lengths differ, there are not more than 3 samples, a value is not finite, or a tensor is
-            not on the CPU, where the compiled search runs.
+        ValueError: if the lengths differ, there are not more than 3 samples, or a value is not finite.
 
     Bias: at n = 1000, independent units: less than .005 (standard deviation .02, .016 after a ReLU); normal pairs up
         to ρ = .9: +.01. Information beyond about log n − 1 nats cannot be seen. Sharp edges of the support bias it
@@ -61,14 +61,9 @@ def mutual_information(x: Array, y: Array) -> Tensor:
         >>> mutual_information(x, x).item()
         inf
     """
-    from ._atoms import scored_units
-    from ._pairs_on_cpu import information_of_pairs
-
     both = torch.cat(_two_units(x, y, N_NEIGHBORS), dim=1)
-    if both.device.type != "cpu":
-        raise ValueError(f"the compiled search runs on the CPU, got tensors on {both.device}; pass x.cpu() and y.cpu()")
-    units = scored_units(both.T.contiguous().numpy())
-    return torch.from_numpy(information_of_pairs(units, np.array([[0, 1]]), N_NEIGHBORS, SUSPICIOUS))[0]
+    with exactly(both.device):
+        return whatever_they_are(both, np.array([[0, 1]]), N_NEIGHBORS)[0]
 
 
 def mutual_information_ksg(x: Array, y: Array, n_neighbors: int = 3) -> Tensor:

@@ -53,8 +53,8 @@ def dependence(
         sites: which layers; by default all but activation modules.
         stage: after (``"post"``) or before (``"pre"``) the activation function.
         every: when; None leaves it to the tracker.
-        method: ``"default"`` bears atoms and ties, as after a ReLU, and runs on the CPU; ``"3h"`` as Zhang et al.
-            and ``"ksg"`` are for ``stage="pre"``. See `cofire.stats.dependence_score`.
+        method: ``"default"`` bears atoms and ties, as after a ReLU; ``"3h"`` as Zhang et al. and ``"ksg"`` are for
+            ``stage="pre"``. See `cofire.stats.dependence_score`.
         n_neighbors: k of the estimator.
         max_pairs: pairs measured for the rows, drawn at random; None: all.
         max_samples: see `Measure`; the work grows with it faster than linearly.
@@ -99,11 +99,7 @@ def _check_map(map_units: object) -> None:
 
 
 def _dependence(x: Tensor, *, method: str, n_neighbors: int, max_pairs: int | None, map_units: int, seed: int) -> Any:
-    return cautious(lambda x: _values(_placed(x, method), n_neighbors, method, max_pairs, seed), ROWS, x)
-
-
-def _placed(x: Tensor, method: str) -> Tensor:
-    return x.cpu() if method == "default" else x
+    return cautious(lambda x: _values(x, n_neighbors, method, max_pairs, seed), ROWS, x)
 
 
 def _values(x: Tensor, n_neighbors: int, method: str, max_pairs: int | None, seed: int) -> dict[str, Any]:
@@ -126,7 +122,7 @@ def _dependence_arrays(
 ) -> dict[str, Tensor]:
     shown = evenly_spaced(x.shape[1], map_units).to(x.device)
     try:
-        found = disagreement(_placed(x[:, shown], method), n_neighbors, method, seed=seed)
+        found = disagreement(x[:, shown], n_neighbors, method, seed=seed)
     except ValueError:  # the rows of this recording say why
         return {}
     return {
