@@ -156,7 +156,10 @@ def test_wrong_input_is_one_sentence_and_status_two(here, tmp_path, monkeypatch,
     assert "goes with --data" in complain("last.pt", "--layers", "1")
     assert "there is no folder" in complain("last.pt", "--html", "no/page.html")
     assert "is a folder" in complain("last.pt", "--json", "folder")
-    assert "cannot be used" in complain("last.pt", "--device", "warp")
+    for device in ("warp", "meta", "cuda:x", "cuda:99", ""):
+        assert f"--device {device} is none that this machine has; it has: cpu" in complain(
+            "last.pt", "--device", device
+        )
     np.save("x.npy", np.ones((4, 5)))
     assert "cannot take a batch of shape (4, 5)" in complain(f"{here}:build", "--data", "x.npy")
     assert "does not fit the model; missing: 1.bias" in complain(f"{here}:build", "--weights", str(other(tmp_path)))

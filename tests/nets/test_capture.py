@@ -370,3 +370,11 @@ def test_when_is_asked_as_a_layer_runs_also_outside_of_a_call_of_the_model():
     model.train()
     watch.detach()
     assert [len(x) for x in watch.take().values()] == [16]
+
+
+def test_a_capture_says_what_it_captures() -> None:
+    recording = Capture(nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2)), nn.Linear, stage="pre")
+    assert repr(recording) == "Capture(0:pre, 2:pre; detached)"
+    recording.attach()
+    assert repr(recording).endswith("attached)")
+    recording.detach()

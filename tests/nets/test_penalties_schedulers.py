@@ -113,3 +113,13 @@ def test_refusals(bad):
         PenaltyLR(optimizer(), DeCovPenalty(), **bad)
     with pytest.raises(ValueError, match="function of the step"):
         PenaltyWeight(DeCovPenalty(weight=lambda step: 1.0))
+
+
+def test_penalties_and_their_schedulers_say_what_they_are() -> None:
+    penalty = CorrelationPenalty(weight=0.2, top=0.5)
+    assert repr(penalty) == "CorrelationPenalty(weight=0.2, debiased=False, scale='mean', top=0.5)"
+    assert repr(DeCovPenalty(weight=lambda step: 0.1 * step)) == "DeCovPenalty(weight=<lambda>)"
+    told = "power=2, smoothing=0.9, floor=0.0, least=0.0, factor=1.0"
+    assert repr(PenaltyWeight(penalty, power=2)) == f"PenaltyWeight({penalty!r}, {told})"
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    assert repr(PenaltyLR(optimizer, penalty, power=2, least=0.0)) == f"PenaltyLR({penalty!r}, {told})"

@@ -140,3 +140,10 @@ def test_it_stops_a_training_as_a_trackers_sink() -> None:
             model(torch.randn(8, 4))
             tracker.step()
     assert 15 < tracker.steps < 30
+
+
+def test_a_watch_says_what_it_has_seen() -> None:
+    watch = PhaseWatch(noise=0.01)
+    for step, value in enumerate([0.10, 0.16, 0.24, 0.30]):
+        watch([Row("run", step, 0, "fc", "nc", "{}", value, 1000, 0)])
+    assert repr(watch) == "PhaseWatch('nc', noise=0.01, level=0.05, phases={'fc': 'growing'})"

@@ -96,9 +96,31 @@ def test_a_site_that_saw_no_forward_pass_is_an_error() -> None:
 
 def test_wrong_arguments_say_so() -> None:
     with pytest.raises(ValueError, match=r"torch\.nn\.Module"):
-        cofire.Tracker(3, measures=[])  # pyright: ignore
+        cofire.Tracker(3, measures=[correlation()])  # pyright: ignore
+    with pytest.raises(ValueError, match=r"measures is empty.*such as cofire\.record\.correlation\(\)"):
+        cofire.Tracker(mlp([9, 6, 2]), measures=[])
+    with pytest.raises(ValueError, match=r"Measure\('correlation'.* alone; put it in brackets"):
+        cofire.Tracker(mlp([9, 6, 2]), measures=correlation())  # pyright: ignore
     with pytest.raises(ValueError, match=r"no layer|match"):
         cofire.Tracker(mlp([9, 6, 2]), measures=[correlation(sites="hiden1")])
+
+
+def test_objects_say_what_they_are(tmp_path) -> None:
+    model = mlp([9, 6, 2])
+    with cofire.Tracker(model, [correlation(), Measure(torch.std, sites="hidden1")], run=tmp_path / "a") as tracker:
+        assert repr(tracker) == f"Tracker(step=0, epoch=0, measures=[correlation, std], run={str(tmp_path / 'a')!r})"
+        assert repr(tracker._run) == f"WritableRun({str(tmp_path / 'a')!r})"
+    with Run.open(tmp_path / "a") as run:
+        assert repr(run) == f"Run({str(tmp_path / 'a')!r})"
+        assert repr(run.table) == f"Rows({str(tmp_path / 'a' / 'rows.sqlite')!r})"
+    tracker = cofire.Tracker(model, [correlation()], sink=list)
+    assert repr(tracker) == "Tracker(step=0, epoch=0, measures=[correlation])"
+    tracker.close()
+    told = repr(Measure(torch.std, {"dim": 0}, sites="fc*", every=10, max_samples=5))
+    assert (
+        told
+        == "Measure('std', parameters={'dim': 0}, sites='fc*', every=EverySteps(k=10), stage='post', max_samples=5)"
+    )
 
 
 def test_values_of_the_matrix_are_those_of_numpy(tmp_path) -> None:

@@ -256,3 +256,9 @@ def test_mean_of_a_bad_unit_is_nan_in_whatever_pieces_it_came() -> None:
     pieces = [Moments().update(part) for part in x.split(20)]
     for m in (gathered(x, 60), gathered(x, 1), pieces[0] + pieces[1] + pieces[2], pieces[2] + pieces[1] + pieces[0]):
         assert m.mean().isnan().tolist() == [False, True, False] and m.summary().n_nonfinite == 1
+
+
+def test_it_says_what_it_holds() -> None:
+    assert repr(Moments()) == "Moments(nothing yet, compute_dtype=torch.float64, device='cpu')"
+    found = Moments(compute_dtype=torch.float32).update(torch.zeros(1200, 3))
+    assert repr(found) == "Moments(count=1,200, n_units=3, compute_dtype=torch.float32, device='cpu')"

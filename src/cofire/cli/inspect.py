@@ -98,10 +98,14 @@ def _device(name: str) -> Any:
     import torch
 
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from error
-    return torch.device(name)
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    there = ["cpu", *([f"{kind.type}:{index}" for index in range(torch.accelerator.device_count())] if kind else [])]
+    if device is None or f"{device.type}:{device.index or 0}" not in ("cpu:0", *there):
+        raise ValueError(f"--device {name} is none that this machine has; it has: {', '.join(there)}")
+    return device
 
 
 def _show(target: Target, report: "RedundancyReport", made: dict[str, str], html: Path | None) -> None:

@@ -82,6 +82,9 @@ class Capture(Generic[T]):
             when=when or always,
         )
 
+    def __repr__(self) -> str:
+        return f"Capture({', '.join(map(str, self._sites))}; {'attached' if self.attached else 'detached'})"
+
     @property
     def sites(self) -> Sequence[Site]:
         """What is captured."""

@@ -265,6 +265,9 @@ class PhaseWatch:
         self._series: dict[str, tuple[list[int], list[float]]] = {}
         self._phase: dict[str, Phase] = {}
 
+    def __repr__(self) -> str:
+        return f"PhaseWatch({self._measure!r}, noise={self._noise}, level={self._level}, phases={self._phase})"
+
     def __call__(self, rows: Iterable[Row]) -> None:
         """Take the rows of a recording; values that are not finite are left out."""
         for row in rows:

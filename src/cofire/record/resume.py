@@ -30,6 +30,10 @@ class Resumable:
         self._terminate = threading.Event()
         self.step = self._restore()
 
+    def __repr__(self) -> str:
+        kept = ", ".join(self._parts)
+        return f"Resumable(step={self.step}, every={self._every}, parts=[{kept}], run={str(self._run.directory)!r})"
+
     def _restore(self) -> int:
         found = self._run.load()
         if found is None:

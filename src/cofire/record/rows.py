@@ -108,6 +108,9 @@ class Rows:
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.executescript(_SCHEMA)
 
+    def __repr__(self) -> str:
+        return f"Rows({str(self.path)!r})"
+
     @classmethod
     def read(cls, path: str | Path) -> "Rows":
         """Open an existing table for reading.

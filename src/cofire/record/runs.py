@@ -44,6 +44,9 @@ class Run:
         self.directory = Path(directory)
         self.table = Rows.read(self.directory / TABLE)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.directory)!r})"
+
     @overload
     @staticmethod
     def open(directory: str | Path, *, mode: Literal["read"] = "read") -> "Run": ...

@@ -13,7 +13,7 @@ from ..nets.masks import Mask
 from .arguments import Sink, check_objects, check_whole
 from .budget import Budget, Overhead, budget_of
 from .late_arrays import LateArrays
-from .measures import Measure, Statistic, as_measure
+from .measures import Measure, Statistic, as_measures
 from .recording import Found, Plan, Task, all_sites, model_facts, take
 from .rows import Array, Row
 from .runs import WritableRun
@@ -70,7 +70,7 @@ class Tracker:
             probe step 0 is not recorded again.
 
     Raises:
-        ValueError: for a wrong argument, or a site pattern that matches nothing.
+        ValueError: for a wrong argument, no measure, or a site pattern that matches nothing.
         RunLocked: if another writer holds the directory.
 
     Example:
@@ -111,7 +111,7 @@ class Tracker:
         if budget is not None and (window != 1 or synchronize is not False):
             raise ValueError("a budget goes with a window of 1 and one process; each would decide by its own clock")
         self._budget = budget_of(budget)
-        self._plan = Plan.of(model, [as_measure(measure) for measure in measures], as_schedule(every))
+        self._plan = Plan.of(model, as_measures(measures), as_schedule(every))
         self.group = group_of(synchronize)
         self._source = (
             training_batches(model, self.group, window=window, max_samples=max_samples, seed=seed, mask=mask)
@@ -130,6 +130,11 @@ class Tracker:
         self._owned = WritableRun(run) if isinstance(run, str | Path) else None
         self._run = self._owned if isinstance(run, str | Path) else run
         self._begin(model, state)
+
+    def __repr__(self) -> str:
+        measures = ", ".join(task.measure.name for task in self._plan.tasks)
+        where = f", run={str(self._run.directory)!r}" if self._run is not None else ""
+        return f"Tracker(step={self._step}, epoch={self._epoch}, measures=[{measures}]{where})"
 
     def _begin(self, model: nn.Module, state: Mapping[str, Any] | None) -> None:
         self._waiting = self._run is not None and self._run.begun

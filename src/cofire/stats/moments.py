@@ -66,6 +66,10 @@ class Moments:
         self._buffer: Tensor | None = None
         self._begin(torch.empty(0, dtype=torch.float64, device="cpu"))
 
+    def __repr__(self) -> str:
+        of = f"count={self.count:,}, n_units={self.n_units:,}" if self.n_units else "nothing yet"
+        return f"Moments({of}, compute_dtype={self.compute_dtype}, device={str(self._shift.device)!r})"
+
     @property
     def count(self) -> int:
         """Number of samples, exact."""

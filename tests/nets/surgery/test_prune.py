@@ -126,3 +126,8 @@ def test_layers_are_chosen_and_taken_away_by_patterns():
     assert set(prune(mlp(), data(), keep=13, pattern="!2").cuts) == {"0"}
     with pytest.raises(ValueError, match="it is empty"):
         prune(mlp(), data(), keep=0.5, pattern=[])
+
+
+def test_a_surgery_says_what_was_kept():
+    told = repr(prune(mlp(), keep=0.5, by="magnitude"))
+    assert told == "Surgery(kept={'0': '10 of 20', '2': '6 of 12'}, left=['4'], predicted=None)"

@@ -30,6 +30,11 @@ class Penalty(nn.Module, ABC):
         self.n_steps = 0
         self._weight = weight if callable(weight) else _checked(weight)
 
+    def extra_repr(self) -> str:
+        """The settings, for ``repr``."""
+        weight = getattr(self._weight, "__name__", "scheduled") if callable(self._weight) else self._weight
+        return f"weight={weight}"
+
     @property
     def weight(self) -> float:
         """The weight of the next call."""

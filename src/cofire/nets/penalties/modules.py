@@ -125,6 +125,10 @@ class CorrelationPenalty(ActivationPenalty):
         self.debiased, self.top = debiased, top
         self.scale: Scale = scale
 
+    def extra_repr(self) -> str:
+        """The settings, for ``repr``."""
+        return f"{super().extra_repr()}, debiased={self.debiased}, scale={self.scale!r}, top={self.top}"
+
     def of(self, x: Tensor, *, unit_axis: int = -1, mask: Tensor | None = None) -> Tensor:
         """As `correlation_penalty`."""
         return correlation_penalty(

@@ -23,6 +23,10 @@ class _Drop:
         self.peak = floor
         self.factor = 1.0
 
+    def __repr__(self) -> str:
+        named = ("power", "smoothing", "floor", "least", "factor")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in named)
+
     def follow(self, penalty: Penalty) -> None:
         """Take in its last value; none, or one that is not finite, changes nothing."""
         value = None if penalty.value is None else float(penalty.value)
@@ -98,6 +102,9 @@ class PenaltyLR(LRScheduler):
         """The rates of the optimizer's groups."""
         return [rate * self._drop.factor for rate in self.base_lrs]
 
+    def __repr__(self) -> str:
+        return f"PenaltyLR({self._penalty!r}, {self._drop!r})"
+
     def state_dict(self) -> dict[str, Any]:
         """All but the optimizer and the penalty, which have their own."""
         state = {name: value for name, value in super().state_dict().items() if name not in ("_penalty", "_drop")}
@@ -151,6 +158,9 @@ class PenaltyWeight:
         self._penalty = penalty
         self._base = penalty.weight
         self._drop = _Drop(power=power, smoothing=smoothing, floor=floor, least=least)
+
+    def __repr__(self) -> str:
+        return f"PenaltyWeight({self._penalty!r}, {self._drop!r})"
 
     def step(self) -> None:
         """Read the penalty's last value and set its weight."""

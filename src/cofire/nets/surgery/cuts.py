@@ -69,6 +69,10 @@ class Surgery:
     left: Mapping[str, str]
     predicted: OutputError | None
 
+    def __repr__(self) -> str:
+        kept = {name: f"{len(cut.kept)} of {cut.n_units}" for name, cut in self.cuts.items()}
+        return f"Surgery(kept={kept}, left={list(self.left)}, predicted={self.predicted})"
+
     @property
     def n_removed(self) -> int:
         """Units removed from all layers together."""

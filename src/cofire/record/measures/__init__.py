@@ -3,7 +3,7 @@
 from .covariation import correlation, epsilon
 from .entropies import entropy, total_correlation
 from .information import dependence
-from .measure import Cautioned, Measure, NotMeasured, Statistic, as_measure, layers
+from .measure import Cautioned, Measure, NotMeasured, Statistic, as_measures, layers
 from .weights import weight_correlation
 from .width import width
 
@@ -12,7 +12,7 @@ __all__ = [
     "Measure",
     "NotMeasured",
     "Statistic",
-    "as_measure",
+    "as_measures",
     "correlation",
     "dependence",
     "entropy",

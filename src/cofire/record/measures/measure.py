@@ -100,6 +100,13 @@ class Measure:
             settle(self, "every", as_schedule(self.every))
         canonical(self._arguments(n_units=WIDE))
 
+    def __repr__(self) -> str:
+        named = {name: getattr(value, "__name__", value) for name, value in self.parameters.items()}
+        where = getattr(self.sites, "__name__", self.sites)
+        rest = {"parameters": named, "sites": where, "every": self.every, "stage": self.stage}
+        told = [f"{name}={value!r}" for name, value in (rest | self._limit).items() if value not in (None, {})]
+        return f"Measure({', '.join([repr(self.name), *told])})"
+
     def parameters_at(self, inputs: tuple[Tensor, ...]) -> dict[str, Any]:
         """The parameters for these inputs, as a row states them."""
         return self._arguments_at(inputs) | self._limit
@@ -192,6 +199,20 @@ def as_measure(measure: "Measure | Statistic") -> Measure:
         name = getattr(measure, "__name__", "it")
         raise ValueError(f"{name} makes a measure and is none itself; call it: {name}()")
     return Measure(measure)
+
+
+def as_measures(measures: "Iterable[Measure | Statistic]") -> list[Measure]:
+    """At least one measure, each as by `as_measure`.
+
+    Raises:
+        ValueError: for none, or for one that is not in a list.
+    """
+    if isinstance(measures, Measure) or not isinstance(measures, Iterable):
+        raise ValueError(f"measures is a list of measures, got {measures!r} alone; put it in brackets: [...]")
+    found = [as_measure(measure) for measure in measures]
+    if not found:
+        raise ValueError("measures is empty: nothing would be recorded; give one, such as cofire.record.correlation()")
+    return found
 
 
 def layers(name: str, module: nn.Module) -> bool:
