@@ -61,6 +61,8 @@ def test_several_parts_are_as_good_as_the_worst() -> None:
 def test_seeds_are_paired() -> None:
     assert differences({1: 3.0, 0: 5.0}, {0: 1.0, 1: 1.0}) == {1: 2.0, 0: 4.0}
     assert combined(max, {0: 1.0}, {0: 3.0}, {0: 2.0}) == {0: 3.0}
+    with pytest.raises(MissingRows, match="no conditions"):
+        combined(max)
     with pytest.raises(MissingRows, match="different seeds"):
         differences({0: 1.0}, {1: 1.0})
 

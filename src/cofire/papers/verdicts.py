@@ -175,8 +175,10 @@ def combined(function: Callable[..., float], *parts: Mapping[int, float]) -> dic
     """A function of several conditions' values, seed by seed.
 
     Raises:
-        MissingRows: if they are not of the same seeds.
+        MissingRows: if they are not of the same seeds, or there is none.
     """
+    if not parts:
+        raise MissingRows("no conditions to combine")
     if any(part.keys() != parts[0].keys() for part in parts):
         raise MissingRows(f"the conditions have different seeds: {[sorted(part) for part in parts]}")
     return {seed: function(*(part[seed] for part in parts)) for seed in parts[0]}

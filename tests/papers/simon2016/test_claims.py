@@ -59,6 +59,12 @@ def test_otherwise() -> None:
     assert verdicts(Table([])) == {"inconclusive"}
 
 
+def test_huge_networks_alone_say_nothing_about_size() -> None:
+    huge = PAPER.where(size="HUGE")
+    assert {claim.verdict(huge).outcome for claim in FIG3.claims} == {"inconclusive"}
+    assert FIG4.claims[0].verdict(huge).reproduced
+
+
 def test_each_reading_of_the_penalty_is_judged_by_its_own_networks() -> None:
     weak = rows(law(0.4, 0.5, 0.6, 0.3), law(0.1, 0.12, 0.14, 0.09), law(0.01, 0.03, 0.005, 0.015), diverged=1.0)
     by_text = PAPER.where(kind=lambda kind: kind not in CODED[1:])
