@@ -82,8 +82,9 @@ def complaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     assert left.value.code == 2 and not said.out.strip()
     for foreign in ("Traceback", "Errno", ".partial", "Error:"):
         assert foreign not in said.err
-    assert len(said.err.splitlines()) == 1 and said.err.startswith("cofire: ")
-    return said.err
+    *stages, last = said.err.splitlines()
+    assert all(line.endswith(" …") for line in stages) and last.startswith("cofire: ")
+    return last
 
 
 def test_wrong_input_is_one_sentence_and_status_two(run, tmp_path, monkeypatch, capsys) -> None:

@@ -41,9 +41,10 @@ def complaint(monkeypatch, capsys, *arguments: str) -> str:
     with pytest.raises(SystemExit) as left:
         main()
     said = capsys.readouterr()
-    assert left.value.code == 2 and len(said.err.splitlines()) == 1 and said.err.startswith("cofire: ")
+    *stages, last = said.err.splitlines()
+    assert left.value.code == 2 and all(line.endswith(" …") for line in stages) and last.startswith("cofire: ")
     assert "Traceback" not in said.err and "Errno" not in said.err
-    return said.err
+    return last
 
 
 @pytest.fixture

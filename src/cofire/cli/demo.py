@@ -25,7 +25,8 @@ def demo(
     with progress_bar(f"Training on digits, {plural(epochs, 'epoch')}") as show:
         found = run_demo(run, epochs=epochs, seed=seed, progress=show)
     # before anything is printed: whoever reads may have had enough after a line (cofire demo | head)
-    written = write_page([run], output)
+    with progress_bar(f"Writing {output}"):
+        written = write_page([run], output)
     _print_summary(run)
     typer.echo(f"\nTest accuracy {found.test_accuracy:.1%}, training accuracy {found.accuracy:.1%}.\n{written}")
 

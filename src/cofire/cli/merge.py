@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ._page import refuse_unwritable
+from ._progress import progress_bar
 from .targets import DataOption, TargetArgument, WeightsOption, load_data, load_target
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ def merge(
         raise ValueError(f"merging runs the model, and {target} is weights alone; give module:factory and --weights")
     if data is None:
         raise ValueError("merging needs --data: inputs tell which units others explain")
-    surgery = _cut(found.model, data, tolerance, keep, layers, max_samples)
-    measured = cost(found.model, surgery, load_data(check or data, max_samples=max_samples))
+    with progress_bar("Learning which units others explain"):
+        surgery = _cut(found.model, data, tolerance, keep, layers, max_samples)
+    with progress_bar("Measuring what the cut costs"):
+        measured = cost(found.model, surgery, load_data(check or data, max_samples=max_samples))
     for note in found.notes:
         typer.echo(f"Note: {note}.")
     Console().print(merge_summary(surgery, measured))

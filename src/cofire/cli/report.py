@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ._page import refuse_unwritable, write_page
+from ._progress import progress_bar
 
 
 def report(
@@ -16,6 +17,8 @@ def report(
 ) -> None:
     """Write one page that shows what runs have recorded: opens offline in any browser."""
     refuse_unwritable(output)
-    typer.echo(write_page(runs, output))
+    with progress_bar(f"Writing {output}"):
+        written = write_page(runs, output)
+    typer.echo(written)
     if show and not webbrowser.open(output.resolve().as_uri()):
         typer.echo("No browser was found to open it with.", err=True)

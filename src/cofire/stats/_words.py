@@ -8,11 +8,10 @@ def plural(quantity: int, noun: str) -> str:
     """A quantity with its noun.
 
     Example:
-        >>> plural(1, "unit"), plural(2, "layer"), plural(2, "batch")
-        ('1 unit', '2 layers', '2 batches')
+        >>> plural(1, "unit"), plural(2, "layer")
+        ('1 unit', '2 layers')
     """
-    ending = "" if quantity == 1 else "es" if noun.endswith(("ch", "s", "x")) else "s"
-    return f"{quantity:,} {noun}{ending}"
+    return f"{quantity:,} {noun}" if quantity == 1 else f"{quantity:,} {noun}s"
 
 
 def with_article(name: str) -> str:
