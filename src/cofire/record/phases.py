@@ -197,7 +197,7 @@ def _change(size: float, error: float, tail: Callable[[float], float]) -> Change
 def student_tail(t: float, freedom: int) -> float:
     """Probability that Student's t is above a value.
 
-    References: Abramowitz and Stegun, 26.7.3 and 26.7.4.
+    References: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4.
 
     Example:
         >>> round(student_tail(4.3027, 2), 4), round(student_tail(-2.2281, 10), 4)
