@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from math import comb
 
 import torch
 from torch import Tensor
@@ -13,7 +12,6 @@ from cofire.nets.penalties import correlation_penalty
 from cofire.stats import (
     HighDimensionWarning,
     Moments,
-    dependence_score,
     entropy_knn,
     kernel_width_scan,
     neuronal_correlation,
@@ -36,7 +34,6 @@ def main() -> None:
             correlation(4096, width)
         weights(4096, 4096)
         penalty(256, 1024)
-        dependence(1000, 1000)
         widths(5000, 1024)
         for d in (2, 8, 64):
             entropy(10_000, d)
@@ -95,20 +92,6 @@ def penalty(n_samples: int, n_units: int) -> None:
         "autograd, z-scores, units × units": there_and_back(naive, x),
     }
     report(f"Penalty, {n_samples} samples, {n_units} units", measure(contenders, rounds=20), floor="two products")
-
-
-def dependence(n_samples: int, n_units: int) -> None:
-    x = torch.randn(n_samples, n_units, generator=torch.Generator("cuda").manual_seed(0))
-    contenders = {
-        "3h": lambda: dependence_score(x),
-        "ksg": lambda: dependence_score(x, method="ksg"),
-        "default": lambda: dependence_score(x, method="default"),
-        "default, after a ReLU": lambda: dependence_score(x.relu(), method="default"),
-    }
-    seconds = measure(contenders, rounds=1)
-    report(f"Dependence, {n_units} units, {n_samples} samples", seconds, floor="3h")
-    for name, value in seconds.items():
-        print(f"  {comb(n_units, 2) / value:.3g} pairs a second: {name}")
 
 
 def widths(n: int, d: int) -> None:

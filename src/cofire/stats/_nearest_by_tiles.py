@@ -21,10 +21,6 @@ class Near(NamedTuple):
     distance: Tensor
     place: Tensor
 
-    def of(self, pairs: Tensor) -> "Near":
-        """The same of some of the pairs."""
-        return Near(self.distance[pairs], self.place[pairs])
-
 
 def nearest(x: Tensor, y: Tensor, k: int, n_spare: int = 0) -> Near:
     """The k nearest others of each sample; where there are fewer, the distance is infinite and the place anything.

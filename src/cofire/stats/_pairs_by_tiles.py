@@ -13,6 +13,7 @@ from ._functional_by_tiles import known_information, shares_on_lines
 from ._labels_by_tiles import label_information
 from ._nearest_by_tiles import count_nearer, nearest
 from ._progress import progress
+from ._search_on_gpu import fits, search
 from ._shared_samples import Shared, shared_samples
 from ._units import Units
 from ._units_of_tensors import scored_units, standardized_units
@@ -36,7 +37,7 @@ def three_entropies_by_tiles(points: Tensor, pairs: NDArray[np.intp], k: int) ->
 
     def together(tile: Tile) -> Tensor:
         shared = shared_samples(units, tile.pairs, tile.width)
-        distance = nearest(shared.x, shared.y, k).distance[:, -1].double().log().mean(dim=1)
+        distance = _radius(shared, k).double().log().mean(dim=1)
         return torch.where(known_information(shared).isnan(), distance, -inf)
 
     alone = _log_distances_on_line(units.score.gather(1, units.order), k).mean(dim=1)
@@ -63,11 +64,11 @@ def _information(units: Units, pairs: NDArray[np.intp], k: int, suspicious: floa
 
     def measure(tile: Tile) -> Tensor:
         shared = shared_samples(units, tile.pairs, tile.width)
-        near = nearest(shared.x, shared.y, k, TIED)
-        information = _number_information(shared, near.distance[:, k - 1], k, digamma)
+        information = _number_information(shared, k, digamma)
         doubtful = (information > suspicious) & units.smooth[tile.pairs].all(dim=1) & (k > 1)
         if len(doubtful := doubtful.nonzero()[:, 0]):
-            on_curves = shares_on_lines(shared.of(doubtful), near.of(doubtful), k) > SINGULAR_SHARE
+            some = shared.of(doubtful)
+            on_curves = shares_on_lines(some, nearest(some.x, some.y, k, TIED), k) > SINGULAR_SHARE
             information[doubtful[on_curves]] = inf
         known = known_information(shared)
         information = torch.where(known.isnan(), information, known)
@@ -79,15 +80,30 @@ def _information(units: Units, pairs: NDArray[np.intp], k: int, suspicious: floa
     return _over_tiles(units, torch.from_numpy(pairs).to(units.score.device), measure)
 
 
-def _number_information(shared: Shared, radius: Tensor, k: int, digamma: Tensor) -> Tensor:
-    """By Kraskov, I(X;Y | both continuous) from the distances to k-th neighbors; of up to k samples nothing is said."""
+def _number_information(shared: Shared, k: int, digamma: Tensor) -> Tensor:
+    """By Kraskov, I(X;Y | both continuous); of up to k samples nothing is said."""
     number, held = shared.number[:, 0], shared.held
-    radius = torch.where(held, radius, 0.0)
     total = torch.zeros_like(number, dtype=torch.float64)
-    for ascending, centers in ((shared.x, shared.x), (shared.y_ascending, shared.y)):
-        counts = count_nearer(ascending, torch.where(held, centers, 0.0), radius).clamp_(min=0)
-        total += torch.where(held, digamma[counts], 0.0).sum(dim=1)
+    for counts in _near_in_one(shared, k):
+        total += torch.where(held, digamma[torch.where(held, counts, 0)], 0.0).sum(dim=1)
     return torch.where(number > k, digamma[k] + digamma[number] - total / number, 0.0)
+
+
+def _radius(shared: Shared, k: int) -> Tensor:
+    """Distance of each sample to its k-th other, float32, shape (n_pairs, width)."""
+    if fits(shared.x, k):
+        return search(shared.x, shared.y, shared.number[:, 0], k).radius
+    return nearest(shared.x, shared.y, k).distance[:, -1]
+
+
+def _near_in_one(shared: Shared, k: int) -> tuple[Tensor, Tensor]:
+    """How many samples are nearer than that in the first and in the second unit alone."""
+    if fits(shared.x, k):
+        found = search(shared.x, shared.y, shared.number[:, 0], k)
+        return found.near_x, found.near_y
+    radius = torch.where(shared.held, _radius(shared, k), 0.0)
+    in_x = count_nearer(shared.x, torch.where(shared.held, shared.x, 0.0), radius)
+    return in_x, count_nearer(shared.y_ascending, shared.y, radius)
 
 
 def _digamma(like: Tensor) -> Tensor:
