@@ -4,14 +4,15 @@ Compiled for large matrices in the host's memory: little more than reading them.
 a buffer; the two are held against each other in the tests.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from ._team import at_once
 
 BUFFER_BYTES = {"cpu": 2 << 20, "cuda": 1 << 28}
 WORTH_COMPILED = 1 << 20  # elements below which loading the compiled code takes longer than it can save
@@ -59,7 +60,7 @@ def _by_rows(vectors: Tensor) -> Resultant:
     rows = vectors.numpy()
     cuts = _cuts(len(rows))
     lengths, totals = np.empty(len(rows)), np.zeros((len(cuts), rows.shape[1]))
-    _at_once(add_directions, [(rows[part], lengths[part], total) for part, total in zip(cuts, totals, strict=True)])
+    at_once(partial(add_directions, rows[part], lengths[part], total) for part, total in zip(cuts, totals, strict=True))
     return Resultant(torch.from_numpy(lengths), torch.from_numpy(totals.sum(0)))
 
 
@@ -70,10 +71,10 @@ def _by_columns(vectors: Tensor) -> Resultant:
     table = vectors.T.numpy()
     cuts = _cuts(len(table))
     squares, total = np.zeros((len(cuts), table.shape[1])), np.empty(len(table))
-    _at_once(add_squares, [(table[part], square) for part, square in zip(cuts, squares, strict=True)])
+    at_once(partial(add_squares, table[part], square) for part, square in zip(cuts, squares, strict=True))
     lengths = np.sqrt(squares.sum(0))
     inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths != 0)
-    _at_once(project, [(table[part], inverse, total[part]) for part in cuts])
+    at_once(partial(project, table[part], inverse, total[part]) for part in cuts)
     return Resultant(torch.from_numpy(lengths), torch.from_numpy(total))
 
 
@@ -81,9 +82,3 @@ def _cuts(n_rows: int) -> list[slice]:
     """Rows in about equal parts, one a thread."""
     n_threads = min(torch.get_num_threads(), n_rows)
     return [slice(*ends) for ends in pairwise(n_rows * thread // n_threads for thread in range(n_threads + 1))]
-
-
-def _at_once(loop: Callable[..., None], arguments: list[tuple[Any, ...]]) -> None:
-    with ThreadPoolExecutor(len(arguments)) as threads:
-        for done in [threads.submit(loop, *each) for each in arguments]:
-            done.result()

@@ -26,7 +26,13 @@ def add_directions(vectors, lengths, total):
 @njit(fastmath={"contract"}, **COMPILE)
 def add_squares(rows, squares):
     """Add the squares of each column of ``rows`` to ``squares``, in float64."""
-    for i in range(len(rows)):
+    whole = len(rows) - len(rows) % AT_ONCE
+    for i in range(0, whole, AT_ONCE):
+        r0, r1, r2, r3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+        for j in range(len(squares)):
+            a, b, c, d = np.float64(r0[j]), np.float64(r1[j]), np.float64(r2[j]), np.float64(r3[j])
+            squares[j] += (a * a + b * b) + (c * c + d * d)
+    for i in range(whole, len(rows)):
         for j in range(len(squares)):
             value = np.float64(rows[i, j])
             squares[j] += value * value

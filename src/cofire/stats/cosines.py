@@ -18,21 +18,17 @@ class Cosines:
     """Cosines between vectors; those of different groups are orthogonal, since they share no axis.
 
     Zero vectors and those with a NaN or infinity have no direction, and no pair.
-
-    Attributes:
-        zero: bool, shape (n_vectors,).
-        nonfinite: bool, shape (n_vectors,).
     """
 
     def __init__(self, vectors: Tensor, groups: int = 1) -> None:
         self.groups = groups
         self._see(vectors.to(working_dtype(vectors.dtype, torch.float32)))
-        size = self.lengths
+        self._size = self.lengths
+        shortest, longest = self.lengths.aminmax()  # NaN if a length is, and then neither holds
         # a middling length rules out every oddity; finding the peaks costs ten times as much as the lengths
-        if not ((size > 1 / REACH) & (size < REACH)).all():
-            size = torch.linalg.vector_norm(self.vectors, torch.inf, dim=1)
-            self._see(_over_peak(self.vectors, size))
-        self.nonfinite, self.zero = ~size.isfinite(), size == 0
+        if not (shortest > 1 / REACH and longest < REACH):
+            self._size = torch.linalg.vector_norm(self.vectors, torch.inf, dim=1)
+            self._see(_over_peak(self.vectors, self._size))
 
     def _see(self, vectors: Tensor) -> None:
         self.vectors = vectors
@@ -40,7 +36,17 @@ class Cosines:
         self.lengths = torch.cat([group.lengths for group in groups])
         self._resultant_square = torch.stack([group.total.square().sum() for group in groups]).sum()
 
-    @property
+    @cached_property
+    def zero(self) -> Tensor:
+        """Which vectors are 0 throughout, bool, shape (n_vectors,)."""
+        return self._size == 0
+
+    @cached_property
+    def nonfinite(self) -> Tensor:
+        """Which vectors hold a NaN or an infinity, bool, shape (n_vectors,)."""
+        return ~self._size.isfinite()
+
+    @cached_property
     def defined(self) -> Tensor:
         """Which vectors have a direction, bool, shape (n_vectors,)."""
         return ~(self.nonfinite | self.zero)
@@ -48,14 +54,14 @@ class Cosines:
     @cached_property
     def pairs(self) -> Pairs:
         """The cosines as tiles."""
-        inverse = torch.where(self.defined, 1 / self.lengths, 0.0).to(self.vectors.dtype)
-        return Pairs(lambda: self._tiles(inverse), self.defined)
+        return Pairs(self._tiles, self.defined)
 
     def signed_total(self) -> Tensor:
         """Sum over pairs, by (‖Σ unit vectors‖² − n) / 2 in each group: no pair is looked at."""
         return (self._resultant_square - self.defined.sum()) / 2
 
-    def _tiles(self, inverse: Tensor) -> Iterator[Tile]:
+    def _tiles(self) -> Iterator[Tile]:
+        inverse = torch.where(self.defined, 1 / self.lengths, 0.0).to(self.vectors.dtype)
         n_vectors = len(self.vectors)
         _, width = blocks(n_vectors, self.vectors.device)
         for start in range(0, n_vectors, width):

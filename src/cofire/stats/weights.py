@@ -163,11 +163,9 @@ def _mean(sources: list[Cosines]) -> Tensor:
 
 
 def _signed_mean(source: Cosines) -> Tensor:
-    total = source.signed_total()
+    total, n_pairs = source.signed_total(), source.pairs.n_defined
     # without a pair the total is 0 but for rounding, which must not be divided by 0
-    return (
-        (total / source.pairs.n_defined).clamp(-1, 1) if source.pairs.n_defined else torch.full_like(total, torch.nan)
-    )
+    return (total / n_pairs).clamp(-1, 1) if n_pairs else torch.full_like(total, torch.nan)
 
 
 def _quartiles(sources: list[Cosines]) -> Tensor:
