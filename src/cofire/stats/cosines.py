@@ -1,5 +1,6 @@
 """Cosines between the rows of a matrix, summed without a table of all pairs."""
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -56,9 +57,12 @@ class Cosines:
         """The cosines as tiles."""
         return Pairs(self._tiles, self.defined)
 
-    def signed_total(self) -> Tensor:
-        """Sum over pairs, by (‖Σ unit vectors‖² − n) / 2 in each group: no pair is looked at."""
-        return (self._resultant_square - self.defined.sum()) / 2
+    def signed_mean(self) -> float:
+        """Mean over pairs, by ‖Σ unit vectors‖² − n in each group: no pair is looked at. NaN where there is none."""
+        number = int(self.defined.sum())
+        if number < 2:
+            return math.nan
+        return max(-1.0, min((float(self._resultant_square) - number) / (number * (number - 1)), 1.0))
 
     def _tiles(self) -> Iterator[Tile]:
         inverse = torch.where(self.defined, 1 / self.lengths, 0.0).to(self.vectors.dtype)

@@ -99,7 +99,7 @@ def weight_redundancy(
             zero_units=_indices(cosines.zero),
             nonfinite_units=_indices(cosines.nonfinite),
             mean_abs=mean_abs / n_pairs if n_pairs else math.nan,
-            mean=float(cosines.signed_total()) / n_pairs if n_pairs else math.nan,
+            mean=cosines.signed_mean(),
             chance_level=math.sqrt(2 / (math.pi * vectors.shape[1])),
             duplicates=scan.clusters(),
             effective_rank_participation=float(lengths.square().sum()) ** 2 / square if square else math.nan,

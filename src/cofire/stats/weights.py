@@ -1,6 +1,8 @@
 """Weight correlation: how alike the incoming weight vectors of a layer's units are."""
 
+import math
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -159,13 +161,9 @@ def _mean_abs(sources: list[Cosines]) -> Tensor:
 
 
 def _mean(sources: list[Cosines]) -> Tensor:
-    return torch.stack([_signed_mean(source) for source in sources]).nanmean()
-
-
-def _signed_mean(source: Cosines) -> Tensor:
-    total, n_pairs = source.signed_total(), source.pairs.n_defined
-    # without a pair the total is 0 but for rounding, which must not be divided by 0
-    return (total / n_pairs).clamp(-1, 1) if n_pairs else torch.full_like(total, torch.nan)
+    means = [mean for source in sources if not math.isnan(mean := source.signed_mean())]
+    device = sources[0].vectors.device
+    return torch.tensor(fmean(means) if means else math.nan, dtype=torch.float64, device=device)
 
 
 def _quartiles(sources: list[Cosines]) -> Tensor:
