@@ -14,25 +14,36 @@ def replaced(path: str | Path) -> Iterator[BinaryIO]:
     """A file to write to that takes the place of ``path`` at the end, if nothing failed.
 
     The bytes go to a temporary file in the same folder, are forced to the disk, and are renamed; then the
-    folder is forced to the disk. On an error the old file stays and the temporary one is removed.
+    folder is forced to the disk. On an error the old file stays and the temporary one is removed. A link stays and what
+    it leads to is replaced; devices and pipes, such as ``/dev/stdout``, are written to as they are.
 
     Raises:
         OSError: if it could not be written, for instance because the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    if _is_no_place_for_a_file(path):
+        with path.open("wb") as file:
+            yield file
+        return
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}{_SUFFIX}")
     try:
         with temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - the name of the system call, which tests replace
-        sync_directory(path.parent)
+        os.replace(temporary, target)  # noqa: PTH105 - the name of the system call, which tests replace
+        sync_directory(target.parent)
     except BaseException as error:
         _remove(temporary)
         if isinstance(error, OSError):
             raise _explained(error, path) from error
         raise
+
+
+def _is_no_place_for_a_file(path: Path) -> bool:
+    """Whether a device or a pipe is there; /dev/stdout may lead to a file that somebody else has open."""
+    return path.exists() and not path.is_dir() and (not path.is_file() or path.absolute().is_relative_to("/dev"))
 
 
 def _remove(path: Path) -> None:

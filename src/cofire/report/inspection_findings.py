@@ -76,7 +76,8 @@ def narrower(report: RedundancyReport) -> list[Finding]:
         found,
         lambda layer: f"{_width(layer)} of {plural(layer.sampled or layer.n_units, 'unit')}",
         f"So many units, with the 95 % interval, explain {kept} of the variance of all by linear combinations.",
-        "Fold the others into these with cofire merge, or train again with this width, and compare the test accuracy.",
+        "Fold the others into these with cofire merge (--tolerance, --keep), or train again with this width, and "
+        "compare the test accuracy.",
     )
 
 

@@ -29,7 +29,9 @@ def merge_summary(surgery: Surgery, cost: Cost) -> RenderableType:
 def _headline(surgery: Surgery) -> str:
     before = sum(cut.n_units for cut in surgery.cuts.values())
     if not surgery.cuts:
-        return "No unit was removed."
+        return (
+            "No unit was removed: on these data none is explained by others to the tolerance; a larger one folds more."
+        )
     units, layers = plural(before, "unit"), plural(len(surgery.cuts), "layer")
     return f"{count(surgery.n_removed)} of {units} of {layers} {'was' if surgery.n_removed == 1 else 'were'} removed."
 
@@ -63,8 +65,12 @@ def _predicted(error: OutputError | None) -> str:
 
 
 def _share(error: OutputError) -> str:
+    if error.relative == 0:
+        return "0 %"
     return percent(error.relative) if error.relative >= 1e-6 or error.relative != error.relative else "<0.0001 %"
 
 
 def _small(value: float) -> str:
+    if value == 0:
+        return "0"
     return number(value) if value >= 0.01 or value != value else f"{value:.1e}"
