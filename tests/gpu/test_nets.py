@@ -174,15 +174,14 @@ def test_following_leaves_the_training_as_it_was(tmp_path: Path) -> None:
 
 def test_memory_is_flat_over_many_batches() -> None:
     model, x = perceptron().cuda(), torch.randn(64, 20, device="cuda")
-    state = Moments()
-    held = []
-    for step in range(300):
+    state, held = Moments(), []
+    for _ in range(600):
         with torch.no_grad(), cofire.capture(model, "2") as acts:
             model(x)
         state = state.update(acts["2"])
-        if step >= 100:
-            held.append(torch.cuda.memory_allocated())
-    assert max(held) == min(held)
+        held.append(torch.cuda.memory_allocated())
+    # the buffer and the sketch of rows fill and empty
+    assert max(held[400:]) <= max(held[200:400])
 
 
 def test_redundancy_is_the_cpus() -> None:

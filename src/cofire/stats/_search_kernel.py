@@ -1,9 +1,7 @@
 """The kernel behind `_search_on_gpu`, in Triton's language."""
 
 # triton is there where torch can compile for a GPU; nothing else imports this file
-# pyright: reportMissingImports=false, reportUnknownMemberType=false
-
-from typing import Any
+# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportMissingParameterType=false
 
 import triton
 import triton.language as tl
@@ -14,8 +12,7 @@ INFINITY = tl.constexpr(float("inf"))
 
 @triton.jit
 def search_all(
-    x_all: Any, y_all: Any, number: Any, radius: Any, near_x: Any, near_y: Any, width: Any,
-    K: tl.constexpr, ROWS: tl.constexpr,
+    x_all, y_all, number, radius, near_x, near_y, width, K: tl.constexpr, ROWS: tl.constexpr
 ):  # fmt: skip
     """For some samples of one pair: the k-th smallest distance to the others, then how many are within it."""
     pair, block = tl.program_id(0).to(tl.int64), tl.program_id(1)

@@ -181,7 +181,7 @@ def _kernel_sums(points: Tensor, widths: list[float], classes: Tensor, kernel: s
     first, last = torch.searchsorted(classes, classes), torch.searchsorted(classes, classes, right=True)
     rows, sums = points.new_zeros(len(widths), len(points)), points.new_zeros(2, len(widths))
     add = _add_compiled if points.device.type == "cpu" else _add_by_tensors
-    n_threads = torch.get_num_threads()
+    n_threads = torch.get_num_threads() if points.device.type == "cpu" else 1
     with ThreadPoolExecutor(n_threads) as threads:
         for block in blocks_of_distances(points[order], kernel):
             height, width = block.values.shape

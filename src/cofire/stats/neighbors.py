@@ -13,7 +13,6 @@ from ._words import plural
 from .distances import kth_by_products, rows_at_a_time
 
 WORTH_THREADS = 1 << 12
-FEW_UNITS = 8  # beyond, a pass over the table for each of them takes longer than torch's one
 TREE_UNITS = 32  # beyond, matrix products look at all pairs faster
 
 
@@ -130,8 +129,6 @@ def _by_tiles(points: Tensor, k: int) -> Tensor:
 
 def _farthest_unit(a: Tensor, b: Tensor) -> Tensor:
     """Distances under the max-norm, shape (len(a), len(b))."""
-    if a.shape[1] > FEW_UNITS:
-        return torch.cdist(a, b, p=torch.inf)
     farthest = a.new_zeros(len(a), len(b))
     for one, other in zip(a.T, b.T, strict=True):
         torch.maximum(farthest, (one[:, None] - other).abs_(), out=farthest)
