@@ -180,8 +180,8 @@ def test_memory_is_flat_over_many_batches() -> None:
             model(x)
         state = state.update(acts["2"])
         held.append(torch.cuda.memory_allocated())
-    # the buffer and the sketch of rows fill and empty
-    assert max(held[400:]) <= max(held[200:400])
+    # the buffer and the sketch fill and empty; 400 batches that stayed would be 3 MB
+    assert max(held[200:]) - min(held[200:]) < 1 << 19
 
 
 def test_redundancy_is_the_cpus() -> None:
