@@ -56,7 +56,7 @@ def test_initial_weights_have_the_variance_they_should() -> None:
 def test_fitting_makes_the_steps_of_training(tmp_path) -> None:
     data, settings = digits().first(200), Settings(epochs=3, seed=5)
     tracked, plain = mlp([64, 16, 10]), mlp([64, 16, 10])
-    train(tracked, data, settings, run=tmp_path / "a", measures=[])
+    train(tracked, data, settings, run=tmp_path / "a", measures=[correlation()])
     assert fit(plain, data, settings) == 3
     for one, other in zip(tracked.parameters(), plain.parameters(), strict=True):
         assert torch.equal(one, other)
