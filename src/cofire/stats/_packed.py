@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,15 +45,26 @@ class PackedSymmetric:
         whole[: self.n_units] = vector
         return whole.view(self.n_blocks, self.width)
 
-    def add_products(self, panels: Tensor) -> None:
-        """Add XᵀX, where ``panels`` are the column blocks of X, shape (n_blocks, n_rows, width)."""
+    def add_products(self, panels: Tensor, room: Tensor) -> None:
+        """Add XᵀX, where ``panels`` are the column blocks of X, shape (n_blocks, n_rows, width), by way of ``room``."""
         # Fresh memory is dear: the first products are written where others are added, with no zeros before.
         first = self._tiles is None
-        self._tiles = tiles = self._room() if first else self.tiles
-        product = panels.new_empty(self.width, self.width)
-        for tile, (i, j) in zip(tiles, self.places, strict=True):
-            torch.mm(panels[i].T, panels[j], out=product)
-            (tile.copy_ if first else tile.add_)(product)
+        self._tiles = self._room() if first else self.tiles
+        done = 0
+        for i, left in enumerate(panels):
+            for right in panels[i:].split(len(room)):
+                products, tiles = room[: len(right)], self._tiles[done : done + len(right)]
+                torch.bmm(left.T.expand(len(right), -1, -1), right, out=products)
+                (tiles.copy_ if first else tiles.add_)(products)
+                done += len(right)
+
+    def room_for_products(self, dtype: torch.dtype) -> Tensor:
+        """Where products lie before they are added, shape (number, width, width).
+
+        One a thread: several small products side by side are faster than each of them cut in parts.
+        """
+        number = min(self.n_blocks, torch.get_num_threads()) if self.device.type == "cpu" else 1
+        return torch.empty(number, self.width, self.width, dtype=dtype, device=self.device)
 
     def add(self, other: "PackedSymmetric") -> None:
         """Add another matrix of the same side."""
@@ -87,4 +99,6 @@ class PackedSymmetric:
 
     def _room(self) -> Tensor:
         shape = len(self.places), self.width, self.width
+        if self.device.type == "cpu":
+            return torch.from_numpy(np.empty(shape))  # numpy asks for large pages, which are cheaper to touch first
         return torch.empty(shape, dtype=torch.float64, device=self.device)

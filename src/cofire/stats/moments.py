@@ -11,6 +11,7 @@ from torch import Tensor
 from ._arrays import Array, as_samples, check_compute_dtype, working_dtype
 from ._packed import PackedSymmetric
 from ._scale import power_of_two
+from ._waiting import WaitingRows
 from ._words import plural
 from .correlation import CorrelationSummary, Counts, summarize
 from .pairs import Pairs, Tile
@@ -21,8 +22,6 @@ from .sketch import RowSketch
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
-BUFFER_ELEMENTS, LARGE_BUFFER = 1 << 21, 1 << 24  # on the CPU, where a part of it stays in cache, and elsewhere
-FEWEST_ROWS, MOST_ROWS = 256, 1 << 11
 ROOM = 2.0**32  # how far values may outgrow a unit's scale before float32 squares come near overflow
 LIMITS = {torch.float32: 2.0**120, torch.float64: 2.0**1000}  # of a scale, so that its inverse is not out of range
 SNAP = 16 * torch.finfo(torch.float64).eps
@@ -62,8 +61,7 @@ class Moments:
         self.compute_dtype = check_compute_dtype(compute_dtype)
         self.n_units = 0
         self._settled = 0
-        self._waiting = 0
-        self._buffer: Tensor | None = None
+        self._waiting: WaitingRows | None = None
         self._begin(torch.empty(0, dtype=torch.float64, device="cpu"))
 
     def __repr__(self) -> str:
@@ -73,7 +71,7 @@ class Moments:
     @property
     def count(self) -> int:
         """Number of samples, exact."""
-        return self._settled + self._waiting
+        return self._settled + (self._waiting.count if self._waiting is not None else 0)
 
     def update(self, x: Array) -> "Moments":
         """Take in a batch and return the state to go on with (this one, changed in place).
@@ -189,72 +187,39 @@ class Moments:
         self._sketch = RowSketch(self.n_units)
 
     def _take(self, samples: Tensor) -> None:
-        """Copy rows into the buffer, folding it into the state each time it is full."""
+        """Let rows wait, and fold those that wait into the state each time there is no more space."""
         work = working_dtype(samples.dtype, self.compute_dtype)
-        if self._buffer is not None and self._buffer.dtype != work:
+        if self._waiting is not None and self._waiting.dtype != work:
             self._settle()
-        elements = BUFFER_ELEMENTS if samples.device.type == "cpu" else LARGE_BUFFER
-        capacity = min(MOST_ROWS, max(FEWEST_ROWS, elements // self.n_units))
-        for start in _cuts(len(samples), capacity - self._waiting, capacity):
-            part = samples[start : start + capacity - self._waiting]
-            self._store(part, self._room(capacity, work))
-            if self._waiting == capacity:
-                self._fold()
-
-    def _store(self, part: Tensor, buffer: Tensor) -> None:
-        """Copy rows to the buffer, measured from the shift, block by block."""
-        rows = slice(self._waiting, self._waiting + len(part))
-        shift = self._shift.to(buffer.dtype)
-        for block, panel in enumerate(buffer):
-            units = self._comoment.units(block)
-            panel[rows, : units.stop - units.start].copy_(part[:, units]).sub_(shift[units])
-        self._waiting += len(part)
-
-    def _room(self, capacity: int, work: torch.dtype) -> Tensor:
-        """The buffer, shape (n_blocks, capacity + 1, width); one row is spare for Chan's term, padding is zero."""
-        if self._buffer is None:
-            shape = (self._comoment.n_blocks, capacity + 1, self._comoment.width)
-            self._buffer = torch.empty(shape, dtype=work, device=self._shift.device)
-            last = self._comoment.units(self._comoment.n_blocks - 1)
-            self._buffer[-1, :, last.stop - last.start :] = 0
-        return self._buffer
+        waiting = self._waiting = self._waiting or WaitingRows(self._comoment, work, self.compute_dtype)
+        for start in _cuts(len(samples), waiting.space, waiting.capacity):
+            waiting.take(samples[start : start + waiting.space], self._shift)
+            if not waiting.space:
+                self._fold(waiting)
 
     def _settle(self) -> None:
-        """Fold the waiting rows into the state and let the buffer go."""
-        if self._waiting:
+        """Fold the waiting rows into the state and let their memory go."""
+        if self._waiting is not None and self._waiting.count:
             with exactly(self._shift.device):
-                self._fold()
-        self._buffer = None
+                self._fold(self._waiting)
+        self._waiting = None
 
-    def _fold(self) -> None:
-        """Merge the moments of the buffered rows into the state.
+    def _fold(self, waiting: WaitingRows) -> None:
+        """Merge the moments of the waiting rows into the state.
 
         With m the mean of the new rows and m̄ that of the old ones, the co-moments differ from the sum of both by
         n_new·n_old/(n_new + n_old)·(m - m̄)(m - m̄)ᵀ, which a row √(...)·(m - m̄) adds in the same product.
         """
-        if self._buffer is None:
-            return
-        panels = self._buffer[:, : self._waiting + 1]
-        center, spread = self._centered(panels[:, :-1])
-        coarse = center.to(panels.dtype).double()
-        mean = center + (self._shift.to(panels.dtype).double() - self._shift)
-        step = mean - self._mean if self._settled else torch.zeros_like(mean)
-        scale = self._grown_scale(torch.maximum(spread, step.abs()), LIMITS[panels.dtype])
-        self._scale_down(panels[:, :-1], center - coarse, scale)
-        weight = math.sqrt(self._waiting * self._settled / self.count)
-        panels[:, -1] = self._comoment.padded(step / scale * weight)
-        self._comoment.add_products(panels if panels.dtype == self.compute_dtype else panels.to(self.compute_dtype))
-        self._mean += step * (self._waiting / self.count) if self._settled else mean
-        self._settled, self._waiting = self.count, 0
-
-    def _centered(self, panels: Tensor) -> tuple[Tensor, Tensor]:
-        """Take each unit's mean off, as far as the rows' type can hold it; the exact mean, and the largest residue."""
-        center = panels.new_empty(panels.shape[0], panels.shape[2], dtype=torch.float64)
-        spread = torch.empty_like(center)
-        for block, rows in enumerate(panels):
-            center[block] = rows.mean(0, dtype=torch.float64)
-            spread[block] = rows.sub_(center[block].to(rows.dtype)).abs().amax(0)
-        return center.view(-1)[: self.n_units], spread.view(-1)[: self.n_units]
+        n_new, n_old = waiting.count, self._settled
+        center, spread = waiting.center()
+        coarse = center.to(waiting.dtype).double()
+        mean = center + (self._shift.to(waiting.dtype).double() - self._shift)
+        step = mean - self._mean if n_old else torch.zeros_like(mean)
+        scale = self._grown_scale(torch.maximum(spread, step.abs()), LIMITS[waiting.dtype])
+        waiting.scale_down(center - coarse, scale)
+        waiting.fold(step / scale * math.sqrt(n_new * n_old / (n_new + n_old)))
+        self._mean += step * (n_new / (n_new + n_old)) if n_old else mean
+        self._settled = n_new + n_old
 
     def _grown_scale(self, spread: Tensor, limit: float) -> Tensor:
         """The units' scales, set anew where ``spread`` outgrew them, as divisors (1 where there is none yet)."""
@@ -265,13 +230,6 @@ class Moments:
         if self._settled and not torch.equal(self._scale, old):
             self._comoment.rescale(torch.where(self._scale == old, 1.0, old / divisor))
         return divisor
-
-    def _scale_down(self, panels: Tensor, rest: Tensor, scale: Tensor) -> None:
-        """Take off what was left of the mean and divide by the scale, a power of two: rounded once."""
-        inverse = self._comoment.padded((1 / scale).to(panels.dtype))
-        offset = self._comoment.padded((-rest / scale).to(panels.dtype))
-        for block, rows in enumerate(panels):
-            torch.addcmul(offset[block], rows, inverse[block], out=rows)
 
     def _merge(self, other: "Moments") -> None:
         """Take in another settled state, which is used up."""

@@ -1,5 +1,7 @@
 """A few rows of a stream, kept fairly: every row has the same chance to stay, whatever the batches and merges."""
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,33 +31,45 @@ class RowSketch:
     def add(self, samples: Tensor, start: int) -> None:
         """Consider rows whose places in the stream are ``start``, ``start`` + 1, ..."""
         priority = hashed(np.arange(start, start + len(samples), dtype=np.uint64))
-        worst = self.priority.max() if len(self.priority) == self.most else None
-        chosen = np.arange(len(samples)) if worst is None else np.flatnonzero(priority < worst)
-        chosen = chosen[np.argsort(priority[chosen], kind="stable")[: self.most]]
-        if len(chosen):
-            index = torch.from_numpy(chosen).to(samples.device)
-            self.keep(priority[chosen], samples.index_select(0, index))
+        if len(self.priority) < self.most or priority.min() < self.priority.max():
+            self.keep(priority, samples)
 
     def rows(self) -> Tensor:
         """The kept rows, shape (n_rows, n_units)."""
-        return torch.empty(0, self.n_units, device="cpu") if self._rows is None else self._rows
+        kept = torch.empty(0, self.n_units, device="cpu") if self._rows is None else self._rows
+        return kept[: len(self.priority)]
 
     def __add__(self, other: "RowSketch") -> "RowSketch":
-        merged = RowSketch(self.n_units)
-        merged.priority, merged._rows = self.priority, self._rows
-        if other._rows is not None:
-            merged.keep(other.priority, other._rows)
+        merged = deepcopy(self)
+        if len(other.priority):
+            merged.keep(other.priority, other.rows())
         return merged
 
     def keep(self, priority: np.ndarray, rows: Tensor) -> None:
-        """Let the rows of lowest priority stay, among those kept and these."""
-        if self._rows is not None:
-            priority = np.concatenate([self.priority, priority])
-            wide = torch.promote_types(self._rows.dtype, rows.dtype)
-            rows = torch.cat([self._rows.to(wide), rows.to(device=self._rows.device, dtype=wide)])
-        lowest = np.argsort(priority, kind="stable")[: self.most]
-        self.priority = priority[lowest]
-        self._rows = rows[torch.from_numpy(lowest).to(rows.device)]
+        """Let the rows of lowest priority stay, among those kept and these, which take the places of those that go."""
+        held = len(self.priority)
+        lowest = _lowest(np.concatenate([self.priority, priority]), self.most)
+        staying, coming = lowest[lowest < held], lowest[lowest >= held] - held
+        places = np.setdiff1d(np.arange(len(lowest)), staying)
+        kept = np.empty(len(lowest), dtype=np.uint64)
+        kept[staying], kept[places] = self.priority[staying], priority[coming]
+        self.priority = kept
+        room = self._room(rows)
+        room[torch.from_numpy(places).to(room.device)] = rows[torch.from_numpy(coming).to(rows.device)].to(room)
+
+    def _room(self, rows: Tensor) -> Tensor:
+        """Where the kept rows lie, shape (most, n_units), of a type that holds ``rows`` too."""
+        if self._rows is None:
+            self._rows = rows.new_empty(self.most, self.n_units)
+        self._rows = self._rows.to(torch.promote_types(self._rows.dtype, rows.dtype))
+        return self._rows
+
+
+def _lowest(values: np.ndarray, number: int) -> np.ndarray:
+    """Indices of the lowest values, in order; of equal ones the first."""
+    number = min(number, len(values))
+    few = np.flatnonzero(values <= np.partition(values, number - 1)[number - 1])
+    return few[np.argsort(values[few], kind="stable")[:number]]
 
 
 def hashed(index: np.ndarray) -> np.ndarray:
