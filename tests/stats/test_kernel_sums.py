@@ -9,19 +9,19 @@ from cofire.stats import gram_matrix, kernels
 WIDTHS = [0.05, 0.3, 1.0, 4.0, 1e4]
 
 
-def sums_of(points, classes, kernel, add, monkeypatch):
-    monkeypatch.setattr(kernels, "_add_compiled", add)
+def sums_of(points, classes, kernel, sums, monkeypatch):
+    monkeypatch.setattr(kernels, "_sums_compiled", sums)
     return kernels._kernel_sums(points, WIDTHS, classes, kernel)
 
 
-@pytest.mark.parametrize("add", [kernels._add_compiled, kernels._add_by_tensors])
+@pytest.mark.parametrize("sums", [kernels._sums_compiled, kernels._sums_by_tensors])
 @pytest.mark.parametrize("kernel", ["gaussian", "laplacian"])
 @pytest.mark.parametrize(("n", "n_classes"), [(2, 1), (30, 3), (512, 1), (700, 4), (1100, 1100)])
-def test_sums_equal_those_of_the_whole_matrix(n, n_classes, kernel, add, monkeypatch):
+def test_sums_equal_those_of_the_whole_matrix(n, n_classes, kernel, sums, monkeypatch):
     generator = torch.Generator().manual_seed(n)
     points = torch.randn(n, 2, generator=generator, dtype=torch.float64)
     classes = torch.randint(n_classes, (n,), generator=generator)
-    rows, inner, squares = sums_of(points, classes, kernel, add, monkeypatch)
+    rows, inner, squares = sums_of(points, classes, kernel, sums, monkeypatch)
     for at, width in enumerate(WIDTHS):
         whole = gram_matrix(points, width, kernel=kernel).fill_diagonal_(0)
         same = classes[:, None] == classes

@@ -48,7 +48,7 @@ class Site:
 
     def at_call(self, call: int | None) -> "Site":
         """The same site at one of its calls."""
-        return replace(self, call=call)
+        return self if call == self.call else replace(self, call=call)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ def at_once(tasks: Iterable[Task]) -> None:
         Whatever a task raises, after all have come to an end.
     """
     errors: list[BaseException] = []
-    waiting = iter(list(tasks))
+    every = list(tasks)
+    waiting = iter(every)
 
     def work(_: object = None) -> None:
         for task in waiting:
@@ -33,13 +34,13 @@ def at_once(tasks: Iterable[Task]) -> None:
             except BaseException as error:
                 errors.append(error)
 
-    _everywhere(work, torch.get_num_threads())
+    _everywhere(work, min(torch.get_num_threads(), len(every)))
     if errors:
         raise errors[0]
 
 
 def _everywhere(work: Callable[..., None], n_threads: int) -> None:
-    if n_threads == 1:
+    if n_threads < 2:
         work()
     elif openmp := _openmp():
         openmp.GOMP_parallel(CALLED_BACK(work), None, ctypes.c_uint(n_threads), ctypes.c_uint(0))

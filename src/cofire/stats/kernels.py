@@ -1,8 +1,8 @@
 """Kernel matrices of a layer's samples: their sums at many widths in one pass, their alignment with labels."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from math import log
 from typing import TypeAlias
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ._arrays import Array, as_tensor
 from ._shown import Shown
+from ._team import at_once
 from ._words import plural
 from .density import finite_points
 from .distances import Block, blocks_of_distances, distances_between
@@ -180,49 +181,45 @@ def _kernel_sums(points: Tensor, widths: list[float], classes: Tensor, kernel: s
     classes, order = classes.sort()
     first, last = torch.searchsorted(classes, classes), torch.searchsorted(classes, classes, right=True)
     rows, sums = points.new_zeros(len(widths), len(points)), points.new_zeros(2, len(widths))
-    add = _add_compiled if points.device.type == "cpu" else _add_by_tensors
-    n_threads = torch.get_num_threads() if points.device.type == "cpu" else 1
-    with ThreadPoolExecutor(n_threads) as threads:
-        for block in blocks_of_distances(points[order], kernel):
-            height, width = block.values.shape
-            own = slice(block.row, block.row + height)
-            ends = tuple((end[own] - block.column).clamp_(0, width) for end in (first, last))
-            parts = zip(
-                scales.tensor_split(n_threads),
-                rows.tensor_split(n_threads),
-                sums.tensor_split(n_threads, 1),
-                strict=True,
-            )
-            for done in [threads.submit(add, block, ends, *part) for part in parts]:
-                done.result()
+    n_parts = torch.get_num_threads() if points.device.type == "cpu" else 1
+    parts = list(
+        zip(scales.tensor_split(n_parts), rows.tensor_split(n_parts), sums.tensor_split(n_parts, 1), strict=True)
+    )
+    for block in blocks_of_distances(points[order], kernel):
+        height, width = block.values.shape
+        own = slice(block.row, block.row + height)
+        ends = tuple((end[own] - block.column).clamp_(0, width) for end in (first, last))
+        at_once(partial(_add, block, ends, *part) for part in parts)
     return rows[:, order.argsort()], sums[0], sums[1]
 
 
-def _add_compiled(block: Block, ends: Ends, scales: Tensor, rows: Tensor, sums: Tensor) -> None:
-    from ._kernel_sums import block_sums
-
-    of_block = torch.zeros_like(sums)
-    arrays = (block.values, *ends, scales, *_parts(block, rows), *of_block)
-    block_sums(*(array.numpy() for array in arrays))
+def _add(block: Block, ends: Ends, scales: Tensor, rows: Tensor, sums: Tensor) -> None:
+    """Add a block's sums at some widths; on the diagonal, where rows and columns are one, the columns go nowhere."""
+    height, width = block.values.shape
+    found = _sums_compiled if scales.device.type == "cpu" else _sums_by_tensors
+    own, others, of_block = found(block.values, ends, scales)
+    rows[:, block.row : block.row + height] += own
+    if block.weight == 2:
+        rows[:, block.column : block.column + width] += others
     sums.add_(of_block, alpha=block.weight)
 
 
-def _add_by_tensors(block: Block, ends: Ends, scales: Tensor, rows: Tensor, sums: Tensor) -> None:
-    # the pool's threads start in the default mode
-    with exactly(block.values.device):
-        first, last = ends
-        at = torch.arange(block.values.shape[1], device=rows.device)
-        same = ((at >= first[:, None]) & (at < last[:, None])).to(rows.dtype)
-        own, others = _parts(block, rows)
-        for width, scale in enumerate(scales):
-            kernel = (block.values * scale).exp_()
-            own[width] += kernel.sum(dim=1)
-            others[width] += kernel.sum(dim=0)
-            sums[:, width] += block.weight * torch.stack([(kernel * same).sum(), kernel.square().sum()])
+def _sums_compiled(distances: Tensor, ends: Ends, scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of a block's kernel at each width: of rows, of columns, and of equal classes and squares, shape (2, n_widths)."""
+    from ._kernel_sums import block_sums
+
+    own, others = (distances.new_zeros(len(scales), size) for size in distances.shape)
+    of_block = distances.new_zeros(2, len(scales))
+    arrays = (distances, *ends, scales, own, others, *of_block)
+    block_sums(*(array.numpy() for array in arrays))
+    return own, others, of_block
 
 
-def _parts(block: Block, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The entries that a block adds to; on the diagonal, where rows and columns are one, the columns go nowhere."""
-    height, width = block.values.shape
-    columns = rows[:, block.column : block.column + width]
-    return rows[:, block.row : block.row + height], columns.clone() if block.weight == 1 else columns
+def _sums_by_tensors(distances: Tensor, ends: Ends, scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    first, last = ends
+    at = torch.arange(distances.shape[1], device=distances.device)
+    same = ((at >= first[:, None]) & (at < last[:, None])).to(distances.dtype)
+    kernels = ((distances * scale).exp_() for scale in scales)
+    sums = [(k.sum(dim=1), k.sum(dim=0), torch.stack([(k * same).sum(), k.square().sum()])) for k in kernels]
+    own, others, of_block = (torch.stack(each) for each in zip(*sums, strict=True))
+    return own, others, of_block.T
