@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-AT_ONCE, SQUARED_AT_ONCE = 8, 4
+AT_ONCE = 4
 COMPILE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
@@ -20,14 +20,14 @@ def add_directions(vectors, lengths, total):
         if i >= whole:
             _add_one(vectors[i], inverse[i % AT_ONCE], total)
         elif i % AT_ONCE == AT_ONCE - 1:
-            _add_eight(vectors[i - AT_ONCE + 1 : i + 1], inverse, total)
+            _add_four(vectors[i - AT_ONCE + 1 : i + 1], inverse, total)
 
 
 @njit(fastmath={"contract"}, **COMPILE)
 def add_squares(rows, squares):
     """Add the squares of each column of ``rows`` to ``squares``, in float64."""
-    whole = len(rows) - len(rows) % SQUARED_AT_ONCE
-    for i in range(0, whole, SQUARED_AT_ONCE):
+    whole = len(rows) - len(rows) % AT_ONCE
+    for i in range(0, whole, AT_ONCE):
         r0, r1, r2, r3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
         for j in range(len(squares)):
             a, b, c, d = np.float64(r0[j]), np.float64(r1[j]), np.float64(r2[j]), np.float64(r3[j])
@@ -58,14 +58,12 @@ def _square(vector):
 
 
 @njit(fastmath={"contract"}, **COMPILE)
-def _add_eight(rows, weights, total):
-    r0, r1, r2, r3, r4, r5, r6, r7 = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7]
+def _add_four(rows, weights, total):
+    r0, r1, r2, r3 = rows[0], rows[1], rows[2], rows[3]
     w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
-    w4, w5, w6, w7 = weights[4], weights[5], weights[6], weights[7]
     for j in range(len(total)):
-        first = (w0 * np.float64(r0[j]) + w1 * np.float64(r1[j])) + (w2 * np.float64(r2[j]) + w3 * np.float64(r3[j]))
-        second = (w4 * np.float64(r4[j]) + w5 * np.float64(r5[j])) + (w6 * np.float64(r6[j]) + w7 * np.float64(r7[j]))
-        total[j] += first + second
+        first = w0 * np.float64(r0[j]) + w1 * np.float64(r1[j])
+        total[j] += first + (w2 * np.float64(r2[j]) + w3 * np.float64(r3[j]))
 
 
 @njit(fastmath={"contract"}, **COMPILE)

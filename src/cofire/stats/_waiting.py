@@ -31,7 +31,9 @@ class WaitingRows:
         shape = (comoment.n_blocks, self.capacity + 1, comoment.width)
         self._room = torch.empty(shape, dtype=dtype, device=comoment.device)
         self._products = comoment.room_for_products(compute_dtype)
-        self._exact = torch.empty(self.capacity, comoment.width, dtype=torch.float64, device=comoment.device)
+        # kept, where memory of its size that comes and goes would leave holes in the C library's heap
+        on_cpu, size = comoment.device.type == "cpu", (self.capacity, comoment.width)
+        self._exact = torch.empty(size, dtype=torch.float64, device=comoment.device) if on_cpu else None
         last = comoment.units(comoment.n_blocks - 1)
         self._room[-1, :, last.stop - last.start :] = 0
 
@@ -45,11 +47,6 @@ class WaitingRows:
         """How many rows more there may be."""
         return self.capacity - self.count
 
-    @property
-    def rows(self) -> Tensor:
-        """By blocks of units, shape (n_blocks, count, width)."""
-        return self._room[:, : self.count]
-
     def take(self, samples: Tensor, shift: Tensor) -> None:
         """Copy rows (at most ``space``), measured from ``shift``, shape (n_units,), block by block."""
         places, shift = slice(self.count, self.count + len(samples)), shift.to(self.dtype)
@@ -62,18 +59,24 @@ class WaitingRows:
         """Take each unit's mean off, as far as the rows' type can hold it; the exact mean, and the largest residue."""
         mean = self._room.new_empty(self._room.shape[0], self._room.shape[2], dtype=torch.float64)
         spread = torch.empty_like(mean, dtype=self.dtype)
-        for block, rows in enumerate(self.rows):
-            mean[block] = self._exact[: self.count].copy_(rows).mean(0)
+        for block, rows in enumerate(self._room[:, : self.count]):
+            mean[block] = self._mean(rows)
             rows.sub_(mean[block].to(rows.dtype))
             torch.maximum(rows.amax(0), -rows.amin(0), out=spread[block])
         n_units = self._comoment.n_units
         return mean.view(-1)[:n_units], spread.view(-1)[:n_units]
 
+    def _mean(self, rows: Tensor) -> Tensor:
+        """In float64, shape (width,)."""
+        if self._exact is None:
+            return rows.mean(0, dtype=torch.float64)
+        return self._exact[: len(rows)].copy_(rows).mean(0)
+
     def scale_down(self, rest: Tensor, scale: Tensor) -> None:
         """Take off what was left of the mean and divide by the scale, a power of two: rounded once."""
         inverse = self._comoment.padded((1 / scale).to(self.dtype))
         offset = self._comoment.padded((-rest / scale).to(self.dtype))
-        for block, rows in enumerate(self.rows):
+        for block, rows in enumerate(self._room[:, : self.count]):
             torch.addcmul(offset[block], rows, inverse[block], out=rows)
 
     def fold(self, further: Tensor) -> None:

@@ -209,7 +209,7 @@ class _Sums:
             return math.nan
         # zᵀA less what the row's own squares take off, still to be multiplied with z
         slope = torch.addcmul(self.signed, self.rows, self.sums.strength.to(self.rows.dtype), value=-0.5)
-        influence = slope.mul_(self.rows).sum(1, dtype=torch.float64) / n_pairs
+        influence = torch.linalg.vecdot(slope, self.rows).double() / n_pairs
         return float(influence.var())
 
 

@@ -1,6 +1,6 @@
 """Kernel matrices of a layer's samples: their sums at many widths in one pass, their alignment with labels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
@@ -196,30 +196,38 @@ def _kernel_sums(points: Tensor, widths: list[float], classes: Tensor, kernel: s
 def _add(block: Block, ends: Ends, scales: Tensor, rows: Tensor, sums: Tensor) -> None:
     """Add a block's sums at some widths; on the diagonal, where rows and columns are one, the columns go nowhere."""
     height, width = block.values.shape
-    found = _sums_compiled if scales.device.type == "cpu" else _sums_by_tensors
-    own, others, of_block = found(block.values, ends, scales)
+    own, others = rows.new_zeros(len(scales), height), rows.new_zeros(len(scales), width)
+    of_block = torch.zeros_like(sums)
+    add: Callable[..., None] = _add_compiled if rows.device.type == "cpu" else _add_by_tensors
+    add(block.values, *ends, scales, own, others, *of_block)
     rows[:, block.row : block.row + height] += own
     if block.weight == 2:
         rows[:, block.column : block.column + width] += others
     sums.add_(of_block, alpha=block.weight)
 
 
-def _sums_compiled(distances: Tensor, ends: Ends, scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of a block's kernel at each width: of rows, of columns, and of equal classes and squares, shape (2, n_widths)."""
+def _add_compiled(*arrays: Tensor) -> None:
     from ._kernel_sums import block_sums
 
-    own, others = (distances.new_zeros(len(scales), size) for size in distances.shape)
-    of_block = distances.new_zeros(2, len(scales))
-    arrays = (distances, *ends, scales, own, others, *of_block)
-    block_sums(*(array.numpy() for array in arrays))
-    return own, others, of_block
+    block_sums(*(array.numpy() for array in arrays))  # in one piece each: others go by a slower loop
 
 
-def _sums_by_tensors(distances: Tensor, ends: Ends, scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    first, last = ends
+def _add_by_tensors(
+    distances: Tensor,
+    first: Tensor,
+    last: Tensor,
+    scales: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    inner: Tensor,
+    squares: Tensor,
+) -> None:
+    """As ``block_sums``, which says what the arguments are."""
     at = torch.arange(distances.shape[1], device=distances.device)
     same = ((at >= first[:, None]) & (at < last[:, None])).to(distances.dtype)
-    kernels = ((distances * scale).exp_() for scale in scales)
-    sums = [(k.sum(dim=1), k.sum(dim=0), torch.stack([(k * same).sum(), k.square().sum()])) for k in kernels]
-    own, others, of_block = (torch.stack(each) for each in zip(*sums, strict=True))
-    return own, others, of_block.T
+    for width, scale in enumerate(scales):
+        kernel = (distances * scale).exp_()
+        rows[width] += kernel.sum(dim=1)
+        columns[width] += kernel.sum(dim=0)
+        inner[width] += (kernel * same).sum()
+        squares[width] += kernel.square().sum()
