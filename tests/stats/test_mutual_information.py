@@ -3,6 +3,7 @@ from math import inf, log
 import numpy as np
 import pytest
 import torch
+from ennemi import estimate_entropy, estimate_mi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_information import kraskov, three_entropies
@@ -10,6 +11,7 @@ from naive_information import mutual_information as naive_mutual_information
 from sklearn.feature_selection import mutual_info_regression
 
 from cofire.stats import (
+    entropy_knn,
     mutual_information,
     mutual_information_3h,
     mutual_information_gaussian,
@@ -75,6 +77,30 @@ class TestAgainstOthers:
         x, y = draw(pairs()["overlapping uniform"], 1000)
         theirs = mutual_info_regression(x.numpy()[:, None], y.numpy(), discrete_features=True, random_state=0)[0]
         assert mutual_information(x, y).item() == pytest.approx(theirs, abs=0.02)
+
+    @pytest.mark.parametrize("k", [1, 3, 7])
+    @pytest.mark.parametrize("rho", [0.0, 0.6, 0.99])
+    def test_ennemi_on_normal_pairs(self, rho, k):
+        x, y = normal(rho)
+        theirs = estimate_mi(y.numpy(), x.numpy(), k=k).item()  # to which it adds noise of 1e-10
+        assert mutual_information_ksg(x, y, k).item() == pytest.approx(theirs, abs=1e-5)
+
+    @pytest.mark.parametrize("n_units", [1, 2, 4])
+    def test_ennemi_on_entropy(self, n_units):
+        x = torch.randn(800, n_units, dtype=torch.float64)
+        theirs = float(estimate_entropy(x.numpy(), k=3, multidim=True))
+        assert entropy_knn(x).item() == pytest.approx(theirs, abs=1e-5)
+
+    def test_ennemi_on_classes_and_numbers(self):
+        x, y = draw(pairs()["overlapping uniform"], 1000)
+        theirs = estimate_mi(x.numpy(), y.numpy(), discrete_y=True).item()
+        assert mutual_information(x, y).item() == pytest.approx(theirs, abs=0.02)
+
+    def test_ennemi_on_classes(self):
+        a = torch.randint(4, (1000,))
+        b = (a + torch.randint(2, (1000,))) % 4
+        theirs = estimate_mi(a.numpy(), b.numpy(), discrete_y=True, discrete_x=True).item()
+        assert mutual_information(a, b).item() == pytest.approx(theirs, abs=0.01)  # ours corrects for the sample's size
 
 
 class TestReferenceNumbers:

@@ -89,9 +89,10 @@ def without_density(layers: Sequence[Layer]) -> list[Finding]:
             f"An entropy or a dependence is not defined in {names(empty)}",
             points(empty, lambda layer: ", ".join(_undefined(layer))),
             "",
-            "−∞ means that a unit holds one value again and again, as after a ReLU: take the samples before the "
-            "activation function. A dash means that the samples were refused: they were not finite, or too few for the "
-            "number of units.",
+            "−∞ means that there is no density. Either a unit holds one value again and again, as after a ReLU: take "
+            "the samples before the activation function. Or some units follow exactly from others, as where dead units "
+            "leave a layer fewer inputs than it has units: dependence(), which goes by pairs, tells more there. A dash "
+            "means that the samples were refused: they were not finite, or too few for the number of units.",
         )
     ]
 
