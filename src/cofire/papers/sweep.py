@@ -154,17 +154,35 @@ def _dead(task: Task, error: Exception) -> Outcome:
 
 
 def _on_dask(waiting: Sequence[Work], scheduler: str, data_root: str | None) -> Iterator[Outcome]:
-    """Dask itself runs the tasks of a lost worker on another, and tells which task has cost several.
+    """Dask itself runs the tasks of a lost worker on another, and gives up those that were there when several died.
 
+    One of them is to blame, but others may have waited in its queue each time: so each has another try, alone.
     joblib's Dask backend would wait forever for the result of such a task.
     """
-    from distributed import Client, as_completed
+    from distributed import Client, KilledWorker
 
+    suspects: list[Work] = []
     with Client(scheduler, set_as_default=False) as client:
-        futures = {client.submit(run_task, one.run, task, data_root, pure=False): task for one, task in waiting}
-        for future in as_completed(futures, loop=client.loop):
-            error = future.exception() if future.status == "error" else None
-            yield _dead(futures[future], error) if error is not None else future.result()
+        for one, future in _submitted(client, waiting, data_root):
+            if future.status == "error" and isinstance(future.exception(), KilledWorker):
+                suspects.append(one)
+            else:
+                yield _outcome(one, future)
+        for suspect in suspects:
+            yield from (_outcome(one, future) for one, future in _submitted(client, [suspect], data_root))
+
+
+def _submitted(client: Any, work: Sequence[Work], data_root: str | None) -> Iterator[tuple[Work, Any]]:
+    """The work with its future, as it ends."""
+    from distributed import as_completed
+
+    futures = {client.submit(run_task, one[0].run, one[1], data_root, pure=False): one for one in work}
+    for future in as_completed(futures, loop=client.loop):
+        yield futures[future], future
+
+
+def _outcome(work: Work, future: Any) -> Outcome:
+    return _dead(work[1], future.exception()) if future.status == "error" else future.result()
 
 
 def run_task(run: Callable[[Task], Iterable[Row]], task: Task, data_root: str | None) -> Outcome:
