@@ -94,4 +94,4 @@ def draw_spread(axis: "Axes", part: Table) -> None:
     means = part.need(measure="nc", value=isfinite).per_seed()
     mean = sum(means.values()) / len(means)
     axis.axvline(mean, color="red", label=f"mean {mean:.3f}")
-    axis.legend(frameon=False, fontsize=7)
+    axis.legend(frameon=False, fontsize=7, loc="upper right")  # the best place is slow to find among bars
