@@ -33,7 +33,7 @@ def test_a_page_has_figure_claims_settings_and_time(project: Path, made) -> None
     assert "![A line](jin2022.arithmetic.svg)" in page and (project / "docs/papers/jin2022.arithmetic.svg").exists()
     assert "| It rises \\| always | nowhere | **reproduced** | 2" in page and "**not reproduced**" in page
     assert "| setting | values, 2 seeds |" in page and "| `x` | 0, 1, 2, 3 |" in page and "Plain arithmetic." in page
-    assert "4 of 4 tasks finished" in page and "`paper` 1.5 h" in page
+    assert "Scale `smoke`: 4 tasks, " in page and "`paper` 1.5 h" in page
     assert [path.name for path in written] == ["jin2022.arithmetic.md", "index.md", "README.md"]
 
 

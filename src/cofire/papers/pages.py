@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..record.files import replaced
+from ..stats._words import plural
 from .outcome import Outcome, draw_figures
 from .registry import PAPERS, experiments
 from .table import MissingRows
@@ -170,8 +171,10 @@ def _values(points: Iterable[str]) -> dict[str, dict[str, None]]:
 def _time(found: Outcome) -> str:
     minutes = found.experiment.minutes
     others = [f"`{scale}` {duration(60 * minutes[scale])}" for scale in minutes if scale != found.scale]
+    tasks = plural(len(found.tasks), "task")
+    done = f"{len(found.tasks) - found.missing} of {tasks} finished" if found.missing else tasks
     return (
-        f"Scale `{found.scale}`: {len(found.tasks) - found.missing} of {len(found.tasks)} tasks finished, "
+        f"Scale `{found.scale}`: {done}, "
         f"{duration(found.seconds)} of processor time in all, a thread a task. "
         f"On two cores the other scales take about {', '.join(others)}."
     )

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # Okabe and Ito's, told apart by color-blind readers too.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 LARGEST = 150_000
+LABEL_INCHES, LINE_LETTERS = 0.06, 7  # a letter of a legend, and its line with the space around it, in letters
+BELOW_LABELS = -0.22  # of a panel's height: where its axis has been labeled
+_LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 7}
 _STYLE: dict[Any, Any] = {"svg.hashsalt": "cofire", "svg.fonttype": "none"}
 
 
@@ -58,6 +61,27 @@ def draw(axis: "Axes", curve: Mapping[Any, Mapping[int, float]], label: str, *, 
     if all(len(seeds) > 1 for seeds in curve.values()):
         lows, highs = [low for _, low, _ in means], [high for _, _, high in means]
         axis.fill_between(list(curve), lows, highs, color=color, alpha=0.18, linewidth=0)
+
+
+def legend(figure: "Figure", *axes: "Axes") -> None:
+    """What the curves are, each label once, above all panels: there it covers none of them.
+
+    Args:
+        figure: its width says how many labels stand side by side.
+        axes: whose labels; by default those of all panels.
+    """
+    handles: dict[str, Any] = {}
+    for axis in axes or figure.axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    longest = max(map(len, handles), default=0)
+    side_by_side = max(1, int(figure.get_figwidth() / (LABEL_INCHES * (longest + LINE_LETTERS))))
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=side_by_side, **_LEGEND)
+
+
+def legend_below(axis: "Axes") -> None:
+    """What the curves of one panel are, under it."""
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, BELOW_LABELS), **_LEGEND)
 
 
 def save(figure: "Figure", stem: Path) -> Path:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ...record import Row, correlation, epsilon, weight_correlation
 from ..experiment import Claim, Experiment
-from ..plots import COLORS, draw, panels
+from ..plots import COLORS, draw, legend, panels
 from ..table import Table
 from ..tasks import Task, grid
 from ..verdicts import Verdict, all_of, combined, decide, differences
@@ -40,7 +40,7 @@ def figure(table: Table) -> "Figure":
             draw(axis, part.curve("epoch", measure="nc", site=f"{layer}:pre"), "ρ(U)", color=COLORS[1])
             draw(axis, part.curve("epoch", measure="epsilon", site=layer), "ε", color=COLORS[2])
             axis.set(title=f"{activation}, layer {layer[-1]}", xlabel="epoch", ylim=(0, None))
-    axes[0][0].legend(frameon=False)
+    legend(drawn)
     return drawn
 
 

@@ -16,7 +16,7 @@ from ...stats.entropy import entropy_binned, entropy_gaussian, entropy_independe
 from ...stats.kde import entropy_kde
 from ...stats.kernels import gram_matrix, kernel_width_scan
 from ..experiment import Claim, Experiment
-from ..plots import COLORS, draw, panels
+from ..plots import COLORS, draw, legend, legend_below, panels
 from ..table import Table
 from ..tasks import Task, grid
 from ..verdicts import Verdict, combined, decide, differences
@@ -121,9 +121,9 @@ def figure(table: Table) -> "Figure":
         for color, layer in zip(COLORS, LAYERS, strict=False):
             draw(axis, table.curve("epoch", measure=measure, site=layer), f"layer {layer[-1]}", color=color)
         axis.set(title=title, xlabel="epoch")
-    axes[0][0].legend(frameon=False, fontsize=7)
+    legend(drawn, axes[0][0])
     _ranges(axes[1][1], table, lambda part: None, "(d) range over layers")
-    _ranges(axes[1][2], table, offsets, "(d) the same, log |det| allowed for")
+    _ranges(axes[1][2], table, offsets, "(d) less what log |det| adds")
     return drawn
 
 
@@ -132,7 +132,7 @@ def _ranges(axis: "Axes", table: Table, truth: Callable[[Table], Mapping[str, Va
         curve = {epoch: range_over_layers(part, method, truth(part)) for epoch, part in table.groups("epoch")}
         draw(axis, curve, method, color=color)
     axis.set(title=title, xlabel="epoch", yscale="log")
-    axis.legend(frameon=False, fontsize=6)
+    legend_below(axis)
 
 
 def smaller_range(table: Table, *, allow: bool) -> Verdict:

@@ -9,7 +9,7 @@ import torch
 from ...record.rows import Row
 from ...stats.weights import weight_correlation
 from ..experiment import Claim, Experiment, row
-from ..plots import COLORS, draw, panels
+from ..plots import COLORS, draw, legend, panels
 from ..table import Table
 from ..tasks import Task, grid
 from ..verdicts import Verdict, all_of, combined, decide, differences
@@ -49,7 +49,7 @@ def figure(table: Table) -> "Figure":
             for color, init in zip(COLORS, table.values("init"), strict=False):
                 draw(axis, table.curve(varied, init=init, varied=varied, measure=measure), init, color=color)
             axis.set(xscale="log", xlabel=name, ylabel=label, title=f"({'ab'[place]}) {('absolute', 'signed')[line]}")
-    axes[0][0].legend(frameon=False)
+    legend(drawn)
     return drawn
 
 

@@ -11,7 +11,7 @@ from ...record import Row
 from ...stats.embedding import choose_bandwidth, entropy_embedded
 from ...stats.entropy import entropy_independence_bound, entropy_knn
 from ..experiment import Claim, Experiment, row
-from ..plots import COLORS, panels
+from ..plots import COLORS, legend, panels
 from ..table import Table
 from ..tasks import Task, grid
 from ..verdicts import Verdict, all_of, decide, differences, interval
@@ -99,7 +99,7 @@ def figure(table: Table) -> "Figure":
         axis.plot(range(len(spots)), means, color=color, label=label, linestyle=style, marker="o", markersize=3)
     axis.set_xticks(range(len(spots)), [f"{place.replace('var', f'var={k:g}')}" for k, place in spots])
     axis.set_ylabel("entropy (nats)")
-    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    legend(drawn)
     return drawn
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...record import Row, correlation, weight_correlation
 from ..experiment import Claim, Experiment
-from ..plots import COLORS, draw, panels
+from ..plots import COLORS, draw, legend, panels
 from ..table import Table
 from ..tasks import Settings, Task, grid
 from ..verdicts import Verdict, all_of, combined, decide, differences, shared
@@ -110,8 +110,7 @@ def figure(table: Table) -> "Figure":
         axes[-1][column].set(xlabel="epoch")
     for line, label in enumerate(("(a) WC quartiles", "(b) NC and gap, ReLU", "(c) NC and gap, tanh")):
         axes[line][0].set_ylabel(label)
-    axes[0][0].legend(frameon=False, fontsize=7)
-    axes[1][0].legend(frameon=False, fontsize=7)
+    legend(drawn)
     return drawn
 
 
@@ -123,7 +122,7 @@ def _quartiles(axis: "Axes", part: Table) -> None:
 def _correlation_and_gap(axis: "Axes", part: Table) -> None:
     draw(axis, part.curve("epoch", measure="nc"), "NC", color=COLORS[4])
     gaps = {epoch: gap(rows) for epoch, rows in part.need(measure=["accuracy", "test_accuracy"]).groups("epoch")}
-    draw(axis, gaps, "accuracy gap", color=COLORS[0])
+    draw(axis, gaps, "accuracy gap", color=COLORS[3])
     axis.set(ylim=(0, None))
 
 

@@ -11,7 +11,7 @@ from ...nets.surgery.prune import CRITERIA
 from ...record import Row
 from ..data import load
 from ..experiment import Claim, Experiment, row
-from ..plots import COLORS, draw, panels
+from ..plots import COLORS, draw, legend, panels
 from ..table import Table
 from ..tasks import Task, grid
 from ..training import Settings, fit, scored
@@ -77,7 +77,7 @@ def figure(table: Table) -> "Figure":
             draw(axis, part.curve("keep", by=by), by, color=color, marker="o", markersize=3)
         axis.set(title=name, xlabel="share of the units kept", xscale="log")
     axes[0][0].set_ylabel("test accuracy")
-    axes[0][0].legend(frameon=False, fontsize=7)
+    legend(drawn)
     return drawn
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...record import Change, GeometricSteps, Phases, correlation, find_phases
 from ..data import Dataset
 from ..experiment import Claim
-from ..plots import COLORS, draw, panels
+from ..plots import COLORS, draw, legend, panels
 from ..table import Table
 from ..tasks import Task
 from ..together import Watch
@@ -105,7 +105,7 @@ def figure(table: Table, conditions: Mapping[str, Mapping[str, object]], columns
         axis.set(xscale="symlog", title=name, xlabel="step", ylabel="√(mean ρ²)")
     for axis in flat[len(conditions) :]:
         axis.remove()
-    flat[0].legend(frameon=False, fontsize=7)
+    legend(drawn)
     return drawn
 
 

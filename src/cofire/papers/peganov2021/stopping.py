@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ...record import PhaseWatch, Row, correlation
 from ..data import Dataset, load
 from ..experiment import Claim, Experiment, row
-from ..plots import COLORS, draw, panels
+from ..plots import COLORS, draw, legend_below, panels
 from ..table import Table
 from ..tasks import Task, grid
 from ..together import Watch, fit
@@ -102,7 +102,7 @@ def figure(table: Table) -> "Figure":
             kept, _, _ = interval(part.per_seed(measure="accuracy_kept", rule=rule))
             axis.axvline(mean, color=color, label=f"{rule}: {mean:.1f} epochs, {kept:.1%}")
         axis.set(title=name, xlabel="epoch")
-        axis.legend(frameon=False, fontsize=7)
+        legend_below(axis)
     axes[0][0].set_ylabel("test accuracy")
     return drawn
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..experiment import Claim
-from ..plots import COLORS, draw, panels
+from ..plots import COLORS, draw, legend, panels
 from ..table import Table
 from ..verdicts import Verdict, all_of, combined, decide, differences
 from .fig2 import BY_CODE, CODED, FIG2, KINDS, OTHER
@@ -44,7 +44,7 @@ def figure(table: Table) -> "Figure":
     for color, kind in zip(COLORS, (VANILLA, MILD, OTHER, *CODED[1:]), strict=False):
         draw(axis, {size: growth(table, size, kind) for size in sizes}, kind, color=color, marker="o")
     axis.set(ylabel="validation error less HUGE's, points")
-    axis.legend(frameon=False)
+    legend(drawn)
     return drawn
 
 

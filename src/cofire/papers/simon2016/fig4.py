@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..experiment import Claim
-from ..plots import COLORS, draw, panels
+from ..plots import COLORS, draw, legend, panels
 from ..table import Table
 from ..verdicts import Verdict, combined, decide, differences
 from .fig2 import BY_CODE, CODED, FIG2, KINDS, OTHER
@@ -42,7 +42,7 @@ def figure(table: Table) -> "Figure":
     for color, kind in zip(COLORS, (*KINDS, OTHER, *CODED[1:]), strict=False):
         draw(axis, {size: error(table, size, kind, epoch=EARLY) for size in sizes}, kind, color=color, marker="o")
     axis.set(ylabel="validation error after 2 epochs, %", yscale="log")
-    axis.legend(frameon=False)
+    legend(drawn)
     return drawn
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..experiment import Claim
-from ..plots import COLORS, draw, panels
+from ..plots import COLORS, draw, legend, panels
 from ..table import Table
 from ..verdicts import Verdict, all_of, combined, decide, differences
 from .fig2 import ACTIVATIONS, FIG2, NARROW
@@ -82,7 +82,7 @@ def figure(table: Table) -> "Figure":
         draw_scores(axes[0][column], table.where(activation=activation))
         axes[0][column].set(title=f"({'ab'[column]}) {activation}")
     axes[0][0].set_ylabel("dependence score ι, nats")
-    axes[0][0].legend(frameon=False, fontsize=6)
+    legend(drawn)
     return drawn
 
 

@@ -12,7 +12,7 @@ from ...record import Row
 from ...stats.entropy import entropy_knn
 from ...stats.mutual_information import mutual_information_3h
 from ..experiment import Claim, Experiment, row
-from ..plots import COLORS, draw, panels
+from ..plots import COLORS, draw, legend, panels
 from ..table import Table
 from ..tasks import Task, grid
 from ..verdicts import Verdict, all_of, combined, decide
@@ -91,7 +91,7 @@ def figure(table: Table) -> "Figure":
     rhos = table.where(panel="c").values("rho")
     right.plot(rhos, [true_information(rho) for rho in rhos], color="black", linestyle="--", label="true")
     right.set(xlabel="ρ", ylabel="mutual information (nats)", title="(c) σₓ = 1e-4, σᵧ = 1")
-    right.legend(frameon=False)
+    legend(drawn)
     return drawn
 
 
@@ -99,7 +99,6 @@ def _entropy_panel(axis: "Axes", curve: Mapping[int, Mapping[int, float]], xlabe
     draw(axis, curve, "estimate", color=COLORS[0])
     axis.axhline(TRUE_ENTROPY, color="black", linestyle="--", label="true")
     axis.set(xlabel=xlabel, ylabel="entropy (nats)", title=title)
-    axis.legend(frameon=False)
 
 
 def accurate(table: Table) -> Verdict:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..experiment import Claim
-from ..plots import panels
+from ..plots import legend, panels
 from ..table import Table
 from . import fig3
 from .fig2 import FIG2, PAPER_WIDTHS, draw_layers, falls, settles
@@ -24,7 +24,7 @@ def figure(table: Table) -> "Figure":
     fig3.draw_scores(axes[0][1], table)
     axes[0][0].set(title="(a)", xlabel="width", xscale="log", ylabel="mean entropy of a unit, nats")
     axes[0][1].set(title="(b)", ylabel="dependence score ι, nats")
-    axes[0][0].legend(frameon=False, fontsize=6)
+    legend(drawn)
     return drawn
 
 

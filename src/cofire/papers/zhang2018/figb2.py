@@ -10,7 +10,7 @@ from torch.nn.utils import skip_init
 from ...record import Row
 from ..data import Dataset, load
 from ..experiment import Claim, Experiment, row
-from ..plots import COLORS, draw, panels
+from ..plots import COLORS, draw, legend, panels
 from ..table import Table
 from ..tasks import Task, grid
 from ..together import Watch, fit
@@ -73,7 +73,7 @@ def figure(table: Table) -> "Figure":
             label = f"{layer}, {'before' if style == '--' else 'after'} training"
             draw(axis, part.curve("width", epoch=epoch), label, color=color, linestyle=style)
     axis.set(xscale="log", xlabel="width", ylabel="mean entropy of a unit, nats")
-    axis.legend(frameon=False, fontsize=7)
+    legend(drawn)
     return drawn
 
 
