@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 LARGEST = 150_000
 LABEL_INCHES, LINE_LETTERS = 0.06, 7  # a letter of a legend, and its line with the space around it, in letters
-BELOW_LABELS = -0.22  # of a panel's height: where its axis has been labeled
+BELOW_LABELS = 5  # letters down from a panel: where its axis has been labeled
 _LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 7}
 _STYLE: dict[Any, Any] = {"svg.hashsalt": "cofire", "svg.fonttype": "none"}
 
@@ -81,7 +81,7 @@ def legend(figure: "Figure", *axes: "Axes") -> None:
 
 def legend_below(axis: "Axes") -> None:
     """What the curves of one panel are, under it."""
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, BELOW_LABELS), **_LEGEND)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=BELOW_LABELS, **_LEGEND)
 
 
 def save(figure: "Figure", stem: Path) -> Path:

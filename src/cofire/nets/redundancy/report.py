@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ...stats._shown import Shown
+from ...stats._words import plural
 from ...stats.duplicates import Cluster
 from ...stats.redundancy import Redundancy
 from ...stats.weight_redundancy import WeightRedundancy
@@ -124,6 +125,9 @@ class RedundancyReport(Shown):
     def by_redundancy(self) -> list[LayerRedundancy]:
         """The layers, the most redundant first."""
         return sorted(self.layers, key=lambda layer: layer.order)
+
+    def __repr__(self) -> str:
+        return f"RedundancyReport({plural(len(self.layers), 'layer')}, {len(self.left_out):,} left out)"
 
     def __str__(self) -> str:
         rows = [COLUMNS, *(cells(layer) for layer in self.by_redundancy)]
