@@ -106,3 +106,15 @@ def test_rows_and_figures_are_files(tmp_path: Path, made) -> None:
     assert [path.name for path in paths] == ["arithmetic.svg", "rows.csv"]
     lines = paths[1].read_text().splitlines()
     assert len(lines) == 1 + 4 * 2 * 3 and {"x", "seed", "epoch", "measure", "value"} <= set(lines[0].split(","))
+
+
+def test_tables_of_an_experiment_stand_on_its_page(project: Path, made) -> None:
+    """But for one whose rows are not there."""
+    tables = {
+        "Levels": lambda table: f"there are {len(table.need(measure='level').values('epoch'))} epochs",
+        "Slopes": lambda table: str(table.need(measure="slope")),
+    }
+    found = done(made, project)
+    pages.write_pages([replace(found, experiment=replace(found.experiment, tables=tables))], project)
+    page = (project / "docs/papers/jin2022.arithmetic.md").read_text()
+    assert "## Levels\n\nthere are 3 epochs\n" in page and "Slopes" not in page

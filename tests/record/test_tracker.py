@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -81,10 +83,16 @@ def test_schedules(every: object, due: list[int]) -> None:
     assert [step for step in range(1, 11) if schedule.due(step, epoch_end=False)] == due
 
 
-@pytest.mark.parametrize("every", [0, -1, 2.5, "sometimes", True])
+@pytest.mark.parametrize("every", [0, -1, 2.5, "sometimes", True, [], [1, -2]])
 def test_bad_schedules_are_refused(every: object) -> None:
     with pytest.raises(ValueError):
         as_schedule(every)
+
+
+@pytest.mark.parametrize("factor", [1, 0.5, float("nan"), float("inf"), "2", True])
+def test_steps_grow_by_a_factor_above_one(factor: Any) -> None:
+    with pytest.raises(ValueError, match="the factor between steps must be"):
+        cofire.record.GeometricSteps(factor)
 
 
 def test_a_site_that_saw_no_forward_pass_is_an_error() -> None:

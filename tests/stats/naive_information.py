@@ -7,18 +7,21 @@ from scipy.special import digamma
 from cofire.stats._atoms import atoms
 
 
-def kth_distance(points: np.ndarray, k: int) -> np.ndarray:
-    """Max-norm distance from each row to its k-th nearest other row."""
+def kth_distance(points: np.ndarray, k: int | np.ndarray) -> np.ndarray:
+    """Max-norm distance from each row to its k-th nearest other row; k may differ from row to row."""
     points = points.reshape(len(points), -1)
     distances = np.abs(points[:, None] - points).max(axis=2)
     np.fill_diagonal(distances, np.inf)
-    return np.sort(distances, axis=1)[:, k - 1]
+    return np.sort(distances, axis=1)[np.arange(len(points)), np.asarray(k) - 1]
 
 
 def entropy(points: np.ndarray, k: int) -> float:
+    """Samples that coincide with k others count as many neighbors as it takes to get away."""
     points = points.reshape(len(points), -1)
     n, d = points.shape
-    return digamma(n) - digamma(k) + d * np.mean(np.log(2 * kth_distance(points, k)))
+    first_apart = np.array([(points == point).all(axis=1).sum() for point in points])
+    ranks = np.maximum(k, first_apart)
+    return digamma(n) - digamma(ranks).mean() + d * np.mean(np.log(2 * kth_distance(points, ranks)))
 
 
 def three_entropies(x: np.ndarray, y: np.ndarray, k: int = 3, standardize: bool = True) -> float:

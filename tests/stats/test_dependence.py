@@ -1,3 +1,4 @@
+import time
 from math import inf, sqrt
 
 import numpy as np
@@ -321,6 +322,7 @@ class TestPatience:
 
         def interrupted(units, pairs, infinities, room, out):
             done.append(len(pairs))
+            time.sleep(0.01)  # so that it takes a minute where nothing ends it
             raise KeyboardInterrupt
 
         monkeypatch.setattr("cofire.stats._pairs_on_cpu.joint_log_distances", interrupted)

@@ -1,5 +1,6 @@
 from math import inf, log
 
+import naive_information
 import numpy as np
 import pytest
 import torch
@@ -59,6 +60,29 @@ def test_no_density_no_entropy(spoil, whiten):
     assert entropy_knn(spoil(x), whiten=whiten).item() == -inf
     assert entropy_independence_bound(spoil(x)).item() == -inf
     assert entropy_kde(spoil(x), bound="leave_one_out").item() == -inf
+
+
+def some_coinciding(n_units):
+    """600 samples, of which two groups of five coincide."""
+    x = normal(600, n_units)
+    x[1:5], x[101:105] = x[0], x[100]
+    return x
+
+
+@pytest.mark.parametrize("n_units", [1, 2, 3])
+def test_samples_that_coincide_have_as_many_neighbors_as_it_takes(n_units, monkeypatch):
+    x = some_coinciding(n_units)
+    found = entropy_knn(x)
+    assert found.item() == pytest.approx(naive_information.entropy(x.numpy(), 3), abs=1e-12)
+    monkeypatch.setattr("cofire.stats.entropy.DISTANCES_AT_A_TIME", 2000)
+    assert torch.equal(entropy_knn(x), found)
+
+
+def test_whitened_samples_that_coincide():
+    x, matrix = some_coinciding(3), normal(3, 3)
+    gap = entropy_knn(x @ matrix, whiten=True) - entropy_knn(x, whiten=True)
+    assert gap.item() == pytest.approx(torch.linalg.slogdet(matrix).logabsdet.item(), abs=1e-9)
+    assert entropy_knn(x, whiten=True).item() == pytest.approx(entropy_knn(x).item(), abs=0.2)
 
 
 def test_dependent_units_have_no_density():

@@ -1,7 +1,7 @@
 """Every truth by a route that shares nothing with the library: scipy, numerical integration, sampling."""
 
 from itertools import pairwise
-from math import isnan, log
+from math import inf, isnan, log
 
 import numpy as np
 import pytest
@@ -319,3 +319,10 @@ def test_affine_entropy_is_that_of_the_mapped_normal():
 def test_impossible_parameters_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "distribution", [truth.NormalWithAtoms(), truth.ZeroInflatedPoisson(), truth.OverlappingUniform(3)]
+)
+def test_what_is_partly_discrete_has_no_density(distribution: truth.Distribution) -> None:
+    assert distribution.entropy == -inf

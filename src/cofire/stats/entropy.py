@@ -21,6 +21,7 @@ from .precision import exactly
 
 HIGH_DIMENSION, HIGH_DIMENSION_WHITENED = 10, 20
 EUCLIDEAN, MAXIMUM = 2.0, inf
+DISTANCES_AT_A_TIME = 1 << 22
 
 
 def entropy_knn(x: Array, n_neighbors: int = 3, whiten: bool = False) -> Tensor:
@@ -254,9 +255,12 @@ def kozachenko_leonenko(points: Tensor, distances: Tensor, n_neighbors: int, nor
 
 def _first_apart(points: Tensor, which: Tensor, norm: float) -> tuple[Tensor, Tensor]:
     """For samples that coincide with others: the nearest distance above 0, and which neighbor it is."""
-    far = torch.cdist(points[which], points, p=norm, compute_mode="donot_use_mm_for_euclid_dist")
-    coinciding = (far == 0).sum(dim=1)  # the sample itself among them, so this is the rank of the first apart
-    return far.masked_fill(far == 0, inf).amin(dim=1), coinciding.to(points.dtype)
+    nearest, ranks = [], []
+    for some in which.split(max(1, DISTANCES_AT_A_TIME // len(points))):
+        far = torch.cdist(points[some], points, p=norm, compute_mode="donot_use_mm_for_euclid_dist")
+        ranks.append((far == 0).sum(dim=1))  # the sample itself among them, so this is the rank of the first apart
+        nearest.append(far.masked_fill_(far == 0, inf).amin(dim=1))
+    return torch.cat(nearest), torch.cat(ranks).to(points.dtype)
 
 
 def _kth_distance_in_each_unit(ordered: Tensor, k: int) -> Tensor:

@@ -23,7 +23,7 @@ class Net(nn.Module):
         self.conv, self.conv2, self.last = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, padding=1), nn.Linear(4, 2)
         self.wide = nn.Linear(4 * 9, 2)
         self.scale = nn.Parameter(torch.ones(6))
-        self.size = nn.Linear(6, 6)
+        self.size, self.both = nn.Linear(6, 6), nn.Bilinear(6, 6, 2)
         self.body = forward
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,6 +60,14 @@ LEFT = [
     ("branches", branches, "a", "different paths"),
     ("called twice", twice, "a", "runs 2 times"),
     ("mode", in_mode, "a", "softmax"),
+    (
+        "next by mode",
+        lambda m, x: (m.c if m.training else m.b)(m.a(x)),
+        "a",
+        "differently in training and in eval mode",
+    ),
+    ("unused", lambda m, x: (m.a(x).relu(), m.c(x))[1], "a", "no layer takes its units in"),
+    ("two inputs", lambda m, x: m.both(m.a(x), x), "a", "both takes its units in together with others"),
     ("control flow", of_data, "a", "could not be traced"),
     ("softmax", lambda m, x: m.c(m.a(x).softmax(-1)), "a", "softmax"),
     ("gate", lambda m, x: m.c(m.a(x) * m.a(x).sigmoid()), "a", "runs 2 times"),
@@ -130,6 +138,16 @@ def shared() -> nn.Module:
     return Seq(layer, nn.ReLU(), layer, nn.Linear(4, 2))
 
 
+class TwoNames(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.last = nn.Linear(4, 4), nn.Linear(4, 2)
+        self.other = self.one
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.one(x))
+
+
 def tied_by_a_view() -> nn.Module:
     model = Seq(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.Linear(4, 2))
     model[2].weight = nn.Parameter(model[0].weight.detach().t())
@@ -160,6 +178,7 @@ def hooked(at: int) -> nn.Module:
         (computed_by(nn.utils.spectral_norm), "0", "hooks"),
         (Seq(nn.Linear(4, 4), nn.ReLU(), nn.LazyLinear(2)), "0", "lazy and not initialized"),
         (shared(), "0", "runs 2 times"),
+        (TwoNames(), "one", "registered under several names"),
         (hooked(0), "0", "hooks"),
         (hooked(1), "0", "hooks"),
         (hooked(2), "0", "hooks"),

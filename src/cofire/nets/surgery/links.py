@@ -163,8 +163,6 @@ class _Walk:
         self._only_call(name, self.graph)  # type: ignore[arg-type]  # a string was refused before
         if place.positions != CONVOLUTIONS.get(type(module), 0):
             raise _NotCuttable(f"{name} works along another axis than that of its units")
-        if getattr(module, "groups", 1) != 1:
-            raise _NotCuttable(f"it feeds {name}, a grouped convolution")
         self.consumers[name] = self._layout(name, place, n_inputs(cast(Cuttable, module)))
 
     def _layout(self, name: str, place: Place, n_features: int) -> Layout:
