@@ -1,3 +1,4 @@
+import warnings
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ from torch import nn
 
 import cofire
 from cofire.papers.zoo import mlp
-from cofire.record import Measure, Run, correlation, epsilon, weight_correlation
+from cofire.record import Measure, NotMeasured, Run, correlation, epsilon, weight_correlation
 from cofire.record.schedule import as_schedule
 from cofire.stats import neuronal_correlation
 
@@ -95,11 +96,59 @@ def test_steps_grow_by_a_factor_above_one(factor: Any) -> None:
         cofire.record.GeometricSteps(factor)
 
 
-def test_a_site_that_saw_no_forward_pass_is_an_error() -> None:
+def test_a_step_without_a_forward_pass_is_an_error() -> None:
     tracker = cofire.Tracker(mlp([9, 6, 2]), measures=[correlation()], every=1)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"due at step 1.*hidden1, output\. Is the model in eval mode"):
         tracker.step()
     tracker.close()
+    with pytest.raises(ValueError, match="this tracker is closed; make another"):
+        tracker.step()
+
+
+class Skipping(nn.Module):
+    """Runs its middle layer when it is told to, and its last never."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.middle, self.unused = (nn.Linear(4, 4) for _ in range(3))
+        self.skips = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        return x if self.skips else self.middle(x)
+
+
+def test_a_layer_that_is_skipped_is_told_of_once_and_training_goes_on() -> None:
+    model, rows = Skipping(), []
+    with cofire.Tracker(model, [correlation(), epsilon()], every=1, sink=rows.extend) as tracker:
+        for model.skips, told in ((False, ["unused"]), (True, ["middle"]), (True, []), (False, [])):
+            model(torch.randn(8, 4))
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                tracker.step()
+            assert [str(one.message).partition(" did: ")[2].partition(";")[0] for one in caught] == told
+            assert all(one.category is NotMeasured for one in caught)
+    for measure in ("nc", "epsilon"):
+        found = {(row.site, row.step) for row in rows if row.measure == measure}
+        assert found == {("first", step) for step in (1, 2, 3, 4)} | {("middle", 1), ("middle", 4)}
+
+
+def test_each_unit_is_counted_once_and_a_layer_can_be_taken_away() -> None:
+    """Normalizations and activation modules give what the layer before them gives."""
+    model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 2))
+
+    def sites(**options: Any) -> set[str]:
+        rows: list[Any] = []
+        with cofire.Tracker(model, [correlation(**options)], every=1, sink=rows.extend) as tracker:
+            model(torch.randn(8, 4))
+            tracker.step()
+        return {row.site for row in rows}
+
+    assert sites() == {"0", "3", "5"}
+    assert sites(sites="!3") == sites(sites=["!3"]) == {"0", "5"}
+    assert sites(sites=["*", "!3"]) == {"0", "1", "2", "4", "5"}
+    with pytest.raises(ValueError, match="no layer of the model matches with_units"):
+        cofire.Tracker(nn.Sequential(nn.ReLU()), [correlation()], every=1, sink=list)
 
 
 def test_wrong_arguments_say_so() -> None:

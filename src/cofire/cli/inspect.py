@@ -88,10 +88,10 @@ def _report(
 
 def _asked(layers: list[str] | None) -> Any:
     """The layers whose units are run: all with units of their own, less those taken away, if nothing else is said."""
-    from ..nets.redundancy import with_units
+    from ..nets import with_units
+    from ..nets.patterns import default_less
 
-    asked = layers or []
-    return asked if any(not one.startswith("!") for one in asked) else [with_units, *asked]
+    return default_less(layers or [], with_units)
 
 
 def _device(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from .capture import Capture, capture
 from .dropout import DropoutReport, DropoutRow, dropout_report
+from .kinds import with_units
 from .penalties import (
     CorrelationPenalty,
     DeCovPenalty,
@@ -37,4 +38,5 @@ __all__ = [
     "sites",
     "vicreg_covariance_penalty",
     "weight_correlation_penalty",
+    "with_units",
 ]

@@ -74,6 +74,7 @@ KINDS = (
 CUSTOM = Kind("module", (nn.Module,), following)
 """Any other module: measured where it is a leaf with weights, or where it was asked for."""
 
+
 _NEVER_CALLED = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 _WITHOUT_UNITS = (
@@ -117,6 +118,19 @@ def kind_of(module: nn.Module) -> Kind | str:
         if isinstance(module, types):
             return reason
     return _kind_of_unknown(module)
+
+
+def with_units(name: str, module: nn.Module) -> bool:
+    """The pattern for all layers that have units of their own: not activation functions and normalizations.
+
+    Their outputs stand for the layer before them, whose site is behind its activation function already.
+
+    Example:
+        >>> with_units("0", nn.Linear(2, 3)), with_units("1", nn.BatchNorm1d(3))
+        (True, False)
+    """
+    kind = kind_of(module)
+    return isinstance(kind, Kind) and kind is not ACTIVATION and kind.name != "normalization"
 
 
 def _kind_of_unknown(module: nn.Module) -> Kind | str:

@@ -26,7 +26,7 @@ def matching(pattern: Pattern, layers: Mapping[str, nn.Module]) -> list[str]:
     names = [name for name, module in layers.items() if test(name, module)]
     if not names:
         hint = near(pattern if isinstance(pattern, str) else "", [name for name in layers if name])
-        raise ValueError(f"no layer of the model matches {pattern!r}; {hint}")
+        raise ValueError(f"no layer of the model matches {getattr(pattern, '__name__', repr(pattern))}; {hint}")
     return names
 
 
@@ -61,6 +61,17 @@ def as_list(patterns: object) -> list[object]:
     return list(patterns)
 
 
+def default_less(patterns: object, default: Pattern) -> list[object]:
+    """The patterns; if they only take away (``!name``), or there are none, the default less what they take.
+
+    Example:
+        >>> default_less("!head", nn.Linear), default_less(["encoder.*", "!encoder.0"], nn.Linear)
+        ([<class 'torch.nn.modules.linear.Linear'>, '!head'], ['encoder.*', '!encoder.0'])
+    """
+    asked = as_list(patterns)
+    return asked if any(not _takes_away(one) for one in asked) else [default, *asked]
+
+
 def split(patterns: list[object]) -> tuple[list[object], list[str]]:
     """What is asked for, and what is taken away again (``!name``): from all layers, where nothing else is asked for.
 
@@ -68,6 +79,10 @@ def split(patterns: list[object]) -> tuple[list[object], list[str]]:
         >>> split(["encoder.*", "!encoder.0"]), split(["!head"])
         ((['encoder.*'], ['encoder.0']), (['*'], ['head']))
     """
-    unwanted = [one[1:] for one in patterns if isinstance(one, str) and one.startswith("!")]
-    wanted = [one for one in patterns if not (isinstance(one, str) and one.startswith("!"))]
+    unwanted = [one[1:] for one in patterns if isinstance(one, str) and _takes_away(one)]
+    wanted = [one for one in patterns if not _takes_away(one)]
     return (["*"] if unwanted and not wanted else wanted), unwanted
+
+
+def _takes_away(pattern: object) -> bool:
+    return isinstance(pattern, str) and pattern.startswith("!")

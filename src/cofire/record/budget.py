@@ -180,14 +180,14 @@ class Budget(Unlimited):
         return all_sites(tasks) if self._granted else []
 
     def _can_pay(self) -> bool:
-        """Not before a plain step was seen: what a step costs must be known.
+        """Not before a plain step was seen: what a step costs must be known. What a recording costs, the first tells.
 
         It is asked within a `spending` block, which may have recorded: what that has cost so far is spent too.
         """
-        if not self._plain:
-            return False
+        if not (self._records or self._costs):
+            return bool(self._plain)
         running = self._clock() - self._began
-        cost = running if self._records else self._costs[-1] if self._costs else 0.0
+        cost = running if self._records else self._costs[-1]
         spent = self._spent + running + cost + self._hooks()
         return spent <= SAFETY * self._share * (self._trained + self._usual())
 

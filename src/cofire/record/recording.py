@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..nets import Site, sites
+from ..nets import Site, sites, with_units
 from ..nets.names import named_layers
+from ..nets.patterns import default_less
 from ..nets.weights import n_groups, unit_weights, whole
 from .measures import Measure
 from .rows import canonical
@@ -101,15 +102,20 @@ def _schedule(measure: Measure, every: Schedule) -> Schedule:
 
 
 def _targets(model: nn.Module, measure: Measure) -> tuple[tuple[Target, ...], Mapping[str, str]]:
+    asked = _asked(measure)
     if measure.stage == "both":
-        after = sites(model, measure.sites, stage="post")
-        before = sites(model, measure.sites, stage="pre")
+        after = sites(model, asked, stage="post")
+        before = sites(model, asked, stage="pre")
         pairs = zip(before, after, strict=True)
         return tuple(Target(str(post), (pre, post)) for pre, post in pairs), after.left_out
     if measure.stage == "weights":
         return _weight_targets(model, measure), {}
-    found = sites(model, measure.sites, stage=measure.stage)
+    found = sites(model, asked, stage=measure.stage)
     return tuple(Target(str(site), (site,)) for site in found), found.left_out
+
+
+def _asked(measure: Measure) -> Any:
+    return default_less(measure.sites, with_units)
 
 
 def _weight_targets(model: nn.Module, measure: Measure) -> tuple[Target, ...]:
@@ -127,7 +133,7 @@ def _weight_targets(model: nn.Module, measure: Measure) -> tuple[Target, ...]:
 
 def _layers(model: nn.Module, measure: Measure) -> list[tuple[str, nn.Module]]:
     modules = named_layers(model)
-    names = dict.fromkeys(site.layer for site in sites(model, measure.sites))
+    names = dict.fromkeys(site.layer for site in sites(model, _asked(measure)))
     return [(name, modules[name]) for name in names]
 
 

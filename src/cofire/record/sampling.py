@@ -1,5 +1,6 @@
 """Where a tracker's samples come from: the training batches themselves, or a fixed probe set."""
 
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from ..nets import Capture, Site
 from ..nets.masks import Mask
+from .measures import NotMeasured
 from .rng import rng_untouched, seed_from
 
 PROBE_BATCH = 512
@@ -107,6 +109,7 @@ class TrainingBatches:
         self._limit = max_samples
         self._seed = self._seed_now = seed
         self._recent: deque[tuple[int, Samples]] = deque(maxlen=window)
+        self._silence = Silence()
         self._watches: dict[tuple[Site, ...], Capture[Reservoir]] = {}
         self._watch: Capture[Reservoir] | None = None
 
@@ -138,10 +141,13 @@ class TrainingBatches:
         """The samples of the last batches.
 
         Raises:
-            ValueError: if a site saw no forward pass in training mode.
+            ValueError: if no site saw a forward pass in training mode.
+
+        Warns:
+            NotMeasured: once of each site that alone saw none.
         """
         found = self.seen(step)
-        check_seen(found, sites, step)
+        self._silence.check(found, sites, step)
         return found
 
     def seen(self, step: int) -> Samples:
@@ -173,19 +179,37 @@ class TrainingBatches:
             self._recent.append((step, {Site(layer, stage, call): x for layer, stage, call, x in samples}))
 
 
-def check_seen(found: Samples, sites: Sequence[Site], step: int) -> None:
-    """See that every site has samples.
+class Silence:
+    """What is said of layers that did not run: where others did, a warning once each; where none did, an error."""
 
-    Raises:
-        ValueError: if one saw no forward pass in training mode.
-    """
-    seen = {site.at_call(None) for site in found}
-    if silent := [str(site) for site in sites if site.at_call(None) not in seen]:
-        raise ValueError(
-            f"due at step {step}, but reached by no forward pass in training mode since the step before: "
-            f"{', '.join(silent)}; call tracker.step() once after each optimizer step, give the tracker "
-            "a probe set, or take these layers away with '!name'"
-        )
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def check(self, found: Samples, sites: Sequence[Site], step: int) -> None:
+        """See that sites have samples.
+
+        Raises:
+            ValueError: if none saw a forward pass in training mode.
+
+        Warns:
+            NotMeasured: of those that alone did not, such as a layer that a model skips at random.
+        """
+        seen = {site.at_call(None) for site in found}
+        silent = [site for site in sites if site.at_call(None) not in seen]
+        if silent and len(silent) == len(sites):
+            raise ValueError(
+                f"due at step {step}, but reached by no forward pass in training mode since the step before: "
+                f"{', '.join(map(str, silent))}. Is the model in eval mode, or was the step counted twice? A step is counted "
+                "(tracker.step()) once after each optimizer step; with a probe set no forward pass is needed"
+            )
+        if new := list(dict.fromkeys(site.layer for site in silent if site.layer not in self._told)):
+            self._told.update(new)
+            warnings.warn(
+                f"nothing is recorded at step {step}, nor at others like it, of layers that did not run while others "
+                f"did: {', '.join(new)}; take layers that never run away with '!name'",
+                NotMeasured,
+                stacklevel=2,
+            )
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..nets import Site
-from .sampling import Samples, Source, TrainingBatches, check_seen
+from .sampling import Samples, Silence, Source, TrainingBatches
 
 Layout = tuple[str, str, int | None, int, int, torch.dtype]
 """Of one site on one process: layer, stage, call, number of samples, number of units, type."""
@@ -35,7 +35,7 @@ class Together:
     """
 
     def __init__(self, source: TrainingBatches, group: "dist.ProcessGroup") -> None:
-        self._source, self._group = source, group
+        self._source, self._group, self._silence = source, group, Silence()
         self.arm, self.advance, self.close = source.arm, source.advance, source.close
         self.state_dict, self.load_state_dict = source.state_dict, source.load_state_dict
 
@@ -43,7 +43,7 @@ class Together:
         """The samples of all processes, in the order of their ranks: the same on each.
 
         Raises:
-            ValueError: on every process, if no process has seen a site, or they saw different numbers of units.
+            ValueError: on every process, if no process has seen any site, or they saw different numbers of units.
             RuntimeError: if a process does not come within the group's time-out.
         """
         own = self._source.seen(step)
@@ -53,7 +53,7 @@ class Together:
             Site(layer, stage, call): self._joined(own, (layer, stage, call), layouts)  # type: ignore[arg-type]
             for layer, stage, call in places
         }
-        check_seen(found, sites, step)
+        self._silence.check(found, sites, step)
         return found
 
     def _exchanged(self, own: list[Layout]) -> list[list[Layout]]:

@@ -126,6 +126,7 @@ class Tracker:
         self._sink_takes_arrays = bool(getattr(sink, "takes_arrays", False))
         self._seed = seed
         self._step = self._epoch = 0
+        self._closed = False
         self._late = LateArrays()
         self._owned = WritableRun(run) if isinstance(run, str | Path) else None
         self._run = self._owned if isinstance(run, str | Path) else run
@@ -172,11 +173,11 @@ class Tracker:
         """An optimizer step is over: record what is due.
 
         Raises:
-            ValueError: if a site that is due saw no forward pass, or the run's directory holds an earlier
-                run's rows and `load_state_dict` was not called.
+            ValueError: if no site that is due saw a forward pass, the tracker is closed, or the run's directory holds
+                an earlier run's rows and `load_state_dict` was not called.
             OSError: if the rows cannot be written.
         """
-        self._refuse_if_waiting()
+        self._refuse_unless_open()
         with self._budget.spending():
             self._step += 1
             self._source.advance(self._step)
@@ -185,17 +186,19 @@ class Tracker:
 
     def end_epoch(self) -> None:
         """An epoch is over: record what is due at its end."""
-        self._refuse_if_waiting()
+        self._refuse_unless_open()
         self._epoch += 1
         self._record(self._budget.at_epoch_end(self._plan.due(self._step, epoch_end=True)))
 
     def log(self, **numbers: Any) -> None:
         """Record numbers of the whole run, such as ``loss``, at the current step."""
-        self._refuse_if_waiting()
+        self._refuse_unless_open()
         values = {name: float(number) for name, number in numbers.items()}
         self._write([self._row("", name, "{}", value, 0) for name, value in values.items()], [])
 
-    def _refuse_if_waiting(self) -> None:
+    def _refuse_unless_open(self) -> None:
+        if self._closed:
+            raise ValueError("this tracker is closed; make another, with state=tracker.state_dict() to go on from here")
         if self._waiting and self._run is not None:
             raise ValueError(
                 f"{self._run.directory} holds an earlier run, up to step {self._run.table.last_step()}; "
@@ -260,6 +263,7 @@ class Tracker:
 
         So the last arrays are kept however the training ended, short of a kill. A second call does nothing.
         """
+        self._closed = True
         self._source.close()
         try:
             self.finish()

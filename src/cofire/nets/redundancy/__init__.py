@@ -1,6 +1,6 @@
 """How redundant the layers of a network are, with data or by a bare state dict."""
 
-from .measure import redundancy_report, weight_redundancy_report, with_units
+from .measure import redundancy_report, weight_redundancy_report
 from .report import LEAST_INPUTS, LayerRedundancy, Picture, RedundancyReport
 
 __all__ = [
@@ -10,5 +10,4 @@ __all__ = [
     "RedundancyReport",
     "redundancy_report",
     "weight_redundancy_report",
-    "with_units",
 ]

@@ -12,7 +12,7 @@ from ...stats.redundancy import redundancy
 from ...stats.weight_redundancy import weight_redundancy
 from ..batches import as_batches
 from ..capture import Asked
-from ..kinds import ACTIVATION, Kind, kind_of
+from ..kinds import with_units
 from ..modes import evaluating
 from ..names import unwrap
 from ..prefixes import without_wrappers
@@ -24,15 +24,6 @@ from .report import LayerRedundancy, Picture, RedundancyReport
 MOST_VECTORS = 16384
 EXACT_SPECTRUM = 256
 MAP_UNITS = 256
-
-
-def with_units(name: str, module: nn.Module) -> bool:
-    """The pattern for all layers that have units of their own: not activation functions and normalizations.
-
-    Their outputs stand for the layer before them, whose site is behind its activation function already.
-    """
-    kind = kind_of(module)
-    return isinstance(kind, Kind) and kind is not ACTIVATION and kind.name != "normalization"
 
 
 def redundancy_report(

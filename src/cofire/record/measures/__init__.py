@@ -3,7 +3,7 @@
 from .covariation import correlation, epsilon
 from .entropies import entropy, total_correlation
 from .information import dependence
-from .measure import Cautioned, Measure, NotMeasured, Statistic, as_measures, layers
+from .measure import Cautioned, Measure, NotMeasured, Statistic, as_measures
 from .weights import weight_correlation
 from .width import width
 
@@ -17,7 +17,6 @@ __all__ = [
     "dependence",
     "entropy",
     "epsilon",
-    "layers",
     "total_correlation",
     "weight_correlation",
     "width",

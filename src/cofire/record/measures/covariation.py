@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
+from ...nets import with_units
 from ...stats.correlation import CorrelationSummary, neuronal_correlation
 from ...stats.moments import Moments
 from ...stats.preactivation import epsilon as change_in_correlation
-from .measure import WIDE, Measure, layers
+from .measure import WIDE, Measure
 from .sample import evenly_spaced, sample_arrays
 
 HEAT_MAP_UNITS = 256
@@ -24,7 +25,7 @@ def compute_dtype(n_units: int) -> str:
 
 def correlation(
     *,
-    sites: Any = layers,
+    sites: Any = with_units,
     stage: Literal["post", "pre"] = "post",
     every: Any = None,
     compute_dtype: Any = compute_dtype,
@@ -39,7 +40,7 @@ def correlation(
     by which a report draws one unit against another.
 
     Args:
-        sites: which layers; by default all but activation modules.
+        sites: which layers; by default all with units of their own, as `Measure` says.
         stage: after (``"post"``) or before (``"pre"``) the activation function.
         every: when; None leaves it to the tracker.
         compute_dtype: ``"float32"`` or ``"float64"`` for the products; by default float32 from 512 units on.
@@ -99,13 +100,13 @@ def _duplicates(rho: Tensor, partner: Tensor) -> Tensor:
     return found[sorted(order.values(), key=lambda index: pairs[index].tolist())]
 
 
-def epsilon(*, sites: Any = layers, every: Any = None, compute_dtype: Any = compute_dtype) -> Measure:
+def epsilon(*, sites: Any = with_units, every: Any = None, compute_dtype: Any = compute_dtype) -> Measure:
     """What the activation function does to the correlation: ε = abs(NC after − NC before).
 
     Row: ``epsilon``, at the site's name; 0 where no activation function follows.
 
     Args:
-        sites: which layers; by default all but activation modules.
+        sites: which layers; by default all with units of their own, as `Measure` says.
         every: when; None leaves it to the tracker.
         compute_dtype: as for `correlation`.
 

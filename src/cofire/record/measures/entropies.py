@@ -8,12 +8,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ...nets import with_units
 from ...stats.density import cautions
 from ...stats.embedding import entropy_embedded
 from ...stats.entropy import entropy_binned, entropy_gaussian, entropy_independence_bound, entropy_knn
 from ...stats.entropy import total_correlation as total_correlation_of
 from ...stats.kde import entropy_kde
-from .measure import Measure, layers
+from .measure import Measure
 from .refusal import TRIED, cautious
 
 
@@ -42,7 +43,7 @@ METHODS: Mapping[str, Method] = {
 def entropy(
     method: str = "gaussian",
     *,
-    sites: Any = layers,
+    sites: Any = with_units,
     stage: Literal["post", "pre"] | None = None,
     every: Any = None,
     max_samples: int | None = 2000,
@@ -63,7 +64,7 @@ def entropy(
         method: ``"gaussian"``, an upper bound for layers of any width; ``"knn"`` and ``"knn_whitened"``;
             ``"kde_upper"``, ``"kde_lower"`` and ``"kde_leave_one_out"``; ``"binned"``; ``"independence_bound"``;
             ``"embedded"``. They are the functions ``entropy_*`` of `cofire.stats`, which say what is biased how.
-        sites: which layers; by default all but activation modules.
+        sites: which layers; by default all with units of their own, as `Measure` says.
         stage: before (``"pre"``) or after (``"post"``) the activation function; None: see above.
         every: when; None leaves it to the tracker.
         max_samples: see `Measure`. Bias depends on the number of samples, so keep it through a run; a layer of more
@@ -91,7 +92,7 @@ def entropy(
 
 def total_correlation(
     *,
-    sites: Any = layers,
+    sites: Any = with_units,
     stage: Literal["post", "pre"] = "pre",
     every: Any = None,
     n_neighbors: int = 3,
@@ -104,7 +105,7 @@ def total_correlation(
     `dependence`, which goes by pairs.
 
     Args:
-        sites: which layers; by default all but activation modules.
+        sites: which layers; by default all with units of their own, as `Measure` says.
         stage: before the activation function by default; a unit with an atom makes the statistic refuse.
         every: when; None leaves it to the tracker.
         n_neighbors: see `cofire.stats.total_correlation`.

@@ -5,10 +5,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ...nets import with_units
 from ...stats.chance import mean_of_many
 from ...stats.dependence import dependence_score
 from ...stats.disagreement import PAIRS_BY_CHANCE, disagreement, pairs_by_chance, pairs_measured
-from .measure import Measure, layers
+from .measure import Measure
 from .refusal import TRIED, cautious
 from .sample import evenly_spaced
 
@@ -25,7 +26,7 @@ LEAST_UNITS = 32
 
 def dependence(
     *,
-    sites: Any = layers,
+    sites: Any = with_units,
     stage: Literal["post", "pre"] = "post",
     every: Any = None,
     method: str = "default",
@@ -50,7 +51,7 @@ def dependence(
     ``"default"``) give NaN, and a `NotMeasured` warning once a site.
 
     Args:
-        sites: which layers; by default all but activation modules.
+        sites: which layers; by default all with units of their own, as `Measure` says.
         stage: after (``"post"``) or before (``"pre"``) the activation function.
         every: when; None leaves it to the tracker.
         method: ``"default"`` bears atoms and ties, as after a ReLU; ``"3h"`` as Zhang et al. and ``"ksg"`` are for

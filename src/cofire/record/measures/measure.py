@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...nets.kinds import ACTIVATION, kind_of
+from ...nets import with_units
 from ..rows import canonical
 from ..schedule import GeometricSteps, Schedule, as_schedule
 from .sample import chosen_rows
@@ -51,7 +51,9 @@ class Measure:
             which is recorded under the measure's name, or a mapping from names to numbers, or either `Cautioned`.
         parameters: numbers, strings, lists, dicts. One that depends on the layer's width may be given as a
             function of the number of units; the rows state its value.
-        sites: which layers: a pattern as `cofire.sites` takes it.
+        sites: which layers: a pattern as `cofire.sites` takes it; by default all layers with units of their own, not
+            activation modules and normalizations, which give what the layer before them gives. What only takes away
+            (``"!head"``) leaves the others of these.
         every: when: a `Schedule` or its shorthand (``10``, ``"epoch"``, ``[0, 100]``). None leaves it to the
             tracker.
         stage: what the statistic is given: ``"post"`` (or ``"pre"``): samples (n_samples, n_units) after
@@ -78,7 +80,7 @@ class Measure:
 
     statistic: Statistic
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    sites: Any = "*"
+    sites: Any = with_units
     every: Schedule | int | str | Iterable[int] | None = None
     stage: Stage = field(default="post", kw_only=True)
     name: str = field(default="", kw_only=True)
@@ -213,8 +215,3 @@ def as_measures(measures: "Iterable[Measure | Statistic]") -> list[Measure]:
     if not found:
         raise ValueError("measures is empty: nothing would be recorded; give one, such as cofire.record.correlation()")
     return found
-
-
-def layers(name: str, module: nn.Module) -> bool:
-    """The pattern for all layers but activation modules, whose output is their layer's "post" already."""
-    return kind_of(module) is not ACTIVATION

@@ -4,11 +4,12 @@ from typing import Any
 
 from torch import Tensor
 
+from ...nets import with_units
 from ...stats.weights import weight_correlation_summary
-from .measure import Measure, layers
+from .measure import Measure
 
 
-def weight_correlation(*, sites: Any = layers, every: Any = None) -> Measure:
+def weight_correlation(*, sites: Any = with_units, every: Any = None) -> Measure:
     """Weight correlation: the mean cosine between the incoming weights of two units.
 
     Rows: ``wc`` (of the absolute cosine), ``wc_signed``, and ``wc_lower_quartile``, ``wc_median``,
@@ -17,7 +18,7 @@ def weight_correlation(*, sites: Any = layers, every: Any = None) -> Measure:
     gates and attention's projections apart.
 
     Args:
-        sites: which layers; by default all but activation modules.
+        sites: which layers; by default all with units of their own, as `Measure` says.
         every: when; None leaves it to the tracker.
     """
     return Measure(_weight_correlation, {}, sites, every, stage="weights", name="weight_correlation")

@@ -5,12 +5,13 @@ from typing import Any
 
 from torch import Tensor
 
+from ...nets import with_units
 from ...stats import Moments
 from ...stats.redundancy import width_of
-from .measure import Measure, layers
+from .measure import Measure
 
 
-def width(*, sites: Any = layers, every: Any = None, unexplained: float = 0.05) -> Measure:
+def width(*, sites: Any = with_units, every: Any = None, unexplained: float = 0.05) -> Measure:
     """The recommended width: the smallest number of units of which all are linear combinations, up to a tolerance.
 
     Rows: ``width``, and its 95 % interval ``width_low``, ``width_high``; NaN where there are too few samples to tell:
@@ -18,7 +19,7 @@ def width(*, sites: Any = layers, every: Any = None, unexplained: float = 0.05) 
     n_units³; take it more rarely than `correlation` in wide layers.
 
     Args:
-        sites: which layers; by default all but activation modules.
+        sites: which layers; by default all with units of their own, as `Measure` says.
         every: when; None leaves it to the tracker.
         unexplained: share of the units' variance that may be left, on average over the units.
 
