@@ -95,6 +95,7 @@ def test_hooks_are_there_only_before_steps_that_are_due() -> None:
 
 PROBES = {
     "tensor": torch.ones(7, 9),
+    "array": torch.ones(7, 9).numpy(),
     "batches": [torch.ones(4, 9), torch.ones(3, 9)],
     "pairs": [(torch.ones(7, 9), torch.zeros(7))],
     "keywords": [{"input": torch.ones(7, 9)}],
@@ -128,8 +129,9 @@ def test_other_probe_sets_are_refused(probe, says) -> None:
 def test_a_probe_that_fails_leaves_the_model_as_it_was() -> None:
     model = nn.Sequential(nn.Linear(9, 6), nn.BatchNorm1d(6), nn.Dropout(0.5))
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with pytest.raises(RuntimeError, match="shape"):
+    with pytest.raises(RuntimeError, match="shape") as told:
         cofire.Tracker(model, [Measure(rows_of)], probe=[torch.ones(5, 9), torch.ones(5, 8)])
+    assert "batch 1 of the probe set" in told.value.__notes__[0]
     assert model.training and model[1].training
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

@@ -162,6 +162,26 @@ def test_wrong_arguments_say_so() -> None:
         cofire.Tracker(mlp([9, 6, 2]), measures=[correlation(sites="hiden1")])
 
 
+@pytest.mark.parametrize("seed", ["a", 1.5, -1, 2**63, True])
+def test_a_seed_is_a_whole_number(seed: Any) -> None:
+    with pytest.raises(ValueError, match="seed must be a whole number from 0"):
+        cofire.Tracker(mlp([9, 6, 2]), [correlation()], seed=seed)
+
+
+def test_a_run_has_a_name() -> None:
+    with pytest.raises(ValueError, match="run is a directory's path, got an empty one"):
+        cofire.Tracker(mlp([9, 6, 2]), [correlation()], run="")
+
+
+def test_an_error_in_a_measure_says_where() -> None:
+    model = mlp([9, 6, 2])
+    with cofire.Tracker(model, [Measure(lambda x: 1 / 0, sites="hidden1", name="broken")], every=1) as tracker:
+        model(torch.randn(8, 9))
+        with pytest.raises(ZeroDivisionError) as told:
+            tracker.step()
+    assert told.value.__notes__ == ["It was raised by the measure 'broken' at hidden1."]
+
+
 def test_objects_say_what_they_are(tmp_path) -> None:
     model = mlp([9, 6, 2])
     with cofire.Tracker(model, [correlation(), Measure(torch.std, sites="hidden1")], run=tmp_path / "a") as tracker:

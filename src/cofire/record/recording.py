@@ -167,10 +167,15 @@ def _take_one(measure: Measure, site: str, inputs: tuple[Tensor, ...]) -> Found:
     if measure.stage == "weights" and measure.arrays is not None:
         inputs = tuple(weight.clone() for weight in inputs)  # by the time arrays are made, training has gone on
     inputs = measure.limited(inputs)
+    try:
+        values = measure.values(inputs, site=site)
+    except Exception as error:
+        error.add_note(f"It was raised by the measure {measure.name!r} at {site or 'the model'}.")
+        raise
     return Found(
         site,
         canonical(measure.parameters_at(inputs)),
-        measure.values(inputs, site=site),
+        values,
         0 if measure.stage == "weights" else len(inputs[0]),
         lambda: measure.array_values(inputs),
     )

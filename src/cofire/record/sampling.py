@@ -1,9 +1,8 @@
-"""Where a tracker's samples come from: the training batches themselves, or a fixed probe set."""
+"""Where a tracker's samples come from: the training batches themselves; `probe` has the other way."""
 
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -12,9 +11,7 @@ from torch import Tensor, nn
 from ..nets import Capture, Site
 from ..nets.masks import Mask
 from .measures import NotMeasured
-from .rng import rng_untouched, seed_from
-
-PROBE_BATCH = 512
+from .rng import seed_from
 
 Samples = dict[Site, Tensor]
 
@@ -135,7 +132,7 @@ class TrainingBatches:
         if self._watch is not None:
             watch = self._watch
             self.close()
-            self._recent.append((step, _samples(watch.take())))
+            self._recent.append((step, samples_of(watch.take())))
 
     def collect(self, sites: Sequence[Site], step: int) -> Samples:
         """The samples of the last batches.
@@ -199,8 +196,8 @@ class Silence:
         if silent and len(silent) == len(sites):
             raise ValueError(
                 f"due at step {step}, but reached by no forward pass in training mode since the step before: "
-                f"{', '.join(map(str, silent))}. Is the model in eval mode, or was the step counted twice? A step is counted "
-                "(tracker.step()) once after each optimizer step; with a probe set no forward pass is needed"
+                f"{', '.join(map(str, silent))}. Is the model in eval mode, or was the step counted twice? A step is "
+                "counted (tracker.step()) once after each optimizer step; with a probe set no forward pass is needed"
             )
         if new := list(dict.fromkeys(site.layer for site in silent if site.layer not in self._told)):
             self._told.update(new)
@@ -216,100 +213,7 @@ def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _samples(states: Mapping[Site, Reservoir]) -> Samples:
+def samples_of(states: Mapping[Site, Reservoir]) -> Samples:
+    """What reservoirs hold, of those that were given something."""
     found = {site: reservoir.samples() for site, reservoir in states.items()}
     return {site: x for site, x in found.items() if x is not None}
-
-
-class Probe:
-    """A fixed set of inputs, run in eval mode whenever something is due, leaving no trace in the model.
-
-    Args:
-        model: the model.
-        inputs: a tensor (cut into batches), or an iterable of batches that can be gone through again and
-            again: a list, a ``DataLoader``. A batch is a tensor, a tuple or list whose first item is the
-                input, or a dict
-            of keyword arguments.
-        max_samples: rows kept per site.
-        seed: of the sample.
-        mask: as for `Capture`.
-    """
-
-    def __init__(self, model: nn.Module, inputs: Any, *, max_samples: int, seed: int, mask: Mask | None = None) -> None:
-        self._model = model
-        self._mask = mask
-        self._batches = _as_batches(inputs)
-        self._limit = max_samples
-        self._seed = seed
-
-    def arm(self, sites: Sequence[Site], step: int) -> None:
-        """Nothing to do."""
-
-    def advance(self, step: int) -> None:
-        """Nothing to do."""
-
-    def collect(self, sites: Sequence[Site], step: int) -> Samples:
-        """Run the probe set through the model; the same rows are kept at every step."""
-        seed = seed_from(self._seed)
-        watch = Capture(self._model, list(sites), mask=self._mask, into=lambda: Reservoir(self._limit, seed))
-        watch.attach()
-        try:
-            with untouched(self._model), rng_untouched(), torch.no_grad():
-                for batch in self._batches:
-                    _run(self._model, batch)
-        finally:
-            watch.detach()
-        watch.check()
-        return _samples(watch.take())
-
-    def close(self) -> None:
-        """Nothing to do."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: the set is fixed."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Nothing to do."""
-
-
-@contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside; afterwards every module's mode and every buffer is as it was, bit for bit."""
-    modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
-
-
-def _as_batches(inputs: Any) -> Iterable[Any]:
-    if isinstance(inputs, Tensor):
-        if not len(inputs):
-            raise ValueError("the probe set is empty; give it at least two samples")
-        return inputs.split(PROBE_BATCH)
-    if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
-        raise ValueError(f"a probe set is a tensor or an iterable of batches, got {type(inputs).__qualname__}")
-    if isinstance(inputs, Sized) and not len(inputs):
-        raise ValueError("the probe set holds no batch; give it at least one")
-    if iter(inputs) is inputs:
-        raise ValueError("the probe set can be gone through only once; give a list of its batches instead")
-    return inputs
-
-
-def _run(model: nn.Module, batch: Any) -> None:
-    device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
-    if isinstance(batch, Mapping):
-        model(**{name: _on(device, value) for name, value in batch.items()})
-    else:
-        model(_on(device, batch[0] if isinstance(batch, list | tuple) else batch))
-
-
-def _on(device: torch.device, value: Any) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value

@@ -10,14 +10,14 @@ import torch.distributed as dist
 from torch import nn
 
 from ..nets.masks import Mask
-from .arguments import Sink, check_objects, check_whole
+from .arguments import Sink, check_objects, check_seed, check_whole
 from .budget import Budget, Overhead, budget_of
 from .late_arrays import LateArrays
 from .measures import Measure, Statistic, as_measures
+from .probe import Probe
 from .recording import Found, Plan, Task, all_sites, model_facts, take
 from .rows import Array, Row
 from .runs import WritableRun
-from .sampling import Probe
 from .schedule import GeometricSteps, Schedule, as_schedule
 from .together import group_of, training_batches
 
@@ -105,6 +105,7 @@ class Tracker:
     ) -> None:
         check_whole("window", window)
         check_whole("max_samples", max_samples)
+        check_seed(seed)
         check_objects(model, run, sink)
         if probe is not None and window != 1:
             raise ValueError(f"a window is of training batches; with a probe it must be 1, got {window}")

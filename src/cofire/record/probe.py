@@ -1,0 +1,125 @@
+"""A fixed probe set: where a tracker's samples come from, if not from the training batches."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..nets import Capture, Site
+from ..nets.masks import Mask
+from .rng import rng_untouched, seed_from
+from .sampling import Reservoir, Samples, samples_of
+
+PROBE_BATCH = 512
+
+
+class Probe:
+    """A fixed set of inputs, run in eval mode whenever something is due, leaving no trace in the model.
+
+    Args:
+        model: the model.
+        inputs: a tensor or array (cut into batches), or an iterable of batches that can be gone through again and
+            again: a list, a ``DataLoader``. A batch is a tensor, a tuple or list whose first item is the
+                input, or a dict
+            of keyword arguments.
+        max_samples: rows kept per site.
+        seed: of the sample.
+        mask: as for `Capture`.
+    """
+
+    def __init__(self, model: nn.Module, inputs: Any, *, max_samples: int, seed: int, mask: Mask | None = None) -> None:
+        self._model = model
+        self._mask = mask
+        self._batches = _as_batches(inputs)
+        self._limit = max_samples
+        self._seed = seed
+
+    def arm(self, sites: Sequence[Site], step: int) -> None:
+        """Nothing to do."""
+
+    def advance(self, step: int) -> None:
+        """Nothing to do."""
+
+    def collect(self, sites: Sequence[Site], step: int) -> Samples:
+        """Run the probe set through the model; the same rows are kept at every step."""
+        seed = seed_from(self._seed)
+        watch = Capture(self._model, list(sites), mask=self._mask, into=lambda: Reservoir(self._limit, seed))
+        watch.attach()
+        try:
+            with untouched(self._model), rng_untouched(), torch.no_grad():
+                for number, batch in enumerate(self._batches):
+                    with _told_of_batch(number):
+                        _run(self._model, batch)
+        finally:
+            watch.detach()
+        watch.check()
+        return samples_of(watch.take())
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the set is fixed."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing to do."""
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside; afterwards every module's mode and every buffer is as it was, bit for bit."""
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+
+
+@contextmanager
+def _told_of_batch(number: int) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        error.add_note(
+            f"The model was run on batch {number} of the probe set: a tensor is cut into batches, any other collection "
+            "holds one batch an item, which is an input, (input, ...) or a dict of keyword inputs."
+        )
+        raise
+
+
+def _as_batches(inputs: Any) -> Iterable[Any]:
+    if isinstance(inputs, np.ndarray):
+        inputs = torch.from_numpy(inputs)
+    if isinstance(inputs, Tensor):
+        if not len(inputs):
+            raise ValueError("the probe set is empty; give it at least two samples")
+        return inputs.split(PROBE_BATCH)
+    if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
+        raise ValueError(f"a probe set is a tensor or an iterable of batches, got {type(inputs).__qualname__}")
+    if isinstance(inputs, Sized) and not len(inputs):
+        raise ValueError("the probe set holds no batch; give it at least one")
+    if iter(inputs) is inputs:
+        raise ValueError("the probe set can be gone through only once; give a list of its batches instead")
+    return inputs
+
+
+def _run(model: nn.Module, batch: Any) -> None:
+    device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    if isinstance(batch, Mapping):
+        model(**{name: _on(device, value) for name, value in batch.items()})
+    else:
+        model(_on(device, batch[0] if isinstance(batch, list | tuple) else batch))
+
+
+def _on(device: torch.device, value: Any) -> Any:
+    return value.to(device) if isinstance(value, Tensor) else value
