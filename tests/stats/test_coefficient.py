@@ -22,6 +22,19 @@ def test_closed_form(rho):
     assert information_of_correlation(torch.tensor(rho, dtype=torch.float64)).item() == pytest.approx(truth, abs=1e-12)
 
 
+def test_numbers_are_taken_too():
+    assert information_of_correlation(0.6).item() == pytest.approx(-0.5 * math.log(1 - 0.36), abs=1e-15)
+    assert information_coefficient(information_of_correlation(0.6).item()).item() == pytest.approx(0.6, abs=1e-15)
+    assert information_coefficient(0).item() == 0 and information_of_correlation(1).item() == math.inf
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_beyond_one_only_rounding_counts_as_one(dtype):
+    one = torch.tensor([1.0, 1 + torch.finfo(dtype).eps, 1.5, -2.0], dtype=dtype)
+    found = information_of_correlation(one)
+    assert found[:2].tolist() == [math.inf, math.inf] and found[2:].isnan().all()
+
+
 def test_it_is_what_gaussian_mutual_information_does_with_a_sample():
     x, y = torch.randn(2, 50, dtype=torch.float64)
     rho = torch.corrcoef(torch.stack([x, y]))[0, 1]

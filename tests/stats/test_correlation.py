@@ -1,5 +1,6 @@
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.special
@@ -72,10 +73,17 @@ def test_noise_floor_has_its_reference_values(n: int, expected: float) -> None:
     assert noise_floor(n) == pytest.approx(expected, abs=6e-5)
 
 
+@pytest.mark.parametrize("n", [2001, 2002, 10**4, 10**7, 10**15, 10**18])
+def test_noise_floor_of_many_samples_keeps_its_digits(n: int) -> None:
+    with mpmath.workdps(60):
+        exact = mpmath.gammaprod([mpmath.mpf(n - 1) / 2], [mpmath.mpf(n) / 2]) / mpmath.sqrt(mpmath.pi)
+    assert noise_floor(n) == pytest.approx(float(exact), rel=1e-12)
+
+
 def test_noise_floor_is_what_independent_units_show() -> None:
     s = neuronal_correlation(torch.randn(100, 400))
     assert s.mean_abs == pytest.approx(s.noise_floor, rel=0.02)
-    assert math.isnan(noise_floor(1)) and noise_floor(2) == pytest.approx(1)
+    assert all(math.isnan(noise_floor(n)) for n in (1, -5, math.nan)) and noise_floor(2) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("n", [20, 100, 1000])
@@ -151,7 +159,7 @@ def test_few_samples_give_nan() -> None:
 
 
 def test_wrong_bins() -> None:
-    with pytest.raises(ValueError, match="bins must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="bins must be a whole number of at least 1, got 0"):
         Moments().update(torch.randn(5, 2)).histogram(0)
 
 

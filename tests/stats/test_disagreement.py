@@ -76,6 +76,8 @@ def test_units_that_hardly_vary_are_not_judged():
 def test_without_two_units_that_vary_there_is_nothing_to_say():
     found = disagreement(torch.ones(50, 3), method="default")
     assert found.difference.isnan().all() and math.isnan(found.chance) and math.isnan(found.chance_of_one)
+    alone = disagreement(normal(50, 1, 0))
+    assert alone.difference.shape == (1, 1) and alone.difference.isnan().all()
 
 
 def test_chance_is_what_shuffled_units_show():

@@ -227,6 +227,14 @@ def test_wrong_input_says_what_is_expected() -> None:
         Moments().update(torch.ones(2, 2, dtype=torch.complex64))
     with pytest.raises(ValueError, match="real numbers"):
         Moments().update(np.array([["a", "b"]]))
+    with pytest.raises(ValueError, match=r"real numbers, got torch\.float8_e5m2"):
+        Moments().update(torch.ones(2, 2).to(torch.float8_e5m2))
+    with pytest.raises(ValueError, match="meta device"):
+        Moments().update(torch.ones(2, 2, device="meta"))
+    with pytest.raises(ValueError, match="values are masked"):
+        Moments().update(np.ma.masked_less(np.arange(6.0).reshape(3, 2), 2))
+    with pytest.raises(ValueError, match=r"bins must be a whole number of at least 1, got 2\.5"):
+        Moments().update(torch.ones(2, 2)).histogram(2.5)  # pyright: ignore
     with pytest.raises(ValueError, match="compute_dtype must be"):
         Moments(compute_dtype=torch.float16)
     with pytest.raises(ValueError, match="cannot merge moments of 3 units with moments of 2"):

@@ -23,7 +23,9 @@ EXACT_IN_FLOAT32 = {
 def as_tensor(x: Array, name: str = "x") -> Tensor:
     """The same numbers as a detached real tensor; shares memory where it can and never changes ``x``."""
     tensor = x.detach() if isinstance(x, Tensor) else _from_numpy(x, name)
-    if tensor.is_complex() or tensor.is_quantized or tensor.layout != torch.strided:
+    if tensor.is_meta:
+        raise ValueError(f"{name} is on the meta device and holds no numbers; give a tensor that does")
+    if tensor.is_complex() or tensor.is_quantized or tensor.layout != torch.strided or _is_narrow_float(tensor.dtype):
         kind = f"{tensor.dtype}, layout {tensor.layout}"
         raise ValueError(f"{name} must be a dense array of real numbers, got {kind}; convert it first")
     # torch refuses to subtract booleans: whether a unit fires is taken as 0 and 1, in the same memory
@@ -53,7 +55,14 @@ def check_compute_dtype(dtype: torch.dtype) -> torch.dtype:
     return dtype
 
 
+def _is_narrow_float(dtype: torch.dtype) -> bool:
+    """Eight bits and fewer, with which torch does not calculate."""
+    return dtype.is_floating_point and dtype.itemsize < 2
+
+
 def _from_numpy(x: object, name: str) -> Tensor:
+    if np.ma.is_masked(x):
+        raise ValueError(f"{name} is an array of which some values are masked; leave out the rows that have them")
     array = np.asarray(x)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be an array of real numbers, got dtype {array.dtype}; convert it first")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 NARROW = 3.0
 WIDE, REMAINING = NARROW * math.sqrt(2 / 5) - 2 / math.sqrt(math.pi), 0.57  # for many samples
+LARGE = 1e3
 REACH, PANELS = 12.0, 400  # of the integral over the noise: standard errors, and panels
 
 
@@ -14,15 +15,18 @@ def noise_floor(n_samples: int) -> float:
 
     .. math:: E|r| = Γ((m-1)/2) / (√π Γ(m/2))
 
-    NaN for fewer than two samples.
+    NaN for fewer than two samples, or no number of them.
 
     Example:
         >>> round(noise_floor(50), 4)
         0.1146
     """
-    if n_samples < 2:
+    if not n_samples >= 2:
         return math.nan
-    return min(1.0, math.exp(math.lgamma((n_samples - 1) / 2) - math.lgamma(n_samples / 2)) / math.sqrt(math.pi))
+    z = (n_samples - 1) / 2
+    if z > LARGE:  # where the difference of two logarithms would lose digits: Γ(z) / Γ(z + ½) by its series
+        return (1 + 1 / (8 * z) + 1 / (128 * z**2) - 5 / (1024 * z**3)) / math.sqrt(math.pi * z)
+    return min(1.0, math.exp(math.lgamma(z) - math.lgamma(z + 0.5)) / math.sqrt(math.pi))
 
 
 class Correction(NamedTuple):

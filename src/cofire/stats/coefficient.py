@@ -6,7 +6,7 @@ from torch import Tensor
 LINEAR = 1e-12  # 1 − ρ² that rounding leaves of a linear relation
 
 
-def information_coefficient(information: Tensor) -> Tensor:
+def information_coefficient(information: Tensor | float) -> Tensor:
     r"""The abs(correlation) of two normal units that have this mutual information.
 
     .. math:: r = \operatorname{sign}(I) \sqrt{1 - e^{-2 |I|}}
@@ -14,7 +14,7 @@ def information_coefficient(information: Tensor) -> Tensor:
     so that a dependence can be read beside a correlation. 0 for independent units, 1 where one determines the other.
 
     Args:
-        information: mutual information in nats, any shape; estimates below 0 give coefficients below 0.
+        information: mutual information in nats, a number or any shape; estimates below 0 give coefficients below 0.
 
     Returns:
         The same shape; NaN where the information is.
@@ -29,23 +29,32 @@ def information_coefficient(information: Tensor) -> Tensor:
         >>> information_coefficient(torch.tensor([0.0, 0.2231, torch.inf], dtype=torch.float64)).round(decimals=3)
         tensor([0.0000, 0.6000, 1.0000], dtype=torch.float64)
     """
+    information = torch.as_tensor(information, dtype=_floating(information))
     return information.sign() * (-torch.expm1(-2 * information.abs())).sqrt()
 
 
-def information_of_correlation(rho: Tensor) -> Tensor:
+def information_of_correlation(rho: Tensor | float) -> Tensor:
     r"""The mutual information of two normal units that correlate so, in nats.
 
     .. math:: I = -\tfrac12 \log(1 - \rho^2)
 
     Args:
-        rho: correlations, any shape.
+        rho: correlations, a number or any shape.
 
     Returns:
-        The same shape; infinite where 1 − ρ² is rounding error (below 1e-12), NaN where ρ is.
+        The same shape; infinite where 1 − ρ² is rounding error (below 1e-12), NaN where ρ is, or is beyond ±1.
 
     Example:
         >>> round(information_of_correlation(torch.tensor(0.6, dtype=torch.float64)).item(), 4)
         0.2231
     """
+    rho = torch.as_tensor(rho, dtype=_floating(rho))
     unexplained = (1 - rho) * (1 + rho)
-    return -0.5 * torch.where(unexplained < LINEAR, 0.0, unexplained).log() + 0.0
+    beyond = max(LINEAR, 16 * torch.finfo(rho.dtype).eps)  # by which rounding may exceed 1
+    linear = (unexplained < LINEAR) & (unexplained > -beyond)
+    return -0.5 * torch.where(linear, 0.0, unexplained).log() + 0.0
+
+
+def _floating(value: Tensor | float) -> torch.dtype:
+    """Its own type if that has fractions, else float64."""
+    return value.dtype if isinstance(value, Tensor) and value.dtype.is_floating_point else torch.float64

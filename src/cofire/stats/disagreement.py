@@ -73,7 +73,7 @@ def disagreement(
     rho = Moments().update(points).correlation().fill_diagonal_(torch.nan)
     chance, excess_by_chance = pairs_by_chance(points, n_neighbors, method, seed=seed)
     difference = _difference(score.matrix, rho) + _unjudged(points)
-    if len(chance):
+    if len(chance) and score.n_pairs:
         excess = nonlinear(score.matrix, rho)
         above = excess > largest_of_many(excess_by_chance, score.n_pairs, level=level)
         below = -excess > largest_of_many(-excess_by_chance, score.n_pairs, level=level)

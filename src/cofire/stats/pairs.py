@@ -75,8 +75,8 @@ class Pairs:
 
     def histogram(self, bins: int = 50) -> Tensor:
         """Counts of |rho| in equal bins over [0, 1], int64, shape (bins,)."""
-        if bins < 1:
-            raise ValueError(f"bins must be at least 1, got {bins}")
+        if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
+            raise ValueError(f"bins must be a whole number of at least 1, got {bins!r}")
         return self._counts(bins, [(0.0, 1.0)])[0]
 
     def quartiles(self) -> Tensor:
