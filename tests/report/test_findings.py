@@ -1,7 +1,13 @@
-import pytest
+from pathlib import Path
 
+import pytest
+import torch
+from torch import nn
+
+import cofire
+from cofire.record import Run, correlation
 from cofire.report.findings import findings, headline
-from cofire.report.view import Layer, Series, View
+from cofire.report.view import Layer, Series, View, read
 
 from .layers import kinds, layer
 
@@ -51,3 +57,20 @@ def test_many_layers_are_counted_and_the_first_few_named() -> None:
 )
 def test_the_headline_fits_the_run(view: View, expected: str) -> None:
     assert headline(view).startswith(expected)
+
+
+def test_a_network_that_diverged_is_told_of_before_all_else(tmp_path: Path) -> None:
+    """From a real run, whose first layer turns to NaN at its third step."""
+    model = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))
+    with cofire.Tracker(model, [correlation()], every=1, run=tmp_path / "run") as tracker:
+        for step in range(1, 5):
+            if step == 3:
+                model[0].weight.data[:2] = torch.nan  # pyright: ignore
+            model(torch.randn(300, 8))
+            tracker.step()
+    with Run.open(tmp_path / "run") as run:
+        view = read(run)
+    assert headline(view) == "NaN or infinity was met in 0 and 2: training has probably diverged."
+    first, *others = findings(view)
+    assert (first.kind, first.level) == ("not finite", "act") and "undefined" not in {one.kind for one in others}
+    assert dict(first.points) == {"0": "2 of 6 units, since step 3", "2": "3 of 3 units, since step 3"}

@@ -43,7 +43,8 @@ def correlation_of_some(
     .. math:: \left(1 - \frac{u}{d}\right) \frac{4 (u - 1)}{u (u - 2)^2} \sum_i (h_i - \bar h)^2
 
     h_i is the mean abs(rho) of unit i with the other chosen ones. ``nc_low`` and ``nc_high`` are widened by it;
-    ``nc_unit_error`` is its root; ``n_units_seen`` the number chosen. ``n_constant`` is scaled up to all units.
+    ``nc_unit_error`` is its root; ``n_units_seen`` the number chosen. ``n_constant`` and ``n_nonfinite`` are scaled up
+    to all units.
 
     References: Arvesen 1969 (the jackknife of U-statistics); Nandi, Sen 1963 (finite populations).
     """
@@ -59,6 +60,7 @@ def correlation_of_some(
         "nc_high": found["nc_debiased"] + math.hypot(found["nc_high"] - found["nc_debiased"], spread),
         "n_units": n_all,
         "n_constant": found["n_constant"] * n_all / n_units,
+        "n_nonfinite": found["n_nonfinite"] * n_all / n_units,
         "n_units_seen": n_units,
         "nc_unit_error": error,
     }

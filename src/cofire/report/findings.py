@@ -10,7 +10,7 @@ from math import isfinite
 from .course import FAINT, correlation_at, direction, firing_together
 from .finding import MOST_NAMED, Finding, names, points, spread
 from .findings_of_information import INFORMATION_KINDS, of_dependence
-from .findings_of_units import UNIT_KINDS
+from .findings_of_units import UNIT_KINDS, nonfinite
 from .view import Layer, View
 from .words import by_reason, count, listing, number, plural
 
@@ -23,6 +23,8 @@ def headline(view: View) -> str:
     layers = [layer for layer in view.measured if layer.of("nc").defined]
     if not view.layers:
         return "Nothing has been recorded yet."
+    if broken := nonfinite(view.measured):
+        return f"{broken[0].headline}: training has probably diverged."
     if not layers:
         return _without_correlation(view)
     return _how_many(view.hidden, "hidden layer" if len(view.hidden) < len(layers) else "layer")
@@ -159,4 +161,4 @@ def _left_out(view: View) -> list[Finding]:
     ]
 
 
-_KINDS = (redundant, *UNIT_KINDS, trends, independent)
+_KINDS = (nonfinite, redundant, *UNIT_KINDS, trends, independent)

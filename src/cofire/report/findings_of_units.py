@@ -83,9 +83,47 @@ def spare(pairs: Iterable[tuple[int, int, float]]) -> int:
     return merged
 
 
+def nonfinite(layers: Sequence[Layer]) -> list[Finding]:
+    """NaN or infinity in activations, at the last recording."""
+    broken = [layer for layer in layers if layer.last("n_nonfinite") > 0]
+    if not broken:
+        return []
+    return [
+        Finding(
+            "not finite",
+            "act",
+            f"NaN or infinity was met in {names(broken)}",
+            points(
+                broken,
+                lambda layer: (
+                    f"{count(layer.last('n_nonfinite'))} of {plural(int(layer.last('n_units')), 'unit')}, "
+                    f"since step {count(broken_since(layer))}"
+                ),
+            ),
+            "Such units are left out of every mean.",
+            "Training has probably diverged: go back to an earlier checkpoint, with a lower learning rate.",
+        )
+    ]
+
+
+def broken_since(layer: Layer) -> int:
+    """The step of the first of the last recordings in a row in which a unit was not finite."""
+    series = layer.of("n_nonfinite")
+    since = series.steps[-1]
+    for step, broken in zip(reversed(series.steps), reversed(series.values), strict=True):
+        if not broken > 0:
+            break
+        since = step
+    return since
+
+
 def undefined(layers: Sequence[Layer]) -> list[Finding]:
     """Layers where activations were measured and no pair of units has a correlation."""
-    empty = [layer for layer in layers if layer.of("nc").steps and not isfinite(layer.last("nc"))]
+    empty = [
+        layer
+        for layer in layers
+        if layer.of("nc").steps and not isfinite(layer.last("nc")) and not layer.last("n_nonfinite") > 0
+    ]
     if not empty:
         return []
     return [

@@ -33,11 +33,11 @@ def correlation(
     """Neuronal correlation of the activations: how strongly the units of a layer co-vary on average.
 
     Rows: ``nc`` (mean abs(rho)), ``nc_debiased``, ``nc_low`` and ``nc_high`` (95 % interval),
-    ``nc_noise_floor``, ``nc_rms``, ``nc_mean`` (signed), ``n_units``, ``n_constant``. Arrays: ``histogram``
-    (50 counts of abs(rho)), ``correlation`` with ``correlation_units`` (at most 256 units, evenly spaced),
-    ``constant_units``, ``duplicates`` (rows i, j, rho: each unit with its strongest partner, where
-    abs(rho) ≥ 0.99), and ``sample`` with ``sample_range`` and ``sample_units``: at most 256 rows of at most 128 units,
-    by which a report draws one unit against another.
+    ``nc_noise_floor``, ``nc_rms``, ``nc_mean`` (signed), ``n_units``, ``n_constant``, ``n_nonfinite`` (units that met a
+    NaN or an infinity). Arrays: ``histogram`` (50 counts of abs(rho)), ``correlation`` with ``correlation_units`` (at
+    most 256 units, evenly spaced), ``constant_units``, ``duplicates`` (rows i, j, rho: each unit with its strongest
+    partner, where abs(rho) ≥ 0.99), and ``sample`` with ``sample_range`` and ``sample_units``: at most 256 rows of at
+    most 128 units, by which a report draws one unit against another.
 
     Args:
         sites: which layers; by default all with units of their own, as `Measure` says.
@@ -75,6 +75,7 @@ def _correlation(x: Tensor, *, compute_dtype: str) -> dict[str, float]:
         "nc_mean": found.mean,
         "n_units": found.n_units,
         "n_constant": found.n_constant,
+        "n_nonfinite": found.n_nonfinite,
     }
 
 

@@ -28,7 +28,7 @@ const summed = (data, step) => {
   const found = data.lines
     .map(({ name, steps, values }) => ({ name, value: values[lastAtMost(steps, step)] ?? NaN }))
     .filter(({ value }) => Number.isFinite(value));
-  if (found.length === 0) return "nothing recorded by then";
+  if (found.length === 0) return "no value by then";
   if (found.length <= FEW) return found.map(({ name, value }) => `${name} ${shown(value, 3)}`).join(" \u00b7 ");
   const sorted = found.sort((a, b) => a.value - b.value);
   const middle = sorted[sorted.length >> 1].value;

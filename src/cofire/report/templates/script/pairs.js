@@ -1,6 +1,12 @@
 // The explorer: one layer at a time, its maps, a chosen pair and its scatter; the runs beside one another.
 const BARS = `|\u2060${RHO}\u2060|`;
 const nats = (coefficient) => -0.5 * Math.log(1 - coefficient * coefficient) * Math.sign(coefficient);
+const WHY_BLANK = {
+  correlation: "constant, or not finite",
+  information: "constant, or not finite",
+  difference: "too seldom away from their commonest value to be judged",
+};
+
 const TELL = {
   correlation: (byte) => (byte ? `${RHO} ${shown(LEVELS[byte], 2)}` : "no correlation"),
   information: (byte) => {
@@ -79,7 +85,7 @@ const showMap = (matrix, map, view, chosen) => {
   const each = plural(map.units.length, "unit");
   const few = map.units.length < units ? `${whole(map.units.length)} of ${whole(units)} units` : each;
   const blank = map.bytes.length ? map.units.length - definedIn(map).filter(Boolean).length : 0;
-  const without = blank ? `, ${whole(blank)} blank: ${blank === 1 ? "it hardly varies" : "they hardly vary"}` : "";
+  const without = blank ? `, ${whole(blank)} blank (${WHY_BLANK[map.kind]})` : "";
   const words = `${few}${without}; ${asOf(map.steps, stepOf(view.run))}${chanceOf(map.kind, view)}`;
   matrix.figure.querySelector(".as-of").textContent = words;
   const title = matrix.figure.querySelector("h4").textContent;
