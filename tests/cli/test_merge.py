@@ -33,6 +33,13 @@ def of_data():
             return self.a(x.flatten(1)) if x.sum() > 0 else x
     return Net()
 
+def stream():
+    yield torch.randn(60, 64, generator=torch.Generator().manual_seed(0))
+    yield torch.randn(60, 64, generator=torch.Generator().manual_seed(1))
+
+def leaves():
+    raise SystemExit(7)
+
 def batches():
     x = torch.randn(100, 64, generator=torch.Generator().manual_seed(0))
     return [(x, torch.arange(100) % 10)]
@@ -107,6 +114,21 @@ def test_the_cost_is_measured_on_other_data_if_asked():
     assert "Accuracy" not in invoke("mergenets:build", "--data", "inputs.npy", "--out", "x.safetensors").stdout
 
 
+def test_a_function_that_yields_batches_is_called_for_each_pass():
+    done = invoke("mergenets:build", "--data", "mergenets:stream", "--out", "x.safetensors")
+    assert done.exit_code == 0, done.output
+    assert "3 of 20 units of 1 layer were removed" in done.stdout and "Note" not in done.stdout
+
+
+def test_why_no_unit_was_removed():
+    good = ("mergenets:build", "--data", "mergenets:batches", "--out", "x.safetensors")
+    assert "No unit was removed: no layer that was asked for can be cut." in invoke(*good, "--layers", "3").stdout
+    assert "as many were to be kept" in invoke(*good, "--keep", "1.0").stdout
+    np.save("few.npy", np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32))
+    few = " ".join(invoke("mergenets:build", "--data", "few.npy", "--out", "x.safetensors").stdout.split())
+    assert "Note: 5 inputs were run, fewer than 50" in few and "copies cannot be told from chance" in few
+
+
 def test_a_model_that_cannot_be_cut_is_left_whole_and_told():
     done = invoke("mergenets:of_data", "--data", "mergenets:batches", "--out", "x.safetensors")
     assert done.exit_code == 0, done.output
@@ -126,6 +148,12 @@ def test_what_cannot_be_done_is_one_sentence(monkeypatch, capsys):
     assert "got 'half'" in say(*good, "--keep", "half")
     assert "above 0" in say(*good, "--keep", "0.0")
     assert "share of variance" in say(*good, "--tolerance", "2")
+    assert "Learning" not in say(*good, "--keep", "half")
+    np.save("wrong.npy", np.zeros((5, 7), np.float32))
+    assert "cannot take a batch of shape (5, 7), float32: mat1" in say(*good, "--check", "wrong.npy")
+    assert "cannot take a batch of shape (5, 7)" in say(*good[:1], "--data", "wrong.npy", *good[3:])
+    assert "'mergenets:leaves' failed: SystemExit: 7" in say("mergenets:leaves", *good[1:])
+    assert "name the file to write, for example smaller.safetensors" in say(*good[:4], ".")
     assert "asks for 21 units of layer '1', which has 20" in say(*good, "--keep", "21")
     assert "no layer of the model matches" in say(*good, "--layers", "nothing")
     assert "leaves no layer to cut: all are taken away" in say(*good, "--layers", "!*")

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 
-def refuse_unwritable(output: Path) -> None:
+def refuse_unwritable(output: Path, example: str = "report.html") -> None:
     """Before anything takes time."""
     if output.is_dir():
-        raise ValueError(f"{output} is a folder; name the page to write, for example {output / 'report.html'}")
+        raise ValueError(f"{output} is a folder; name the file to write, for example {output / example}")
     if not output.parent.is_dir():
         raise ValueError(f"{output} cannot be written: there is no folder {output.parent}")
 

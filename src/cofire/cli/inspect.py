@@ -53,9 +53,9 @@ def inspect(
     from .gates import EXCEEDED, Gate, failures
 
     gates = [Gate.parse(text) for text in fail_above or []]
-    for output in (html, json_file):
+    for output, example in ((html, "report.html"), (json_file, "report.json")):
         if output is not None:
-            refuse_unwritable(output)
+            refuse_unwritable(output, example)
     found = load_target(target, weights=weights)
     report = _report(found, data, layers, max_samples, device)
     _show(found, report, {"data": data or "none", "at most": f"{max_samples:,} inputs"} if data else {}, html)

@@ -47,22 +47,33 @@ def merge(
     """
     from rich.console import Console
 
+    from ..nets.batches import batch_length
+    from ..nets.redundancy import LEAST_INPUTS
     from ..nets.surgery import cost, merged_bytes
     from ..record.files import replaced
     from ..report.merging import merge_summary
+    from ..report.words import plural
 
     _refuse(output, tolerance, keep)
+    number = None if keep is None else _number(keep)
     found = load_target(target, weights=weights)
     if found.model is None:
         raise ValueError(f"merging runs the model, and {target} is weights alone; give module:factory and --weights")
     if data is None:
         raise ValueError("merging needs --data: inputs tell which units others explain")
     with progress_bar("Learning which units others explain"):
-        surgery = _cut(found.model, data, tolerance, keep, layers, max_samples)
+        batches = load_data(data, max_samples=max_samples)
+        n_inputs = sum(map(batch_length, batches))
+        surgery = _cut(found.model, batches, tolerance, number, layers)
     with progress_bar("Measuring what the cut costs"):
         measured = cost(found.model, surgery, load_data(check or data, max_samples=max_samples))
     for note in found.notes:
         typer.echo(f"Note: {note}.")
+    if n_inputs < LEAST_INPUTS:
+        typer.echo(
+            f"Note: {plural(n_inputs, 'input')} were run, fewer than {LEAST_INPUTS}: on so few, units that other "
+            "inputs would wake count as constant, and copies cannot be told from chance."
+        )
     Console().print(merge_summary(surgery, measured))
     with replaced(output) as file:
         file.write(merged_bytes(surgery))
@@ -70,7 +81,7 @@ def merge(
 
 
 def _refuse(output: Path, tolerance: float | None, keep: str | None) -> None:
-    refuse_unwritable(output)
+    refuse_unwritable(output, "smaller.safetensors")
     if output.suffix != ".safetensors":
         raise ValueError(f"{output} must end in .safetensors, the one format that is written")
     if tolerance is not None and keep is not None:
@@ -79,18 +90,16 @@ def _refuse(output: Path, tolerance: float | None, keep: str | None) -> None:
 
 def _cut(
     model: "nn.Module",
-    data: str,
+    batches: Any,
     tolerance: float | None,
-    keep: str | None,
+    keep: float | int | None,
     layers: list[str] | None,
-    max_samples: int,
 ) -> "Surgery":
     from ..nets.surgery import fold, prune
 
-    batches = load_data(data, max_samples=max_samples)
     pattern: Any = layers or "*"
     if keep is not None:
-        return prune(model, batches, keep=_number(keep), pattern=pattern)
+        return prune(model, batches, keep=keep, pattern=pattern)
     return fold(model, batches, tolerance=EXACT if tolerance is None else tolerance, pattern=pattern)
 
 

@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from ..stats._words import with_article
 
 BATCH = 512
 
 
 def as_batches(data: Any) -> Iterable[Any]:
-    """A tensor of inputs cut into batches; a collection of batches as it is.
+    """A tensor or array of inputs cut into batches; a collection of batches as it is.
 
     Raises:
         ValueError: if it is neither, is empty, or can be gone through only once.
@@ -19,6 +22,8 @@ def as_batches(data: Any) -> Iterable[Any]:
         >>> [len(batch) for batch in as_batches(torch.zeros(1000, 3))]
         [512, 488]
     """
+    if isinstance(data, np.ndarray):
+        data = torch.from_numpy(data)
     if isinstance(data, Tensor):
         if data.ndim == 0 or not len(data):
             raise ValueError(f"the data must hold samples, got a tensor of shape {tuple(data.shape)}")
@@ -39,9 +44,24 @@ def arguments(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, 
 
 
 def forward(model: nn.Module, batch: Any) -> Any:
-    """The model's output for a batch, see :func:`arguments`."""
+    """The model's output for a batch, see :func:`arguments`.
+
+    Raises:
+        ValueError: if the model cannot take the batch.
+    """
     args, kwargs = arguments(model, batch)
-    return model(*args, **kwargs)
+    try:
+        return model(*args, **kwargs)
+    except (RuntimeError, TypeError, IndexError) as error:
+        shown = str(error).strip().split("\n")[0]
+        raise ValueError(f"the model cannot take {_described(batch)}: {shown}") from error
+
+
+def _described(batch: Any) -> str:
+    first = batch[0] if isinstance(batch, list | tuple) and batch else batch
+    if isinstance(first, Tensor):
+        return f"a batch of shape {tuple(first.shape)}, {str(first.dtype).removeprefix('torch.')}"
+    return f"a batch that is {with_article(type(batch).__name__)}"
 
 
 def _on(device: torch.device, value: Any) -> Any:

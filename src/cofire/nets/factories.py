@@ -5,7 +5,7 @@ See ``docs/decisions/0010-what-a-factory-may-be.md``.
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from inspect import isclass, isfunction, signature
@@ -43,10 +43,24 @@ def build_model(factory: str) -> nn.Module:
 def build_loader(loader: str) -> Any:
     """The batches that ``module:loader`` gives, which must lie under the current directory.
 
+    Where it gives an iterator (a generator function does), it is called anew for each pass.
+
     Raises:
         ValueError: if it is refused, not found, or fails.
     """
-    return _called(loader, _checked(loader, "data", lambda made: False))
+    factory = _checked(loader, "data", lambda made: False)
+    made = _called(loader, factory)
+    return _Anew(loader, factory) if isinstance(made, Iterator) else made
+
+
+class _Anew:
+    """What a function gives, which can be gone through once, asked for at each pass."""
+
+    def __init__(self, text: str, factory: Callable[[], Any]) -> None:
+        self._text, self._factory = text, factory
+
+    def __iter__(self) -> Iterator[Any]:
+        return _called(self._text, self._factory)
 
 
 def is_factory(text: str) -> bool:
@@ -139,10 +153,10 @@ def _makes_models(found: Any) -> bool:
 def _called(text: str, factory: Callable[[], Any]) -> Any:
     try:
         return factory()
-    except Exception as error:  # as above
+    except (Exception, SystemExit) as error:  # whatever a stranger's code does
         raise ValueError(f"{text!r} failed: {_said(error)}") from error
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     line = str(error).strip().split("\n")[0].rstrip(".")
     return f"{type(error).__name__}: {line}" if line else type(error).__name__

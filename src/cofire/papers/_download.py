@@ -53,8 +53,8 @@ def _fetch_file(pooch: Any, remote: Remote, name: str, folder: Path) -> None:
         finally:
             bar.close()
     raise ConnectionError(
-        f"{name} could not be downloaded; put it into a folder and give that as data_root. Tried:\n  "
-        + "\n  ".join(problems)
+        f"{name} could not be downloaded; put it into a folder and name that in the environment "
+        "variable COFIRE_DATA_ROOT (or as data_root, --data-root). Tried:\n  " + "\n  ".join(problems)
     )
 
 

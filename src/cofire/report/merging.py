@@ -29,11 +29,15 @@ def merge_summary(surgery: Surgery, cost: Cost) -> RenderableType:
 def _headline(surgery: Surgery) -> str:
     before = sum(cut.n_units for cut in surgery.cuts.values())
     if not surgery.cuts:
-        return (
-            "No unit was removed: on these data none is explained by others to the tolerance; a larger one folds more."
-        )
+        return f"No unit was removed: {_why_none(surgery)}."
     units, layers = plural(before, "unit"), plural(len(surgery.cuts), "layer")
     return f"{count(surgery.n_removed)} of {units} of {layers} {'was' if surgery.n_removed == 1 else 'were'} removed."
+
+
+def _why_none(surgery: Surgery) -> str:
+    if surgery.left and not surgery.whole:
+        return "no layer that was asked for can be cut"
+    return "on these data none is explained by others to the tolerance, or as many were to be kept"
 
 
 def _table(surgery: Surgery) -> Table:

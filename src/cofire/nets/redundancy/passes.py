@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...stats._words import with_article
 from ...stats.moments import Moments
 from ..batches import batch_length, forward
 from ..capture import Asked, Capture
@@ -117,24 +116,9 @@ def _run(model: nn.Module, batches: Iterable[Any], capture: Capture[Any]) -> Non
     capture.attach()
     try:
         for batch in batches:
-            _forward(model, batch)
+            forward(model, batch)
     finally:
         capture.detach()
-
-
-def _forward(model: nn.Module, batch: Any) -> None:
-    try:
-        forward(model, batch)
-    except (RuntimeError, TypeError, IndexError) as error:
-        shown = str(error).strip().split("\n")[0]
-        raise ValueError(f"the model cannot take {_described(batch)}: {shown}") from error
-
-
-def _described(batch: Any) -> str:
-    first = batch[0] if isinstance(batch, list | tuple) and batch else batch
-    if isinstance(first, Tensor):
-        return f"a batch of shape {tuple(first.shape)}, {str(first.dtype).removeprefix('torch.')}"
-    return f"a batch that is {with_article(type(batch).__name__)}"
 
 
 def spaced(values: Tensor, most: int, *, axis: int) -> Tensor:

@@ -59,6 +59,7 @@ class Surgery:
         model: a copy of the network with smaller layers; the original is untouched.
         cuts: by layer, for the layers that lost units.
         left: layers that cannot be cut, with the reason.
+        whole: layers that could be cut and lost no unit.
         predicted: how far the network's outputs move by all cuts together, to first order, on the data that the cuts
             were made with; None without data, or where an operation has no forward derivative. What they really move
             by tells :func:`output_error`.
@@ -67,6 +68,7 @@ class Surgery:
     model: nn.Module
     cuts: Mapping[str, Cut]
     left: Mapping[str, str]
+    whole: tuple[str, ...]
     predicted: OutputError | None
 
     def __repr__(self) -> str:
@@ -154,7 +156,7 @@ def without(link: Link, kept: Tensor) -> Plan:
     return Plan(link, kept, none, none.new_zeros(n_removed))
 
 
-def carry_out(net: nn.Module, plans: Iterable[Plan], left: Mapping[str, str], batches: Iterable[Any] | None) -> Surgery:
+def carry_out(net: nn.Module, plans: Iterable[Plan], asked: Links, batches: Iterable[Any] | None) -> Surgery:
     """Cut a copy of the network in place by all plans.
 
     Raises:
@@ -177,7 +179,8 @@ def carry_out(net: nn.Module, plans: Iterable[Plan], left: Mapping[str, str], ba
         )
         for plan in plans
     }
-    return Surgery(net, cuts, dict(left), predicted)
+    whole = tuple(name for name in asked.found if name not in cuts)
+    return Surgery(net, cuts, dict(asked.left), whole, predicted)
 
 
 def _cut(net: nn.Module, plan: Plan) -> None:

@@ -62,7 +62,7 @@ def fold(model: nn.Module, data: Any, *, tolerance: float = 1e-8, pattern: "Patt
     net = copied(unwrap(model))
     moments = moments_of(net, found.found.values(), batches)
     plans = [_plan(net, link, moments[name], tolerance) for name, link in found.found.items()]
-    return carry_out(net, plans, found.left, batches)
+    return carry_out(net, plans, found, batches)
 
 
 def _plan(net: nn.Module, link: Link, moments: Moments, tolerance: float) -> Plan:

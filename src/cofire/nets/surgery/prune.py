@@ -65,7 +65,7 @@ def prune(
     found = chosen_links(model, pattern)
     net = copied(unwrap(model))
     numbers = _numbers(found, keep)
-    return carry_out(net, CRITERIA[by](net, found, numbers, batches), found.left, batches)
+    return carry_out(net, CRITERIA[by](net, found, numbers, batches), found, batches)
 
 
 def _by_redundancy(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any) -> list[Plan]:
