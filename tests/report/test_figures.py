@@ -37,12 +37,28 @@ def test_a_quantity_that_is_nowhere_defined_has_no_chart() -> None:
     assert charts(View("run", (Layer("a", {"nc": Series((0, 1), (nan, nan))}),))) == []
 
 
-def test_the_floor_is_the_highest_of_all_layers() -> None:
-    layers = tuple(
-        Layer(name, {"nc": Series((0,), (0.5,)), "nc_noise_floor": Series((0,), (floor,))})
-        for name, floor in (("a", 0.02), ("b", 0.1), ("c", nan))
+def with_floors(*floors: float) -> View:
+    """Layers whose floors are those at first, and half of that at the second step, of more samples."""
+    return View(
+        "run",
+        tuple(
+            Layer(str(index), {"nc": Series((0, 1), (0.5, 0.5)), "nc_noise_floor": Series((0, 1), (floor, floor / 2))})
+            for index, floor in enumerate(floors)
+        ),
     )
-    assert charts(View("run", layers))[0].floor == Series((0,), (0.1,))
+
+
+def test_floors_that_are_alike_are_one_the_highest() -> None:
+    chart = charts(with_floors(0.09, 0.1, nan))[0]
+    assert chart.floor == Series((0, 1), (0.1, 0.05))
+    assert not any(line.floor.steps for line in chart.lines)
+
+
+def test_where_floors_differ_each_layer_has_its_own() -> None:
+    """Or a layer of many positions would be drawn within the noise of one with few samples."""
+    chart = charts(with_floors(0.02, 0.1, nan))[0]
+    assert not chart.floor.steps
+    assert [line.floor.values for line in chart.lines][:2] == [(0.02, 0.01), (0.1, 0.05)]
 
 
 def test_training_scalars_are_grouped() -> None:

@@ -80,3 +80,20 @@ def test_phases_are_wedges_from_start_over_peak_to_end() -> None:
     assert [len(drawn.findall(f".//*[@class='{kind}']")) for kind in ("growth", "fall")] == [2, 1]
     assert len(parse(svg.chart(figure)).findall(".//*[@class='peak']")) == 1
     assert "<script>" not in svg.phases(figure)
+
+
+@pytest.mark.parametrize("last", [1, 2, 3, 4, 7])
+def test_steps_are_marked_by_different_whole_numbers(last: int) -> None:
+    drawn = parse(svg.chart(chart(tuple(0.1 * step for step in range(last + 1)))))
+    frame = [float(number) for number in drawn.attrib["data-frame"].split()]
+    marks = [mark for mark in drawn.findall(".//*[@class='tick']") if float(mark.attrib["y"]) == frame[3] + 16]
+    told = [mark.text for mark in marks]
+    assert len(set(told)) == len(told) >= 2 and all(text and text.isdecimal() for text in told)
+
+
+def test_each_line_may_have_a_floor_of_its_own() -> None:
+    own = [Line(name, Series((0, 1), (0.3, 0.4)), "hue-0", floor=Series((0, 1), (0.1, 0.1))) for name in "ab"]
+    drawn = parse(svg.chart(Chart("nc", "NC", "", tuple(own))))
+    assert len(drawn.findall(".//*[@class='own-floor']")) == 2 and not drawn.findall(".//*[@class='noise']")
+    (told,) = drawn.findall(".//*[@class='floor-label']")
+    assert told.text == "dotted: each layer's own noise floor"

@@ -11,6 +11,7 @@ from .words import labels, number
 
 SHADES = 12
 CATEGORIES = 6
+ALIKE = 1.25  # floors of several layers, of which the highest is so many times the lowest at most, count as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Line:
     shade: str
     site: str = ""
     measure: str = ""
+    floor: Series = field(default_factory=Series)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class PhaseRow:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Lines over training steps; ``floor`` is what noise alone gives, empty where the quantity has none.
+    """Lines over training steps; ``floor`` is what noise alone gives, empty where the quantity has none, or where the
+    lines' floors differ: then each has its own.
 
     ``span`` (first and last step) and ``values`` are the ends of the axes, where other charts set them too; ``names``
     are those of all lines beside it, so that each chart leaves them the same room.
@@ -65,7 +68,10 @@ class Chart:
         """The values that the vertical axis spans, to a little above all, and from 0 where that means something."""
         if self.values is not None:
             return self.values
-        values = _finite([self.floor, *(line.series for line in self.lines)]) + [0.0] * self.from_zero
+        values = (
+            _finite([self.floor, *(one for line in self.lines for one in (line.series, line.floor))])
+            + [0.0] * self.from_zero
+        )
         low, high = min(values), max(values)
         room = 0.06 * (high - low or 1.0)
         return low - room * (not self.from_zero), high + room
@@ -187,15 +193,19 @@ def _panel_charts(layers: Sequence[Layer], panel: Panel, styles: Mapping[str, St
 def _panel_chart(
     layers: Sequence[Layer], panel: Panel, key: str, title: str, styles: Mapping[str, Style], where: str
 ) -> Chart:
-    lines = tuple(_line(layer, panel.measure, styles) for layer in layers)
-    floor = _highest([layer.of(panel.floor) for layer in layers])
+    floors = [layer.of(panel.floor) for layer in layers]
+    alike = _alike(floors)
+    lines = tuple(
+        _line(layer, panel.measure, styles, Series() if alike else floor)
+        for layer, floor in zip(layers, floors, strict=True)
+    )
     note = panel.note + (where if panel.of_activations else "")
     return Chart(
         key,
         title,
         note,
         lines,
-        floor,
+        _highest(floors) if alike else Series(),
         _logarithmic(lines),
         floor_name=panel.floor_name,
         from_zero=panel.from_zero,
@@ -203,9 +213,9 @@ def _panel_chart(
     )
 
 
-def _line(layer: Layer, measure: str, styles: Mapping[str, Style]) -> Line:
+def _line(layer: Layer, measure: str, styles: Mapping[str, Style], floor: Series) -> Line:
     style = styles[layer.name.removesuffix(BEFORE_ACTIVATION)]
-    return Line(style.label, layer.of(measure), style.shade, layer.name, measure)
+    return Line(style.label, layer.of(measure), style.shade, layer.name, measure, floor)
 
 
 def _phases(layers: Sequence[Layer], lines: Sequence[Line]) -> tuple[PhaseRow, ...]:
@@ -222,15 +232,25 @@ def _logarithmic(lines: Iterable[Line]) -> bool:
     return is_geometric(sorted({step for line in lines for step in line.series.steps}))
 
 
+def _alike(floors: Sequence[Series]) -> bool:
+    """Whether one floor may stand for all: layers of positions have many more samples than those of whole inputs."""
+    return all(max(values) <= ALIKE * min(values) for values in _by_step(floors).values())
+
+
 def _highest(floors: Sequence[Series]) -> Series:
     """The highest noise floor at each step, so that nothing above it is noise in any layer."""
-    highest: dict[int, float] = {}
+    found = _by_step(floors)
+    return Series(tuple(found), tuple(map(max, found.values())))
+
+
+def _by_step(floors: Sequence[Series]) -> dict[int, list[float]]:
+    """The finite values of all, by their steps, ascending."""
+    found: dict[int, list[float]] = {}
     for floor in floors:
         for step, value in zip(floor.steps, floor.values, strict=True):
             if isfinite(value):
-                highest[step] = max(value, highest.get(step, 0.0))
-    steps = sorted(highest)
-    return Series(tuple(steps), tuple(highest[step] for step in steps))
+                found.setdefault(step, []).append(value)
+    return dict(sorted(found.items()))
 
 
 def _training(view: View) -> list[Chart]:

@@ -27,6 +27,7 @@ def chart(figure: Chart, *, width: float = 400, height: float = 250) -> Markup:
         *steps_axis(frame, x, _steps_marked(figure)),
         *_floor(frame, figure, x, y),
         *(_path(index, line, x, y) for index, line in enumerate(figure.lines)),
+        *_floor_label(frame, figure, x, y),
         *_peaks(figure, x, y),
         *_labels(frame, figure.lines, y),
     ]
@@ -35,7 +36,9 @@ def chart(figure: Chart, *, width: float = 400, height: float = 250) -> Markup:
 
 def _steps_marked(figure: Chart) -> list[float]:
     first, last = figure.ends
-    return decades(max(first, 1), last) if figure.logarithmic else ticks(first, last)
+    if figure.logarithmic:
+        return decades(max(first, 1), last)
+    return sorted({float(round(step)) for step in ticks(first, last)})
 
 
 def _peaks(figure: Chart, x: Scale, y: Scale) -> list[str]:
@@ -97,22 +100,38 @@ def _path(index: int, line: Line, x: Scale, y: Scale) -> str:
     dots = [stretch[0] for stretch in stretches if len(stretch) == 1] + [stretches[-1][-1]] if stretches else []
     path = f'<path class="line" d="{traced}"/>' if traced else ""
     marks = "".join(f'<circle class="dot" cx="{cx:.1f}" cy="{cy:.1f}" r="2.6"/>' for cx, cy in dots)
-    return f'<g class="{line.shade}" data-line="{index}">{path}{marks}</g>'
+    floor = "".join(trace(stretch) for stretch in _points(line.floor, x, y) if len(stretch) > 1)
+    own_floor = f'<path class="own-floor" d="{floor}"/>' if floor else ""
+    return f'<g class="{line.shade}" data-line="{index}">{own_floor}{path}{marks}</g>'
 
 
-def _floor(frame: Frame, figure: Chart, x: Scale, y: Scale) -> list[str]:
+def _floor_points(frame: Frame, figure: Chart, x: Scale, y: Scale) -> list[tuple[float, float]]:
+    """Where the floor that all share runs: across the whole where only one step has it; empty where there is none."""
     stretches = _points(figure.floor, x, y)
     if not stretches:
         return []
-    points = (
-        stretches[0] if len(stretches[0]) > 1 else [(frame.left, stretches[0][0][1]), (frame.end, stretches[0][0][1])]
-    )
+    level = stretches[0][0][1]
+    return stretches[0] if len(stretches[0]) > 1 else [(frame.left, level), (frame.end, level)]
+
+
+def _floor(frame: Frame, figure: Chart, x: Scale, y: Scale) -> list[str]:
+    points = _floor_points(frame, figure, x, y)
+    if not points:
+        return []
     closed = [(points[0][0], frame.base), *points, (points[-1][0], frame.base)]
     return [
         f'<path class="noise" d="{trace(closed)}Z"/>',
         f'<path class="noise-edge" d="{trace(points)}"/>',
-        text(points[0][0] + 4, points[0][1] - 4, figure.floor_name, "floor-label"),
     ]
+
+
+def _floor_label(frame: Frame, figure: Chart, x: Scale, y: Scale) -> list[str]:
+    """Drawn over the lines, so that none strikes it through."""
+    if points := _floor_points(frame, figure, x, y):
+        return [text(points[0][0] + 4, points[0][1] - 4, figure.floor_name, "floor-label")]
+    if any(line.floor.defined for line in figure.lines):
+        return [text(frame.left + 4, frame.top + 2, f"dotted: each layer's own {figure.floor_name}", "floor-label")]
+    return []
 
 
 def _labels(frame: Frame, lines: Sequence[Line], y: Scale) -> list[str]:
