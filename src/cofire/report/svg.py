@@ -130,7 +130,7 @@ def _floor_label(frame: Frame, figure: Chart, x: Scale, y: Scale) -> list[str]:
     if points := _floor_points(frame, figure, x, y):
         return [text(points[0][0] + 4, points[0][1] - 4, figure.floor_name, "floor-label")]
     if any(line.floor.defined for line in figure.lines):
-        return [text(frame.left + 4, frame.top + 2, f"dotted: each layer's own {figure.floor_name}", "floor-label")]
+        return [text(frame.left + 4, frame.top + 2, f"dotted: {figure.floor_name}, each layer's own", "floor-label")]
     return []
 
 
