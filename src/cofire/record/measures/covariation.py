@@ -49,7 +49,7 @@ def correlation(
         >>> import torch
         >>> values = correlation().values((torch.randn(100, 4),))
         >>> sorted(values)[:4]
-        ['n_constant', 'n_units', 'nc', 'nc_debiased']
+        ['n_constant', 'n_nonfinite', 'n_units', 'nc']
     """
     return Measure(
         _correlation,
