@@ -386,7 +386,7 @@ def test_a_weight_may_follow_the_step():
     assert not penalty.is_scheduled
 
 
-@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf"), lambda step: -1.0])
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf"), "a", None, lambda step: -1.0])
 def test_weights_that_make_no_sense_are_refused(weight):
     with pytest.raises(ValueError, match="weight of a penalty"):
         CorrelationPenalty(weight=weight)(torch.randn(5, 3))

@@ -131,3 +131,14 @@ def test_without_labels_of_classes_there_is_no_accuracy(labels):
     x = torch.randn(50, 5)
     model = make()
     assert cost(model, fold(model, x), [x if labels is None else (x, labels)]).accuracy is None
+
+
+def test_the_cost_of_what_is_no_surgery_is_refused():
+    with pytest.raises(ValueError, match=r"what fold\(\) or prune\(\) gave, got Sequential"):
+        cost(make(), make(), torch.randn(50, 5))  # pyright: ignore
+
+
+def test_arrays_are_inputs_too():
+    x, model = torch.randn(50, 5), make()
+    found, expected = (prune(model, data, keep=0.5) for data in (x.numpy(), x))
+    assert found.cuts == expected.cuts and cost(model, found, x.numpy()).accuracy is None

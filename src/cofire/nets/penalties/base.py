@@ -87,6 +87,6 @@ def _total(terms: list[Tensor]) -> Tensor:
 
 
 def _checked(weight: float) -> float:
-    if not (isfinite(weight) and weight >= 0):
+    if isinstance(weight, str | None) or not (isfinite(weight) and weight >= 0):
         raise ValueError(f"the weight of a penalty is a finite number of at least 0, got {weight!r}")
     return weight

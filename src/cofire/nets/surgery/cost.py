@@ -53,6 +53,8 @@ def cost(model: nn.Module, surgery: Surgery, data: Any) -> Cost:
         >>> found.parameters, found.measured.relative < 1, found.accuracy
         ((58, 30), True, None)
     """
+    if not isinstance(surgery, Surgery):
+        raise ValueError(f"cost takes what fold() or prune() gave, got {type(surgery).__qualname__}; see output_error")
     batches = as_batches(data)
     measured = output_error(model, surgery.model, batches)
     if not isfinite(measured.rms):

@@ -123,7 +123,7 @@ FIG3 = Experiment(
     run=run,
     figures={"fig3": figure},
     claims=CLAIMS,
-    minutes={"smoke": 0.1, "quick": 3, "paper": 750},
+    minutes={"smoke": 0.1, "quick": 1, "paper": 750},
     notes=(
         "The paper leaves open optimizer, learning rate, batch size and probe: here Adam at 0.001, batches of 100, and "
         "the first 2000 test images. Curves are flat after 10 to 20 epochs, so that 40 decide; the paper trains "

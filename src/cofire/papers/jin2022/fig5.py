@@ -134,7 +134,7 @@ FIG5 = Experiment(
     run=run,
     figures={"fig5": figure},
     claims=CLAIMS,
-    minutes={"smoke": 0.1, "quick": 0.2, "paper": 0.2},
+    minutes={"smoke": 0.1, "quick": 0.1, "paper": 0.2},
     notes=(
         f"The paper does not say what the other layer's width is; here it is {FIXED}. 'uniform' is U(−0.05, 0.05), "
         "the paper's 'random'. Any weights that are independent with mean 0 have the same expected correlation, which "

@@ -176,7 +176,7 @@ FIG6 = Experiment(
     run=run,
     figures={"fig6": figure},
     claims=CLAIMS,
-    minutes={"smoke": 0.2, "quick": 1.5, "paper": 20},
+    minutes={"smoke": 0.2, "quick": 0.3, "paper": 20},
     notes=(
         "The paper does not say what N2 learns; here the ten classes of a random linear teacher, full batches, Adam at "
         "0.01. Projected is the mean embedding (leave-one-out density), its width by Eq. 9 on a fifth of the samples, "

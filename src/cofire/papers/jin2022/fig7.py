@@ -206,7 +206,7 @@ FIG7 = Experiment(
     run=run,
     figures={"fig7": figure},
     claims=CLAIMS,
-    minutes={"smoke": 0.3, "quick": 25, "paper": 500_000},
+    minutes={"smoke": 0.3, "quick": 20, "paper": 500_000},
     notes=(
         "The paper leaves open optimizer, learning rate, batch size, probe, padding, and whether its gap is one of "
         "accuracy or of loss: here Adam at 0.001, batches of 100, the first 2000 test images, zero padding, and both "

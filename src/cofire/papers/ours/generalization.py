@@ -196,7 +196,7 @@ GENERALIZATION = Experiment(
     run=run,
     figures={"generalization": figure},
     claims=CLAIMS,
-    minutes={"smoke": 0.1, "quick": 4, "paper": 600},
+    minutes={"smoke": 0.1, "quick": 0.5, "paper": 600},
     notes=(
         "Perceptrons of ReLU units learn some images, drawn anew for each seed, by SGD with momentum until the "
         "training loss is 0.01. The gaps are training accuracy less test accuracy, and test loss less training "

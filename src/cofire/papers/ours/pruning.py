@@ -150,7 +150,7 @@ PRUNING = Experiment(
     run=run,
     figures={"pruning": figure},
     claims=CLAIMS,
-    minutes={"smoke": 0.1, "quick": 2, "paper": 12},
+    minutes={"smoke": 0.1, "quick": 0.5, "paper": 12},
     notes=(
         "Every hidden layer is cut to the share of units named; how units relate is learnt from 2,000 training images. "
         "`magnitude` keeps the units of largest incoming weights and makes up for nothing; `magnitude_refit` keeps the "

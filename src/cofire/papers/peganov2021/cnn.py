@@ -56,7 +56,7 @@ CNN = Experiment(
     run=run,
     figures={"cnn": draw},
     claims=claims(CONDITIONS),
-    minutes={"smoke": 0.3, "quick": 20, "paper": 12_000},
+    minutes={"smoke": 0.3, "quick": 2.5, "paper": 12_000},
     notes=(
         "Units of a convolution are its channels, samples the positions of all pictures; those of one picture are not "
         "independent. Quick learns 5000 pictures of CIFAR-10 in 400 steps: a step of this network takes nearly half a "

@@ -51,7 +51,7 @@ MLP = Experiment(
     run=run,
     figures={"mlp": draw},
     claims=claims(CONDITIONS),
-    minutes={"smoke": 0.2, "quick": 8, "paper": 600},
+    minutes={"smoke": 0.2, "quick": 6, "paper": 600},
     notes=(
         "1500-1000-500-10 with ReLU on MNIST, batches of 50, on test images. The author's code leaves the rates open; "
         "here 0.001 for Adam and 0.1 for SGD, both of which learn. Quick trains 3 epochs with Adam, 3000 steps, "

@@ -80,7 +80,7 @@ RNN = Experiment(
     run=run,
     figures={"rnn": draw},
     claims=claims(CONDITIONS),
-    minutes={"smoke": 0.3, "quick": 20, "paper": 20_000},
+    minutes={"smoke": 0.3, "quick": 2.5, "paper": 20_000},
     notes=(
         "Samples are the characters of windows spread over the held-out text; characters that follow one another are "
         "not independent. 32 streams, gradients through 10 characters, the state carried on; Adam at 0.001, SGD at "

@@ -171,7 +171,7 @@ STOPPING = Experiment(
     run=run,
     figures={"stopping": figure},
     claims=CLAIMS,
-    minutes={"smoke": 0.1, "quick": 4, "paper": 400},
+    minutes={"smoke": 0.1, "quick": 2, "paper": 400},
     notes=(
         "Ours, not the paper's. Every network is trained to the end, and each rule is asked afterwards what it would "
         "have done. Patience keeps the network of the least validation loss and ends five epochs after it; the other "

@@ -120,7 +120,7 @@ FIG2 = Experiment(
     run=run,
     figures={"fig2": figure},
     claims=CLAIMS,
-    minutes={"smoke": 0.4, "quick": 25, "paper": 6000},
+    minutes={"smoke": 0.4, "quick": 13, "paper": 6000},
     notes=(
         "The paper trains 300 epochs of plain SGD at 0.001 and does not state the batch size. Quick makes steps of "
         "0.05 over batches of 100 for 20 epochs, which is as far in all (rate times steps) as 300 epochs at 0.001 over "

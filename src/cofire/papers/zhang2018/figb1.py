@@ -62,7 +62,7 @@ FIGB1 = replace(
     },
     figures={"figB1": figure},
     claims=CLAIMS,
-    minutes={"smoke": 0.3, "quick": 10, "paper": 8000},
+    minutes={"smoke": 0.3, "quick": 2.5, "paper": 8000},
     notes=(
         "As zhang2018.fig2 and fig3, for CIFAR-10. Quick sees 10,000 images for 20 epochs at a rate of 0.02 and goes "
         "up to 200 units, the width that the paper calls sufficient."

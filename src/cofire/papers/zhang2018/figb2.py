@@ -124,7 +124,7 @@ FIGB2 = Experiment(
     run=run,
     figures={"figB2": figure},
     claims=CLAIMS,
-    minutes={"smoke": 0.1, "quick": 8, "paper": 100_000},
+    minutes={"smoke": 0.1, "quick": 3, "paper": 100_000},
     notes=(
         "The paper says that five convolutions stand before two dense layers, and no more: strides 1, 2, 1, 2, 1 as in "
         "the all-convolutional net. Quick has a third of its channels and learns 3000 pictures for 10 epochs at a rate "
