@@ -110,3 +110,16 @@ def test_the_page_is_left_alone_while_somebody_drags_or_types(server, tab, make_
     tab.mouse.up()
     playwright.expect(tab.locator("main")).to_have_text("200")
     assert tab.locator("#filter").input_value() == "fc"
+
+
+def test_a_reloaded_page_and_its_controls_agree(server, tab, make_run):
+    """Browsers put back what controls were set to, of which the page's figures know nothing."""
+    make_run({"fc1": 0.3, "fc2": 0.1}, steps=(0, 100, 200))
+    tab.goto(server.address)
+    tab.locator("#step").press("ArrowLeft")
+    playwright.expect(tab.locator("#step-now")).to_have_text("100 of 200")
+    tab.evaluate("sessionStorage.clear()")
+    tab.reload()
+    tab.wait_for_function("document.documentElement.dataset.drawn === 'all'")
+    playwright.expect(tab.locator("#step-now")).to_have_text("200 of 200")
+    assert tab.locator("#step").input_value() == "2"
