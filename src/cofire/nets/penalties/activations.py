@@ -51,8 +51,8 @@ def correlation_penalty(
         ValueError: for input that is not real, a mask that does not fit, another ``scale``, a ``top`` not in (0, 1].
 
     Constant units are left out, as though the layer did not have them: d counts the others, and their gradient is
-    0. A NaN or an infinity makes the penalty NaN, for a training loop to see; so does a spread whose square float32 does
-    not hold (from 1e18 on), while one whose square is 0 there (below 1e-22) counts as constant.
+    0. A NaN or an infinity makes the penalty NaN, for a training loop to see; so does a spread whose square float32
+    does not hold (from 1e18 on), while one whose square is 0 there (below 1e-22) counts as constant.
 
     Bias:
         For independent units P is ½ (1 + (d − 1)/(m − 1)) on average, mostly noise where d ≫ m; debiased, ½. The
