@@ -36,6 +36,19 @@ def test_batches_give_what_the_whole_gives(quantity):
     assert metric.compute().item() == pytest.approx(expected, rel=2e-3 if quantity == "standard_error" else 1e-6)
 
 
+def test_batches_seen_in_inference_mode_and_outside_count_together():
+    metric = NeuronalCorrelation(WIDTH)
+    with torch.inference_mode():  # as Lightning validates
+        metric(samples()[:100])
+        metric.reset()
+        metric.update(samples()[:100])
+        metric(samples()[100:150])
+        metric.compute()
+    metric.update(samples()[150:250])
+    metric(samples()[250:])
+    assert metric.compute().item() == pytest.approx(neuronal_correlation(samples()).mean_abs, rel=1e-6)
+
+
 def test_forward_gives_the_batch_and_keeps_the_whole():
     metric = NeuronalCorrelation(WIDTH)
     first, second = samples().split(150)

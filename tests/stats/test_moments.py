@@ -1,5 +1,7 @@
 import copy
 import math
+import pickle
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -183,7 +185,7 @@ def test_addition_changes_neither_operand() -> None:
 def test_count_is_exact_past_two_to_the_24() -> None:
     m = Moments().update(torch.randn(10, 1))
     m.mean()
-    m._settled = 2**24
+    m._count = 2**24
     assert m.update(torch.randn(1, 1)).count == 2**24 + 1
 
 
@@ -208,6 +210,33 @@ def test_inference_mode_and_gradients_leave_no_trace() -> None:
         m = Moments().update(x * 1)
     m = m.update(x)
     assert m.count == 100 and not m.covariance().requires_grad and not m.covariance().is_inference()
+
+
+def test_copies_made_in_inference_mode_can_be_updated_outside() -> None:
+    x = torch.randn(60, 3)
+    p, q = Moments().update(x[:20]), Moments().update(x[20:50])
+    with torch.inference_mode():
+        copies = [p + q, Moments() + p, copy.deepcopy(p), pickle.loads(pickle.dumps(p))]
+    for made in copies:
+        expected = torch.cat([x[: made.count], x[50:]]).double().T.cov()
+        torch.testing.assert_close(made.update(x[50:]).covariance(), expected)
+
+
+def test_many_threads_may_read_and_add() -> None:
+    x, got = layer(3000, 300), []
+    expected = gathered(x, 3000).correlation()
+    for _ in range(5):
+        m, part = gathered(x, 700), gathered(x[:30], 10)
+        reading = [Thread(target=lambda m=m: got.append((m.count, m.correlation()))) for _ in range(4)]
+        adding = [Thread(target=lambda m=m, part=part: got.append(((m + part).count - 30, None))) for _ in range(2)]
+        for thread in (*reading, *adding):
+            thread.start()
+        for thread in (*reading, *adding):
+            thread.join()
+    assert len(got) == 30 and all(count == 3000 for count, _ in got)
+    for _, rho in got:
+        if rho is not None:
+            torch.testing.assert_close(rho, expected, atol=1e-12, rtol=0)
 
 
 def test_input_is_neither_kept_nor_changed() -> None:

@@ -44,15 +44,20 @@ def to_tensors(moments: Moments) -> dict[str, Tensor]:
 
 
 def from_tensors(state: Mapping[str, Tensor], *, compute_dtype: torch.dtype = torch.float64) -> Moments:
-    """Moments that go on from a state and change its tensors in place."""
+    """Moments that go on from a state and change its tensors in place, but for those that inference mode made."""
     moments, count = Moments(compute_dtype=compute_dtype), int(state["count"])
     if count:
-        moments._begin(state["shift"])
-        moments._settled = count
-        moments._mean, moments._scale = state["mean"], state["scale"]
-        moments._comoment._tiles = state["comoment"]
-        moments._sketch = _sketch(state, count)
+        with torch.inference_mode(False):
+            moments._begin(state["shift"])
+            moments._count = count
+            moments._mean, moments._scale = _changeable(state["mean"]), _changeable(state["scale"])
+            moments._comoment._tiles = _changeable(state["comoment"])
+            moments._sketch = _sketch(state, count)
     return moments
+
+
+def _changeable(tensor: Tensor) -> Tensor:
+    return tensor.clone() if tensor.is_inference() else tensor
 
 
 def _sketch(state: Mapping[str, Tensor], count: int) -> RowSketch:

@@ -1,9 +1,10 @@
 """Streaming moments of a layer's units: count, mean and co-moment, mergeable in any order."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 ROOM = 2.0**32  # how far values may outgrow a unit's scale before float32 squares come near overflow
 LIMITS = {torch.float32: 2.0**120, torch.float64: 2.0**1000}  # of a scale, so that its inverse is not out of range
 SNAP = 16 * torch.finfo(torch.float64).eps
+_SETTLING = Lock()
 
 
 class Moments:
@@ -42,7 +44,8 @@ class Moments:
             the time). The sums are float64 either way.
 
     A NaN or infinity makes its unit's numbers NaN and leaves the other units alone. With fewer than two samples every
-    second moment is NaN. State lives on the device of the first batch.
+    second moment is NaN. State lives on the device of the first batch. Any number of threads may read and add, as long
+    as none updates.
 
     Example:
         >>> import torch
@@ -60,9 +63,15 @@ class Moments:
     def __init__(self, *, compute_dtype: torch.dtype = torch.float64) -> None:
         self.compute_dtype = check_compute_dtype(compute_dtype)
         self.n_units = 0
-        self._settled = 0
+        self._count = 0
         self._waiting: WaitingRows | None = None
         self._begin(torch.empty(0, dtype=torch.float64, device="cpu"))
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """A copy, or unpickled: to be updated anywhere, though it be made in inference mode."""
+        made_in_inference_mode = torch.is_inference_mode_enabled()
+        with torch.inference_mode(False):
+            self.__dict__.update(deepcopy(state) if made_in_inference_mode else state)
 
     def __repr__(self) -> str:
         of = f"count={self.count:,}, n_units={self.n_units:,}" if self.n_units else "nothing yet"
@@ -71,7 +80,7 @@ class Moments:
     @property
     def count(self) -> int:
         """Number of samples, exact."""
-        return self._settled + (self._waiting.count if self._waiting is not None else 0)
+        return self._count
 
     def update(self, x: Array) -> "Moments":
         """Take in a batch and return the state to go on with (this one, changed in place).
@@ -193,16 +202,20 @@ class Moments:
             self._settle()
         waiting = self._waiting = self._waiting or WaitingRows(self._comoment, work, self.compute_dtype)
         for start in _cuts(len(samples), waiting.space, waiting.capacity):
-            waiting.take(samples[start : start + waiting.space], self._shift)
+            rows = samples[start : start + waiting.space]
+            waiting.take(rows, self._shift)
+            self._count += len(rows)
             if not waiting.space:
                 self._fold(waiting)
 
     def _settle(self) -> None:
-        """Fold the waiting rows into the state and let their memory go."""
-        if self._waiting is not None and self._waiting.count:
-            with exactly(self._shift.device):
+        """Fold the waiting rows into the state and let their memory go; of several threads that read, one does."""
+        if self._waiting is None:
+            return
+        with _SETTLING, exactly(self._shift.device):
+            if self._waiting is not None and self._waiting.count:
                 self._fold(self._waiting)
-        self._waiting = None
+            self._waiting = None
 
     def _fold(self, waiting: WaitingRows) -> None:
         """Merge the moments of the waiting rows into the state.
@@ -210,7 +223,7 @@ class Moments:
         With m the mean of the new rows and m̄ that of the old ones, the co-moments differ from the sum of both by
         n_new·n_old/(n_new + n_old)·(m - m̄)(m - m̄)ᵀ, which a row √(...)·(m - m̄) adds in the same product.
         """
-        n_new, n_old = waiting.count, self._settled
+        n_new, n_old = waiting.count, self._count - waiting.count
         center, spread = waiting.center()
         coarse = center.to(waiting.dtype).double()
         mean = center + (self._shift.to(waiting.dtype).double() - self._shift)
@@ -219,7 +232,6 @@ class Moments:
         waiting.scale_down(center - coarse, scale)
         waiting.fold(step / scale * math.sqrt(n_new * n_old / (n_new + n_old)))
         self._mean += step * (n_new / (n_new + n_old)) if n_old else mean
-        self._settled = n_new + n_old
 
     def _grown_scale(self, spread: Tensor, limit: float) -> Tensor:
         """The units' scales, set anew where ``spread`` outgrew them, as divisors (1 where there is none yet)."""
@@ -227,7 +239,7 @@ class Moments:
         grown = torch.where(spread > old * ROOM, power_of_two(spread), old)
         self._scale = torch.where(grown > 0, grown.clamp(1 / limit, limit), 0.0)
         divisor = torch.where(self._scale == 0, 1.0, self._scale)
-        if self._settled and not torch.equal(self._scale, old):
+        if old.any() and not torch.equal(self._scale, old):
             self._comoment.rescale(torch.where(self._scale == old, 1.0, old / divisor))
         return divisor
 
@@ -243,12 +255,12 @@ class Moments:
         self._comoment.add(other._comoment)
         self._comoment.add_outer(step / divisor * weight)
         self._mean += step * (other.count / (self.count + other.count))
-        self._scale, self._settled = scale, self.count + other.count
+        self._scale, self._count = scale, self.count + other.count
         self._sketch = self._sketch + other._sketch
 
     @property
     def _freedom(self) -> float:
-        return self._settled - 1 if self._settled > 1 else math.nan
+        return self._count - 1 if self._count > 1 else math.nan
 
     def _scaled_variance(self) -> Tensor:
         self._settle()

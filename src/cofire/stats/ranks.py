@@ -76,7 +76,7 @@ def _join(ranks: _Ranks, state: "Moments") -> None:
     state._comoment.rescale(state._scale / divisor)
     state._comoment.add_outer(step / divisor * state.count**0.5)
     ranks.sum(state._comoment.tiles)
-    state._shift, state._mean, state._scale, state._settled = shift, mean, scale, total
+    state._shift, state._mean, state._scale, state._count = shift, mean, scale, total
     state._sketch = _joined_sketch(ranks, state._sketch)
 
 
