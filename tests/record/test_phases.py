@@ -142,6 +142,33 @@ def test_it_stops_a_training_as_a_trackers_sink() -> None:
     assert 15 < tracker.steps < 30
 
 
+def test_one_of_several_measures_at_a_site_is_followed() -> None:
+    turns: list[Turn] = []
+    watch = PhaseWatch(then=turns.append)
+    for step, value in enumerate(noisy(RISE_AND_FALL, 1, 0.004)[0]):
+        one = Row("", step, 0, "fc", "nc", '{"compute_dtype": "float64"}', float(value), 100, 0)
+        watch([one, one._replace(parameters='{"compute_dtype": "float32"}', value=float(step))])
+    assert [turn.phase for turn in turns] == ["growing", "decorrelating"]
+
+
+def test_a_watch_goes_back_with_the_training() -> None:
+    course, told = noisy(RISE_AND_FALL, 1, 0.004)[0], []
+    watch = PhaseWatch(then=lambda turn: told.append((turn.phase, turn.step)))
+    series = rows("fc", course)
+    watch(series)
+    assert watch.decorrelating
+    watch(series[3:4])
+    assert watch.phase("fc") == "none yet"
+    watch(series[4:])
+    assert told[:2] == told[2:] and watch.decorrelating
+
+
+@pytest.mark.parametrize(("wrong", "says"), [({"noise": 0.0}, "noise is a positive"), ({"level": 1.0}, "level is a p")])
+def test_a_watch_refuses_before_training(wrong, says) -> None:
+    with pytest.raises(ValueError, match=says):
+        PhaseWatch(**wrong)
+
+
 def test_a_watch_says_what_it_has_seen() -> None:
     watch = PhaseWatch(noise=0.01)
     for step, value in enumerate([0.10, 0.16, 0.24, 0.30]):

@@ -2,11 +2,20 @@
 
 import random
 import signal
+from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingWarmRestarts,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+)
 
 from cofire.record import Run, resumable
 
@@ -83,6 +92,44 @@ def test_parts_that_cannot_be_kept_are_refused(tmp_path) -> None:
             pass
         with pytest.raises(ValueError, match="whole number"), resumable(run, every=0, model=torch.nn.Linear(1, 1)):
             pass
+
+
+SCHEDULERS = {
+    "MultiStepLR": lambda optimizer: MultiStepLR(optimizer, [1, 2, 2]),
+    "SequentialLR": lambda optimizer: SequentialLR(
+        optimizer, [ConstantLR(optimizer), MultiStepLR(optimizer, [2])], [2]
+    ),
+    "OneCycleLR": lambda optimizer: OneCycleLR(optimizer, 0.1, total_steps=9),
+    "CosineAnnealingWarmRestarts": lambda optimizer: CosineAnnealingWarmRestarts(optimizer, 3),
+    "ReduceLROnPlateau": ReduceLROnPlateau,
+}
+
+
+@pytest.mark.parametrize("make", SCHEDULERS.values(), ids=SCHEDULERS)
+def test_schedulers_of_torch_are_kept(make, tmp_path) -> None:
+    def scheduler():
+        return make(torch.optim.AdamW(torch.nn.Linear(2, 2).parameters(), lr=0.1))
+
+    first, again = scheduler(), scheduler()
+    with Run.open(tmp_path / "run", mode="write") as run, resumable(run, every=1, scheduler=first) as loop:
+        first.optimizer.step()
+        first.step(*([1.0] if isinstance(first, ReduceLROnPlateau) else []))
+        loop.edge(1)
+    with Run.open(tmp_path / "run", mode="write") as run, resumable(run, every=1, scheduler=again):
+        assert again.state_dict() == first.state_dict() != scheduler().state_dict()
+
+
+@pytest.mark.parametrize("kept", [Counter({3: 2}), {1, 2}, bytearray(b"ab"), OrderedDict(a=[1, (2.5, None)])])
+def test_what_a_checkpoint_takes_comes_back(kept, tmp_path) -> None:
+    with Run.open(tmp_path / "run", mode="write") as run:
+        run.save(1, {"part": kept})
+        assert run.load() == (1, {"part": kept})
+
+
+@pytest.mark.parametrize("refused", [defaultdict(list), np.float64(1), Path(), {"deep": [frozenset([1])]}])
+def test_what_could_not_be_read_back_is_refused_when_it_is_saved(refused, tmp_path) -> None:
+    with Run.open(tmp_path / "run", mode="write") as run, pytest.raises(ValueError, match="cannot read back safely"):
+        run.save(1, {"part": refused})
 
 
 def test_rows_without_a_checkpoint_are_not_written_over(tmp_path) -> None:

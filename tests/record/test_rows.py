@@ -108,9 +108,44 @@ def test_a_reader_cannot_write(rows, tmp_path) -> None:
     reader.close()
 
 
+def test_a_reader_that_met_a_table_at_rest_sees_what_is_written_later(tmp_path) -> None:
+    path = tmp_path / "rows.sqlite"
+    first = Rows(path)
+    first([row(step=step) for step in range(3)])
+    first.close()
+    reader = Rows.read(path)
+    assert len(reader.select()) == 3 and [one.name for one in tmp_path.iterdir()] == ["rows.sqlite"]
+    second = Rows(path)
+    assert len(reader.select()) == 3
+    second([row(step=step, site="x" * 90) for step in range(3, 900)])
+    second.flush()
+    assert len(reader.select()) == 900
+    second.drop_after(1)
+    assert reader.last_step() == 1
+    second.close()
+    third = Rows.read(path)
+    assert reader.select() == third.select() == [row(step=0), row(step=1)]
+    reader.close()
+    third.close()
+
+
+def test_within_a_snapshot_a_table_that_is_written_to_again_is_an_error(tmp_path) -> None:
+    Rows(tmp_path / "rows.sqlite").close()
+    reader = Rows.read(tmp_path / "rows.sqlite")
+    with pytest.raises(OSError, match="began to be written to while it was read"), reader.snapshot():
+        assert reader.select() == []
+        writer = Rows(tmp_path / "rows.sqlite")
+        writer([row()])
+        reader.select()
+    with reader.snapshot():
+        assert reader.select() == [row()]
+    reader.close()
+    writer.close()
+
+
 def test_a_locked_table_is_an_error_that_keeps_what_is_there(rows, tmp_path, monkeypatch) -> None:
     rows([row()])
-    rows._connection.execute("PRAGMA busy_timeout = 10")
+    rows._connection.fetch("PRAGMA busy_timeout = 10")
     other = sqlite3.connect(tmp_path / "rows.sqlite")
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(OSError, match="locked"):

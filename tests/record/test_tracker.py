@@ -1,4 +1,5 @@
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import nn
 
 import cofire
 from cofire.papers.zoo import mlp
-from cofire.record import Measure, NotMeasured, Run, correlation, epsilon, weight_correlation
+from cofire.record import Measure, NotMeasured, Run, correlation, entropy, epsilon, weight_correlation
 from cofire.record.schedule import as_schedule
 from cofire.stats import neuronal_correlation
 
@@ -258,6 +259,25 @@ def test_measures_that_ask_the_same_of_the_same_samples_work_it_out_once(monkeyp
     x = torch.randn(20, 3)
     first = correlation().values((x,))["nc"]
     assert correlation().values((x.mul_(x),))["nc"] != first  # changed in place: no longer the same
+
+
+@pytest.mark.parametrize("make", [correlation, partial(entropy, "kde_upper"), weight_correlation])
+def test_a_layer_may_be_followed_more_closely_than_the_others(make, tmp_path) -> None:
+    rows, model = [], mlp([9, 6, 5, 2])
+    measures = [make(sites="hidden1", every=2), make(sites="*", every=3)]
+    with cofire.Tracker(model, measures, run=tmp_path / "run", sink=rows.extend) as tracker:
+        trained(tracker, model, 6)
+    steps = {site: sorted({row.step for row in rows if row.site == site}) for site in ("hidden1", "hidden2")}
+    assert steps == {"hidden1": [2, 3, 4, 6], "hidden2": [3, 6]}
+    with Run.open(tmp_path / "run") as run:
+        assert sorted(map(repr, run.rows())) == sorted(map(repr, (row._replace(run="run") for row in rows)))
+        assert len(rows) == len({row[:6] for row in rows})
+
+
+def test_namesakes_that_differ_are_refused_before_training() -> None:
+    first, second = (Measure(lambda x, k=k: float(k), sites=where, name="mine") for k, where in enumerate(["0", "*"]))
+    with pytest.raises(ValueError, match="two measures named 'mine' take different statistics at 0"):
+        cofire.Tracker(nn.Sequential(nn.Linear(3, 2)), [first, second])
 
 
 def test_the_last_arrays_are_kept_also_after_an_error(tmp_path) -> None:

@@ -13,7 +13,8 @@ from .measures import (
     weight_correlation,
     width,
 )
-from .phases import Change, Phases, PhaseWatch, Turn, find_phases
+from .phase_watch import PhaseWatch, Turn
+from .phases import Change, Phases, find_phases
 from .resume import Resumable, resumable
 from .rows import Array, Row, Rows
 from .runs import Run, WritableRun

@@ -4,7 +4,7 @@ import hashlib
 import io
 import re
 import warnings
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ _PLAIN = (
     complex,
     str,
     bytes,
+    bytearray,
     torch.Tensor,
     torch.Size,
     torch.device,
@@ -104,17 +105,17 @@ def check_plain(value: object, where: str) -> None:
     Raises:
         ValueError: naming the place and the type.
     """
-    if isinstance(value, dict) and type(value) in (dict, OrderedDict):
+    if isinstance(value, dict) and type(value) in (dict, OrderedDict, Counter):
         for key, inner in value.items():
             check_plain(key, f"a key of {where}")
             check_plain(inner, f"{where}[{key!r}]")
-    elif type(value) in (list, tuple):
-        for index, inner in enumerate(value):  # pyright: ignore[reportArgumentType] - a list or tuple
+    elif type(value) in (list, tuple, set):
+        for index, inner in enumerate(value):  # pyright: ignore[reportArgumentType] - one of these
             check_plain(inner, f"{where}[{index}]")
     elif type(value) not in _PLAIN and not isinstance(value, torch.Tensor):
         raise ValueError(
             f"{where} is {with_article(type(value).__qualname__)}, which a checkpoint cannot read back safely; "
-            "keep tensors, numbers, strings, and lists, tuples and dicts of these"
+            "keep tensors, numbers, strings, and lists, tuples, sets and dicts of these"
         )
 
 

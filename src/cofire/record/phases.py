@@ -1,22 +1,16 @@
 """Phases of a series: growth up to a peak, and the fall after it, each against the noise that there is."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .rows import Row
-
-Phase = Literal["none yet", "growing", "decorrelating"]
-
 SHORTEST = 8
 """Values of a single series below which its noise cannot be told from its course."""
-_LOOKS = 2 * (math.pi**2 / 6 - 1)
-"""Σ 2/n² over n ≥ 2: what testing anew after every value spends in all, at a level of 1/n each time."""
 
 
 @dataclass(frozen=True)
@@ -139,18 +133,24 @@ def _check(series: NDArray[np.float64], steps: Sequence[int], noise: float | Non
         raise ValueError(f"steps must rise, one for each of the {series.shape[1]} values; got {list(steps)}")
     if not np.isfinite(series).all():
         raise ValueError("values must be finite; leave out steps at which a correlation is undefined")
-    if not 0 < level < 1:
-        raise ValueError(f"level is a p-value, between 0 and 1; got {level!r}")
-    _check_noise(series, noise)
-
-
-def _check_noise(series: NDArray[np.float64], noise: float | None) -> None:
-    if noise is not None and (len(series) > 1 or not noise > 0):
-        raise ValueError(f"noise is a positive number, for one series only; got {noise!r} for {len(series)} series")
+    check_level(level)
+    check_noise(len(series), noise)
     if noise is None and len(series) == 1 and series.shape[1] < SHORTEST:
         raise ValueError(
             f"a single series needs {SHORTEST} values to tell its noise, got {series.shape[1]}; give noise or seeds"
         )
+
+
+def check_level(level: float) -> None:
+    """Refuse what is no p-value."""
+    if not 0 < level < 1:
+        raise ValueError(f"level is a p-value, between 0 and 1; got {level!r}")
+
+
+def check_noise(n_series: int, noise: float | None) -> None:
+    """Refuse a noise that is not positive, or given for several series."""
+    if noise is not None and (n_series > 1 or not noise > 0):
+        raise ValueError(f"noise is a positive number, for one series only; got {noise!r} for {n_series} series")
 
 
 def _turns(course: NDArray[np.float64]) -> tuple[int, int, int]:
@@ -212,86 +212,3 @@ def student_tail(t: float, freedom: int) -> float:
     sine = math.sin(angle) * total if freedom > 1 else 0.0
     inside = 2 / math.pi * (angle + sine) if odd else sine
     return (1 - inside) / 2 if t > 0 else (1 + inside) / 2
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A phase that has just begun, as far as can be told by now.
-
-    Attributes:
-        site: where.
-        phase: ``"growing"`` or ``"decorrelating"``.
-        step: at which it was told, later than it began.
-        phases: the series so far; its ``peak`` is where decorrelation began.
-    """
-
-    site: str
-    phase: Phase
-    step: int
-    phases: Phases
-
-
-class PhaseWatch:
-    """A tracker's sink that says "now decorrelating" while training goes on.
-
-    Each new value is tested anew; the level is spent over these tests, so that in the whole run a site of nothing but
-    white noise is told to change with a probability of at most ``level``.
-
-    Args:
-        measure: the name of the rows to follow.
-        then: called with each `Turn`: to stop early, to lower a learning rate, to write a line.
-        noise: as for `find_phases`; by default it comes from the series, whose first 8 values are then waited for.
-        level: the p-value below which a phase counts as found.
-
-    Example:
-        >>> watch = PhaseWatch(noise=0.01, then=lambda turn: print(turn.site, turn.phase, "by step", turn.step))
-        >>> for step, value in enumerate([0.10, 0.16, 0.24, 0.30, 0.31, 0.27, 0.22, 0.20]):
-        ...     watch([Row("run", step, 0, "fc", "nc", "{}", value, 1000, 0)])
-        fc growing by step 1
-        fc decorrelating by step 6
-        >>> watch.phase("fc"), watch.decorrelating
-        ('decorrelating', True)
-    """
-
-    def __init__(
-        self,
-        measure: str = "nc",
-        *,
-        then: Callable[[Turn], object] = lambda turn: None,
-        noise: float | None = None,
-        level: float = 0.05,
-    ) -> None:
-        self._measure, self._then, self._noise, self._level = measure, then, noise, level
-        self._series: dict[str, tuple[list[int], list[float]]] = {}
-        self._phase: dict[str, Phase] = {}
-
-    def __repr__(self) -> str:
-        return f"PhaseWatch({self._measure!r}, noise={self._noise}, level={self._level}, phases={self._phase})"
-
-    def __call__(self, rows: Iterable[Row]) -> None:
-        """Take the rows of a recording; values that are not finite are left out."""
-        for row in rows:
-            if row.measure == self._measure and math.isfinite(row.value):
-                steps, values = self._series.setdefault(row.site, ([], []))
-                steps.append(row.step)
-                values.append(row.value)
-                self._look(row.site, steps, values)
-
-    def _look(self, site: str, steps: list[int], values: list[float]) -> None:
-        if len(values) < (2 if self._noise is not None else SHORTEST):
-            return
-        level = min(self._level / (_LOOKS * len(values)), self._level)
-        found = find_phases(values, steps, noise=self._noise, level=level)
-        phase: Phase = "decorrelating" if found.decorrelated else "growing" if found.grew else "none yet"
-        if phase not in ("none yet", self.phase(site)):
-            self._phase[site] = phase
-            self._then(Turn(site, phase, steps[-1], found))
-
-    def phase(self, site: str) -> Phase:
-        """The latest phase of a site that was told."""
-        return self._phase.get(site, "none yet")
-
-    @property
-    def decorrelating(self) -> bool:
-        """Whether all sites that were recorded are decorrelating."""
-        return bool(self._series) and all(self.phase(site) == "decorrelating" for site in self._series)

@@ -13,9 +13,13 @@ from ..nets.names import named_layers
 from ..nets.patterns import default_less
 from ..nets.weights import n_groups, unit_weights, whole
 from .measures import Measure
+from .measures.measure import WIDE
 from .rows import canonical
 from .sampling import Samples
 from .schedule import Schedule
+
+Taken = tuple[str, str, str]
+"""What tells one taking of a statistic from another at a step: the measure's name, the site and the parameters."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Plan:
         """Find each measure's targets.
 
         Raises:
-            ValueError: if a pattern matches nothing, or two measures are the same.
+            ValueError: if a pattern matches nothing, two measures are the same, or cannot be told apart at a site.
         """
         tasks: dict[Measure, Task] = {}
         left_out: dict[str, str] = {}
@@ -75,6 +79,7 @@ class Plan:
             targets, without = _targets(model, measure)
             tasks[measure] = Task(measure, _schedule(measure, every), targets)
             left_out.update(without)
+        _refuse_namesakes(tasks.values())
         return cls(tuple(tasks.values()), left_out)
 
     def due(self, step: int, *, epoch_end: bool = False) -> list[Task]:
@@ -95,6 +100,20 @@ class Plan:
 def all_sites(tasks: Iterable[Task]) -> list[Site]:
     """The sites of several tasks, each once."""
     return list(dict.fromkeys(site for task in tasks for site in task.sites))
+
+
+def _refuse_namesakes(tasks: Iterable[Task]) -> None:
+    """Two measures may overlap, such as one layer often and all now and then, but what they record must be the same."""
+    known: dict[Taken, Callable[..., Any]] = {}
+    for task in tasks:
+        name, statistic = task.measure.name, task.measure.statistic
+        parameters = canonical(task.measure.parameters_for(WIDE))
+        for target in task.targets:
+            if known.setdefault((name, target.name, parameters), statistic) is not statistic:
+                raise ValueError(
+                    f"two measures named {name!r} take different statistics at {target.name}, and their rows could not "
+                    "be told apart; give one of them another name"
+                )
 
 
 def _schedule(measure: Measure, every: Schedule) -> Schedule:
@@ -153,17 +172,22 @@ class Found:
     arrays: Callable[[], Mapping[str, np.ndarray]]
 
 
-def take(task: Task, samples: Samples) -> list[Found]:
-    """Run a task's statistic at each of its targets, outside autograd."""
+def take(task: Task, samples: Samples, taken: set[Taken]) -> list[Found]:
+    """Run a task's statistic at each of its targets, outside autograd, but where it was ``taken`` already."""
     with torch.no_grad():
         return [
-            _take_one(task.measure, name, inputs)
+            found
             for target in task.targets
             for name, inputs in target.inputs(samples).items()
+            if (found := _take_one(task.measure, name, inputs, taken)) is not None
         ]
 
 
-def _take_one(measure: Measure, site: str, inputs: tuple[Tensor, ...]) -> Found:
+def _take_one(measure: Measure, site: str, inputs: tuple[Tensor, ...], taken: set[Taken]) -> Found | None:
+    key = measure.name, site, canonical(measure.parameters_at(inputs))
+    if key in taken:
+        return None
+    taken.add(key)
     if measure.stage == "weights" and measure.arrays is not None:
         inputs = tuple(weight.clone() for weight in inputs)  # by the time arrays are made, training has gone on
     inputs = measure.limited(inputs)
@@ -174,7 +198,7 @@ def _take_one(measure: Measure, site: str, inputs: tuple[Tensor, ...]) -> Found:
         raise
     return Found(
         site,
-        canonical(measure.parameters_at(inputs)),
+        key[-1],
         values,
         0 if measure.stage == "weights" else len(inputs[0]),
         lambda: measure.array_values(inputs),

@@ -3,15 +3,14 @@
 import csv
 import io
 import json
-import sqlite3
-import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .connections import Reading, Writing
 from .files import replaced
 
 if TYPE_CHECKING:
@@ -101,12 +100,7 @@ class Rows:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._open(str(self.path), uri=False)
-        # In WAL mode NORMAL loses nothing when the process dies; `flush` makes rows safe from power loss.
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")
-        self._connection.executescript(_SCHEMA)
+        self._connection: Writing | Reading = Writing(self.path, _SCHEMA)
 
     def __repr__(self) -> str:
         return f"Rows({str(self.path)!r})"
@@ -121,23 +115,8 @@ class Rows:
         """
         rows = cls.__new__(cls)
         rows.path = Path(path)
-        if not rows.path.is_file():
-            raise FileNotFoundError(f"there is no table of rows at {rows.path}")
-        # Without a write-ahead log nobody is writing, and `immutable` keeps SQLite from creating one.
-        quiet = not rows.path.with_name(rows.path.name + "-wal").exists()
-        uri = rows.path.resolve().as_uri()
-        rows._open(f"{uri}?{'immutable=1' if quiet else 'mode=ro'}", uri=True)
+        rows._connection = Reading(rows.path)
         return rows
-
-    def _open(self, address: str, *, uri: bool) -> None:
-        # Threads may share a table, as long as they take turns.
-        self._connection = sqlite3.connect(address, uri=uri, timeout=30, check_same_thread=False)
-        self._finalizer = weakref.finalize(self, self._connection.close)
-        try:
-            self._connection.execute("SELECT count(*) FROM sqlite_master")
-        except sqlite3.DatabaseError as error:
-            self.close()
-            raise ValueError(f"{self.path} is not a table of rows: {error}") from error
 
     def __call__(self, rows: Iterable[Row], arrays: Iterable[Array] = ()) -> None:
         """Write rows and arrays in one transaction.
@@ -150,22 +129,10 @@ class Rows:
         rows = [Row._make(row) for row in rows]
         _refuse_twins(rows)
         packed = [(*array[:4], _to_bytes(array.value)) for array in arrays]
-        self._write(
+        self._connection.write(
             ("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", rows),
             ("INSERT INTO arrays VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING", packed),
         )
-
-    def _write(self, *statements: tuple[str, Sequence[Sequence[Any]]]) -> None:
-        try:
-            with self._connection:
-                for statement, values in statements:
-                    self._connection.executemany(statement, values)
-        except sqlite3.ProgrammingError as error:
-            raise ValueError(f"{self.path} is closed; close a tracker before the run it writes to") from error
-        except sqlite3.OperationalError as error:
-            raise OSError(
-                f"rows could not be written to {self.path} ({error}); what was recorded before is safe"
-            ) from error
 
     def select(
         self,
@@ -181,8 +148,7 @@ class Rows:
         """
         where, values = _where(run=run, site=site, measure=measure, step=step)
         order = "ORDER BY run, site, measure, parameters, step"
-        found = self._connection.execute(f"{_SELECT} {where} {order}", values)
-        return [_row(values) for values in found]
+        return [_row(found) for found in self._connection.fetch(f"{_SELECT} {where} {order}", values)]
 
     def array(self, site: str, name: str, *, step: int | None = None, run: str | None = None) -> np.ndarray:
         """The array of that name at a site, the latest one unless a step is given.
@@ -191,47 +157,44 @@ class Rows:
             KeyError: if there is none.
         """
         where, values = _where(run=run, site=site, name=name, step=step)
-        found = self._connection.execute(
-            f"SELECT value FROM arrays {where} ORDER BY step DESC LIMIT 1", values
-        ).fetchone()
-        if found is None:
+        found = self._connection.fetch(f"SELECT value FROM arrays {where} ORDER BY step DESC LIMIT 1", values)
+        if not found:
             at = "" if step is None else f" at step {step}"
             raise KeyError(f"no array {name!r} was recorded for site {site!r}{at}")
-        return np.load(io.BytesIO(found[0]), allow_pickle=False)
+        return np.load(io.BytesIO(found[0][0]), allow_pickle=False)
 
     def arrays(self) -> list[tuple[str, int, str, str]]:
         """What arrays there are: (run, step, site, name), without their values."""
-        return self._connection.execute("SELECT run, step, site, name FROM arrays ORDER BY 1, 3, 4, 2").fetchall()
+        return self._connection.fetch("SELECT run, step, site, name FROM arrays ORDER BY 1, 3, 4, 2")
 
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """All reads within see one state of the table, whatever others write meanwhile."""
-        self._connection.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self._connection.execute("ROLLBACK")
+    def snapshot(self) -> AbstractContextManager[None]:
+        """All reads within see one state of the table, whatever others write meanwhile.
+
+        Raises:
+            OSError: by a read within, if nobody wrote at first and then somebody began.
+        """
+        return self._connection.snapshot()
 
     def last_step(self) -> int | None:
         """The largest step that has a row; None when there are no rows."""
-        return self._connection.execute("SELECT max(step) FROM rows").fetchone()[0]
+        return self._connection.fetch("SELECT max(step) FROM rows")[0][0]
 
     def drop_after(self, step: int) -> None:
         """Take away the rows and arrays of later steps, to go on from ``step``."""
-        self._write(*((f"DELETE FROM {table} WHERE step > ?", [(step,)]) for table in ("rows", "arrays")))
+        self._connection.write(*((f"DELETE FROM {table} WHERE step > ?", [(step,)]) for table in ("rows", "arrays")))
 
     def drop_arrays(self, arrays: Iterable[Array]) -> None:
         """Take away the arrays of these runs, steps, sites and names; their values do not matter."""
         keys = [tuple(array[:4]) for array in arrays]
-        self._write(("DELETE FROM arrays WHERE run = ? AND step = ? AND site = ? AND name = ?", keys))
+        self._connection.write(("DELETE FROM arrays WHERE run = ? AND step = ? AND site = ? AND name = ?", keys))
 
     def flush(self) -> None:
         """Make all that was written safe from a power loss too."""
-        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        self._connection.flush()
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
-        self._finalizer()
+        self._connection.close()
 
     def to_pandas(self) -> "pandas.DataFrame":
         """All rows as a data frame, one column a field.

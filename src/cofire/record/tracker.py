@@ -15,7 +15,7 @@ from .budget import Budget, Overhead, budget_of
 from .late_arrays import LateArrays
 from .measures import Measure, Statistic, as_measures
 from .probe import Probe
-from .recording import Found, Plan, Task, all_sites, model_facts, take
+from .recording import Found, Plan, Taken, Task, all_sites, model_facts, take
 from .rows import Array, Row
 from .runs import WritableRun
 from .schedule import GeometricSteps, Schedule, as_schedule
@@ -220,8 +220,9 @@ class Tracker:
         samples = self._source.collect(wanted, self._step) if wanted else {}
         rows: list[Row] = []
         arrays: list[Array] = []
+        taken: set[Taken] = set()
         for task in tasks:
-            found = take(task, samples)
+            found = take(task, samples, taken)
             rows += self._rows(found)
             if task.measure.arrays is not None and self._keeps_arrays:
                 arrays += self._late.recorded(task.measure, partial(_arrays, self._name, self._step, found))

@@ -62,7 +62,8 @@ def _set_highest() -> Callable[[], object]:
     try:
         before = torch.get_float32_matmul_precision()
     except RuntimeError:  # it was set by the newer names, each backend's own, of which the older know nothing
-        back = [_set_ieee(matmul) for matmul in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)]
+        backends: Any = torch.backends
+        back = [_set_ieee(matmul) for matmul in (backends.cuda.matmul, backends.mkldnn.matmul)]
         return lambda: [undo() for undo in back]
     if before == "highest":
         return _nothing

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 import torch
@@ -135,7 +135,9 @@ def _measure(
     with cautions():
         statistic(some, **options)  # refuses what no samples could mend
 
-    def recorded(x: Tensor, **options: Any) -> Any:
-        return cautious(lambda samples: {name: statistic(samples, **options)}, [name], x)
+    return Measure(_recorded(name, statistic), options, sites, every, stage=stage, name=name, max_samples=max_samples)
 
-    return Measure(recorded, options, sites, every, stage=stage, name=name, max_samples=max_samples)
+
+@cache  # the same function for the same statistic, so that two measures can be seen to record the same
+def _recorded(name: str, statistic: Callable[..., Tensor]) -> Callable[..., Any]:
+    return lambda x, **options: cautious(lambda samples: {name: statistic(samples, **options)}, [name], x)

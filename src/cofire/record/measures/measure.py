@@ -113,6 +113,10 @@ class Measure:
         """The parameters for these inputs, as a row states them."""
         return self._arguments_at(inputs) | self._limit
 
+    def parameters_for(self, n_units: int) -> dict[str, Any]:
+        """The parameters for a layer of that width, as a row states them."""
+        return self._arguments(n_units) | self._limit
+
     def _arguments_at(self, inputs: tuple[Tensor, ...]) -> dict[str, Any]:
         return self._arguments(inputs[0].shape[0 if self.stage == "weights" else -1])
 

@@ -1,0 +1,124 @@
+"""A tracker's sink that tells of phases while training goes on."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .phases import SHORTEST, Phases, check_level, check_noise, find_phases
+from .rows import Row
+
+Phase = Literal["none yet", "growing", "decorrelating"]
+
+_LOOKS = 2 * (math.pi**2 / 6 - 1)
+"""Σ 2/n² over n ≥ 2: what testing anew after every value spends in all, at a level of 1/n each time."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A phase that has just begun, as far as can be told by now.
+
+    Attributes:
+        site: where.
+        phase: ``"growing"`` or ``"decorrelating"``.
+        step: at which it was told, later than it began.
+        phases: the series so far; its ``peak`` is where decorrelation began.
+    """
+
+    site: str
+    phase: Phase
+    step: int
+    phases: Phases
+
+
+@dataclass
+class _Series:
+    """What a watch has seen of a site and told of it, by step."""
+
+    parameters: str
+    values: dict[int, float] = field(default_factory=dict)
+    told: dict[int, Phase] = field(default_factory=dict)
+
+    @property
+    def phase(self) -> Phase:
+        return list(self.told.values())[-1] if self.told else "none yet"
+
+    def go_back_before(self, step: int) -> None:
+        """Forget this step and later ones."""
+        for known in (self.values, self.told):
+            while known and next(reversed(known)) >= step:
+                known.popitem()
+
+
+class PhaseWatch:
+    """A tracker's sink that says "now decorrelating" while training goes on.
+
+    Each new value is tested anew; the level is spent over these tests, so that in the whole run a site of nothing but
+    white noise is told to change with a probability of at most ``level``. Where several measures give rows of that name
+    at a site, the first that came is followed. If training goes back to an earlier step, so does the watch.
+
+    Args:
+        measure: the name of the rows to follow.
+        then: called with each `Turn`: to stop early, to lower a learning rate, to write a line.
+        noise: as for `find_phases`; by default it comes from the series, whose first 8 values are then waited for.
+        level: the p-value below which a phase counts as found.
+
+    Raises:
+        ValueError: if the noise is not positive, or the level not between 0 and 1.
+
+    Example:
+        >>> watch = PhaseWatch(noise=0.01, then=lambda turn: print(turn.site, turn.phase, "by step", turn.step))
+        >>> for step, value in enumerate([0.10, 0.16, 0.24, 0.30, 0.31, 0.27, 0.22, 0.20]):
+        ...     watch([Row("run", step, 0, "fc", "nc", "{}", value, 1000, 0)])
+        fc growing by step 1
+        fc decorrelating by step 6
+        >>> watch.phase("fc"), watch.decorrelating
+        ('decorrelating', True)
+    """
+
+    def __init__(
+        self,
+        measure: str = "nc",
+        *,
+        then: Callable[[Turn], object] = lambda turn: None,
+        noise: float | None = None,
+        level: float = 0.05,
+    ) -> None:
+        check_level(level)
+        check_noise(1, noise)
+        self._measure, self._then, self._noise, self._level = measure, then, noise, level
+        self._series: dict[str, _Series] = {}
+
+    def __repr__(self) -> str:
+        told = {site: series.phase for site, series in self._series.items() if series.told}
+        return f"PhaseWatch({self._measure!r}, noise={self._noise}, level={self._level}, phases={told})"
+
+    def __call__(self, rows: Iterable[Row]) -> None:
+        """Take the rows of a recording; values that are not finite are left out."""
+        for row in rows:
+            if row.measure == self._measure and math.isfinite(row.value):
+                series = self._series.setdefault(row.site, _Series(row.parameters))
+                if series.parameters == row.parameters:
+                    series.go_back_before(row.step)
+                    series.values[row.step] = row.value
+                    self._look(row.site, series)
+
+    def _look(self, site: str, series: "_Series") -> None:
+        steps, values = list(series.values), list(series.values.values())
+        if len(values) < (2 if self._noise is not None else SHORTEST):
+            return
+        level = min(self._level / (_LOOKS * len(values)), self._level)
+        found = find_phases(values, steps, noise=self._noise, level=level)
+        phase: Phase = "decorrelating" if found.decorrelated else "growing" if found.grew else "none yet"
+        if phase not in ("none yet", series.phase):
+            series.told[steps[-1]] = phase
+            self._then(Turn(site, phase, steps[-1], found))
+
+    def phase(self, site: str) -> Phase:
+        """The latest phase of a site that was told."""
+        return self._series[site].phase if site in self._series else "none yet"
+
+    @property
+    def decorrelating(self) -> bool:
+        """Whether all sites that were recorded are decorrelating."""
+        return bool(self._series) and all(self.phase(site) == "decorrelating" for site in self._series)
