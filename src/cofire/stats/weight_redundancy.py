@@ -10,11 +10,12 @@ from ._arrays import Array, working_dtype
 from ._shown import Shown
 from .cosines import Cosines
 from .duplicates import Cluster, DuplicateScan
-from .lanczos import Estimate, effective_rank_entropy_lanczos, exact_gram
+from .lanczos import Estimate, effective_rank_entropy_lanczos
 from .precision import exactly
 from .spectra import effective_rank_entropy
 from .unit_vectors import unit_vectors
 
+CHUNK_ELEMENTS = 1 << 22
 WIDEST = 8192
 
 
@@ -174,8 +175,17 @@ def _entropy_rank(vectors: Tensor, groups: int, exact_up_to: int) -> Estimate:
 
 def _singular(matrix: Tensor) -> Tensor:
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
-    peak = tall.abs().max().clamp(min=torch.finfo(torch.float32).tiny).double()
-    return torch.linalg.eigvalsh(exact_gram(tall, float(peak))).clamp(min=0).sqrt().flip(0) * peak
+    peak = tall.abs().max().double().clamp(min=torch.finfo(torch.float64).tiny)
+    return torch.linalg.eigvalsh(_exact_gram(tall, float(peak))).clamp(min=0).sqrt().flip(0) * peak
+
+
+def _exact_gram(tall: Tensor, scale: float) -> Tensor:
+    """Products of the columns over the square of the scale, float64, without a float64 copy of the matrix."""
+    gram = torch.zeros(tall.shape[1], tall.shape[1], dtype=torch.float64, device=tall.device)
+    for rows in tall.split(max(1, CHUNK_ELEMENTS // tall.shape[1])):
+        exact = rows.to(torch.float64, copy=True).div_(scale)
+        gram.addmm_(exact.T, exact)
+    return gram
 
 
 def _indices(mask: Tensor) -> tuple[int, ...]:
