@@ -52,6 +52,30 @@ def test_is_the_statistic(shape, groups):
     assert weight_correlation_penalty(weight, groups=groups).item() == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize(("shape", "groups"), [((6, 4), 1), ((6, 1, 3), 3)])
+def test_derivatives_of_higher_order(shape, groups):
+    weight = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+
+    def penalty(w):
+        return weight_correlation_penalty(w, groups=groups)
+
+    def slope(w):
+        return torch.autograd.grad(penalty(w), w, create_graph=True)[0]
+
+    assert torch.autograd.gradcheck(penalty, weight) and torch.autograd.gradcheck(slope, weight)
+    assert torch.autograd.gradgradcheck(slope, weight)
+    assert torch.autograd.gradcheck(lambda w: slope(w).square().sum() * penalty(w), weight)
+
+
+def test_the_second_derivative_of_a_zero_vector_is_zero():
+    weight = torch.randn(5, 4, dtype=torch.float64)
+    weight[3] = 0
+    weight.requires_grad_()
+    (slope,) = torch.autograd.grad(weight_correlation_penalty(weight), weight, create_graph=True)
+    (found,) = torch.autograd.grad(slope.square().sum(), weight)
+    assert found.isfinite().all() and not found[3].any() and found[2].any()
+
+
 def test_tiles_change_nothing(monkeypatch):
     weight = torch.randn(50, 20, dtype=torch.float64, requires_grad=True)
     (whole,) = torch.autograd.grad(weight_correlation_penalty(weight), weight)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from ...stats._arrays import Array, as_tensor, working_dtype
 
@@ -17,8 +16,8 @@ def weight_correlation_penalty(weight: Array, *, groups: int = 1) -> Tensor:
 
     .. math:: \frac{1}{n(n-1)} \sum_{i≠j} \frac{|w_i \cdot w_j|}{‖w_i‖ ‖w_j‖}
 
-    The gradient takes the sign of 0 as 0, and comes with one more product; it has no second derivative. No table of
-    all pairs is held.
+    The gradient takes the sign of 0 as 0, and comes with one more product. Derivatives of any order are right wherever
+    no product is 0. No table of all pairs is held.
 
     Args:
         weight: units on the first axis, shape (n_units, ...), as linear and convolution layers store it.
@@ -58,9 +57,10 @@ def _directions(vectors: Tensor) -> tuple[Tensor, Tensor]:
     """Vectors of length 1, or 0 where they were 0, and which were not; at any scale."""
     peak = vectors.detach().abs().amax(1, keepdim=True) if vectors.numel() else vectors.new_zeros(len(vectors), 1)
     nonzero = peak != 0
-    scaled = vectors / peak.where(nonzero, 1.0)
+    # a zero vector is put aside before its length is taken, which has no derivative there
+    scaled = torch.where(nonzero, vectors / peak.where(nonzero, 1.0), 1.0)
     length = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
-    return scaled / length.where(nonzero, 1.0), nonzero
+    return torch.where(nonzero, scaled / length, 0.0), nonzero
 
 
 class _AbsoluteProducts(Function):
@@ -75,13 +75,29 @@ class _AbsoluteProducts(Function):
                 total += tile.abs().sum()
                 if ctx.needs_input_grad[0]:
                     slopes.append(tile.sign_() @ units)
-        ctx.save_for_backward(torch.cat(slopes))
+        ctx.save_for_backward(units, torch.cat(slopes))
         return total.to(units.dtype)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx, *grads: Tensor) -> Tensor:  # type: ignore[override]  # the decorator hides ctx's name
-        return ctx.saved_tensors[0] * (2 * grads[0])
+    def backward(ctx, *grads: Tensor) -> Tensor:  # type: ignore[override]  # of one output there is one
+        units, slopes = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the gradient itself shall be differentiated
+            slopes = _SignedSums.apply(units, units)
+        return slopes * (2 * grads[0])
+
+
+class _SignedSums(Function):
+    """For each row i the sum over the other rows j of vector j with the sign of the product of rows i and j."""
+
+    @staticmethod
+    def forward(ctx, units: Tensor, vectors: Tensor) -> Tensor:
+        ctx.save_for_backward(units)
+        with torch.autocast(units.device.type, enabled=False):
+            return torch.cat([vectors[:0], *(tile.sign_() @ vectors for tile in _tiles(units))])
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]  # of one output there is one
+        return None, _SignedSums.apply(*ctx.saved_tensors, grads[0])
 
 
 def _tiles(units: Tensor) -> Iterator[Tensor]:

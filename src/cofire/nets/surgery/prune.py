@@ -41,7 +41,9 @@ def prune(
 
     Args:
         model: the network; neither it nor its buffers change.
-        data: inputs, as for :func:`fold`. With ``"magnitude"`` only the errors come of it, and it may be left out.
+        data: inputs, as for :func:`fold`. With ``"magnitude"`` it may be left out; then no errors are told, and nothing
+            is run: whether the model's code counts on a number of units, or gives a Linear layer tokens of which the
+            BatchNorm1d behind it then sees the positions as its features, shows at the first batch.
         keep: how many units stay: a share in (0, 1], a whole number, or either by layer. At least one unit stays.
         by: the criterion.
         pattern: the layers to cut.
