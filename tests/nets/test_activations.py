@@ -36,6 +36,16 @@ FUNCTIONS = {
     "F.softsign": F.softsign, "F.tanhshrink": F.tanhshrink, "F.logsigmoid": F.logsigmoid,
     "torch.sigmoid": torch.sigmoid, "x.sigmoid": Tensor.sigmoid, "expit": torch.special.expit, "sin": torch.sin,
     "F.threshold": lambda x: F.threshold(x, 0.1, 0.0), "clamp": lambda x: x.clamp(min=0),
+    "swish": lambda x: x * torch.sigmoid(x), "sigmoid first": lambda x: x.sigmoid() * x,
+    "sigmoid of a multiple": lambda x: x * torch.sigmoid(1.702 * x), "quotient": lambda x: x / (1 + torch.exp(-x)),
+    "gelu by tanh": lambda x: 0.5 * x * (1 + torch.tanh(0.8 * (x + 0.04 * x.pow(3)))),
+    "gelu by erf": lambda x: x * 0.5 * (1.0 + torch.erf(x / 1.4142)),
+    "half at the end": lambda x: 0.5 * (x * (1.0 + torch.erf(x / 1.4142))),
+    "mish": lambda x: x * F.softplus(x).tanh(), "softsign": lambda x: x / (1 + x.abs()),
+    "maximum": lambda x: torch.maximum(x, torch.zeros_like(x)), "leaky": lambda x: torch.max(x, 0.1 * x),
+    "scalar maximum": lambda x: torch.maximum(torch.tensor(0.0), x), "where": lambda x: torch.where(x > 0, x, 0.0),
+    "masked": lambda x: x.masked_fill(x < 0, 0.0), "step": lambda x: (x > 0).float() * x,
+    "of a multiple": lambda x: torch.relu(2 * x - 1),
     "keyword": lambda x: F.relu(input=x), "F.softmax": lambda x: F.softmax(x, -1), "F.glu": F.glu,
 }  # fmt: skip
 
@@ -82,8 +92,16 @@ def test_normalization_dropout_and_pooling_are_looked_through(layer, before, sha
 
 @pytest.mark.parametrize(
     "behind",
-    [lambda u: torch.relu(u + 1), lambda u: u.add_(1).relu(), lambda u: torch.relu(u[:, :3]), lambda u: u * 2],
-    ids=["sum", "sum in place", "a part", "no activation"],
+    [
+        lambda u: torch.relu(u + torch.ones(6)),
+        lambda u: u.add_(1).relu(),
+        lambda u: torch.relu(u[:, :3]),
+        lambda u: u * 2,
+        lambda u: u[:, :3] * torch.sigmoid(u[:, 3:]),
+        lambda u: torch.where(torch.ones(5, 6) > 0, u, 0.0),
+        lambda u: u.square(),
+    ],
+    ids=["sum", "sum in place", "a part", "no activation", "a gated part", "masked from outside", "a square"],
 )
 def test_what_is_no_longer_the_layers_output_is_not_followed(behind):
     model, x = Applied(nn.Linear(8, 6), behind), torch.randn(5, 8)
@@ -97,6 +115,41 @@ def test_only_the_first_activation_counts():
     with torch.no_grad(), cofire.capture(model, "layer") as acts:
         y = model(x)
     assert torch.equal(acts["layer"], y)
+
+
+def test_a_gate_that_another_layer_computes_does_not_count():
+    model, gate, x = nn.Linear(8, 6), nn.Linear(6, 6), torch.randn(5, 8)
+
+    class Excited(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.gate = model, gate
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.layer(x)
+            return h * torch.sigmoid(self.gate(h))
+
+    with torch.no_grad(), cofire.capture(excited := Excited(), ["layer", "gate"]) as acts:
+        excited(x)
+    assert torch.equal(acts["layer"], model(x).detach())
+    assert torch.equal(acts["gate"], gate(model(x)).sigmoid().detach())
+
+
+def test_a_layer_behind_a_written_out_activation_is_its_own():
+    act = FUNCTIONS["swish"]
+
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(8, 6), nn.Linear(6, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tanh(self.b(act(self.a(x))) * 0.5)
+
+    model, x = Two(), torch.randn(5, 8)
+    with torch.no_grad(), cofire.capture(model, "*") as acts:
+        y = model(x)
+    assert torch.equal(acts["a"], act(model.a(x)).detach()) and torch.equal(acts["b"], y)
 
 
 def test_what_the_loss_applies_to_the_output_does_not_count():

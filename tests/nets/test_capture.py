@@ -378,3 +378,20 @@ def test_a_capture_says_what_it_captures() -> None:
     recording.attach()
     assert repr(recording).endswith("attached)")
     recording.detach()
+
+
+def test_what_vmap_runs_is_left_out_with_the_reason():
+    model, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), torch.randn(6, 3)
+    with cofire.capture(model, "0") as activations:
+        torch.func.vmap(model)(x)
+    with pytest.raises(KeyError, match=r"torch\.func\.vmap runs at once; call the model on a batch"):
+        _ = activations["0"]
+
+
+def test_other_transforms_of_functions_show_the_batch():
+    model, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), torch.randn(6, 3)
+    parameters = dict(model.named_parameters())
+    with cofire.capture(model, "0") as activations:
+        torch.func.grad(lambda given: torch.func.functional_call(model, given, (x,)).sum())(parameters)
+        torch.func.jacrev(model)(x)
+    assert torch.equal(activations["0"], model(x).detach().repeat(2, 1))

@@ -3,10 +3,11 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
-from cofire.record import Row, Run, RunLocked
+from cofire.record import Array, Row, Run, RunLocked
 from cofire.record.runs import differences
 
 
@@ -60,6 +61,16 @@ def test_a_reader_sees_what_a_writer_has_just_recorded(tmp_path) -> None:
     with Run.open(tmp_path / "run", mode="write") as run, Run.open(tmp_path / "run") as reader:
         run.table([row(3)])
         assert [found.step for found in reader.rows()] == [3]
+
+
+def test_rows_of_a_renamed_directory_go_on_under_its_new_name(tmp_path) -> None:
+    with Run.open(tmp_path / "old", mode="write") as run:
+        run.table([Row("old", 1, 0, "fc", "nc", "{}", 0.5, 10, 0)], [Array("old", 1, "fc", "x", np.ones(2))])
+    (tmp_path / "old").rename(tmp_path / "new")
+    with Run.open(tmp_path / "new", mode="write") as run:
+        run.table([Row("new", 2, 0, "fc", "nc", "{}", 0.25, 10, 0)])
+        assert [(row.run, row.step) for row in run.rows()] == [("new", 1), ("new", 2)]
+        assert run.table.arrays() == [("new", 1, "fc", "x")]
 
 
 @pytest.mark.parametrize("damage", ["", "not json", "{}"])

@@ -134,6 +134,14 @@ def test_a_layer_that_is_skipped_is_told_of_once_and_training_goes_on() -> None:
         assert found == {("first", step) for step in (1, 2, 3, 4)} | {("middle", 1), ("middle", 4)}
 
 
+def test_of_layers_that_showed_nothing_the_reason_is_told() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    with cofire.Tracker(model, [correlation()], every=1, sink=lambda rows: None) as tracker:
+        torch.func.vmap(model)(torch.randn(5, 3))
+        with pytest.raises(ValueError, match=r"0 \(its output is one of many that torch\.func\.vmap"):
+            tracker.step()
+
+
 def test_each_unit_is_counted_once_and_a_layer_can_be_taken_away() -> None:
     """Normalizations and activation modules give what the layer before them gives."""
     model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 2))

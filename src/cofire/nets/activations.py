@@ -1,13 +1,16 @@
 """Which activation function is applied to a layer's output: followed at run time, from tensor to tensor."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
 from torch.utils._device import DeviceContext
 from torch.utils.weak import WeakIdKeyDictionary
+
+from .expressions import EXPRESSIONS, Course, course_of
 
 Applied = Callable[[Tensor], None]
 """Called with the activation's output, once."""
@@ -36,6 +39,8 @@ PASSED_THROUGH = _names("""
 """)
 """Normalization, dropout, pooling and casts keep a unit that unit: what acts behind them acts on it."""
 
+_MIXING = _names("glu log_softmax softmax softmin special_log_softmax")
+_FOLLOWED = ACTIVATIONS | PASSED_THROUGH | EXPRESSIONS
 _IN_PLACE_OPERATORS = _names("""
     __setitem__ __iadd__ __isub__ __imul__ __itruediv__ __idiv__ __ifloordiv__ __imod__ __ipow__ __iand__ __ior__
 """)
@@ -50,8 +55,34 @@ _MOVES_AXES = _names("""
 """After these the last axis holds the units again, as far as can be told."""
 
 
+@dataclass
+class _Origin:
+    """A layer's output: who waits for what an activation function makes of it, and whether they still do."""
+
+    applied: list[Applied]
+    waited_for: bool = True
+
+
+class _Followed(NamedTuple):
+    """A tensor that is computed, unit by unit, from one layer's output and constants."""
+
+    origin: _Origin
+    course: Course
+
+
+class _Step(NamedTuple):
+    """What a function makes of what is followed (None: units mixed), and whether it is an activation to be told of."""
+
+    origin: _Origin
+    course: Course | None
+    told: bool
+
+
 class Follower(TorchFunctionMode):
     """Sees every torch function that runs; calls back when an activation takes a followed tensor.
+
+    An activation function may also be written out, as ``h * torch.sigmoid(h)`` is: the last product of that kind is
+    what counts.
 
     A tensor is known again by its memory, so that the views that backward hooks make do not hide it. One
     that is changed in place by anything but an activation is no longer the layer's output: it is followed no
@@ -102,18 +133,28 @@ class Follower(TorchFunctionMode):
 
     def follow(self, tensor: Tensor, applied: Iterable[Applied]) -> None:
         """Call ``applied`` with the output of the first activation function that takes this tensor."""
-        here = self._followers(tensor).setdefault(_geometry(tensor), [])
-        here.extend(one for one in applied if one not in here)
+        before = self._known(tensor)
+        already = (
+            before.origin.applied if before and before.course is Course.SCALED and before.origin.waited_for else []
+        )
+        self._note(tensor, _Followed(_Origin(list(dict.fromkeys([*already, *applied]))), Course.SCALED))
 
     def claimed(self, tensor: Tensor) -> list[Applied]:
         """Those who follow the tensor, taken off it."""
-        return self._followers(tensor).pop(_geometry(tensor), [])
+        found = self._known(tensor)
+        if found is None or not found.origin.waited_for:
+            return []
+        found.origin.waited_for = False
+        return found.origin.applied
 
-    def _followers(self, tensor: Tensor) -> dict[_Geometry, list[Applied]]:
-        memory = tensor if tensor._base is None else tensor._base
+    def _known(self, tensor: Tensor) -> _Followed | None:
+        return (self._followed.get(_memory(tensor)) or {}).get(_geometry(tensor))
+
+    def _note(self, tensor: Tensor, followed: _Followed) -> None:
+        memory = _memory(tensor)
         if memory not in self._followed:
             self._followed[memory] = {}
-        return self._followed[memory]
+        self._followed[memory][_geometry(tensor)] = followed
 
     def suspend(self) -> None:
         """Look away: a module that is an activation function as a whole has begun."""
@@ -139,35 +180,52 @@ class Follower(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if self._suspended:
             return func(*args, **kwargs)
-        source = args[0] if args else kwargs.get("input")
-        followers = self._leaving(name, source)
+        step = self._leaving(name, args, kwargs) if self._followed else None
         output = func(*args, **kwargs)
-        if followers:
-            self._arriving(name, output, followers)
+        if step is not None:
+            self._arriving(step, output)
         if self._unit_axes is not None and isinstance(output, Tensor):
             self._note_axis(name, args, output, self._unit_axes)
         return output
 
-    def _leaving(self, name: str, source: object) -> list[Applied]:
-        """Who must hear of this function's output."""
+    def _leaving(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Step | None:
+        """What the function will make of what is followed, if it takes any."""
+        bare, source = name.strip("_"), args[0] if args else kwargs.get("input")
         if not isinstance(source, Tensor):
-            return []
-        bare = name.strip("_")
-        if bare in ACTIVATIONS:
-            return self.claimed(source)
-        if bare in PASSED_THROUGH:
-            return list(self._followers(source).get(_geometry(source), []))
-        if _changes_in_place(name):
-            self._followers(source).clear()
-        return []
+            return None
+        if _changes_in_place(name) and bare not in ACTIVATIONS:
+            self._followed.pop(_memory(source), None)
+            return None
+        return self._step(bare, source, [*args, *kwargs.values()]) if bare in _FOLLOWED else None
 
-    def _arriving(self, name: str, output: Any, followers: list[Applied]) -> None:
+    def _step(self, bare: str, source: Tensor, entries: list[Any]) -> _Step | None:
+        if bare in EXPRESSIONS:
+            return self._expression(bare, [entry for entry in entries if isinstance(entry, Tensor)])
+        found = self._known(source)
+        if found is None:
+            return None
+        if bare in ACTIVATIONS:
+            return _Step(found.origin, None if bare in _MIXING else Course.CURVED, found.origin.waited_for)
+        return _Step(found.origin, found.course, told=False)
+
+    def _expression(self, bare: str, tensors: list[Tensor]) -> _Step | None:
+        """A step of an activation function that is written out: of one layer's output and constants alone."""
+        known = [self._known(tensor) for tensor in tensors]
+        found = [followed for followed in known if followed is not None]
+        others = any(one is None and tensor.numel() > 1 for one, tensor in zip(known, tensors, strict=True))
+        if others or not found or any(followed.origin is not found[0].origin for followed in found):
+            return None
+        course = course_of(bare, [followed.course for followed in found])
+        return _Step(found[0].origin, course, told=course is Course.WRITTEN_OUT)
+
+    def _arriving(self, step: _Step, output: Any) -> None:
         first = output[0] if isinstance(output, tuple) else output
-        if name.strip("_") in ACTIVATIONS:
-            for applied in followers:
+        if step.told:
+            step.origin.waited_for = False
+            for applied in step.origin.applied:
                 applied(first)
-        else:
-            self.follow(first, followers)
+        if step.course is not None:
+            self._note(first, _Followed(step.origin, step.course))
 
     def _note_axis(self, name: str, args: tuple[Any, ...], output: Tensor, axes: WeakIdKeyDictionary) -> None:
         if name in _CHANNELS:
@@ -191,6 +249,10 @@ def _tensors(args: tuple[Any, ...]) -> Iterable[Tensor]:
             yield arg
         elif isinstance(arg, list | tuple):
             yield from (one for one in arg if isinstance(one, Tensor))
+
+
+def _memory(tensor: Tensor) -> Tensor:
+    return tensor if tensor._base is None else tensor._base
 
 
 def _geometry(tensor: Tensor) -> _Geometry:

@@ -179,6 +179,12 @@ class Rows:
         """The largest step that has a row; None when there are no rows."""
         return self._connection.fetch("SELECT max(step) FROM rows")[0][0]
 
+    def rename(self, run: str) -> None:
+        """Give all rows and arrays to that run."""
+        self._connection.write(
+            *((f"UPDATE OR REPLACE {table} SET run = ? WHERE run != ?", [(run, run)]) for table in ("rows", "arrays"))
+        )
+
     def drop_after(self, step: int) -> None:
         """Take away the rows and arrays of later steps, to go on from ``step``."""
         self._connection.write(*((f"DELETE FROM {table} WHERE step > ?", [(step,)]) for table in ("rows", "arrays")))

@@ -159,6 +159,7 @@ class WritableRun(Run):
         else:
             self._write_facts({"config": config, "versions": _versions(), "made": _made(), "left_out": {}})
         self.table = Rows(self.directory / TABLE)
+        self.table.rename(self.name)  # the directory may have been
         self.checkpoints = Checkpoints(self.directory / "checkpoints")
         self.checkpoints.tidy()
 

@@ -144,8 +144,13 @@ class TrainingBatches:
             NotMeasured: once of each site that alone saw none.
         """
         found = self.seen(step)
-        self._silence.check(found, sites, step)
+        self._silence.check(found, sites, step, self.reasons)
         return found
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why layers that ran have shown nothing."""
+        return {layer: why for watch in self._watches.values() for layer, why in watch.left_out.items()}
 
     def seen(self, step: int) -> Samples:
         """The samples of the last batches, of whatever sites ran."""
@@ -182,8 +187,8 @@ class Silence:
     def __init__(self) -> None:
         self._told: set[str] = set()
 
-    def check(self, found: Samples, sites: Sequence[Site], step: int) -> None:
-        """See that sites have samples.
+    def check(self, found: Samples, sites: Sequence[Site], step: int, reasons: Mapping[str, str]) -> None:
+        """See that sites have samples; ``reasons`` are known of some layers that have none.
 
         Raises:
             ValueError: if none saw a forward pass in training mode.
@@ -194,19 +199,25 @@ class Silence:
         seen = {site.at_call(None) for site in found}
         silent = [site for site in sites if site.at_call(None) not in seen]
         if silent and len(silent) == len(sites):
+            told = ", ".join(_with_reason(str(site), reasons.get(site.layer)) for site in silent)
             raise ValueError(
-                f"due at step {step}, but reached by no forward pass in training mode since the step before: "
-                f"{', '.join(map(str, silent))}. Is the model in eval mode, or was the step counted twice? A step is "
-                "counted (tracker.step()) once after each optimizer step; with a probe set no forward pass is needed"
+                f"due at step {step}, but reached by no forward pass in training mode since the step before: {told}. Is "
+                "the model in eval mode, or was the step counted twice? A step is counted (tracker.step()) once after "
+                "each optimizer step; with a probe set no forward pass is needed"
             )
         if new := list(dict.fromkeys(site.layer for site in silent if site.layer not in self._told)):
             self._told.update(new)
+            told = ", ".join(_with_reason(layer, reasons.get(layer)) for layer in new)
             warnings.warn(
                 f"nothing is recorded at step {step}, nor at others like it, of layers that did not run while others "
-                f"did: {', '.join(new)}; take layers that never run away with '!name'",
+                f"did: {told}; take layers that never run away with '!name'",
                 NotMeasured,
                 stacklevel=2,
             )
+
+
+def _with_reason(name: str, reason: str | None) -> str:
+    return f"{name} ({reason})" if reason else name
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

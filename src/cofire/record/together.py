@@ -53,7 +53,7 @@ class Together:
             Site(layer, stage, call): self._joined(own, (layer, stage, call), layouts)  # type: ignore[arg-type]
             for layer, stage, call in places
         }
-        self._silence.check(found, sites, step)
+        self._silence.check(found, sites, step, self._source.reasons)
         return found
 
     def _exchanged(self, own: list[Layout]) -> list[list[Layout]]:

@@ -43,9 +43,9 @@ class Moments:
         compute_dtype: type of the products, ``torch.float64`` or ``torch.float32`` (correlations about 4e-8 off, half
             the time). The sums are float64 either way.
 
-    A NaN or infinity makes its unit's numbers NaN and leaves the other units alone. With fewer than two samples every
-    second moment is NaN. State lives on the device of the first batch. Any number of threads may read and add, as long
-    as none updates.
+    A NaN or infinity, or a sum beyond the range of float64, makes its unit's numbers NaN and leaves the other units
+    alone. With fewer than two samples every second moment is NaN. State lives on the device of the first batch. Any
+    number of threads may read and add, as long as none updates.
 
     Example:
         >>> import torch
