@@ -202,8 +202,8 @@ class Silence:
             told = ", ".join(_with_reason(str(site), reasons.get(site.layer)) for site in silent)
             raise ValueError(
                 f"due at step {step}, but reached by no forward pass in training mode since the step before: {told}. "
-                "Is the model in eval mode, or was the step counted twice? A step is counted (tracker.step()) once after "
-                "each optimizer step; with a probe set no forward pass is needed"
+                "Is the model in eval mode, or was the step counted twice? A step is counted (tracker.step()) once "
+                "after each optimizer step; with a probe set no forward pass is needed"
             )
         if new := list(dict.fromkeys(site.layer for site in silent if site.layer not in self._told)):
             self._told.update(new)
