@@ -65,6 +65,14 @@ def test_the_page_renews_itself_and_keeps_what_was_set(server, tab, tmp_path, ma
     assert not complaints
 
 
+def test_a_page_that_was_there_before_the_first_row_follows_the_end_too(server, tab, tmp_path, make_run):
+    Run.open(tmp_path / "run", mode="write").close()
+    tab.goto(server.address)
+    playwright.expect(tab.locator("footer")).to_contain_text("follows what is recorded")
+    make_run({"fc1": 0.3}, steps=(0, 100))
+    playwright.expect(tab.locator("#step-now")).to_have_text("100 of 100")
+
+
 def test_it_says_so_when_nobody_answers(server, tab, make_run):
     make_run({"fc1": 0.3}, steps=(0, 100))
     tab.goto(server.address)

@@ -28,7 +28,7 @@ const inWords = () => {
 
 const wireTime = () => {
   const slider = byId("step");
-  if (!slider || runs.length === 0) return;
+  if (!slider || placesOf("step").length === 0) return; // nothing is recorded yet
   const place = (at) => {
     clock.at = at;
     slider.value = String(at);
