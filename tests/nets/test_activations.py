@@ -40,8 +40,7 @@ FUNCTIONS = {
     "sigmoid of a multiple": lambda x: x * torch.sigmoid(1.702 * x), "quotient": lambda x: x / (1 + torch.exp(-x)),
     "gelu by tanh": lambda x: 0.5 * x * (1 + torch.tanh(0.8 * (x + 0.04 * x.pow(3)))),
     "gelu by erf": lambda x: x * 0.5 * (1.0 + torch.erf(x / 1.4142)),
-    "half at the end": lambda x: 0.5 * (x * (1.0 + torch.erf(x / 1.4142))),
-    "mish": lambda x: x * F.softplus(x).tanh(), "softsign": lambda x: x / (1 + x.abs()),
+    "mish": lambda x: x * F.softplus(x).tanh(),
     "maximum": lambda x: torch.maximum(x, torch.zeros_like(x)), "leaky": lambda x: torch.max(x, 0.1 * x),
     "scalar maximum": lambda x: torch.maximum(torch.tensor(0.0), x), "where": lambda x: torch.where(x > 0, x, 0.0),
     "masked": lambda x: x.masked_fill(x < 0, 0.0), "step": lambda x: (x > 0).float() * x,
@@ -65,6 +64,63 @@ def test_post_is_the_activations_output(act):
     assert torch.equal(acts["layer:pre"], model.layer(x).detach())
     assert torch.equal(acts["layer"], y)
     assert not torch.equal(acts["layer"], acts["layer:pre"])
+
+
+FIRST = {
+    "a check": lambda x: F.relu(x) if x.max() < 1e9 else x, "greatest": lambda x: (F.relu(x), x.max())[0],
+    "over the batch": lambda x: (y := F.relu(x), y.max(0).values)[0],
+    "places": lambda x: (y := F.relu(x), torch.where(y > 0))[0],
+    "dead units": lambda x: (F.relu(x), torch.where(x > 0, 1.0, 0.0).mean())[0],
+    "power": lambda x: (F.relu(x), x * x.abs())[0], "another gate": lambda x: (F.relu(x), x * torch.erf(x))[0],
+    "a threshold": lambda x: (F.relu(x), torch.where(x > 1, x, 0.0))[0],
+    "a sigmoid": lambda x: (F.relu(x), x * torch.tanh(x))[0],
+    "blank": lambda x: (torch.tanh(torch.zeros_like(x)), F.relu(x))[1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("act", FIRST.values(), ids=FIRST)
+def test_what_is_computed_beside_an_activation_is_none(act):
+    model, x = Applied(nn.Linear(8, 6), act), torch.randn(5, 8)
+    with torch.no_grad(), cofire.capture(model, "layer") as acts:
+        model(x)
+    assert torch.equal(acts["layer"], model.layer(x).relu().detach())
+
+
+IN_PLACE = {
+    "gate": lambda x: x.mul_(x.sigmoid()), "operator": lambda x: x.__imul__(torch.sigmoid(x)),
+    "on the gate": lambda x: x.sigmoid().mul_(x), "half first": lambda x: (0.5 * x).mul_(1 + torch.erf(x / 1.4142)),
+    "shifted": lambda x: x.add_(1).relu(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("act", IN_PLACE.values(), ids=IN_PLACE)
+def test_activations_written_out_in_place(act):
+    model, x = Applied(nn.Linear(8, 6), act), torch.randn(5, 8)
+    with torch.no_grad(), cofire.capture(model, "layer") as acts:
+        y = model(x).clone()
+    assert torch.equal(acts["layer"], y)
+
+
+class OwnSigmoid(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(x)
+
+
+@pytest.mark.parametrize("sigmoid", [nn.Sigmoid(), OwnSigmoid()])
+def test_a_gate_whose_sigmoid_is_a_module(sigmoid):
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.sigmoid = nn.Linear(8, 6), sigmoid
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.layer(x)
+            return h * self.sigmoid(h)
+
+    model = Gated()
+    with torch.no_grad(), cofire.capture(model, "layer") as acts:
+        y = model(torch.randn(5, 8))
+    assert torch.equal(acts["layer"], y)
 
 
 BEFORE = [
@@ -94,17 +150,38 @@ def test_normalization_dropout_and_pooling_are_looked_through(layer, before, sha
     "behind",
     [
         lambda u: torch.relu(u + torch.ones(6)),
-        lambda u: u.add_(1).relu(),
+        lambda u: u.add_(torch.ones(6)).relu(),
         lambda u: torch.relu(u[:, :3]),
         lambda u: u * 2,
         lambda u: u[:, :3] * torch.sigmoid(u[:, 3:]),
-        lambda u: torch.where(torch.ones(5, 6) > 0, u, 0.0),
+        lambda u: torch.where(torch.ones_like(u) + torch.rand(6) > 0, u, 0.0),
         lambda u: u.square(),
+        lambda u: u.max(-1).values,
+        lambda u: (u - u.max(-1, keepdim=True).values).exp(),
+        lambda u: torch.relu((u - u.mean(-1, keepdim=True)) / u.std(-1, keepdim=True)),
+        lambda u: u / u.abs().max(),
+        lambda u: torch.where(u > 0),
+        lambda u: torch.where(torch.rand_like(u) < 0.5, u, torch.zeros_like(u)),
     ],
-    ids=["sum", "sum in place", "a part", "no activation", "a gated part", "masked from outside", "a square"],
+    ids=[
+        "sum",
+        "sum in place",
+        "a part",
+        "no activation",
+        "a gated part",
+        "masked from outside",
+        "a square",
+        "greatest",
+        "stable exponential",
+        "normalized",
+        "scaled by its greatest",
+        "places",
+        "dropped",
+    ],
 )
-def test_what_is_no_longer_the_layers_output_is_not_followed(behind):
-    model, x = Applied(nn.Linear(8, 6), behind), torch.randn(5, 8)
+@pytest.mark.parametrize("n_samples", [5, 1])
+def test_what_is_no_longer_the_layers_output_is_not_followed(behind, n_samples):
+    model, x = Applied(nn.Linear(8, 6), behind), torch.randn(n_samples, 8)
     with torch.no_grad(), cofire.capture(model, "layer") as acts:
         model(x)
     assert torch.equal(acts["layer"], model.layer(x).detach())

@@ -1,7 +1,7 @@
 import copy
 import math
 import pickle
-from threading import Thread
+from threading import Barrier, Thread
 
 import numpy as np
 import pytest
@@ -222,21 +222,37 @@ def test_copies_made_in_inference_mode_can_be_updated_outside() -> None:
         torch.testing.assert_close(made.update(x[50:]).covariance(), expected)
 
 
-def test_many_threads_may_read_and_add() -> None:
-    x, got = layer(3000, 300), []
-    expected = gathered(x, 3000).correlation()
-    for _ in range(5):
-        m, part = gathered(x, 700), gathered(x[:30], 10)
-        reading = [Thread(target=lambda m=m: got.append((m.count, m.correlation()))) for _ in range(4)]
-        adding = [Thread(target=lambda m=m, part=part: got.append(((m + part).count - 30, None))) for _ in range(2)]
-        for thread in (*reading, *adding):
+@pytest.mark.parametrize(
+    "copied",
+    [
+        lambda m: m + Moments(),
+        lambda m: Moments() + m,
+        copy.deepcopy,
+        lambda m: pickle.loads(pickle.dumps(m)),
+        lambda m: m,
+    ],
+)
+def test_threads_may_read_copy_and_add(copied) -> None:
+    x = layer(200, 600)
+    expected = Moments().update(x).covariance()
+    for _ in range(25):
+        m, start, got = Moments().update(x), Barrier(2), []
+
+        def copy_and_read(m=m, start=start, got=got) -> None:
+            start.wait()
+            got.append(copied(m).covariance())
+
+        def read(m=m, start=start, got=got) -> None:
+            start.wait()
+            got.append(m.covariance())
+
+        threads = [Thread(target=copy_and_read), Thread(target=read)]
+        for thread in threads:
             thread.start()
-        for thread in (*reading, *adding):
+        for thread in threads:
             thread.join()
-    assert len(got) == 30 and all(count == 3000 for count, _ in got)
-    for _, rho in got:
-        if rho is not None:
-            torch.testing.assert_close(rho, expected, atol=1e-12, rtol=0)
+        torch.testing.assert_close(got[0], expected)
+        torch.testing.assert_close(got[1], expected)
 
 
 def test_input_is_neither_kept_nor_changed() -> None:

@@ -32,6 +32,7 @@ def for_one_backend(which: int, precision: str) -> Callable[[], None]:
 SETTINGS = {
     "nothing": lambda: None,
     "the older names": lambda: torch.set_float32_matmul_precision("medium"),
+    "the older flag": lambda: setattr(torch.backends.cuda.matmul, "allow_tf32", True),
     "one backend": for_one_backend(0, "tf32"),
     "the other": for_one_backend(1, "bf16"),
     "all backends": lambda: setattr(torch.backends, "fp32_precision", "tf32"),

@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack,
 from torch.utils._device import DeviceContext
 from torch.utils.weak import WeakIdKeyDictionary
 
-from .expressions import EXPRESSIONS, Course, course_of
+from .expressions import EXPRESSIONS, Course, course_of, is_number, operands
 
 Applied = Callable[[Tensor], None]
 """Called with the activation's output, once."""
@@ -70,23 +70,23 @@ class _Followed(NamedTuple):
     course: Course
 
 
-class _Step(NamedTuple):
-    """What a function makes of what is followed (None: units mixed), and whether it is an activation to be told of."""
+class Step(NamedTuple):
+    """What a function makes of what is followed (None: it mixes units), and whether it is an activation to tell of."""
 
     origin: _Origin
     course: Course | None
     told: bool
+    shape: torch.Size | None = None
 
 
 class Follower(TorchFunctionMode):
     """Sees every torch function that runs; calls back when an activation takes a followed tensor.
 
-    An activation function may also be written out, as ``h * torch.sigmoid(h)`` is: the last product of that kind is
-    what counts.
+    The first activation function counts. It may also be written out, as ``h * torch.sigmoid(h)`` is.
 
     A tensor is known again by its memory, so that the views that backward hooks make do not hide it. One
-    that is changed in place by anything but an activation is no longer the layer's output: it is followed no
-    more.
+    that is changed in place by anything but an activation, or a step of one, is no longer the layer's output: it is
+    followed no more.
     """
 
     def __init__(self, *, tracks_axes: bool) -> None:
@@ -134,18 +134,30 @@ class Follower(TorchFunctionMode):
     def follow(self, tensor: Tensor, applied: Iterable[Applied]) -> None:
         """Call ``applied`` with the output of the first activation function that takes this tensor."""
         before = self._known(tensor)
-        already = (
-            before.origin.applied if before and before.course is Course.SCALED and before.origin.waited_for else []
-        )
+        waits = before is not None and before.course is Course.SCALED and before.origin.waited_for
+        already = before.origin.applied if before is not None and waits else []
         self._note(tensor, _Followed(_Origin(list(dict.fromkeys([*already, *applied]))), Course.SCALED))
 
-    def claimed(self, tensor: Tensor) -> list[Applied]:
-        """Those who follow the tensor, taken off it."""
+    def activation_of(self, tensor: Tensor, *, mixes: bool = False) -> Step | None:
+        """What an activation function is about to make of a tensor, if that is followed."""
         found = self._known(tensor)
-        if found is None or not found.origin.waited_for:
-            return []
-        found.origin.waited_for = False
-        return found.origin.applied
+        if found is None or found.course is Course.CONSTANT:
+            return None
+        told = found.origin.waited_for
+        course = Course.ACTIVATED if told or found.course is Course.ACTIVATED else Course.CURVED
+        return Step(found.origin, None if mixes else course, told)
+
+    def arrived(self, step: Step, output: Any) -> None:
+        """A step is done: tell of it, and follow its output."""
+        first = output[0] if isinstance(output, tuple) else output
+        if step.shape is not None and not (first.is_floating_point() and first.shape == step.shape):
+            return
+        if step.told:
+            step.origin.waited_for = False
+            for applied in step.origin.applied:
+                applied(first)
+        if step.course is not None:
+            self._note(first, _Followed(step.origin, step.course))
 
     def _known(self, tensor: Tensor) -> _Followed | None:
         return (self._followed.get(_memory(tensor)) or {}).get(_geometry(tensor))
@@ -183,49 +195,49 @@ class Follower(TorchFunctionMode):
         step = self._leaving(name, args, kwargs) if self._followed else None
         output = func(*args, **kwargs)
         if step is not None:
-            self._arriving(step, output)
+            self.arrived(step, output)
         if self._unit_axes is not None and isinstance(output, Tensor):
             self._note_axis(name, args, output, self._unit_axes)
         return output
 
-    def _leaving(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Step | None:
+    def _leaving(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step | None:
         """What the function will make of what is followed, if it takes any."""
         bare, source = name.strip("_"), args[0] if args else kwargs.get("input")
         if not isinstance(source, Tensor):
             return None
-        if _changes_in_place(name) and bare not in ACTIVATIONS:
+        step = self._step(bare, source, args, kwargs) if bare in _FOLLOWED else None
+        if bare not in ACTIVATIONS and _changes_in_place(name):
             self._followed.pop(_memory(source), None)
-            return None
-        return self._step(bare, source, [*args, *kwargs.values()]) if bare in _FOLLOWED else None
+        return step
 
-    def _step(self, bare: str, source: Tensor, entries: list[Any]) -> _Step | None:
-        if bare in EXPRESSIONS:
-            return self._expression(bare, [entry for entry in entries if isinstance(entry, Tensor)])
-        found = self._known(source)
-        if found is None:
-            return None
+    def _step(self, bare: str, source: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step | None:
         if bare in ACTIVATIONS:
-            return _Step(found.origin, None if bare in _MIXING else Course.CURVED, found.origin.waited_for)
-        return _Step(found.origin, found.course, told=False)
-
-    def _expression(self, bare: str, tensors: list[Tensor]) -> _Step | None:
-        """A step of an activation function that is written out: of one layer's output and constants alone."""
-        known = [self._known(tensor) for tensor in tensors]
-        found = [followed for followed in known if followed is not None]
-        others = any(one is None and tensor.numel() > 1 for one, tensor in zip(known, tensors, strict=True))
-        if others or not found or any(followed.origin is not found[0].origin for followed in found):
+            return self.activation_of(source, mixes=bare in _MIXING)
+        found = self._known(source)
+        if bare in PASSED_THROUGH:
+            return found and Step(found.origin, found.course, told=False)
+        if found is None and not is_number(source):
             return None
-        course = course_of(bare, [followed.course for followed in found])
-        return _Step(found[0].origin, course, told=course is Course.WRITTEN_OUT)
+        taken, chosen = operands(bare, args, kwargs)
+        return self._expression(bare, taken, chosen) if taken else None
 
-    def _arriving(self, step: _Step, output: Any) -> None:
-        first = output[0] if isinstance(output, tuple) else output
-        if step.told:
-            step.origin.waited_for = False
-            for applied in step.origin.applied:
-                applied(first)
-        if step.course is not None:
-            self._note(first, _Followed(step.origin, step.course))
+    def _expression(self, bare: str, taken: list[Tensor], chosen: list[Tensor]) -> Step | None:
+        """A step of an activation function that is written out: of one layer's output and numbers alone."""
+        known = {id(tensor): self._known(tensor) for tensor in taken}
+        if any(known[id(tensor)] is None and not is_number(tensor) for tensor in taken):
+            return None
+        found = [(one, tensor.shape) for tensor in taken if (one := known[id(tensor)]) is not None]
+        of_it = [(one.origin, shape) for one, shape in found if one.course is not Course.CONSTANT]
+        if not of_it:
+            return Step(found[0][0].origin, Course.CONSTANT, told=False) if found else None
+        origin, shape = of_it[0]
+        if any(other is not origin or its_shape != shape for other, its_shape in of_it):
+            return None
+        choices = [one.course for tensor in chosen if (one := known[id(tensor)]) is not None]
+        course = course_of(bare, [one.course for one, _ in found], choices, activated=not origin.waited_for)
+        if course is Course.WRITTEN_OUT:
+            return Step(origin, None, told=True, shape=shape)
+        return Step(origin, course, told=False)
 
     def _note_axis(self, name: str, args: tuple[Any, ...], output: Tensor, axes: WeakIdKeyDictionary) -> None:
         if name in _CHANNELS:

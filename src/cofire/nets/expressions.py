@@ -3,41 +3,92 @@
 To teach cofire another way of writing, add its function to one of the tables.
 """
 
-from collections.abc import Sequence
-from enum import Enum
+from collections.abc import Collection, Mapping
+from enum import Enum, auto
+from typing import Any
+
+from torch import Tensor, nn
 
 
 class Course(Enum):
-    """How a tensor depends, unit by unit, on one layer's output h: a h + b, a function of it, or such an activation."""
+    """How a tensor depends, unit by unit, on one layer's output h."""
 
-    SCALED = "a h + b"
-    CURVED = "f(h)"
-    WRITTEN_OUT = "h f(h)"
+    CONSTANT = auto()
+    """Of its shape only."""
+    SCALED = auto()
+    """a h + b, with numbers a and b."""
+    POWERS = auto()
+    """A polynomial, also of abs(h), which makes no gate."""
+    CURVED = auto()
+    """Another function of h."""
+    ACTIVATED = auto()
+    """A function of an activation function of h, which a module or a torch function is."""
+    WRITTEN_OUT = auto()
+    """An activation function that ends with this step."""
 
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-PRODUCTS = _names("mul multiply rmul div divide true_divide")
+PRODUCTS = _names("mul multiply rmul imul div divide true_divide itruediv")
+SUMS = _names("add radd iadd sub subtract rsub isub neg negative")
+POWERS = _names("abs absolute pow ipow square")
+CURVES = _names("erf exp expm1 ge gt le lt rdiv reciprocal")
 CHOICES = _names("maximum minimum fmax fmin max min where masked_fill")
-SUMS = _names("add radd sub subtract rsub neg negative zeros_like ones_like full_like")
-CURVES = _names("abs absolute erf exp exp2 expm1 ge gt le log log1p lt pow rdiv reciprocal rpow rsqrt sign sqrt square")
-EXPRESSIONS = PRODUCTS | CHOICES | SUMS | CURVES
+BLANKS = _names("zeros_like ones_like full_like")
+EXPRESSIONS = PRODUCTS | SUMS | POWERS | CURVES | CHOICES | BLANKS
 
 
-def course_of(name: str, courses: Sequence[Course]) -> Course:
-    """What one of `EXPRESSIONS` makes of tensors of these courses, and of constants.
+def operands(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[list[Tensor], list[Tensor]]:
+    """The tensors that one of `EXPRESSIONS` takes, and those that it chooses from; none where it is a reduction."""
+    entries = [*args, *kwargs.values()]
+    taken = [entry for entry in entries if isinstance(entry, Tensor)]
+    if name not in CHOICES:
+        return taken, []
+    if (name in ("max", "min") and len(taken) < 2) or (name == "where" and len(entries) < 3):
+        return [], []
+    is_condition = {"where": 0, "masked_fill": 1}.get(name)
+    return taken, [entry for place, entry in enumerate(entries) if isinstance(entry, Tensor) and place != is_condition]
+
+
+def is_number(tensor: Tensor) -> bool:
+    """Whether a tensor is one number, whatever the size of a batch."""
+    return tensor.ndim == 0 or (isinstance(tensor, nn.Parameter) and tensor.numel() == 1)
+
+
+def course_of(name: str, taken: Collection[Course], chosen: Collection[Course], *, activated: bool) -> Course:
+    """What one of `EXPRESSIONS` makes of tensors of these courses, and of numbers.
+
+    Args:
+        name: the function's.
+        taken: the courses of all that it takes.
+        chosen: of those among them that it chooses from, such as the greater one.
+        activated: whether an activation function of h is known already. Then only a product with that one is another:
+            what else a model computes of h beside it is none.
 
     Example:
-        >>> course_of("mul", [Course.SCALED]), course_of("mul", [Course.SCALED, Course.CURVED])
-        (<Course.SCALED: 'a h + b'>, <Course.WRITTEN_OUT: 'h f(h)'>)
+        >>> course_of("mul", [Course.SCALED, Course.CURVED], [], activated=False).name
+        'WRITTEN_OUT'
+        >>> course_of("mul", [Course.SCALED, Course.CURVED], [], activated=True).name
+        'CURVED'
     """
-    alone = len(courses) == 1
-    if name in PRODUCTS:
-        gated = Course.SCALED in courses and not all(course is Course.SCALED for course in courses)
-        return Course.WRITTEN_OUT if gated else courses[0] if alone else Course.CURVED
-    if name in CHOICES:
+    highest = max(taken, key=_rank)
+    if name in BLANKS or highest is Course.CONSTANT:
+        return Course.CONSTANT
+    if name in PRODUCTS and Course.SCALED in taken and highest is (Course.ACTIVATED if activated else Course.CURVED):
         return Course.WRITTEN_OUT
-    linear = name in SUMS and all(course is Course.SCALED for course in courses)
-    return Course.SCALED if linear else Course.CURVED
+    if name in CHOICES and not activated and any(course is not Course.CONSTANT for course in chosen):
+        return Course.WRITTEN_OUT
+    return max(highest, _least(name, taken), key=_rank)
+
+
+def _least(name: str, taken: Collection[Course]) -> Course:
+    if name in CURVES | CHOICES:
+        return Course.CURVED
+    square = name in PRODUCTS and sum(course is not Course.CONSTANT for course in taken) > 1
+    return Course.POWERS if square or name in POWERS else Course.SCALED
+
+
+def _rank(course: Course) -> int:
+    return course.value

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from .activations import Applied, Follower
+from .activations import Follower, Step
 from .eager import eager
 from .fastpath import fused_modules, unwatched_output
 from .hooks import Hook
@@ -118,9 +118,9 @@ class Recorder:
 
     def _hook_own_activation(self, module: nn.Module) -> None:
         """An activation that is the user's own module counts as a whole, whatever it calls inside."""
-        claimed: list[Applied] = []
-        self._hook_before(module, partial(self._enters, claimed))
-        self._hook_after(module, partial(self._leaves, claimed), always_call=True)
+        steps: list[Step | None] = []
+        self._hook_before(module, partial(self._enters, steps))
+        self._hook_after(module, partial(self._leaves, steps), always_call=True)
 
     def _hook_before(self, module: nn.Module, run: Callable[[Args, Kwargs], None]) -> None:
         def here(_: nn.Module, args: Args, kwargs: Kwargs) -> None:
@@ -211,15 +211,15 @@ class Recorder:
         self._pass.records.extend(records)
         return records
 
-    def _enters(self, claimed: list[Applied], args: Args, kwargs: Kwargs) -> None:
+    def _enters(self, steps: list[Step | None], args: Args, kwargs: Kwargs) -> None:
         with _UNSEEN():
             x = first_floating((*args, *kwargs.values()))
-            claimed[:] = [] if x is None else self._follower.claimed(x)
+            steps.append(None if x is None else self._follower.activation_of(x))
         self._follower.suspend()
 
-    def _leaves(self, claimed: list[Applied], output: object) -> None:
+    def _leaves(self, steps: list[Step | None], output: object) -> None:
         self._follower.resume()
-        if isinstance(output, Tensor):
-            for applied in claimed:
-                applied(output)
-        claimed.clear()
+        step = steps.pop() if steps else None
+        if step is not None and isinstance(output, Tensor):
+            with _UNSEEN():
+                self._follower.arrived(step, output)

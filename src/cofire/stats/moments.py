@@ -67,6 +67,11 @@ class Moments:
         self._waiting: WaitingRows | None = None
         self._begin(torch.empty(0, dtype=torch.float64, device="cpu"))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For a copy, or to pickle: settled, so that nobody who reads meanwhile changes anything."""
+        self._settle()
+        return self.__dict__.copy()
+
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """A copy, or unpickled: to be updated anywhere, though it be made in inference mode."""
         made_in_inference_mode = torch.is_inference_mode_enabled()

@@ -1,6 +1,6 @@
 """Arithmetic that means what it says, whatever mode the process happens to be in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
@@ -59,16 +59,26 @@ def exactly(device: torch.device) -> Iterator[None]:
 
 def _set_highest() -> Callable[[], object]:
     """Set the highest precision; how to set back what was."""
+    backends: Any = torch.backends
+    matmuls = (backends.cuda.matmul, backends.mkldnn.matmul)
     try:
         before = torch.get_float32_matmul_precision()
     except RuntimeError:  # it was set by the newer names, each backend's own, of which the older know nothing
-        backends: Any = torch.backends
-        back = [_set_ieee(matmul) for matmul in (backends.cuda.matmul, backends.mkldnn.matmul)]
+        back = [_set_ieee(matmul) for matmul in matmuls]
         return lambda: [undo() for undo in back]
     if before == "highest":
         return _nothing
+    own = [matmul.fp32_precision for matmul in matmuls]
     torch.set_float32_matmul_precision("highest")
-    return lambda: torch.set_float32_matmul_precision(before)
+    return lambda: _set_back(before, zip(matmuls, own, strict=True))
+
+
+def _set_back(before: str, matmuls: Iterable[tuple[Any, str]]) -> None:
+    """By the older name, which sets all backends, also those that had not been set."""
+    torch.set_float32_matmul_precision(before)
+    for matmul, own in matmuls:
+        if matmul.fp32_precision != own:
+            matmul.fp32_precision = own
 
 
 def _set_ieee(matmul: Any) -> Callable[[], object]:
