@@ -161,6 +161,8 @@ def test_a_watch_goes_back_with_the_training() -> None:
     assert watch.phase("fc") == "none yet"
     watch(series[4:])
     assert told[:2] == told[2:] and watch.decorrelating
+    watch(series[-1:])  # once more, as of a measure that is taken again at an epoch's end
+    assert len(told) == 4
 
 
 @pytest.mark.parametrize(("wrong", "says"), [({"noise": 0.0}, "noise is a positive"), ({"level": 1.0}, "level is a p")])

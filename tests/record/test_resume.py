@@ -119,14 +119,14 @@ def test_schedulers_of_torch_are_kept(make, tmp_path) -> None:
         assert again.state_dict() == first.state_dict() != scheduler().state_dict()
 
 
-@pytest.mark.parametrize("kept", [Counter({3: 2}), {1, 2}, bytearray(b"ab"), OrderedDict(a=[1, (2.5, None)])])
+@pytest.mark.parametrize("kept", [Counter({3: 2}), {1, 2}, bytearray(b"ab"), b"ab", OrderedDict(a=[1, (2.5, None)])])
 def test_what_a_checkpoint_takes_comes_back(kept, tmp_path) -> None:
     with Run.open(tmp_path / "run", mode="write") as run:
         run.save(1, {"part": kept})
         assert run.load() == (1, {"part": kept})
 
 
-@pytest.mark.parametrize("refused", [defaultdict(list), np.float64(1), Path(), {"deep": [frozenset([1])]}])
+@pytest.mark.parametrize("refused", [defaultdict(list), np.float64(1), Path(), b"", {"deep": [frozenset([1])]}])
 def test_what_could_not_be_read_back_is_refused_when_it_is_saved(refused, tmp_path) -> None:
     with Run.open(tmp_path / "run", mode="write") as run, pytest.raises(ValueError, match="cannot read back safely"):
         run.save(1, {"part": refused})

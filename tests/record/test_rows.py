@@ -129,6 +129,16 @@ def test_a_reader_that_met_a_table_at_rest_sees_what_is_written_later(tmp_path) 
     third.close()
 
 
+def test_a_reader_of_a_run_that_was_moved_goes_on(tmp_path) -> None:
+    table = Rows(tmp_path / "a" / "rows.sqlite")
+    table([row()])
+    table.close()
+    reader = Rows.read(tmp_path / "a" / "rows.sqlite")
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert reader.select() == [row()]
+    reader.close()
+
+
 def test_within_a_snapshot_a_table_that_is_written_to_again_is_an_error(tmp_path) -> None:
     Rows(tmp_path / "rows.sqlite").close()
     reader = Rows.read(tmp_path / "rows.sqlite")

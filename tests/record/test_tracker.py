@@ -282,10 +282,54 @@ def test_a_layer_may_be_followed_more_closely_than_the_others(make, tmp_path) ->
         assert len(rows) == len({row[:6] for row in rows})
 
 
-def test_namesakes_that_differ_are_refused_before_training() -> None:
-    first, second = (Measure(lambda x, k=k: float(k), sites=where, name="mine") for k, where in enumerate(["0", "*"]))
-    with pytest.raises(ValueError, match="two measures named 'mine' take different statistics at 0"):
-        cofire.Tracker(nn.Sequential(nn.Linear(3, 2)), [first, second])
+def _zero(x: torch.Tensor) -> float:
+    return 0.0
+
+
+NAMESAKES = {
+    "statistic": [Measure(lambda x: 0.0, sites="0", name="mine"), Measure(_zero, name="mine")],
+    "stage": [Measure(_zero, stage="weights", name="mine"), Measure(_zero, name="mine")],
+    "arrays": [Measure(_zero, sites="0", name="mine"), Measure(_zero, name="mine", arrays=lambda x: {})],
+}
+
+
+@pytest.mark.parametrize("measures", NAMESAKES.values(), ids=NAMESAKES)
+def test_namesakes_that_differ_are_refused_before_training(measures) -> None:
+    with pytest.raises(ValueError, match="two measures named 'mine' take different statistics, stages or arrays at 0"):
+        cofire.Tracker(nn.Sequential(nn.Linear(3, 2)), measures)
+
+
+def test_measures_that_overlap_keep_the_arrays_of_both(tmp_path) -> None:
+    model = mlp([9, 6, 2])
+    measures = [correlation(sites="hidden1", every=2), correlation(every=3)]
+    with cofire.Tracker(model, measures, run=tmp_path / "run") as tracker:
+        trained(tracker, model, 8)
+    with Run.open(tmp_path / "run") as run:
+        steps = {step for step, site, name in run.arrays() if (site, name) == ("hidden1", "histogram")}
+    assert steps == {2, 3, 4, 6, 8}  # the 1st, 2nd, 4th of the one: 2, 4, 8; and 1st, 2nd of the other: 3, 6
+
+
+def test_at_an_epochs_end_nothing_is_said_twice() -> None:
+    rows, model = [], mlp([9, 6, 2])
+    measures = [correlation(sites="hidden1", every=1), correlation(every="epoch")]
+    with cofire.Tracker(model, measures, sink=rows.extend) as tracker:
+        for _ in range(2):
+            trained(tracker, model, 2)
+            tracker.end_epoch()
+    assert len(rows) == len({row[:6] for row in rows})
+    assert {row.step for row in rows if row.site == "hidden1"} == {1, 2, 3, 4}
+
+
+def test_arrays_that_wait_go_on_under_a_runs_new_name(tmp_path) -> None:
+    model = mlp([9, 6, 2])
+    with cofire.Tracker(model, [correlation()], run=tmp_path / "a", every=1) as tracker:
+        trained(tracker, model, 3)
+        state = tracker.state_dict()
+    (tmp_path / "a").rename(tmp_path / "b")
+    with cofire.Tracker(model, [correlation()], run=tmp_path / "b", every=1, state=state) as tracker:
+        trained(tracker, model, 2)
+    with Run.open(tmp_path / "b") as run:
+        assert {(name, step) for name, step, *_ in run.table.arrays()} == {("b", step) for step in (1, 2, 4, 5)}
 
 
 def test_the_last_arrays_are_kept_also_after_an_error(tmp_path) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from cofire.record import Row, Run
+from cofire.report import html
+from cofire.report.html import view_of
 from cofire.report.live import SHORTEST, LivePage, followed
 from cofire.report.serving import Server
 
@@ -147,6 +149,19 @@ def test_one_page_shows_one_state_of_the_table(tmp_path):
             assert len(reading.rows()) == 1
         with Run.open(tmp_path / "run") as reading:
             assert len(reading.rows()) == 2
+
+
+def test_a_report_of_a_run_that_is_resumed_meanwhile_is_made_anew(tmp_path, make_run, monkeypatch):
+    run, opened, read_view = make_run({"fc": 0.3}), [], html.read
+
+    def read_while_it_is_resumed(reading):
+        if not opened:
+            opened.append(Run.open(run, mode="write"))
+        return read_view(reading)
+
+    monkeypatch.setattr(html, "read", read_while_it_is_resumed)
+    assert view_of(run).layers[0].name == "fc"
+    opened[0].close()
 
 
 def test_a_directory_that_may_not_be_written_to_is_watched(make_run):

@@ -112,6 +112,8 @@ def check_plain(value: object, where: str) -> None:
     elif type(value) in (list, tuple, set):
         for index, inner in enumerate(value):  # pyright: ignore[reportArgumentType] - one of these
             check_plain(inner, f"{where}[{index}]")
+    elif isinstance(value, bytes) and not value:
+        raise ValueError(f"{where} is empty bytes, which a checkpoint cannot read back safely; keep None or a string")
     elif type(value) not in _PLAIN and not isinstance(value, torch.Tensor):
         raise ValueError(
             f"{where} is {with_article(type(value).__qualname__)}, which a checkpoint cannot read back safely; "

@@ -71,6 +71,10 @@ class Writing(_Connection):
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
 
+class WrittenMeanwhileError(OSError):
+    """Somebody began to write to a file while it was read; to read it again is of use."""
+
+
 class Reading:
     """A connection for reading: it creates no file and holds up no writer.
 
@@ -93,13 +97,16 @@ class Reading:
 
     @property
     def _outdated(self) -> bool:
-        return self._seen is not None and _state(self.path) != self._seen
+        try:
+            return self._seen is not None and _state(self.path) != self._seen
+        except FileNotFoundError:  # it was moved or removed, and what was open is as it was
+            return False
 
     def fetch(self, query: str, values: Sequence[object] = ()) -> list[Any]:
         """All that a query finds.
 
         Raises:
-            OSError: within `snapshot`, if somebody began to write.
+            WrittenMeanwhileError: within `snapshot`, if somebody began to write.
         """
         try:
             found = self._connection.fetch(query, values)
@@ -112,7 +119,7 @@ class Reading:
             if not self._outdated:
                 return found
         if self._in_snapshot:
-            raise OSError(f"{self.path} began to be written to while it was read; read it again")
+            raise WrittenMeanwhileError(f"{self.path} began to be written to while it was read; read it again")
         self._connection.close()
         self._open()
         return self.fetch(query, values)

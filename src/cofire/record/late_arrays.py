@@ -46,10 +46,13 @@ class LateArrays:
             "waiting": {identity: [_plain(array) for array in arrays] for identity, arrays in made.items()},
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> list[Array]:
-        """Go on from a state; returns what waits again."""
+    def load_state_dict(self, state: Mapping[str, Any], *, run: str) -> list[Array]:
+        """Go on from a state, under the run's present name; returns what waits again."""
         self._counts = dict(state["counts"])
-        waiting = {identity: [_from_plain(one) for one in arrays] for identity, arrays in state["waiting"].items()}
+        waiting = {
+            identity: [_from_plain(one)._replace(run=run) for one in arrays]
+            for identity, arrays in state["waiting"].items()
+        }
         self._waiting = {identity: _made(arrays) for identity, arrays in waiting.items()}
         return [array for arrays in waiting.values() for array in arrays]
 

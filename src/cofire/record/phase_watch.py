@@ -43,6 +43,10 @@ class _Series:
     def phase(self) -> Phase:
         return list(self.told.values())[-1] if self.told else "none yet"
 
+    @property
+    def latest(self) -> tuple[int, float] | None:
+        return list(self.values.items())[-1] if self.values else None
+
     def go_back_before(self, step: int) -> None:
         """Forget this step and later ones."""
         for known in (self.values, self.told):
@@ -98,7 +102,7 @@ class PhaseWatch:
         for row in rows:
             if row.measure == self._measure and math.isfinite(row.value):
                 series = self._series.setdefault(row.site, _Series(row.parameters))
-                if series.parameters == row.parameters:
+                if series.parameters == row.parameters and series.latest != (row.step, row.value):
                     series.go_back_before(row.step)
                     series.values[row.step] = row.value
                     self._look(row.site, series)

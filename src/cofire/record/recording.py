@@ -104,15 +104,15 @@ def all_sites(tasks: Iterable[Task]) -> list[Site]:
 
 def _refuse_namesakes(tasks: Iterable[Task]) -> None:
     """Two measures may overlap, such as one layer often and all now and then, but what they record must be the same."""
-    known: dict[Taken, Callable[..., Any]] = {}
+    known: dict[Taken, tuple[Any, ...]] = {}
     for task in tasks:
-        name, statistic = task.measure.name, task.measure.statistic
-        parameters = canonical(task.measure.parameters_for(WIDE))
+        measure, parameters = task.measure, canonical(task.measure.parameters_for(WIDE))
+        taken = measure.statistic, measure.stage, measure.arrays
         for target in task.targets:
-            if known.setdefault((name, target.name, parameters), statistic) is not statistic:
+            if known.setdefault((measure.name, target.name, parameters), taken) != taken:
                 raise ValueError(
-                    f"two measures named {name!r} take different statistics at {target.name}, and their rows could not "
-                    "be told apart; give one of them another name"
+                    f"two measures named {measure.name!r} take different statistics, stages or arrays at "
+                    f"{target.name}, and their rows could not be told apart; give one of them another name"
                 )
 
 
@@ -173,36 +173,33 @@ class Found:
 
 
 def take(task: Task, samples: Samples, taken: set[Taken]) -> list[Found]:
-    """Run a task's statistic at each of its targets, outside autograd, but where it was ``taken`` already."""
+    """Run a task's statistic at each of its targets, outside autograd; what was ``taken`` before, for arrays only."""
     with torch.no_grad():
         return [
-            found
+            _take_one(task.measure, name, inputs, taken)
             for target in task.targets
             for name, inputs in target.inputs(samples).items()
-            if (found := _take_one(task.measure, name, inputs, taken)) is not None
         ]
 
 
-def _take_one(measure: Measure, site: str, inputs: tuple[Tensor, ...], taken: set[Taken]) -> Found | None:
-    key = measure.name, site, canonical(measure.parameters_at(inputs))
-    if key in taken:
-        return None
-    taken.add(key)
+def _take_one(measure: Measure, site: str, inputs: tuple[Tensor, ...], taken: set[Taken]) -> Found:
     if measure.stage == "weights" and measure.arrays is not None:
         inputs = tuple(weight.clone() for weight in inputs)  # by the time arrays are made, training has gone on
     inputs = measure.limited(inputs)
+    parameters = canonical(measure.parameters_at(inputs))
+    key = measure.name, site, parameters
+    values = _values(measure, inputs, site) if key not in taken else {}
+    taken.add(key)
+    n_samples = 0 if measure.stage == "weights" else len(inputs[0])
+    return Found(site, parameters, values, n_samples, lambda: measure.array_values(inputs))
+
+
+def _values(measure: Measure, inputs: tuple[Tensor, ...], site: str) -> dict[str, float]:
     try:
-        values = measure.values(inputs, site=site)
+        return measure.values(inputs, site=site)
     except Exception as error:
         error.add_note(f"It was raised by the measure {measure.name!r} at {site or 'the model'}.")
         raise
-    return Found(
-        site,
-        key[-1],
-        values,
-        0 if measure.stage == "weights" else len(inputs[0]),
-        lambda: measure.array_values(inputs),
-    )
 
 
 def model_facts(model: nn.Module) -> dict[str, Any]:

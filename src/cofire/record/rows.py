@@ -171,7 +171,7 @@ class Rows:
         """All reads within see one state of the table, whatever others write meanwhile.
 
         Raises:
-            OSError: by a read within, if nobody wrote at first and then somebody began.
+            WrittenMeanwhileError: by a read within, if nobody wrote at first and then somebody began.
         """
         return self._connection.snapshot()
 

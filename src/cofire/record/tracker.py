@@ -128,6 +128,7 @@ class Tracker:
         self._seed = seed
         self._step = self._epoch = 0
         self._closed = False
+        self._taken: set[Taken] = set()  # at this step
         self._late = LateArrays()
         self._owned = WritableRun(run) if isinstance(run, str | Path) else None
         self._run = self._owned if isinstance(run, str | Path) else run
@@ -181,6 +182,7 @@ class Tracker:
         self._refuse_unless_open()
         with self._budget.spending():
             self._step += 1
+            self._taken.clear()
             self._source.advance(self._step)
             self._record(self._budget.affordable(self._plan.due(self._step)))
             self._arm()
@@ -220,9 +222,8 @@ class Tracker:
         samples = self._source.collect(wanted, self._step) if wanted else {}
         rows: list[Row] = []
         arrays: list[Array] = []
-        taken: set[Taken] = set()
         for task in tasks:
-            found = take(task, samples, taken)
+            found = take(task, samples, self._taken)
             rows += self._rows(found)
             if task.measure.arrays is not None and self._keeps_arrays:
                 arrays += self._late.recorded(task.measure, partial(_arrays, self._name, self._step, found))
@@ -293,7 +294,8 @@ class Tracker:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there; rows of later steps in the run are dropped, for they will be recorded anew."""
         self._step, self._epoch = state["step"], state["epoch"]
-        waiting = self._late.load_state_dict(state["arrays"])
+        self._taken.clear()
+        waiting = self._late.load_state_dict(state["arrays"], run=self._name)
         self._source.close()
         self._source.load_state_dict(state["source"])
         if self._run is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..record.connections import WrittenMeanwhileError
 from ..record.files import replaced
 from ..record.runs import Run
 from . import svg, words
@@ -59,6 +60,13 @@ def view_of(run: str | Path | Run) -> View:
     """A run as it is shown; of one that still goes on, its table at one moment."""
     if isinstance(run, Run):
         return read(run)
+    try:
+        return _at_one_moment(run)
+    except WrittenMeanwhileError:  # from now on the writer keeps what a reader sees
+        return _at_one_moment(run)
+
+
+def _at_one_moment(run: str | Path) -> View:
     with Run.open(run) as opened, opened.table.snapshot():
         return read(opened)
 
