@@ -132,3 +132,5 @@ if __name__ == "__main__":
     framework, place, count = sys.argv[1:]
     torch.set_num_threads(1)
     {"lightning": lightning, "transformers": transformers}[framework](Path(place), int(count))
+    if torch.distributed.is_initialized():  # or its threads may be cut off at the exit, which aborts the process
+        torch.distributed.destroy_process_group()
