@@ -293,6 +293,21 @@ NAMESAKES = {
 }
 
 
+def test_numbers_of_the_run_may_be_losses_and_nothing_else() -> None:
+    rows, model = [], mlp([9, 6, 2])
+    with cofire.Tracker(model, [correlation()], sink=rows.extend) as tracker:
+        loss = model(torch.randn(4, 9)).square()
+        tracker.log(loss=loss.mean(), epoch=np.float32(1))
+        for wrong, says in (
+            (loss, r"shape \(4, 2\) for 'loss'"),
+            ("much", "'much' for 'loss'"),
+            (None, "None for 'loss'"),
+        ):
+            with pytest.raises(ValueError, match=says):
+                tracker.log(loss=wrong)
+    assert [(row.measure, row.value) for row in rows] == [("loss", loss.mean().item()), ("epoch", 1.0)]
+
+
 @pytest.mark.parametrize("measures", NAMESAKES.values(), ids=NAMESAKES)
 def test_namesakes_that_differ_are_refused_before_training(measures) -> None:
     with pytest.raises(ValueError, match="two measures named 'mine' take different statistics, stages or arrays at 0"):

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import torch
 import torch.distributed as dist
 from torch import nn
 
@@ -194,9 +195,13 @@ class Tracker:
         self._record(self._budget.at_epoch_end(self._plan.due(self._step, epoch_end=True)))
 
     def log(self, **numbers: Any) -> None:
-        """Record numbers of the whole run, such as ``loss``, at the current step."""
+        """Record numbers of the whole run, such as ``loss``, at the current step.
+
+        Raises:
+            ValueError: if one is no number, nor a tensor of one.
+        """
         self._refuse_unless_open()
-        values = {name: float(number) for name, number in numbers.items()}
+        values = {name: _number(name, number) for name, number in numbers.items()}
         self._write([self._row("", name, "{}", value, 0) for name, value in values.items()], [])
 
     def _refuse_unless_open(self) -> None:
@@ -304,6 +309,14 @@ class Tracker:
             self._run.table.drop_arrays(waiting)
         self._waiting = False
         self._arm()
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value.detach() if isinstance(value, torch.Tensor) else value)
+    except (TypeError, ValueError, RuntimeError):
+        got = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
+        raise ValueError(f"log takes numbers, got {got} for {name!r}; give its mean, for instance") from None
 
 
 def _arrays(run: str, step: int, found: Iterable[Found]) -> list[Array]:
