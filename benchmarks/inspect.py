@@ -24,9 +24,9 @@ from rich.table import Table
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cofire.nets.checkpoints import read_checkpoint
+from cofire.nets.loading.checkpoint_files import read_checkpoint
 from cofire.nets.redundancy import weight_redundancy_report
-from cofire.stats.weight_redundancy import WIDEST
+from cofire.stats.redundancy.weight_redundancy import WIDEST
 
 GOAL = 3.0
 ROUNDS = int(os.environ.get("COFIRE_BENCHMARK_ROUNDS", "3"))

@@ -10,9 +10,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from cofire.record.rows import Array, Row
-from cofire.record.runs import Run
-from cofire.report import write_report
+from cofire.record.runs.rows import Array, Row
+from cofire.record.runs.run_directory import Run
+from cofire.reports import write_report
 
 LAYERS, RECORDINGS, EVERY = 30, 200, 50
 WIDTHS = (64, 128, 512, 1024, 4096)

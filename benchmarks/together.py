@@ -7,10 +7,10 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.harness import measure, report
-from cofire.papers.data import Dataset
-from cofire.papers.together import Penalized, Watch, correlation_penalties, fit
-from cofire.papers.training import OPTIMIZERS, Settings, batches
-from cofire.papers.zoo import mlp
+from cofire.papers.training.datasets import Dataset
+from cofire.papers.training.loop import OPTIMIZERS, Settings, batches
+from cofire.papers.training.models import mlp
+from cofire.papers.training.stacked_training import Penalized, Watch, correlation_penalties, fit
 
 SEEDS = range(10)
 WIDTHS = (784, 30, 30, 30, 30, 10)

@@ -59,7 +59,7 @@ def test_what_is_in_the_wheel_works_alone(made, tmp_path):
     """From the wheel's own files, not from where they were made."""
     zipfile.ZipFile(made[".whl"]).extractall(tmp_path / "site")
     code = (
-        "import cofire.report.live as live; import pathlib; root = pathlib.Path.cwd() / 'site'\n"
+        "import cofire.reports.page.live as live; import pathlib; root = pathlib.Path.cwd() / 'site'\n"
         "assert root in pathlib.Path(live.__file__).parents, live.__file__\n"
         "page = live.LivePage([pathlib.Path('nowhere')]).page()\n"
         "assert 'Waiting' in page.html"

@@ -147,15 +147,15 @@ def test_a_package_that_is_absent_is_named(error, words, run, monkeypatch, capsy
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("cofire.report.write_report", fail)
+    monkeypatch.setattr("cofire.reports.write_report", fail)
     assert words in complaint(monkeypatch, capsys, "report", str(run), "-o", str(run.parent / "page.html"))
 
 
 def test_a_wrong_import_of_our_own_is_not_hidden(run, monkeypatch) -> None:
     def fail(*_: object) -> None:
-        raise ImportError("cannot import name 'nothing'", name="cofire.report")
+        raise ImportError("cannot import name 'nothing'", name="cofire.reports")
 
-    monkeypatch.setattr("cofire.report.write_report", fail)
+    monkeypatch.setattr("cofire.reports.write_report", fail)
     monkeypatch.setattr("sys.argv", ["cofire", "report", str(run), "-o", str(run.parent / "page.html")])
     with pytest.raises(ImportError, match="cannot import name"):
         main()
@@ -165,7 +165,7 @@ def test_other_errors_are_not_hidden(monkeypatch, run) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("a mistake of our own")
 
-    monkeypatch.setattr("cofire.report.write_report", fail)
+    monkeypatch.setattr("cofire.reports.write_report", fail)
     monkeypatch.setattr("sys.argv", ["cofire", "report", str(run), "-o", str(run.parent / "page.html")])
     with pytest.raises(RuntimeError, match="of our own"):
         main()

@@ -6,7 +6,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from cofire.cli import app, main
-from cofire.nets.factories import build_model
+from cofire.nets.loading.factories import build_model
 from cofire.nets.surgery import merged_bytes, prune
 from cofire.record import Run, Tracker, correlation
 

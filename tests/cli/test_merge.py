@@ -8,9 +8,9 @@ from safetensors import safe_open
 from typer.testing import CliRunner, Result
 
 from cofire.cli import app, main
-from cofire.nets.factories import build_model
+from cofire.nets.loading.factories import build_model
 from cofire.nets.surgery import load_merged
-from cofire.papers.data import digits
+from cofire.papers.training.datasets import digits
 
 SOURCE = """
 import torch

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cofire.cli import app, main
-from cofire.papers import registry
+from cofire.papers.framework import registry
 
 
 @pytest.fixture(autouse=True)

@@ -64,7 +64,7 @@ def test_waits_for_a_run_shows_it_and_stops_at_ctrl_c(tmp_path: Path) -> None:
 def test_opens_the_page(tmp_path, monkeypatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    monkeypatch.setattr("cofire.report.serving.Server.serve_forever", lambda self: None)
+    monkeypatch.setattr("cofire.reports.page.server.Server.serve_forever", lambda self: None)
     done = CliRunner().invoke(app, ["watch", str(tmp_path), "--port", "0", "--open"])
     assert done.exit_code == 0 and len(opened) == 1 and opened[0] in done.stdout
     assert "No browser" in done.stderr  # append returns None: nobody opened it

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from cofire.stats import dependence_score
-from cofire.stats._search_on_gpu import MOST_NEIGHBORS, fits, search
+from cofire.stats.information.engine.triton_launch import MOST_NEIGHBORS, fits, search
 
 
 def by_hand(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -35,5 +35,5 @@ def test_tiles_take_over_beyond_it(k: int, method: str, monkeypatch: pytest.Monk
     x = torch.randn(500, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).cuda()
     x[:, 1] += x[:, 0]
     found = dependence_score(x, k, method).matrix
-    monkeypatch.setattr("cofire.stats._pairs_by_tiles.fits", lambda x, k: False)
+    monkeypatch.setattr("cofire.stats.information.engine.torch_pairs.fits", lambda x, k: False)
     torch.testing.assert_close(dependence_score(x, k, method).matrix, found, rtol=0, atol=1e-6, equal_nan=True)

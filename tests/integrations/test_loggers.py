@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from cofire import Tracker
-from cofire.integrations.loggers._sink import is_symmetric, picture
+from cofire.integrations.loggers.sink import is_symmetric, picture
 from cofire.record import Row, correlation, weight_correlation
 
 AWKWARD = "a b/é"
@@ -41,7 +41,7 @@ def train(sink, steps: int = 3) -> list[Row]:
 
 
 def expected(rows: list[Row]) -> dict[tuple[str, int], float]:
-    from cofire.integrations._names import Names
+    from cofire.integrations.metric_names import Names
 
     names = Names()
     return {(names(row), row.step): row.value for row in rows}

@@ -15,7 +15,7 @@ from transformers.models.gpt2 import GPT2Config, GPT2LMHeadModel
 
 from cofire import CorrelationPenalty, Tracker, capture
 from cofire.integrations.transformers import NeuronCallback, PenalizedLoss
-from cofire.nets.weights import unit_weights
+from cofire.nets.layers.layer_weights import unit_weights
 from cofire.record import Row, correlation, weight_correlation
 from cofire.stats import neuronal_correlation, weight_correlation_summary
 

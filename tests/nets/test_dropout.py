@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from cofire.nets.dropout import DropoutReport, dropout_report
 from cofire.stats import neuronal_correlation
-from cofire.stats.dropout import dropout_correlation, dropout_second_moment
+from cofire.stats.correlation.dropout_laws import dropout_correlation, dropout_second_moment
 
 
 def correlated(n: int, shift: float = 0.0) -> Tensor:

@@ -11,11 +11,11 @@ import cloudpickle
 import pytest
 from matplotlib.figure import Figure
 
-from cofire.papers.experiment import Claim, Experiment, row
-from cofire.papers.plots import draw, panels
-from cofire.papers.table import Table
-from cofire.papers.tasks import Task, grid
-from cofire.papers.verdicts import decide
+from cofire.papers.framework.claim_table import Table
+from cofire.papers.framework.experiment import Claim, Experiment, row
+from cofire.papers.framework.plots import draw, panels
+from cofire.papers.framework.tasks import Task, grid
+from cofire.papers.framework.verdicts import decide
 from cofire.record import Row
 
 # What runs tasks cannot import this file.

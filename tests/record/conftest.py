@@ -44,7 +44,12 @@ def start() -> Callable[..., Running]:
     """Start the training loop in a directory, with what shall stop it."""
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(
-        ["cofire.papers.training", "cofire.papers.zoo", "cofire.stats._tile_kernel", "torch._dynamo"]
+        [
+            "cofire.papers.training",
+            "cofire.papers.training.models",
+            "cofire.stats.correlation.tile_sums_numba",
+            "torch._dynamo",
+        ]
     )
 
     def begin(directory: Path, **stop: int) -> Running:

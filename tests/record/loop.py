@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from cofire.papers.data import Dataset
-from cofire.papers.training import Settings, train
-from cofire.papers.zoo import mlp
+from cofire.papers.training.datasets import Dataset
+from cofire.papers.training.loop import Settings, train
+from cofire.papers.training.models import mlp
 from cofire.record import correlation, weight_correlation
 
 

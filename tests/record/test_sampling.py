@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import cofire
-from cofire.papers.zoo import mlp
+from cofire.papers.training.models import mlp
 from cofire.record import Measure
 from cofire.record.sampling import Reservoir
 

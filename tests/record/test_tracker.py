@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import cofire
-from cofire.papers.zoo import mlp
+from cofire.papers.training.models import mlp
 from cofire.record import Measure, NotMeasured, Run, correlation, entropy, epsilon, weight_correlation
 from cofire.record.schedule import as_schedule
 from cofire.stats import neuronal_correlation
@@ -257,7 +257,7 @@ def test_measures_that_ask_the_same_of_the_same_samples_work_it_out_once(monkeyp
         calls.append(x)
         return neuronal_correlation(x, **keywords)
 
-    monkeypatch.setattr("cofire.record.measures.covariation.neuronal_correlation", counted)
+    monkeypatch.setattr("cofire.record.measures.correlation_measures.neuronal_correlation", counted)
     model, rows = mlp([9, 6, 2]), []
     measures = [correlation(sites="hidden1"), epsilon(sites="hidden1")]
     with cofire.Tracker(model, measures, every=1, sink=rows.extend) as tracker:

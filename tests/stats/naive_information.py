@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.special import digamma
 
-from cofire.stats._atoms import atoms
+from cofire.stats.information.engine.unit_scores import atoms
 
 
 def kth_distance(points: np.ndarray, k: int | np.ndarray) -> np.ndarray:

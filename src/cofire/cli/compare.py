@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._page import refuse_unwritable
-from ._progress import progress_bar
+from .page_output import refuse_unwritable
+from .progress_bar import progress_bar
 from .targets import DataOption, load_data, load_target
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ..nets.redundancy import RedundancyReport
-    from ..report.comparison import Comparison, Side
+    from ..reports.data.comparison import Comparison, Side
 
 EPILOG = """Examples:
 
@@ -45,8 +45,8 @@ def compare(
     """
     from rich.console import Console
 
-    from ..report.comparison import Comparison
-    from ..report.comparison_table import comparison_summary
+    from ..reports.data.comparison import Comparison
+    from ..reports.terminal.comparison_table import comparison_summary
 
     for output in (html, json_file):
         if output is not None:
@@ -58,7 +58,7 @@ def compare(
 
 
 def _side(target: str, model: str | None, data: str | None, max_samples: int) -> "Side":
-    from ..report.comparison import Side
+    from ..reports.data.comparison import Side
 
     if Path(target).is_dir():
         return _of_run(target, model or data)
@@ -70,8 +70,8 @@ def _side(target: str, model: str | None, data: str | None, max_samples: int) ->
 
 def _of_run(target: str, other: str | None) -> "Side":
     from ..record import Run
-    from ..report import read
-    from ..report.comparison import Side
+    from ..reports import read
+    from ..reports.data.comparison import Side
 
     if other is not None:
         raise ValueError(f"{target} is a run and is compared by what it recorded; --model and --data go with weights")
@@ -81,8 +81,8 @@ def _of_run(target: str, other: str | None) -> "Side":
 
 def _model(target: str, factory: str | None) -> "nn.Module | None":
     """The model to run; None for weights that there is none for."""
-    from ..nets.checkpoints import SUFFIXES
-    from ..nets.factories import build_model
+    from ..nets.loading.checkpoint_files import SUFFIXES
+    from ..nets.loading.factories import build_model
     from ..nets.surgery import load_merged
 
     if factory is None:
@@ -110,8 +110,8 @@ def _report(target: str, net: "nn.Module | None", data: str | None, max_samples:
 
 def _write(found: "Comparison", html: Path | None, json_file: Path | None) -> None:
     from .._version import __version__
-    from ..record.files import replaced
-    from ..report.comparison import as_plain, write_comparison
+    from ..record.runs.whole_files import replaced
+    from ..reports.data.comparison import as_plain, write_comparison
 
     if html is not None:
         typer.echo(f"Wrote {write_comparison(found, html)}; open it in a browser.")

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ._page import refuse_unwritable, write_page
-from ._progress import progress_bar
+from .page_output import refuse_unwritable, write_page
+from .progress_bar import progress_bar
 
 
 def demo(
@@ -19,8 +19,8 @@ def demo(
 ) -> None:
     """Train a small network on bundled digits, follow its neurons, and write report.html."""
     refuse_unwritable(output)
-    from ..papers.demo import run_demo
-    from ..report.words import plural
+    from ..papers.demonstration import run_demo
+    from ..reports.data.formatting import plural
 
     with progress_bar(f"Training on digits, {plural(epochs, 'epoch')}") as show:
         found = run_demo(run, epochs=epochs, seed=seed, progress=show)
@@ -35,7 +35,7 @@ def _print_summary(run: Path) -> None:
     from rich.console import Console
 
     from ..record import Run
-    from ..report import read, summary
+    from ..reports import read, summary
 
     with Run.open(run) as opened:
         console = Console()

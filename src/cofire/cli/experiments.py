@@ -8,7 +8,7 @@ import typer
 from .reproduce import RESULTS
 
 if TYPE_CHECKING:
-    from ..papers.outcome import Outcome
+    from ..papers.framework.outcome import Outcome
 
 
 def experiments(
@@ -19,10 +19,10 @@ def experiments(
     from rich.console import Console
     from rich.table import Table
 
-    from ..papers import registry
-    from ..papers.outcome import outcome
-    from ..papers.results import Results
-    from ..papers.words import duration
+    from ..papers.framework import registry
+    from ..papers.framework.outcome import outcome
+    from ..papers.framework.task_results import Results
+    from ..papers.framework.verdict_text import duration
 
     table = Table("experiment", "what it shows", f"cost ({scale})", "state", title_justify="left")
     with Results(out) as results:
@@ -36,8 +36,8 @@ def experiments(
 
 
 def _state(found: "Outcome") -> str:
-    from ..papers.words import counted
-    from ..report.words import plural
+    from ..papers.framework.verdict_text import counted
+    from ..reports.data.formatting import plural
 
     if not any(state for _, state in found.tasks):
         return "not run"

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from math import isfinite
 
-from ..nets.names import near
+from ..nets.layers.layer_names import near
 from ..nets.redundancy import LEAST_INPUTS, LayerRedundancy, RedundancyReport
-from ..nets.redundancy.quantities import QUANTITIES, measured
+from ..nets.redundancy.layer_quantities import QUANTITIES, measured
 
 EXCEEDED = 1
 

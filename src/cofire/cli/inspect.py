@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._page import refuse_unwritable
-from ._progress import progress_bar
+from .page_output import refuse_unwritable
+from .progress_bar import progress_bar
 from .targets import DataOption, Target, TargetArgument, WeightsOption, load_data, load_target
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _report(
 def _asked(layers: list[str] | None) -> Any:
     """The layers whose units are run: all with units of their own, less those taken away, if nothing else is said."""
     from ..nets import with_units
-    from ..nets.patterns import default_less
+    from ..nets.layers.patterns import default_less
 
     return default_less(layers or [], with_units)
 
@@ -112,8 +112,8 @@ def _show(target: Target, report: "RedundancyReport", made: dict[str, str], html
     from rich.console import Console
 
     from .._version import __version__
-    from ..report.inspection import Inspection, write_inspection
-    from ..report.inspection_table import inspection_summary
+    from ..reports.page.inspection_page import Inspection, write_inspection
+    from ..reports.terminal.inspection_table import inspection_summary
 
     notes = {f"note {index}" if index > 1 else "note": note for index, note in enumerate(target.notes, 1)}
     weights = {"weights": str(target.checkpoint.path)} if target.checkpoint and target.model else {}
@@ -130,8 +130,8 @@ def _show(target: Target, report: "RedundancyReport", made: dict[str, str], html
 
 def _write_json(target: Target, report: "RedundancyReport", path: Path) -> None:
     from .._version import __version__
-    from ..nets.redundancy.plain import as_plain
-    from ..record.files import replaced
+    from ..nets.redundancy.to_json import as_plain
+    from ..record.runs.whole_files import replaced
 
     content = {"cofire": __version__, "target": target.name, "notes": list(target.notes), **as_plain(report)}
     with replaced(path) as file:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._page import refuse_unwritable
-from ._progress import progress_bar
+from .page_output import refuse_unwritable
+from .progress_bar import progress_bar
 from .targets import DataOption, TargetArgument, WeightsOption, load_data, load_target
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ def merge(
     """
     from rich.console import Console
 
-    from ..nets.batches import batch_length
+    from ..nets.loading.batches import batch_length
     from ..nets.redundancy import LEAST_INPUTS
     from ..nets.surgery import cost, merged_bytes
-    from ..record.files import replaced
-    from ..report.merging import merge_summary
-    from ..report.words import plural
+    from ..record.runs.whole_files import replaced
+    from ..reports.data.formatting import plural
+    from ..reports.terminal.merge_table import merge_summary
 
     _refuse(output, tolerance, keep)
     number = None if keep is None else _number(keep)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ._page import refuse_unwritable, write_page
-from ._progress import progress_bar
+from .page_output import refuse_unwritable, write_page
+from .progress_bar import progress_bar
 
 
 def report(

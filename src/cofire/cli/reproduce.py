@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from ..papers.outcome import Outcome
-    from ..papers.sweep import Done
+    from ..papers.framework.outcome import Outcome
+    from ..papers.framework.sweep import Done
 
 RESULTS = Path("runs/papers")
 
@@ -31,10 +31,10 @@ def reproduce(
     write_docs: Annotated[bool, typer.Option(help="Write docs/papers and the README's table.")] = False,
 ) -> None:
     """Run experiments of the papers, draw their figures, and say which claims hold."""
-    from ..papers.outcome import outcome
-    from ..papers.registry import chosen
-    from ..papers.results import Results
-    from ..papers.sweep import sweep
+    from ..papers.framework.outcome import outcome
+    from ..papers.framework.registry import chosen
+    from ..papers.framework.sweep import sweep
+    from ..papers.framework.task_results import Results
 
     experiments = chosen(names)
     work = [(experiment, task) for experiment in experiments for task in experiment.tasks(scale, seeds=seeds)]
@@ -74,7 +74,7 @@ def _progress(before: int, total: int) -> "Iterator[Callable[[Done], None]]":
         TimeRemainingColumn,
     )
 
-    from ..report.words import plural
+    from ..reports.data.formatting import plural
 
     left = TimeRemainingColumn(), TextColumn("left")
     with Progress(TextColumn("tasks"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left) as bar:
@@ -99,8 +99,8 @@ def _show(found: "list[Outcome]", out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..papers.outcome import save_outcome
-    from ..papers.words import effect_told
+    from ..papers.framework.outcome import save_outcome
+    from ..papers.framework.verdict_text import effect_told
 
     table = Table("experiment", "claim", "verdict", "effect [95 % interval], seeds")
     for one in found:
@@ -113,7 +113,7 @@ def _show(found: "list[Outcome]", out: Path) -> None:
 
 
 def _write_docs(found: "list[Outcome]") -> None:
-    from ..papers.pages import write_pages
+    from ..papers.framework.docs_pages import write_pages
 
     for path in write_pages(found, Path()):
         typer.echo(f"Wrote {path}")

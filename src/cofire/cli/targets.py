@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ..nets.checkpoints import Checkpoint
+    from ..nets.loading.checkpoint_files import Checkpoint
 
 TargetArgument = Annotated[
     str,
@@ -68,8 +68,8 @@ def load_target(target: str, *, weights: Path | None = None) -> Target:
         FileNotFoundError: if there is no such file.
         ValueError: if the target is of no known kind, is refused or damaged, or the weights do not fit.
     """
-    from ..nets.checkpoints import SUFFIXES, load_weights, read_checkpoint
-    from ..nets.factories import build_model, is_factory
+    from ..nets.loading.checkpoint_files import SUFFIXES, load_weights, read_checkpoint
+    from ..nets.loading.factories import build_model, is_factory
 
     if Path(target).suffix in SUFFIXES or not is_factory(target):
         if weights is not None:
@@ -90,13 +90,13 @@ def load_data(data: str, *, max_samples: int) -> Iterable[Any]:
         FileNotFoundError: if there is no such folder.
         ValueError: if it is of no known kind, damaged or refused.
     """
-    from ..nets.batches import FirstSamples
+    from ..nets.loading.batches import FirstSamples
 
     return FirstSamples(_batches(data), n_samples=max_samples)
 
 
 def _known(target: str) -> Path:
-    from ..nets.checkpoints import SUFFIXES
+    from ..nets.loading.checkpoint_files import SUFFIXES
 
     path = Path(target)
     if not path.exists() and path.suffix not in SUFFIXES:
@@ -105,10 +105,10 @@ def _known(target: str) -> Path:
 
 
 def _batches(data: str) -> Iterable[Any]:
-    from ..nets.batches import as_batches
-    from ..nets.factories import build_loader, is_factory
-    from ..nets.folders import Arrays
-    from ..papers.data import DATASETS
+    from ..nets.loading.batches import as_batches
+    from ..nets.loading.factories import build_loader, is_factory
+    from ..nets.loading.folders import Arrays
+    from ..papers.training.datasets import DATASETS
 
     if data in DATASETS:
         found = DATASETS[data]()

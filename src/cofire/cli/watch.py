@@ -22,8 +22,8 @@ def watch(
     """
     if find_spec("scipy") is None:  # the first page may be long in coming
         raise ModuleNotFoundError(name="scipy")
-    from ..report.live import LivePage
-    from ..report.serving import Server
+    from ..reports.page.live import LivePage
+    from ..reports.page.server import Server
 
     page = LivePage(runs)
     with Server(page, port=port) as server:

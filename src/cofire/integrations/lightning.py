@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..nets.penalties import Penalty
-from ._following import Follows
-from ._names import name
+from .callback_tracker import Follows
+from .metric_names import name
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..stats import CorrelationSummary, Moments
-from ..stats._states import empty_tensors, from_tensors, to_tensors
+from ..stats.correlation.state_tensors import empty_tensors, from_tensors, to_tensors
 
 try:
     from torchmetrics import Metric

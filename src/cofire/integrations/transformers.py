@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from ..nets import with_units
 from ..nets.penalties import Penalty
-from ..nets.penalties._ranks import ranks_of
+from ..nets.penalties.process_group import ranks_of
 from ..record import Measure, correlation
-from ._following import Follows
+from .callback_tracker import Follows
 
 try:
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments

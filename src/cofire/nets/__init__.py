@@ -1,8 +1,10 @@
 """Which layers to measure, how to get at their activations, and how to keep them from co-varying."""
 
-from .capture import Capture, capture
+from .capturing.capture import Capture, capture
+from .capturing.captured import Activations
 from .dropout import DropoutReport, DropoutRow, dropout_report
-from .kinds import with_units
+from .layers.kinds import with_units
+from .layers.sites import Site, Sites, sites
 from .penalties import (
     CorrelationPenalty,
     DeCovPenalty,
@@ -15,8 +17,6 @@ from .penalties import (
     vicreg_covariance_penalty,
     weight_correlation_penalty,
 )
-from .results import Activations
-from .sites import Site, Sites, sites
 
 __all__ = [
     "Activations",

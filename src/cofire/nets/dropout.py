@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..stats._shown import Shown
-from ..stats.dropout import dropout_correlation, dropout_second_moment
-from ..stats.moments import Moments
-from . import batches
-from .capture import Capture
-from .modes import evaluating
-from .names import first_names, named_layers, unwrap
-from .sites import Site
+from ..stats._base.display import Shown
+from ..stats.correlation.dropout_laws import dropout_correlation, dropout_second_moment
+from ..stats.correlation.moments import Moments
+from .capturing.capture import Capture
+from .layers.layer_names import first_names, named_layers, unwrap
+from .layers.sites import Site
+from .loading import batches
+from .loading.eval_mode import evaluating
 
 _CHANNELS = {nn.Dropout1d: 1, nn.Dropout2d: 2, nn.Dropout3d: 3}
 """Dropout of whole channels, and the number of position axes behind them."""

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..stats import Moments, weight_correlation
-from ..stats._shown import Shown
-from .batches import as_batches, forward
-from .capture import capture
-from .modes import evaluating
-from .names import named_layers, unwrap
-from .patterns import Pattern
-from .sites import sites
-from .weights import n_groups, unit_weights
+from ..stats._base.display import Shown
+from .capturing.capture import capture
+from .layers.layer_names import named_layers, unwrap
+from .layers.layer_weights import n_groups, unit_weights
+from .layers.patterns import Pattern
+from .layers.sites import sites
+from .loading.batches import as_batches, forward
+from .loading.eval_mode import evaluating
 
 LOW_MARGIN = 0.1
 

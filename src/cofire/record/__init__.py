@@ -1,6 +1,5 @@
 """Following a model through its training: measures, schedules, the tracker, and what a run leaves behind."""
 
-from .lock import RunLocked
 from .measures import (
     Cautioned,
     Measure,
@@ -15,9 +14,10 @@ from .measures import (
 )
 from .phase_watch import PhaseWatch, Turn
 from .phases import Change, Phases, find_phases
-from .resume import Resumable, resumable
-from .rows import Array, Row, Rows
-from .runs import Run, WritableRun
+from .runs.resume import Resumable, resumable
+from .runs.rows import Array, Row, Rows
+from .runs.run_directory import Run, WritableRun
+from .runs.run_lock import RunLocked
 from .schedule import AtSteps, EachEpoch, EverySteps, GeometricSteps, Schedule
 from .tracker import Tracker
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from .runs import WritableRun
+from .runs.run_directory import WritableRun
 
 Sink = Callable[..., object]
 """Takes rows; if its ``takes_arrays`` is true, rows and arrays."""

@@ -11,7 +11,7 @@ from time import perf_counter
 import torch
 
 from ..nets import Site
-from ..stats._shown import Shown
+from ..stats._base.display import Shown
 from .measures import correlation
 from .recording import Plan, Task, all_sites
 from .some_units import FEWEST, of_some_units, unit_error

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from .measures import Measure
-from .rows import Array
+from .runs.rows import Array
 
 Make = Callable[[], list[Array]]
 

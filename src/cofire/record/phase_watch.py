@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .phases import SHORTEST, Phases, check_level, check_noise, find_phases
-from .rows import Row
+from .runs.rows import Row
 
 Phase = Literal["none yet", "growing", "decorrelating"]
 

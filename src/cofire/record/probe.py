@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..nets import Capture, Site
-from ..nets.masks import Mask
-from .rng import rng_untouched, seed_from
+from ..nets.capturing.padding_masks import Mask
+from .runs.rng_state import rng_untouched, seed_from
 from .sampling import Reservoir, Samples, samples_of
 
 PROBE_BATCH = 512

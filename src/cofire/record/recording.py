@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ..nets import Site, sites, with_units
-from ..nets.names import named_layers
-from ..nets.patterns import default_less
-from ..nets.weights import n_groups, unit_weights, whole
+from ..nets.layers.layer_names import named_layers
+from ..nets.layers.layer_weights import n_groups, unit_weights, whole
+from ..nets.layers.patterns import default_less
 from .measures import Measure
 from .measures.measure import WIDE
-from .rows import canonical
+from .runs.rows import canonical
 from .sampling import Samples
 from .schedule import Schedule
 

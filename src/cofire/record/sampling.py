@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..nets import Capture, Site
-from ..nets.masks import Mask
+from ..nets.capturing.padding_masks import Mask
 from .measures import NotMeasured
-from .rng import seed_from
+from .runs.rng_state import seed_from
 
 Samples = dict[Site, Tensor]
 

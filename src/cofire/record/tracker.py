@@ -10,17 +10,17 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from ..nets.masks import Mask
+from ..nets.capturing.padding_masks import Mask
+from .across_processes import group_of, training_batches
 from .arguments import Sink, check_objects, check_seed, check_whole
 from .budget import Budget, Overhead, budget_of
 from .late_arrays import LateArrays
 from .measures import Measure, Statistic, as_measures
 from .probe import Probe
 from .recording import Found, Plan, Taken, Task, all_sites, model_facts, take
-from .rows import Array, Row
-from .runs import WritableRun
+from .runs.rows import Array, Row
+from .runs.run_directory import WritableRun
 from .schedule import GeometricSteps, Schedule, as_schedule
-from .together import group_of, training_batches
 
 OFTEN_AT_FIRST = GeometricSteps(1.1)
 

@@ -3,13 +3,29 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .coefficient import information_coefficient, information_of_correlation
-from .correlation import CorrelationSummary, neuronal_correlation, noise_floor
-from .density import HighDimensionWarning
-from .dependence import DependenceScore, PermutationThreshold, dependence_score, permutation_threshold
-from .disagreement import Disagreement, disagreement
-from .dropout import dropout_correlation, dropout_second_moment
-from .embedding import (
+from .correlation.dropout_laws import dropout_correlation, dropout_second_moment
+from .correlation.moments import Moments
+from .correlation.preactivation import epsilon, preactivation_correlation, preactivation_neuronal_correlation
+from .correlation.summary import CorrelationSummary, neuronal_correlation, noise_floor
+from .information.coefficient import information_coefficient, information_of_correlation
+from .information.density import HighDimensionWarning
+from .information.dependence import DependenceScore, PermutationThreshold, dependence_score, permutation_threshold
+from .information.disagreement import Disagreement, disagreement
+from .information.entropy import (
+    entropy_binned,
+    entropy_gaussian,
+    entropy_independence_bound,
+    entropy_knn,
+    total_correlation,
+)
+from .information.mutual_information import (
+    mutual_information,
+    mutual_information_3h,
+    mutual_information_gaussian,
+    mutual_information_ksg,
+    nonlinear_excess,
+)
+from .kernels.embedding import (
     EigenvalueBounds,
     WidthChoice,
     choose_bandwidth,
@@ -17,27 +33,11 @@ from .embedding import (
     entropy_embedded,
     feature_matrix,
 )
-from .entropy import (
-    entropy_binned,
-    entropy_gaussian,
-    entropy_independence_bound,
-    entropy_knn,
-    total_correlation,
-)
-from .kde import entropy_kde
-from .kernels import WidthScan, gram_matrix, kernel_alignment, kernel_width_scan
-from .moments import Moments
-from .mutual_information import (
-    mutual_information,
-    mutual_information_3h,
-    mutual_information_gaussian,
-    mutual_information_ksg,
-    nonlinear_excess,
-)
-from .preactivation import epsilon, preactivation_correlation, preactivation_neuronal_correlation
-from .structure import structure_coefficient
-from .unit_vectors import split_units
-from .weights import (
+from .kernels.gram import WidthScan, gram_matrix, kernel_alignment, kernel_width_scan
+from .kernels.kde import entropy_kde
+from .weights.structure import structure_coefficient
+from .weights.unit_vectors import split_units
+from .weights.weight_correlation import (
     WeightSummary,
     weight_correlation,
     weight_correlation_quartiles,

@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.nn.utils import prune
 
 from cofire.nets.surgery import fold, links
-from cofire.nets.surgery.layers import Layout
+from cofire.nets.surgery.cut_layers import Layout
 
 Seq = nn.Sequential
 

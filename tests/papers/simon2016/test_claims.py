@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from cofire import correlation_penalty
-from cofire.papers.data import digits
+from cofire.papers.framework.claim_table import Table
 from cofire.papers.simon2016 import FIG2, FIG3, FIG4
-from cofire.papers.simon2016.fig2 import CODED, HIDDEN, KINDS, OTHER, run
-from cofire.papers.simon2016.fig3 import error
-from cofire.papers.simon2016.networks import SIZES, data_of, finite, networks_of, penalized
-from cofire.papers.table import Table
-from cofire.papers.together import correlation_penalties
+from cofire.papers.simon2016.fig2_penalty_weight import CODED, HIDDEN, KINDS, OTHER, run
+from cofire.papers.simon2016.fig3_network_size import error
+from cofire.papers.simon2016.simon_networks import SIZES, data_of, finite, networks_of, penalized
+from cofire.papers.training.datasets import digits
+from cofire.papers.training.stacked_training import correlation_penalties
 
 ORDER = (*KINDS, OTHER, *CODED[1:])
 Law = dict[str, float]

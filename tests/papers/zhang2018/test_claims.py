@@ -2,10 +2,10 @@
 
 import pytest
 
-from cofire.papers.table import Table
+from cofire.papers.framework.claim_table import Table
 from cofire.papers.zhang2018 import FIG2, FIG3, FIGB1
-from cofire.papers.zhang2018.fig2 import change
-from cofire.papers.zhang2018.networks import LAYERS
+from cofire.papers.zhang2018.fig2_entropy_width import change
+from cofire.papers.zhang2018.zhang_networks import LAYERS
 
 WIDTHS = 20, 50, 400
 

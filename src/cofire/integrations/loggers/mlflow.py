@@ -5,7 +5,7 @@ from time import time
 
 import numpy as np
 
-from ._sink import LoggerSink
+from .sink import LoggerSink
 
 try:
     import mlflow

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._sink import LoggerSink
+from .sink import LoggerSink
 
 try:
     from torch.utils.tensorboard.writer import SummaryWriter

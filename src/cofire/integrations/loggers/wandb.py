@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .._names import ROOT
-from ._sink import LoggerSink
+from ..metric_names import ROOT
+from .sink import LoggerSink
 
 try:
     import wandb

@@ -1,8 +1,8 @@
 """Penalties that keep the units of a network from co-varying, to be added to a loss."""
 
-from .activations import correlation_penalty, decov_penalty, vicreg_covariance_penalty
-from .base import Penalty
-from .modules import (
+from .activation_penalties import correlation_penalty, decov_penalty, vicreg_covariance_penalty
+from .penalty import Penalty
+from .penalty_modules import (
     ActivationPenalty,
     CorrelationPenalty,
     DeCovPenalty,
@@ -10,7 +10,7 @@ from .modules import (
     WeightCorrelationPenalty,
 )
 from .schedulers import PenaltyLR, PenaltyWeight
-from .weights import weight_correlation_penalty
+from .weight_penalty import weight_correlation_penalty
 
 __all__ = [
     "ActivationPenalty",

@@ -6,7 +6,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .base import Penalty
+from .penalty import Penalty
 
 
 class _Drop:

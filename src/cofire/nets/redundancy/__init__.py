@@ -1,7 +1,7 @@
 """How redundant the layers of a network are, with data or by a bare state dict."""
 
-from .measure import redundancy_report, weight_redundancy_report
-from .report import LEAST_INPUTS, LayerRedundancy, Picture, RedundancyReport
+from .layer_redundancy import LEAST_INPUTS, LayerRedundancy, Picture, RedundancyReport
+from .measure_layers import redundancy_report, weight_redundancy_report
 
 __all__ = [
     "LEAST_INPUTS",

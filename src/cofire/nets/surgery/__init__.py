@@ -2,11 +2,11 @@
 
 from .cost import Cost, cost
 from .cuts import Cut, Surgery
-from .errors import OutputError
 from .fold import fold
 from .links import Link, Links, links
-from .merged import load_merged, merged_bytes
-from .outputs import output_error
+from .merged_files import load_merged, merged_bytes
+from .output_change import output_error
+from .output_errors import OutputError
 from .prune import prune
 
 __all__ = [

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ...stats import Moments
-from ...stats._words import plural
-from ..batches import forward
-from ..modes import evaluating
-from .errors import ErrorSums, OutputError, combined
-from .layers import feature_axis
+from ...stats._base.wording import plural
+from ..loading.batches import forward
+from ..loading.eval_mode import evaluating
+from .cut_layers import feature_axis
 from .links import Link
+from .output_errors import ErrorSums, OutputError, combined
 
 Hook = Callable[[nn.Module, tuple[Any, ...], Any], None]
 

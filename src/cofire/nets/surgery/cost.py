@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..batches import as_batches, forward
-from ..modes import evaluating
-from ..names import unwrap
+from ..layers.layer_names import unwrap
+from ..loading.batches import as_batches, forward
+from ..loading.eval_mode import evaluating
 from .cuts import Surgery
-from .errors import OutputError
-from .outputs import output_error
+from .output_change import output_error
+from .output_errors import OutputError
 
 
 @dataclass(frozen=True)

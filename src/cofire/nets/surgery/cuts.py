@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ...stats import Moments
-from ...stats.selection import Selection
-from ..names import unwrap
-from ..patterns import Pattern, as_list, matching, split
+from ...stats.redundancy.selection import Selection
+from ..layers.layer_names import unwrap
+from ..layers.patterns import Pattern, as_list, matching, split
 from .calibrate import Change, output_errors, run
-from .errors import OutputError
-from .layers import (
+from .cut_layers import (
     Cuttable,
     Layout,
     input_axis,
@@ -24,7 +23,8 @@ from .layers import (
     takes_constants,
 )
 from .links import Link, Links, links
-from .outputs import predicted_error
+from .output_change import predicted_error
+from .output_errors import OutputError
 
 
 @dataclass(frozen=True)

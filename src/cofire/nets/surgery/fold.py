@@ -5,9 +5,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...stats import Moments
-from ..batches import as_batches
-from ..names import unwrap
-from ..patterns import Pattern
+from ..layers.layer_names import unwrap
+from ..layers.patterns import Pattern
+from ..loading.batches import as_batches
 from .calibrate import moments_of
 from .cuts import Plan, Surgery, carry_out, chosen_links, combining, made_up_by, selection_of
 from .links import Link
@@ -21,8 +21,9 @@ def fold(model: nn.Module, data: Any, *, tolerance: float = 1e-8, pattern: "Patt
 
     A unit h_r that enters the next layer as :math:`h_r ≈ \sum_s a_{rs} h_s + b_r` is removed there by
     :math:`w_s ← w_s + \sum_r a_{rs} w_r` and bias :math:`← bias + \sum_r b_r w_r`. The a and b are of least squares
-    over the data, on a set of units that is chosen greedily (:class:`~cofire.stats.selection.Selection`). Exact
-    redundancy leaves the outputs equal up to rounding; else the error of each cut is predicted.
+    over the data, on a set of units that is chosen greedily
+    (:class:`~cofire.stats.redundancy.selection.Selection`). Exact redundancy leaves the
+    outputs equal up to rounding; else the error of each cut is predicted.
 
     Linear and convolution layers are cut whose units reach linear or convolution layers through activations, batch and
     instance normalization, dropout, pooling and flattening only. All others are named in ``left``, with the reason.

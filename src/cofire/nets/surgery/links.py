@@ -9,10 +9,11 @@ from torch import Tensor, fx, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils.parametrize import ParametrizationList
 
-from ...stats._words import plural, with_article
-from ..names import first_names, unwrap
-from .layers import CONVOLUTIONS, CUTTABLE, Cuttable, Layout, n_features, n_inputs, n_units
-from .operations import (
+from ...stats._base.wording import plural, with_article
+from ..layers.layer_names import first_names, unwrap
+from .cut_layers import CONVOLUTIONS, CUTTABLE, Cuttable, Layout, n_features, n_inputs, n_units
+from .trace import traced
+from .traced_operations import (
     BATCH_NORMS,
     INSTANCE_NORMS,
     Place,
@@ -21,7 +22,6 @@ from .operations import (
     through_function,
     through_module,
 )
-from .trace import traced
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from ...stats import Moments
-from ...stats._words import plural
-from ...stats.selection import SPARE, Selection
-from ..batches import as_batches
-from ..names import unwrap
-from ..patterns import Pattern
+from ...stats._base.wording import plural
+from ...stats.redundancy.selection import SPARE, Selection
+from ..layers.layer_names import unwrap
+from ..layers.patterns import Pattern
+from ..loading.batches import as_batches
 from .calibrate import moments_of
+from .cut_layers import TRANSPOSED, Cuttable, input_axis
 from .cuts import Plan, Surgery, carry_out, chosen_links, combining, made_up_by, selection_of, without
-from .layers import TRANSPOSED, Cuttable, input_axis
 from .links import Link, Links
 from .trace import copied
 

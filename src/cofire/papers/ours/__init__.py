@@ -1,7 +1,7 @@
 """Questions that the papers do not ask, run and judged like theirs."""
 
-from ..experiment import Experiment
-from .generalization import GENERALIZATION
-from .pruning import PRUNING
+from ..framework.experiment import Experiment
+from .gap_ranking import GENERALIZATION
+from .pruning_accuracy import PRUNING
 
 EXPERIMENTS: tuple[Experiment, ...] = (PRUNING, GENERALIZATION)

@@ -1,9 +1,9 @@
 """Correlation and Decorrelation in Neural Networks: its experiments, in the order of the paper."""
 
-from ..experiment import Experiment
-from .cnn import CNN
-from .mlp import MLP
-from .rnn import RNN
-from .stopping import STOPPING
+from ..framework.experiment import Experiment
+from .cnn_images import CNN
+from .early_stopping import STOPPING
+from .mlp_images import MLP
+from .rnn_characters import RNN
 
 EXPERIMENTS: tuple[Experiment, ...] = (MLP, CNN, RNN, STOPPING)

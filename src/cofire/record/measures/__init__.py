@@ -1,11 +1,11 @@
 """Measures: what to record, ready made or of one's own."""
 
-from .covariation import correlation, epsilon
-from .entropies import entropy, total_correlation
-from .information import dependence
+from .correlation_measures import correlation, epsilon
+from .dependence_measure import dependence
+from .entropy_measures import entropy, total_correlation
 from .measure import Cautioned, Measure, NotMeasured, Statistic, as_measures
-from .weights import weight_correlation
-from .width import width
+from .weight_measure import weight_correlation
+from .width_measure import width
 
 __all__ = [
     "Cautioned",

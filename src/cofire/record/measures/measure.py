@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ...nets import with_units
-from ..rows import canonical
+from ..runs.rows import canonical
 from ..schedule import GeometricSteps, Schedule, as_schedule
-from .sample import chosen_rows
+from .activation_sample import chosen_rows
 
 Stage = Literal["post", "pre", "both", "weights"]
 Statistic = Callable[..., Any]

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...stats.density import HighDimensionWarning, cautions
+from ...stats.information.density import HighDimensionWarning, cautions
 from .measure import Cautioned, NotMeasured
 
 TRIED = 64

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from .._words import plural
+from .._base.wording import plural
 
 
 class Distribution(ABC):

@@ -1,0 +1,66 @@
+"""What the sinks share: rows become named numbers of a step, symmetric matrices become images."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+
+import numpy as np
+
+from ...record import Array, Row
+from ..metric_names import Names, name
+
+PIXELS = 256
+UNDEFINED = (128, 128, 128)
+
+
+class LoggerSink(ABC):
+    """A tracker's ``sink=``: any callable that takes rows; this one takes arrays as well, if it wants them.
+
+    Args:
+        images: also log symmetric matrices, such as the correlations of a layer's units, as images: those that
+            the measures' ``arrays_every`` picks (by default of the 1st, 2nd, 4th, 8th, ... recording and the last).
+    """
+
+    def __init__(self, *, images: bool = False) -> None:
+        self.takes_arrays = images
+        self._names = Names()
+
+    def __call__(self, rows: Sequence[Row], arrays: Sequence[Array] = ()) -> None:
+        """Log rows, and the matrices among the arrays."""
+        for step, of_step in groupby(rows, key=attrgetter("step")):
+            self._log_numbers({self._names(row): row.value for row in of_step}, step)
+        for one in arrays if self.takes_arrays else ():
+            if is_symmetric(one.value):
+                self._log_image(name(one.site, one.name), picture(one.value), one.step)
+
+    @abstractmethod
+    def _log_numbers(self, numbers: Mapping[str, float], step: int) -> None: ...
+
+    @abstractmethod
+    def _log_image(self, name: str, image: np.ndarray, step: int) -> None: ...
+
+
+def is_symmetric(value: np.ndarray) -> bool:
+    """Whether an array is a matrix of real numbers that equals its transpose; undefined entries may face each other."""
+    square = value.ndim == 2 and value.shape[0] == value.shape[1] > 1 and np.issubdtype(value.dtype, np.floating)
+    return bool(square and np.array_equal(value, value.T, equal_nan=True))
+
+
+def picture(matrix: np.ndarray) -> np.ndarray:
+    """A matrix in colors: blue for -1, white for 0, red for 1, gray for NaN; uint8, shape (height, width, 3).
+
+    Values beyond ±1 scale the colors down. Small matrices are drawn in squares.
+
+    Example:
+        >>> picture(np.array([[1.0, -1.0], [-1.0, 1.0]]))[0, [0, -1]].tolist()
+        [[178, 24, 43], [33, 102, 172]]
+    """
+    finite = np.isfinite(matrix)
+    values = np.where(finite, matrix, 0).astype(np.float64)
+    values /= max(1.0, float(np.abs(values).max(initial=0)))
+    ends = np.where(values[..., None] > 0, (178.0, 24.0, 43.0), (33.0, 102.0, 172.0))
+    colors = 255 + (ends - 255) * np.abs(values)[..., None]
+    drawn = np.where(finite[..., None], colors, UNDEFINED).round().astype(np.uint8)
+    side = max(1, PIXELS // max(matrix.shape))
+    return drawn.repeat(side, 0).repeat(side, 1)

@@ -1,0 +1,1 @@
+"""Capture activations while a model runs, without changing the model."""

@@ -1,0 +1,72 @@
+"""What a capture holds: a mapping from names to activations or states."""
+
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
+
+from ..layers.layer_names import near
+from ..layers.sites import Site
+from .row_store import Store
+
+T = TypeVar("T")
+
+
+class Activations(Mapping[str, T], Generic[T]):
+    """What was captured, by layer name; ``left_out`` says which layers were not, and why.
+
+    A layer that ran several times in one forward pass is ``name#0``, ``name#1``, ...; where both stages were
+    asked for, the one before the activation is ``name:pre``. A `Site` is a key as well.
+    """
+
+    def __init__(self, store: Store[T]) -> None:
+        self._store = store
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Layers that were not measured, with the reason."""
+        return self._store.left_out
+
+    @property
+    def sites(self) -> list[Site]:
+        """The sites that were captured so far, one for each call."""
+        self._store.settle()
+        return list(self._store.measured())
+
+    def __getitem__(self, key: str | Site) -> T:
+        site = self._site(key)
+        if site is None:
+            raise KeyError(self._why_missing(key))
+        return self._store.value(site)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str | Site) and self._site(key) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([self._label(site) for site in self.sites])
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self) or 'nothing yet'})"
+
+    def _label(self, site: Site) -> str:
+        return str(site) if self._store.mixes_stages else site.layer_and_call
+
+    def _site(self, key: str | Site) -> Site | None:
+        name = str(key)
+        layer = name.removesuffix(":pre").partition("#")[0]
+        name = self._store.aliases.get(layer, layer) + name.removeprefix(layer)
+        found = self.sites
+        names = {str(site): site for site in found}
+        if isinstance(key, str):
+            names |= {self._label(site): site for site in found}
+        return names.get(name)
+
+    def _why_missing(self, key: str | Site) -> str:
+        name = str(key)
+        calls = [label for label in self if label.replace(":pre", "").startswith(f"{name.removesuffix(':pre')}#")]
+        if calls:
+            return f"{name!r} ran {len(calls)} times in one forward pass; ask for one of {', '.join(calls)}"
+        if name in self.left_out:
+            return f"{name!r} was left out: {self.left_out[name]}"
+        return f"{name!r} was not captured; {near(name, list(self))}"

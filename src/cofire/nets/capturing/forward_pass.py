@@ -1,0 +1,88 @@
+"""What one forward pass of a model has shown: a record for each call of each site."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from ..layers.kinds import Kind, captured_as
+from ..layers.layer_names import named_layers
+from ..layers.sample_rows import Copy, rows, units_last
+from ..layers.sites import Site, Stage
+from .padding_masks import is_time_first, keep
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module, and the sites that are wanted of it."""
+
+    name: str
+    module: nn.Module
+    kind: Kind
+    sites: tuple[Site, ...]
+
+    def wanted(self, stage: Stage, call: int) -> list[Site]:
+        """The sites at one stage of one call."""
+        return [site for site in self.sites if site.stage == stage and site.call in (None, call)]
+
+    def unit_axis(self, x: Tensor) -> int | None:
+        """The axis that holds the units, if the layer itself tells."""
+        told = next((site.unit_axis for site in self.sites if site.unit_axis is not None), None)
+        return self.kind.unit_axis(self.module, x) if told is None else told
+
+
+@dataclass(eq=False)
+class Record:
+    """One call of one site within a pass: samples with the units on the last axis."""
+
+    site: Site
+    module: nn.Module
+    samples: Tensor
+    unit_axis: int
+    padded: bool = True
+    copy: Copy = units_last
+
+    @property
+    def n_position_axes(self) -> int:
+        """Axes of the layer's output behind that of the units: a feature map's positions."""
+        return -self.unit_axis - 1
+
+    def applied(self, activation: Tensor) -> None:
+        """An activation function was applied: its output is what counts."""
+        self.samples = self.copy(activation, self.unit_axis, over=self.samples)
+
+    def rows(self, mask: Tensor | None, model: nn.Module) -> Tensor:
+        """(n_samples, n_units); with a mask, those samples that count.
+
+        Raises:
+            ValueError: if the mask does not fit.
+        """
+        if mask is None or not self.padded:
+            return rows(self.samples)
+        shape = tuple(self.samples.shape[:-1])
+        kept = keep(self.samples, mask, time_first=is_time_first(self.module, model, shape=shape, mask=mask))
+        if kept is None:
+            raise ValueError(
+                f"the mask of shape {tuple(mask.shape)} does not fit {self.site}, whose samples have shape "
+                f"{shape}; take the layer away with '!{self.site.layer}', or leave the mask out"
+            )
+        return self.samples[kept]
+
+
+@dataclass
+class Pass:
+    """What one forward pass of the model has shown so far."""
+
+    mask: Tensor | None = None
+    records: list[Record] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+
+
+def layers_of(model: nn.Module, sites: Sequence[Site]) -> list[Layer]:
+    """The layers of the sites, in the order of the sites."""
+    modules = named_layers(model)
+    wanted: dict[str, list[Site]] = {}
+    for site in sites:
+        wanted.setdefault(site.layer, []).append(site)
+    return [Layer(name, modules[name], captured_as(modules[name]), tuple(of_it)) for name, of_it in wanted.items()]

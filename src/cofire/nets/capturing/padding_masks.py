@@ -1,0 +1,107 @@
+"""Padding masks: which of the samples count."""
+
+from collections.abc import Callable, Mapping
+from inspect import Parameter, signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..layers.layer_names import near
+
+Mask = Tensor | str | Callable[[tuple[Any, ...], Mapping[str, Any]], Tensor | None]
+"""A tensor, the name of an argument of the model's forward, or a callable (args, kwargs)."""
+
+ReadMask = Callable[[tuple[Any, ...], Mapping[str, Any]], Tensor | None]
+
+
+def reader(mask: Mask, model: nn.Module) -> ReadMask:
+    """From any way to give a mask to a function of the model's arguments; True is keep.
+
+    Raises:
+        ValueError: if it is neither a tensor, nor an argument of the model, nor callable.
+    """
+    if isinstance(mask, Tensor):
+        kept = _as_bool(mask)
+        return lambda args, kwargs: kept
+    if isinstance(mask, str):
+        return _argument(mask, model)
+    if callable(mask):
+        return lambda args, kwargs: _optional(mask(args, kwargs))
+    got = type(mask).__name__
+    raise ValueError(f"mask is a tensor, an argument's name or a callable (args, kwargs) -> tensor; got {got}")
+
+
+def _optional(mask: Tensor | None) -> Tensor | None:
+    return None if mask is None else _as_bool(mask)
+
+
+def _as_bool(mask: Tensor) -> Tensor:
+    if not isinstance(mask, Tensor) or mask.is_floating_point() or mask.is_complex():
+        got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(f"a mask is a bool or integer tensor, true is keep; got {got}: write mask > 0 or mask == 0")
+    return mask.bool()
+
+
+def _argument(name: str, model: nn.Module) -> ReadMask:
+    parameters = signature(model.forward).parameters
+    takes_any = any(one.kind is Parameter.VAR_KEYWORD for one in parameters.values())
+    if name not in parameters and not takes_any:
+        raise ValueError(f"the model's forward has no argument {name!r}; {near(name, list(parameters))}")
+    position = list(parameters).index(name) if name in parameters else None
+    ignores = name.endswith("padding_mask")
+
+    def read(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
+        given = kwargs.get(name, args[position] if position is not None and position < len(args) else None)
+        if given is None:
+            return None
+        return given == 0 if ignores else _as_bool(given)
+
+    return read
+
+
+def keep(samples: Tensor, mask: Tensor, *, time_first: bool) -> Tensor | None:
+    """Which samples of (*sample_shape, n_units) count, or None if the mask does not fit.
+
+    The mask is (batch, time). Samples of shape (batch,) all count: padding is gone by then. Those of a
+    flattened (batch * time,) follow the mask's order; (batch, time, ...) repeat it. A sequence cut to its
+    longest sample (``pad_packed_sequence``) takes the mask's beginning, if what is cut away is padding only.
+    """
+    shape = samples.shape[:-1]
+    if shape in ((), mask.shape[:1]) and mask.ndim > 1:
+        return torch.ones(shape, dtype=torch.bool, device=samples.device)
+    if mask.ndim > 1 and shape == (mask.numel(),):
+        return mask.flatten().to(samples.device)
+    if mask.ndim > 1 and time_first:
+        mask = mask.transpose(0, 1)
+    mask = _cut(mask, shape, time_axis=0 if time_first else 1)
+    if shape[: mask.ndim] != mask.shape:
+        return None
+    return mask.reshape(*mask.shape, *(1,) * (len(shape) - mask.ndim)).expand(shape).to(samples.device)
+
+
+def _cut(mask: Tensor, shape: tuple[int, ...], *, time_axis: int) -> Tensor:
+    if mask.ndim < 2 or len(shape) < 2 or shape[time_axis] >= mask.shape[time_axis]:
+        return mask
+    beyond = mask.narrow(time_axis, shape[time_axis], mask.shape[time_axis] - shape[time_axis])
+    return mask if bool(beyond.any()) else mask.narrow(time_axis, 0, shape[time_axis])
+
+
+def is_time_first(module: nn.Module, model: nn.Module, *, shape: tuple[int, ...], mask: Tensor) -> bool:
+    """Whether a layer's output is (time, batch, ...) rather than (batch, time, ...).
+
+    Its own ``batch_first`` tells; else the shapes do; else, where batch and time are equally long, it is so
+    if every layer of the model that has a ``batch_first`` has it False.
+    """
+    own = _batch_first(module)
+    if own is not None:
+        return not own and len(shape) > 1
+    if mask.ndim < 2 or shape[:2] != (mask.shape[1], mask.shape[0]):
+        return False
+    return mask.shape[0] != mask.shape[1] or {_batch_first(one) for one in model.modules()} - {None} == {False}
+
+
+def _batch_first(module: nn.Module) -> bool | None:
+    if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
+        return module.self_attn.batch_first
+    return module.batch_first if isinstance(module, nn.RNNBase | nn.MultiheadAttention) else None

@@ -1,0 +1,1 @@
+"""Layers and sites: names, patterns, and where units lie in activations and weights."""

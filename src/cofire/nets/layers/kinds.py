@@ -1,0 +1,168 @@
+"""The table of which modules have their units on which axis. To teach cofire a layer, add it to ``KINDS``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.jit import ScriptModule
+from torch.nn.modules import activation, dropout, loss, pooling
+
+from ...stats._base.wording import with_article
+
+UnitAxis = Callable[[nn.Module, Tensor], int | None]
+
+
+def _last(module: nn.Module, output: Tensor) -> int:
+    return -1
+
+
+def _second(module: nn.Module, output: Tensor) -> int:
+    return 1
+
+
+def _from_end(axis: int) -> UnitAxis:
+    """Counted from the end, so that an unbatched input needs no case of its own."""
+    return lambda module, output: axis
+
+
+def _before_the_normalized(module: nn.Module, output: Tensor) -> int:
+    return -len(module.normalized_shape)  # type: ignore[arg-type]  # LayerNorm and RMSNorm have it
+
+
+def following(module: nn.Module, output: Tensor) -> None:
+    """The units lie where the layer before has them: on the channels behind a convolution, else last."""
+    return
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is measured of a family of modules, and the axis of its output that holds the units."""
+
+    name: str
+    types: tuple[type[nn.Module], ...]
+    unit_axis: UnitAxis
+
+    @property
+    def is_activation(self) -> bool:
+        """Whether modules of this kind are activation functions."""
+        return self.name == "activation"
+
+
+ACTIVATION = Kind(
+    "activation",
+    tuple(getattr(nn, name) for name in activation.__all__ if name != "MultiheadAttention"),
+    following,
+)
+
+KINDS = (
+    Kind("linear", (nn.Linear, nn.Bilinear), _last),
+    Kind("convolution", (nn.Conv1d, nn.ConvTranspose1d, nn.LazyConv1d, nn.LazyConvTranspose1d), _from_end(-2)),
+    Kind("convolution", (nn.Conv2d, nn.ConvTranspose2d, nn.LazyConv2d, nn.LazyConvTranspose2d), _from_end(-3)),
+    Kind("convolution", (nn.Conv3d, nn.ConvTranspose3d, nn.LazyConv3d, nn.LazyConvTranspose3d), _from_end(-4)),
+    Kind("recurrent", (nn.RNNBase, nn.RNNCellBase), _last),
+    Kind("attention", (nn.MultiheadAttention,), _last),
+    Kind("transformer", (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer), _last),
+    Kind("embedding", (nn.Embedding, nn.EmbeddingBag), _last),
+    Kind("normalization", (nn.LayerNorm, nn.RMSNorm), _before_the_normalized),
+    Kind("normalization", (nn.InstanceNorm1d,), _from_end(-2)),
+    Kind("normalization", (nn.InstanceNorm2d,), _from_end(-3)),
+    Kind("normalization", (nn.InstanceNorm3d,), _from_end(-4)),
+    Kind("normalization", (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LocalResponseNorm), _second),
+    ACTIVATION,
+)
+
+CUSTOM = Kind("module", (nn.Module,), following)
+"""Any other module: measured where it is a leaf with weights, or where it was asked for."""
+
+
+_NEVER_CALLED = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
+
+_WITHOUT_UNITS = (
+    ((dropout._DropoutNd,), "dropout"),
+    (tuple(getattr(nn, name) for name in pooling.__all__), "pooling"),
+    ((loss._Loss,), "a loss"),
+    (
+        (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict),
+        "a list of modules or parameters, never called",
+    ),
+)
+
+_NO_ACTIVATION = (
+    "drop",
+    "norm",
+    "noise",
+    "pool",
+    "identity",
+    "flatten",
+    "permute",
+    "transpose",
+    "reshape",
+    "loss",
+)
+"""Words in the class name of a module without weights that say that it is no activation function."""
+
+
+def kind_of(module: nn.Module) -> Kind | str:
+    """The kind of a module, or why it is left out unless asked for by name.
+
+    Example:
+        >>> kind_of(nn.Linear(2, 3)).name, kind_of(nn.Dropout())
+        ('linear', 'dropout')
+    """
+    if isinstance(module, ScriptModule):
+        return "TorchScript, in which hooks do not run; capture the module it was scripted from"
+    for kind in KINDS:
+        if isinstance(module, kind.types):
+            return kind
+    for types, reason in _WITHOUT_UNITS:
+        if isinstance(module, types):
+            return reason
+    return _kind_of_unknown(module)
+
+
+def with_units(name: str, module: nn.Module) -> bool:
+    """The pattern for all layers that have units of their own: not activation functions and normalizations.
+
+    Their outputs stand for the layer before them, whose site is behind its activation function already.
+
+    Example:
+        >>> with_units("0", nn.Linear(2, 3)), with_units("1", nn.BatchNorm1d(3))
+        (True, False)
+    """
+    kind = kind_of(module)
+    return isinstance(kind, Kind) and kind is not ACTIVATION and kind.name != "normalization"
+
+
+def _kind_of_unknown(module: nn.Module) -> Kind | str:
+    name = type(module).__name__
+    if type(module).forward is nn.Module.forward:
+        return f"{name} has no forward"
+    if next(module.children(), None) is not None:
+        return "holds other modules; ask for it by its name to measure its output"
+    if type(module).__module__.startswith("torch.nn."):
+        return f"{name} has no units of its own"
+    if next(module.parameters(), None) is not None:
+        return CUSTOM
+    if looks_like_activation(module):
+        return ACTIVATION
+    return f"{name} has no weights"
+
+
+def looks_like_activation(module: nn.Module) -> bool:
+    """Whether a user's own module is an activation function: no weights, no children, not named otherwise."""
+    if isinstance(module, ScriptModule) or type(module).__module__.startswith("torch."):
+        return False
+    bare = not (module._parameters or module._buffers or module._modules)
+    return bare and not any(word in type(module).__name__.lower() for word in _NO_ACTIVATION)
+
+
+def captured_as(module: nn.Module) -> Kind:
+    """The kind under which a module that was asked for is measured.
+
+    Raises:
+        ValueError: for TorchScript, and for lists of modules, which are never called.
+    """
+    kind = kind_of(module)
+    if isinstance(module, (ScriptModule, *_NEVER_CALLED)):
+        raise ValueError(f"cannot capture {with_article(type(module).__name__)}: it is {kind}")
+    return kind if isinstance(kind, Kind) else CUSTOM

@@ -1,0 +1,1 @@
+"""Load models, checkpoints and data from files."""

@@ -1,0 +1,114 @@
+"""Running a model over data: batches of a tensor, or those of a loader."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...stats._base.wording import with_article
+
+BATCH = 512
+
+
+def as_batches(data: Any) -> Iterable[Any]:
+    """A tensor or array of inputs cut into batches; a collection of batches as it is.
+
+    Raises:
+        ValueError: if it is neither, is empty, or can be gone through only once.
+
+    Example:
+        >>> [len(batch) for batch in as_batches(torch.zeros(1000, 3))]
+        [512, 488]
+    """
+    if isinstance(data, np.ndarray):
+        data = torch.from_numpy(data)
+    if isinstance(data, Tensor):
+        if data.ndim == 0 or not len(data):
+            raise ValueError(f"the data must hold samples, got a tensor of shape {tuple(data.shape)}")
+        return data.split(BATCH)
+    if isinstance(data, str | bytes | Mapping) or not isinstance(data, Iterable):
+        raise ValueError(f"data is a tensor of inputs or a collection of batches, got {type(data).__qualname__}")
+    if isinstance(data, Iterator):  # calling iter() on a loader would draw random numbers
+        raise ValueError("the data can be gone through only once; pass a loader, or a list of its batches")
+    return data
+
+
+def arguments(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a model is called with for a batch: a tensor, a tuple of which the first is the input, or keyword inputs."""
+    device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    if isinstance(batch, Mapping):
+        return (), {name: _on(device, value) for name, value in batch.items()}
+    return (_on(device, batch[0] if isinstance(batch, list | tuple) else batch),), {}
+
+
+def forward(model: nn.Module, batch: Any) -> Any:
+    """The model's output for a batch, see :func:`arguments`.
+
+    Raises:
+        ValueError: if the model cannot take the batch.
+    """
+    args, kwargs = arguments(model, batch)
+    try:
+        return model(*args, **kwargs)
+    except (RuntimeError, TypeError, IndexError) as error:
+        shown = str(error).strip().split("\n")[0]
+        raise ValueError(f"the model cannot take {_described(batch)}: {shown}") from error
+
+
+def _described(batch: Any) -> str:
+    first = batch[0] if isinstance(batch, list | tuple) and batch else batch
+    if isinstance(first, Tensor):
+        return f"a batch of shape {tuple(first.shape)}, {str(first.dtype).removeprefix('torch.')}"
+    return f"a batch that is {with_article(type(batch).__name__)}"
+
+
+def _on(device: torch.device, value: Any) -> Any:
+    return value.to(device) if isinstance(value, Tensor) else value
+
+
+class FirstSamples:
+    """The first samples of a collection of batches, the last batch cut to fit; every pass goes through them anew.
+
+    Args:
+        batches: tensors, tuples of which the first is the input, or keyword inputs.
+        n_samples: how many, at least 1.
+
+    Example:
+        >>> [len(batch) for batch in FirstSamples(torch.zeros(1000, 3).split(400), n_samples=500)]
+        [400, 100]
+    """
+
+    def __init__(self, batches: Iterable[Any], *, n_samples: int) -> None:
+        self._batches, self._n_samples = batches, n_samples
+
+    def __iter__(self) -> Iterator[Any]:
+        left = self._n_samples
+        for batch in self._batches:
+            length = batch_length(batch)
+            yield batch if length <= left else _cut(batch, length, left)
+            left -= length
+            if left <= 0:
+                return
+
+
+def batch_length(batch: Any) -> int:
+    """How many samples a batch holds: the length of the first tensor in it.
+
+    Raises:
+        ValueError: if there is no tensor with an axis.
+    """
+    parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, list | tuple) else (batch,)
+    first = next((part for part in parts if isinstance(part, Tensor) and part.ndim), None)
+    if first is None:
+        raise ValueError(f"a batch is a tensor, a tuple or mapping of tensors; got {type(batch).__qualname__}")
+    return len(first)
+
+
+def _cut(batch: Any, length: int, kept: int) -> Any:
+    if isinstance(batch, Mapping):
+        return {name: _cut(part, length, kept) for name, part in batch.items()}
+    if isinstance(batch, list | tuple):
+        return [_cut(part, length, kept) for part in batch]
+    return batch[:kept] if isinstance(batch, Tensor) and batch.ndim and len(batch) == length else batch

@@ -1,0 +1,94 @@
+"""The activations of a model's last forward pass, in the graph, so that a penalty on them has a gradient."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ..capturing.forward_pass import Pass
+from ..capturing.padding_masks import Mask, reader
+from ..capturing.recorder import Recorder
+from ..layers.layer_names import unwrap
+from ..layers.patterns import Pattern
+from ..layers.sites import Site, Stage, sites
+
+Asked = Pattern | Site | Sequence[Pattern | Site]
+
+
+class Watch:
+    """Follows chosen layers through each forward pass and keeps the last, until the next or `close`."""
+
+    def __init__(self, model: nn.Module, pattern: Asked, *, stage: Stage, mask: Mask | None) -> None:
+        self._model = unwrap(model)
+        self.sites = sites(model, pattern, stage=stage)
+        self._copy = _InGraph()
+        self._last = Pass()
+        self._silent: set[Site] = set(self.sites)
+        self._recorder = Recorder(
+            self._model,
+            self.sites,
+            read_mask=None if mask is None else reader(mask, self._model),
+            emit=self._keep,
+            leave_out=self._leave_out,
+            copy=self._copy,
+        )
+        self._recorder.attach()
+
+    def rows(self) -> dict[str, Tensor]:
+        """Activations (n_samples, n_units) by site, each once: a layer and its activation module share one.
+
+        Raises:
+            RuntimeError: if the model has not run, or a site that was asked for never did.
+        """
+        if not self._recorder.attached:
+            raise RuntimeError("this penalty is closed; it no longer sees the model")
+        self._recorder.settle()
+        if self._silent:
+            raise RuntimeError(
+                f"never ran so far: {', '.join(sorted(map(str, self._silent)))}. Either the model was not called in "
+                "this thread since the penalty was made, or it does not call these modules; take them away with '!name'"
+            )
+        shown = list({id(record.samples): record for record in reversed(self._last.records)}.values())[::-1]
+        n_calls = Counter(record.site.at_call(None) for record in shown)
+        return {_name(one.site, n_calls): one.rows(self._last.mask, self._model) for one in shown}
+
+    def close(self) -> None:
+        """Take every hook off the model and let the activations go."""
+        if self._recorder.attached:
+            self._recorder.detach()
+        self._last = Pass()
+
+    def _keep(self, shown: Pass) -> None:
+        self._last = shown
+        self._copy.forget()
+        self._silent -= {site for record in shown.records for site in (record.site, record.site.at_call(None))}
+
+    def _leave_out(self, layer: str, reason: str) -> None:
+        self._silent = {site for site in self._silent if site.layer != layer}
+
+
+def _name(site: Site, n_calls: Counter[Site]) -> str:
+    """The call is named where there are several."""
+    return str(site if n_calls[site.at_call(None)] > 1 else site.at_call(None))
+
+
+class _InGraph:
+    """Copies with a gradient: what the model changes in place later does not reach them.
+
+    One tensor is copied once a pass, however many sites show it.
+    """
+
+    def __init__(self) -> None:
+        self._copies: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, output: Tensor, unit_axis: int, *, over: Tensor | None = None) -> Tensor:
+        # the version changes with each change in place; tensors of inference mode have none
+        key = (id(output), unit_axis, 0 if output.is_inference() else output._version)
+        if key not in self._copies:
+            # the original is kept as well, or another tensor might get its id
+            self._copies[key] = (output, output.movedim(unit_axis, -1).clone())
+        return self._copies[key][1]
+
+    def forget(self) -> None:
+        """The pass is over."""
+        self._copies.clear()

@@ -1,0 +1,108 @@
+"""The penalty on a layer's weights: units that read their input alike."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from ...stats._base.arrays import Array, as_tensor, working_dtype
+
+TILE_ROWS = 1024
+
+
+def weight_correlation_penalty(weight: Array, *, groups: int = 1) -> Tensor:
+    r"""Mean magnitude of the cosine between the incoming weight vectors of two units.
+
+    .. math:: \frac{1}{n(n-1)} \sum_{i≠j} \frac{|w_i \cdot w_j|}{‖w_i‖ ‖w_j‖}
+
+    The gradient takes the sign of 0 as 0, and comes with one more product. Derivatives of any order are right wherever
+    no product is 0. No table of all pairs is held.
+
+    Args:
+        weight: units on the first axis, shape (n_units, ...), as linear and convolution layers store it.
+        groups: of a convolution. Units of different groups share no input; their cosine counts as 0.
+
+    Returns:
+        Scalar tensor, float32 (float64 for float64), computed outside autocast; 0 with fewer than two vectors.
+
+    Raises:
+        ValueError: for a weight that is not real or has fewer than two axes, or groups that do not divide it.
+
+    Zero vectors have no direction: their pairs are left out and their gradient is 0. A NaN or an infinity makes the
+    penalty NaN.
+
+    Bias:
+        Random vectors are not orthogonal: about √(2 / (π fan-in)) is what independent weights give.
+
+    References: Jin et al. 2020; Jin, Yi, Huang 2022, Definition 2.
+
+    Example:
+        >>> weight_correlation_penalty(torch.tensor([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0]]))
+        tensor(0.3333)
+    """
+    weights = weight if isinstance(weight, Tensor) else as_tensor(weight, "weight")
+    if weights.ndim < 2 or weights.is_complex() or groups < 1 or len(weights) % groups:
+        raise ValueError(
+            f"a weight is real, of shape (n_units, ...) with at least two axes, and its groups divide n_units; got "
+            f"{weights.dtype}, {tuple(weights.shape)}, groups={groups}"
+        )
+    units, nonzero = _directions(weights.to(working_dtype(weights.dtype, torch.float32)).flatten(1))
+    n_units = nonzero.sum()
+    total = sum(_AbsoluteProducts.apply(part) for part in units.chunk(groups))  # type: ignore[misc]  # apply is untyped
+    return total / (n_units * (n_units - 1)).clamp(min=1)
+
+
+def _directions(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors of length 1, or 0 where they were 0, and which were not; at any scale."""
+    peak = vectors.detach().abs().amax(1, keepdim=True) if vectors.numel() else vectors.new_zeros(len(vectors), 1)
+    nonzero = peak != 0
+    # a zero vector is put aside before its length is taken, which has no derivative there
+    scaled = torch.where(nonzero, vectors / peak.where(nonzero, 1.0), 1.0)
+    length = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
+    return torch.where(nonzero, scaled / length, 0.0), nonzero
+
+
+class _AbsoluteProducts(Function):
+    """Sum over ordered pairs i ≠ j of the magnitude of the product of rows i and j."""
+
+    @staticmethod
+    def forward(ctx, units: Tensor) -> Tensor:
+        total = units.new_zeros((), dtype=torch.float64)
+        slopes = [units.new_zeros(0, units.shape[1])]
+        with torch.autocast(units.device.type, enabled=False):
+            for tile in _tiles(units):
+                total += tile.abs().sum()
+                if ctx.needs_input_grad[0]:
+                    slopes.append(tile.sign_() @ units)
+        ctx.save_for_backward(units, torch.cat(slopes))
+        return total.to(units.dtype)
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> Tensor:  # type: ignore[override]  # of one output there is one
+        units, slopes = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the gradient itself shall be differentiated
+            slopes = _SignedSums.apply(units, units)
+        return slopes * (2 * grads[0])
+
+
+class _SignedSums(Function):
+    """For each row i the sum over the other rows j of vector j with the sign of the product of rows i and j."""
+
+    @staticmethod
+    def forward(ctx, units: Tensor, vectors: Tensor) -> Tensor:
+        ctx.save_for_backward(units)
+        with torch.autocast(units.device.type, enabled=False):
+            return torch.cat([vectors[:0], *(tile.sign_() @ vectors for tile in _tiles(units))])
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]  # of one output there is one
+        return None, _SignedSums.apply(*ctx.saved_tensors, grads[0])
+
+
+def _tiles(units: Tensor) -> Iterator[Tensor]:
+    """Products of some rows with all, 0 on the diagonal."""
+    for start in range(0, len(units), TILE_ROWS):
+        tile = units[start : start + TILE_ROWS] @ units.T
+        tile.diagonal(start).zero_()
+        yield tile

@@ -1,0 +1,162 @@
+"""Which weights there are to measure, how each is read, and which tensors are none and why."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from ..layers.layer_names import clean, first_names, named_layers, unwrap
+from ..layers.layer_weights import n_groups, unit_weights
+from .parameter_names import embeds, fused_parts, is_bias, layer_of, looks_like_weight, turned_by_bias
+
+PLAIN = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A weight, and how its units lie in it.
+
+    Attributes:
+        layer: its name, with the gate or projection behind it where a layer has several.
+        weight: as it is stored.
+        unit_axis: the axis of the units, 0 or 1.
+        groups: of a convolution.
+        notes: what was assumed, in words.
+    """
+
+    layer: str
+    weight: Tensor
+    unit_axis: int = 0
+    groups: int = 1
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """The weights found, in the model's order; ``left_out``: other tensors by name, with the reason."""
+
+    found: tuple[Reading, ...]
+    left_out: Mapping[str, str]
+
+
+@dataclass(eq=False)
+class _Seen:
+    """Weights by where they lie in memory, so that a tied one is measured once."""
+
+    names: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def before(self, name: str, tensor: Tensor) -> str | None:
+        """The name under which the same memory came before."""
+        if not tensor.numel():
+            return None
+        first = self.names.setdefault((tensor.data_ptr(), tensor.numel()), name)
+        return None if first == name else first
+
+
+def read_model(model: nn.Module) -> Readings:
+    """The incoming weights of a model's layers, each read as its layer uses it.
+
+    Raises:
+        ValueError: if a lazy layer has not been run yet, so that it has no weights.
+    """
+    model = unwrap(model)
+    seen, left_out, found = _Seen(), {}, []
+    for name, module in _layers(model).items():
+        for part, weight in unit_weights(module).items():
+            layer = ".".join(filter(None, (name, part)))
+            reason = _unusable(weight) or _tied(seen.before(layer, weight.detach()))
+            if reason:
+                left_out[layer] = reason
+            else:
+                found.append(Reading(layer, _plain(weight), groups=n_groups(module)))
+    return Readings(tuple(found), {**left_out, **_other_parameters(model)})
+
+
+def _layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Every module once; of attention, whose projections are its own, not the module that holds one of them."""
+    layers = named_layers(model)
+    lazy = [name for name, module in layers.items() if any(map(is_lazy, module.parameters(recurse=False)))]
+    if lazy:
+        raise ValueError(f"{lazy[0]!r} has no weights before it has run once; run the model on a batch first")
+    first = first_names(layers)
+    inside = {name for name in layers if isinstance(layers.get(name.rpartition(".")[0]), nn.MultiheadAttention)}
+    return {name: module for name, module in layers.items() if first[name] == name and name not in inside - {""}}
+
+
+def _other_parameters(model: nn.Module) -> dict[str, str]:
+    """Parameters that are no layer's incoming weights."""
+    used = {id(weight) for module in model.modules() for weight in _whole_weights(module)}
+    others = {clean(name): tensor for name, tensor in model.named_parameters() if id(tensor) not in used}
+    return {name: _unusable(tensor) or "no layer that cofire knows reads it" for name, tensor in others.items()}
+
+
+def _whole_weights(module: nn.Module) -> Iterator[Tensor]:
+    """The parameters out of which :func:`~cofire.nets.layers.layer_weights.unit_weights` takes its weights."""
+    if not unit_weights(module):
+        return
+    for name, tensor in module.named_parameters(recurse=isinstance(module, nn.MultiheadAttention)):
+        if tensor.ndim > 1 and "bias" not in name:
+            yield tensor
+
+
+def read_state_dict(weights: Mapping[str, Tensor]) -> Readings:
+    """The incoming weights in a bare state dict, read by their names and shapes.
+
+    A state dict does not say what its tensors are for. Weights are taken as (units, inputs, ...), convolutions as
+    ungrouped; embeddings, torch's fused gates and projections, and layers that store (inputs, units) are known by
+    their names and by the length of their bias.
+    """
+    seen, left_out = _Seen(), {}
+    turned = turned_by_bias(weights)
+    found: list[Reading] = []
+    for name, tensor in weights.items():
+        reason = _unusable(tensor) or _other(name, tensor) or _tied(seen.before(name, tensor))
+        if reason:
+            left_out[name] = reason
+        else:
+            found.extend(_readings(name, _plain(tensor), weights, name in turned))
+    return Readings(tuple(found), left_out)
+
+
+def _readings(name: str, tensor: Tensor, weights: Mapping[str, Tensor], turned: bool) -> Iterator[Reading]:
+    layer = layer_of(name)
+    if embeds(name) and tensor.ndim == 2 and f"{layer}.bias" not in weights:  # a table has no bias
+        yield Reading(layer, tensor, unit_axis=1, notes=("read as an embedding: its units are the features",))
+        return
+    notes = ("its bias tells that it is stored as (inputs, units)",) if turned else ()
+    if tensor.ndim > 2:
+        notes += ("read as a convolution in one group",)
+    units_first = tensor.transpose(0, 1) if turned else tensor
+    for part, weight in fused_parts(name, units_first, weights).items():
+        yield Reading(".".join(filter(None, (layer, part))), weight, notes=notes)
+
+
+def _unusable(tensor: Tensor) -> str | None:
+    """Why no unit's weights can be read from a tensor."""
+    if tensor.is_quantized or tensor.layout != torch.strided:
+        return f"stored as {str(tensor.dtype if tensor.is_quantized else tensor.layout).removeprefix('torch.')}"
+    if not tensor.is_floating_point():
+        return "holds no real weights" if tensor.is_complex() else "holds whole numbers, no weights"
+    if tensor.ndim < 2:
+        return "a bias, scale or statistic, no weights"
+    return None if tensor.numel() else f"is empty, of shape {tuple(tensor.shape)}"
+
+
+def _other(name: str, tensor: Tensor) -> str | None:
+    if is_bias(name):
+        return "a bias or a mask by its name"
+    if tensor.ndim > 2 and not looks_like_weight(name):
+        return "no layer's weight by its name"
+    return None
+
+
+def _tied(other: str | None) -> str | None:
+    return f"the same tensor as {other}" if other else None
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Eight-bit floats as float32; all others as they are."""
+    tensor = tensor.detach()
+    return tensor if tensor.dtype in PLAIN else tensor.float()

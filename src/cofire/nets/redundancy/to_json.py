@@ -1,0 +1,106 @@
+"""A report as plain values, for JSON: what is not a number is None."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+from torch import Tensor
+
+from ...stats.redundancy.activation_redundancy import Redundancy
+from ...stats.redundancy.duplicates import Cluster
+from ...stats.redundancy.weight_redundancy import WeightRedundancy
+from .layer_quantities import QUANTITIES
+from .layer_redundancy import LayerRedundancy, RedundancyReport
+
+DIGITS = 9
+
+
+def as_plain(report: RedundancyReport) -> dict[str, Any]:
+    """A report as dicts, lists, strings, whole numbers, finite floats and None.
+
+    Example:
+        >>> report = RedundancyReport((LayerRedundancy("fc", 3),), {}, threshold=0.95)
+        >>> as_plain(report)["layers"][0]["layer"], as_plain(report)["unexplained"]
+        ('fc', None)
+    """
+    return _plain(
+        {
+            "threshold": report.threshold,
+            "unexplained": report.unexplained,
+            "layers": [_layer(layer) for layer in report.by_redundancy],
+            "left_out": report.left_out,
+            "assumptions": report.assumptions(),
+        }
+    )
+
+
+def _layer(layer: LayerRedundancy) -> dict[str, Any]:
+    return {
+        "layer": layer.layer,
+        "n_units": layer.n_units,
+        "n_units_measured": layer.sampled or layer.n_units,
+        "n_samples": layer.n_samples,
+        "n_inputs": layer.n_inputs,
+        "quantities": {name: quantity(layer) for name, (_, quantity) in QUANTITIES.items()},
+        "activations": _activations(layer.activations, layer.width_is_known) if layer.activations else None,
+        "weights": _weights(layer.weights) if layer.weights else None,
+        "notes": layer.notes,
+    }
+
+
+def _activations(found: Redundancy, width_is_known: bool) -> dict[str, Any]:
+    correlation = found.correlation
+    return {
+        "nc": correlation.mean_abs,
+        "nc_debiased": correlation.debiased,
+        "nc_interval": correlation.interval,
+        "nc_noise_floor": correlation.noise_floor,
+        "nc_rms": correlation.rms,
+        "nc_mean": correlation.mean,
+        "constant_units": found.constant_units,
+        "nonfinite_units": found.nonfinite_units,
+        "duplicates": [_cluster(cluster) for cluster in found.duplicates],
+        "explained": found.explained,
+        "effective_rank_entropy": found.effective_rank_entropy,
+        "effective_rank_participation": found.effective_rank_participation,
+        "effective_rank_debiased": found.effective_rank_debiased,
+        "width": found.width.units if width_is_known else None,
+        "width_interval": found.width.interval if width_is_known else None,
+        "width_units": found.width.chosen if width_is_known else None,
+    }
+
+
+def _weights(found: WeightRedundancy) -> dict[str, Any]:
+    return {
+        "wc": found.mean_abs,
+        "wc_signed": found.mean,
+        "wc_chance": found.chance_level,
+        "fan_in": found.fan_in,
+        "zero_units": found.zero_units,
+        "nonfinite_units": found.nonfinite_units,
+        "duplicates": [_cluster(cluster) for cluster in found.duplicates],
+        "effective_rank_participation": found.effective_rank_participation,
+        "effective_rank_entropy": found.effective_rank_entropy,
+        "effective_rank_error": found.effective_rank_error,
+    }
+
+
+def _cluster(cluster: Cluster) -> dict[str, Any]:
+    return {
+        "units": cluster.units,
+        "signs": cluster.signs,
+        "weakest": cluster.weakest,
+        "p_value": cluster.p_value,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if isfinite(value) else None
+    return value

@@ -1,0 +1,134 @@
+"""A smaller network in a file, and back: the model's own code still makes it at its old size."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from ..layers.layer_names import named_layers, unwrap
+from ..loading.checkpoint_files import load_weights, read_checkpoint
+from .cut_layers import (
+    COUNTS_OF_UNITS,
+    CUTTABLE,
+    PER_UNIT,
+    TRANSPOSED,
+    Cuttable,
+    keep_features,
+    keep_inputs,
+    keep_units,
+    n_features,
+    n_inputs,
+    n_units,
+)
+from .cuts import Surgery
+
+WIDTHS = "cofire.widths"
+M = TypeVar("M", bound=nn.Module)
+
+
+def merged_bytes(surgery: Surgery) -> bytes:
+    """A smaller network's state dict as a safetensors file, with the widths of its layers in the file's metadata.
+
+    Weights that several names share are there under the first of them.
+    """
+    from safetensors.torch import save
+
+    weights: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in surgery.model.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            weights[name] = tensor.detach().contiguous().clone()
+        seen.add(id(tensor))
+    return save(weights, {"format": "pt", WIDTHS: json.dumps(_widths(surgery.model))})
+
+
+def load_merged(model: M, path: str | Path) -> M:
+    """Put the weights of a smaller network into a fresh model of the old size, which becomes as small.
+
+    The layers are resized to the shapes in the file, so that it may as well be a state dict of the smaller network that
+    was trained further and saved by ``torch.save``.
+
+    Args:
+        model: as the model's own code makes it; changed in place.
+        path: a file that ``cofire merge`` wrote, or another checkpoint of such a network.
+
+    Returns:
+        The model.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read, or does not fit the model even with smaller layers.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from cofire.nets.surgery import prune
+        >>> make = lambda: nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> smaller = prune(make(), torch.randn(200, 4), keep=0.5)
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = Path(f"{folder}/smaller.safetensors").write_bytes(merged_bytes(smaller))
+        ...     load_merged(make(), f"{folder}/smaller.safetensors")[0]
+        Linear(in_features=4, out_features=4, bias=True)
+    """
+    checkpoint = read_checkpoint(path)
+    resize(model, checkpoint.weights, _recorded_widths(Path(path)))
+    load_weights(model, checkpoint)
+    return model
+
+
+def resize(model: nn.Module, weights: Mapping[str, Tensor], widths: Mapping[str, int]) -> None:
+    """Make linear and convolution layers and normalizations as small as weights are; what does not fit stays.
+
+    Args:
+        model: changed in place.
+        weights: a state dict.
+        widths: features of the normalizations, which matter for those that have no weights.
+    """
+    for name, module in named_layers(unwrap(model)).items():
+        if type(module) in CUTTABLE:
+            _resize_layer(cast(Cuttable, module), weights.get(f"{name}.weight"))
+        elif any(hasattr(module, count) for count in COUNTS_OF_UNITS):
+            own = [len(weights[key]) for part in PER_UNIT if (key := f"{name}.{part}") in weights]
+            number = own[0] if own else widths.get(name, n_features(module))
+            if number < n_features(module):
+                keep_features(module, torch.arange(number))
+
+
+def _resize_layer(layer: Cuttable, weight: Tensor | None) -> None:
+    if weight is None or weight.ndim != layer.weight.ndim or getattr(layer, "groups", 1) != 1:
+        return
+    out, into = weight.shape[:2][::-1] if isinstance(layer, TRANSPOSED) else weight.shape[:2]
+    if out < n_units(layer):
+        keep_units(layer, torch.arange(out))
+    if into < n_inputs(layer):
+        keep_inputs(layer, torch.arange(into))
+
+
+def _widths(model: nn.Module) -> dict[str, int]:
+    sizes = {name: _size(module) for name, module in model.named_modules()}
+    return {name: size for name, size in sizes.items() if size is not None}
+
+
+def _size(module: nn.Module) -> int | None:
+    if type(module) in CUTTABLE:
+        return n_units(cast(Cuttable, module))
+    return n_features(module) if any(hasattr(module, count) for count in COUNTS_OF_UNITS) else None
+
+
+def _recorded_widths(path: Path) -> dict[str, int]:
+    """The widths in a file's metadata; none where it has none, or was written by something else."""
+    if path.suffix != ".safetensors":
+        return {}
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        text = (file.metadata() or {}).get(WIDTHS, "{}")
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged: what it says of widths is no JSON") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged: what it says of widths is no table")
+    return {str(name): width for name, width in found.items() if isinstance(width, int) and width > 0}

@@ -1,0 +1,95 @@
+"""How far a network's outputs move when it is cut: as predicted before, and as measured after."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.func import functional_call, jvp
+from torch.utils._pytree import tree_leaves
+
+from ..loading.batches import arguments, as_batches, forward
+from ..loading.eval_mode import evaluating
+from .calibrate import Change
+from .output_errors import ErrorSums, OutputError, combined
+
+
+def predicted_error(net: nn.Module, changes: Mapping[str, Change], batches: Iterable[Any]) -> OutputError | None:
+    """How far the outputs move to first order when all changes are made together; None where torch cannot tell.
+
+    A cut only changes the weights of the layers that take units in, those of removed units to 0. The derivative of
+    the outputs along all these changes is taken forward; exact where the outputs are linear in them.
+    """
+    if not changes:
+        return OutputError(0.0, 0.0)
+    direction = {f"{name}.weight": -change.weight for name, change in changes.items()}
+    direction |= {f"{name}.bias": -change.bias for name, change in changes.items() if change.bias is not None}
+    here = {name: net.get_parameter(name).detach() for name in direction}
+    sums: list[ErrorSums] = []
+    try:
+        with evaluating(net):
+            for batch in batches:
+                _add(sums, *_moved(net, here, direction, batch))
+    except NotImplementedError:  # an operation without a forward derivative
+        return None
+    return combined(sums)
+
+
+def output_error(model: nn.Module, other: nn.Module, data: Any) -> OutputError:
+    """How far the outputs of another network are from those of a model, in eval mode.
+
+    Args:
+        model: the network to compare with; its outputs' standard deviation is the scale.
+        other: the network to compare, such as the model of a :class:`Surgery`.
+        data: inputs, as for :func:`fold`.
+
+    Returns:
+        The error over all outputs that are real numbers, whatever tuples or dicts they come in; the last axis is taken
+        as that of the units.
+
+    Raises:
+        ValueError: for data that cannot be used, or outputs of different shapes.
+
+    Example:
+        >>> import torch
+        >>> model, other = nn.Linear(2, 3), nn.Linear(2, 3)
+        >>> _ = other.load_state_dict({"weight": model.weight, "bias": model.bias + 0.5})
+        >>> round(output_error(model, other, torch.randn(100, 2)).rms, 6)
+        0.5
+    """
+    sums: list[ErrorSums] = []
+    with evaluating(model), evaluating(other):
+        for batch in as_batches(data):
+            mine, theirs = _numbers(forward(model, batch)), _numbers(forward(other, batch))
+            if [one.shape for one in mine] != [one.shape for one in theirs]:
+                raise ValueError("the two networks put out different shapes; compare networks of the same task")
+            _add(sums, [b.double() - a.double() for a, b in zip(mine, theirs, strict=True)], mine)
+    return combined(sums)
+
+
+def _moved(
+    net: nn.Module, here: dict[str, Tensor], direction: dict[str, Tensor], batch: Any
+) -> tuple[list[Tensor], list[Tensor]]:
+    with warnings.catch_warnings():  # torch's own, about itself, when it first loads its derivatives
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
+        found = jvp(lambda weights: _called(net, weights, batch), (here,), (direction,))
+    return found[1], found[0]
+
+
+def _called(net: nn.Module, weights: dict[str, Tensor], batch: Any) -> list[Tensor]:
+    args, kwargs = arguments(net, batch)
+    return _numbers(functional_call(net, weights, args, kwargs))
+
+
+def _numbers(output: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+
+
+def _add(sums: list[ErrorSums], moved: Iterable[Tensor], outputs: list[Tensor]) -> None:
+    sums.extend(ErrorSums() for _ in outputs[len(sums) :])
+    for one, change, output in zip(sums, moved, outputs, strict=True):
+        one.add(_rows(change), _rows(output))
+
+
+def _rows(output: Tensor) -> Tensor:
+    return output.flatten(0, -2) if output.ndim > 1 else output.reshape(-1, 1)

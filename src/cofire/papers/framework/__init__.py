@@ -1,0 +1,1 @@
+"""Experiments, tasks, sweeps, claims and their verdicts."""

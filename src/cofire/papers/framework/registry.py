@@ -1,0 +1,51 @@
+"""All experiments of the four papers, and our own, by name."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib import import_module
+
+from .experiment import Experiment
+
+PAPERS = {
+    "jin2022": "Jin, Yi, Huang: Neuronal Correlation: a Central Concept in Neural Network",
+    "zhang2018": "Zhang, Jia, Li, Song: On the Weak Neural Dependence Phenomenon in Deep Learning",
+    "peganov2021": "Correlation and Decorrelation in Neural Networks",
+    "simon2016": "Simon: Decorrelating Neural Network Activations",
+    "ours": "Questions of our own",
+}
+
+
+def experiments() -> dict[str, Experiment]:
+    """Every experiment, paper by paper, in the order of the figures.
+
+    Example:
+        >>> "jin2022.fig5" in experiments()
+        True
+    """
+    found = [one for paper in PAPERS for one in import_module(f"cofire.papers.{paper}").EXPERIMENTS]
+    return {experiment.name: experiment for experiment in found}
+
+
+def chosen(names: Iterable[str]) -> list[Experiment]:
+    """The experiments that names ask for: ``"all"``, a paper, or an experiment; each once.
+
+    Raises:
+        ValueError: for a name that is none of these.
+
+    Example:
+        >>> [experiment.name for experiment in chosen(["jin2022.fig5", "jin2022.fig5"])]
+        ['jin2022.fig5']
+    """
+    known = experiments()
+    found: dict[str, Experiment] = {}
+    for name in names:
+        matching = {key: one for key, one in known.items() if name in ("all", key, one.paper)}
+        if not matching:
+            raise ValueError(f"there is no experiment {name!r}{_near(name, [*known, *PAPERS])}")
+        found |= matching
+    return list(found.values())
+
+
+def _near(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=3)
+    return f"; do you mean {' or '.join(near)}?" if near else "; see: cofire experiments"

@@ -1,0 +1,184 @@
+"""`Verdict`: whether a claim holds, by how much, and how sure that is."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+from typing import Literal
+
+from .claim_table import MissingRows
+
+Outcome = Literal["reproduced", "not reproduced", "inconclusive"]
+
+# Student's t, two-sided 95 %, by degrees of freedom; beyond, Cornish and Fisher's expansion is within 1e-4.
+_T95 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
+_Z95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came out of checking a claim.
+
+    Attributes:
+        outcome: ``"reproduced"``, ``"not reproduced"`` or ``"inconclusive"``.
+        effect: the number that decides, averaged over seeds.
+        interval: its 95 % interval over seeds.
+        n_seeds: how many.
+        note: what the number is, or why it does not decide.
+    """
+
+    outcome: Outcome
+    effect: float = math.nan
+    interval: tuple[float, float] = (math.nan, math.nan)
+    n_seeds: int = 0
+    note: str = ""
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether the claim holds."""
+        return self.outcome == "reproduced"
+
+    def but(self, reason: str) -> "Verdict":
+        """The same numbers, which decide nothing for this reason."""
+        return replace(self, outcome="inconclusive", note=f"{self.note}; {reason}" if self.note else reason)
+
+
+def interval(values: Mapping[int, float]) -> tuple[float, float, float]:
+    """Mean, and the ends of its 95 % interval over seeds, by Student's t; not finite for fewer than two seeds.
+
+    Example:
+        >>> [round(x, 3) for x in interval({0: 0.9, 1: 1.0, 2: 1.1})]
+        [1.0, 0.752, 1.248]
+    """
+    numbers = list(values.values())
+    if not numbers or not all(map(math.isfinite, numbers)):
+        return math.nan, math.nan, math.nan
+    mean = fmean(numbers)
+    if len(numbers) < 2:
+        return mean, -math.inf, math.inf
+    half = student(len(numbers) - 1) * stdev(numbers) / math.sqrt(len(numbers))
+    return mean, mean - half, mean + half
+
+
+def student(freedom: int) -> float:
+    """The 97.5 % point of Student's t.
+
+    Example:
+        >>> student(2), round(student(30), 3)
+        (4.3027, 2.042)
+    """
+    if freedom <= len(_T95):
+        return _T95[freedom - 1]
+    z = _Z95
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / freedom + second / freedom**2 + third / freedom**3
+
+
+def decide(
+    effects: Mapping[int, float], *, above: float = -math.inf, below: float = math.inf, note: str = ""
+) -> Verdict:
+    """A verdict on a number that the claim puts above, below, or between.
+
+    Reproduced: the whole 95 % interval over seeds lies there. Not reproduced: none of it does. Else inconclusive,
+    as when a value is missing or not finite.
+
+    Args:
+        effects: the number for each seed; paired differences where two conditions are compared.
+        above: the claim puts it above this.
+        below: the claim puts it below this.
+        note: what the number is.
+
+    Raises:
+        ValueError: if neither side is bounded: nothing could be refuted then.
+
+    Example:
+        >>> decide({0: 0.9, 1: 1.0, 2: 1.1}, above=0).outcome, decide({0: -0.1, 1: 0.2}, above=0).outcome
+        ('reproduced', 'inconclusive')
+    """
+    if above == -math.inf and below == math.inf:
+        raise ValueError("a claim must put the number above or below something; give above, below or both")
+    mean, low, high = interval(effects)
+    found = Verdict("inconclusive", mean, (low, high), len(effects), note)
+    if not math.isfinite(mean):
+        return found.but("a value is not finite" if effects else "no values")
+    if len(effects) < 2:
+        return found.but("one seed has no interval")
+    return placed(found, above=above, below=below)
+
+
+def placed(found: Verdict, *, above: float = -math.inf, below: float = math.inf) -> Verdict:
+    """The same numbers, judged by where their interval lies: within the bounds, outside, or over one of them.
+
+    Example:
+        >>> placed(Verdict("inconclusive", 0.5, (0.1, 0.9), 3), above=0).outcome
+        'reproduced'
+    """
+    low, high = found.interval
+    if low > above and high < below:
+        return replace(found, outcome="reproduced")
+    return replace(found, outcome="not reproduced" if high <= above or low >= below else "inconclusive")
+
+
+def all_of(parts: Mapping[str, Verdict]) -> Verdict:
+    """The verdict on a claim made of several: as good as the worst part, whose numbers it carries.
+
+    Raises:
+        ValueError: if there are no parts.
+
+    Example:
+        >>> good, bad = decide({0: 1.0, 1: 1.1}, above=0), decide({0: -1.0, 1: -1.1}, above=0)
+        >>> verdict = all_of({"ReLU": good, "tanh": bad})
+        >>> verdict.outcome, verdict.note
+        ('not reproduced', 'tanh; 1 of 2 parts reproduced')
+    """
+    if not parts:
+        raise ValueError("a verdict of several parts needs at least one part, got none")
+    ranks = {"not reproduced": 0, "inconclusive": 1, "reproduced": 2}
+    name, worst = min(parts.items(), key=lambda part: (ranks[part[1].outcome], _margin(part[1])))
+    count = sum(part.reproduced for part in parts.values())
+    told = "; ".join(filter(None, [f"{name}: {worst.note}" if worst.note else name]))
+    return replace(worst, note=f"{told}; {count} of {len(parts)} parts reproduced")
+
+
+def _margin(verdict: Verdict) -> float:
+    """How far the nearer end of the interval is from 0: for parts whose outcome is the same."""
+    low, high = verdict.interval
+    return min(abs(low), abs(high)) if math.isfinite(low + high) else math.inf
+
+
+def differences(a: Mapping[int, float], b: Mapping[int, float]) -> dict[int, float]:
+    """The first less the second, seed by seed.
+
+    Raises:
+        MissingRows: if they are not of the same seeds.
+
+    Example:
+        >>> differences({0: 3.0, 1: 4.0}, {0: 1.0, 1: 1.0})
+        {0: 2.0, 1: 3.0}
+    """
+    return combined(lambda x, y: x - y, a, b)
+
+
+def shared(*parts: Mapping[int, float]) -> list[dict[int, float]]:
+    """The conditions' values at the seeds that all of them have, where some were given more seeds than others.
+
+    Example:
+        >>> shared({0: 3.0, 1: 4.0, 2: 5.0}, {0: 1.0, 1: 1.0})
+        [{0: 3.0, 1: 4.0}, {0: 1.0, 1: 1.0}]
+    """
+    return [{seed: part[seed] for seed in part if all(seed in other for other in parts)} for part in parts]
+
+
+def combined(function: Callable[..., float], *parts: Mapping[int, float]) -> dict[int, float]:
+    """A function of several conditions' values, seed by seed.
+
+    Raises:
+        MissingRows: if they are not of the same seeds, or there is none.
+    """
+    if not parts:
+        raise MissingRows("no conditions to combine")
+    if any(part.keys() != parts[0].keys() for part in parts):
+        raise MissingRows(f"the conditions have different seeds: {[sorted(part) for part in parts]}")
+    return {seed: function(*(part[seed] for part in parts)) for seed in parts[0]}

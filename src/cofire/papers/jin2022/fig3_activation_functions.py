@@ -1,0 +1,132 @@
+"""Figure 3: correlation before and after the activation function, and their difference ε, while a network trains."""
+
+from typing import TYPE_CHECKING
+
+from ...record import Row, correlation, epsilon, weight_correlation
+from ..framework.claim_table import Table
+from ..framework.experiment import Claim, Experiment
+from ..framework.plots import COLORS, draw, legend, panels
+from ..framework.tasks import Task, grid
+from ..framework.verdicts import Verdict, all_of, combined, decide, differences
+from .jin_networks import dataset, trained
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LAYERS = ("hidden2", "hidden3")
+ACTIVATIONS = ("relu", "tanh")
+SMALL = 0.25  # what we take "small with respect to their own values" to mean
+
+
+def run(task: Task) -> list[Row]:
+    """ρ(T), ρ(U), ε and the weight correlation of the layers, over epochs."""
+    sites = list(LAYERS)
+    measures = [
+        correlation(sites=sites),
+        correlation(sites=sites, stage="pre"),
+        epsilon(sites=sites),
+        weight_correlation(sites=sites),
+    ]
+    return trained(task, dataset(task), measures)
+
+
+def figure(table: Table) -> "Figure":
+    """The paper's four panels."""
+    drawn, axes = panels(2, 2, sharex=True, sharey=True)
+    for line, activation in enumerate(ACTIVATIONS):
+        for place, layer in enumerate(LAYERS):
+            axis, part = axes[line][place], table.where(activation=activation)
+            draw(axis, part.curve("epoch", measure="nc", site=layer), "ρ(T)", color=COLORS[0])
+            draw(axis, part.curve("epoch", measure="nc", site=f"{layer}:pre"), "ρ(U)", color=COLORS[1])
+            draw(axis, part.curve("epoch", measure="epsilon", site=layer), "ε", color=COLORS[2])
+            axis.set(title=f"{activation}, layer {layer[-1]}", xlabel="epoch", ylim=(0, None))
+    legend(drawn)
+    return drawn
+
+
+def last(table: Table, activation: str, layer: str, measure: str) -> dict[int, float]:
+    """A number of the last epoch, for each seed; at a layer's name, or at ``<name>:pre``."""
+    return table.need(activation=activation).last().per_seed(measure=measure, site=layer)
+
+
+def relative(table: Table, activation: str, layer: str) -> dict[int, float]:
+    """ε over ρ(U)."""
+    before = last(table, activation, f"{layer}:pre", "nc")
+    return combined(lambda change, rho: change / rho, last(table, activation, layer, "epsilon"), before)
+
+
+def small(table: Table) -> Verdict:
+    """For each activation function and layer."""
+    return all_of(
+        {
+            f"{activation}, {layer}": decide(relative(table, activation, layer), below=SMALL, note="ε / ρ(U)")
+            for activation in ACTIVATIONS
+            for layer in LAYERS
+        }
+    )
+
+
+def smaller_for_tanh(table: Table) -> Verdict:
+    """For each layer."""
+    parts = {layer: differences(relative(table, "relu", layer), relative(table, "tanh", layer)) for layer in LAYERS}
+    return all_of({layer: decide(part, above=0, note="ε/ρ(U), ReLU less tanh") for layer, part in parts.items()})
+
+
+def from_weights(table: Table) -> Verdict:
+    """Weight correlation less ρ(U), over ρ(U)."""
+    return all_of(
+        {
+            f"{activation}, {layer}": decide(
+                combined(
+                    lambda weights, rho: abs(weights - rho) / rho,
+                    last(table, activation, layer, "wc"),
+                    last(table, activation, f"{layer}:pre", "nc"),
+                ),
+                below=SMALL,
+                note="|WC − ρ(U)| / ρ(U)",
+            )
+            for activation in ACTIVATIONS
+            for layer in LAYERS
+        }
+    )
+
+
+CLAIMS = (
+    Claim("ε is small", "The gap between ρ(U) and ρ(T) is small with respect to their own values", "Fig. 3", small),
+    Claim("ε, tanh", "In particular for the tanh network", "Fig. 3, bottom row", smaller_for_tanh),
+    Claim(
+        "ρ(U) from weights alone",
+        "ρ(U) depends mainly on the cosine of weight vectors, so considering the weight matrix is enough",
+        "§3.1, after Eq. 12 and at its end",
+        from_weights,
+    ),
+)
+
+FIG3 = Experiment(
+    name="jin2022.fig3",
+    title="Correlation before (U) and after (T) the activation function, layers 2 and 3 of four with 30 units",
+    grid={
+        "smoke": grid(
+            network="N5", activation=ACTIVATIONS, data="digits", n_train=500, epochs=3, batch_size=50,
+            optimizer="adam", learning_rate=1e-3,
+        ),
+        "quick": grid(
+            network="N5", activation=ACTIVATIONS, data="mnist", n_train=60_000, epochs=40, batch_size=100,
+            optimizer="adam", learning_rate=1e-3,
+        ),
+        "paper": grid(
+            network="N5", activation=ACTIVATIONS, data="mnist", n_train=60_000, epochs=10_000, batch_size=100,
+            optimizer="adam", learning_rate=1e-3,
+        ),
+    },
+    seeds={"smoke": 2, "quick": 5, "paper": 5},
+    run=run,
+    figures={"fig3": figure},
+    claims=CLAIMS,
+    minutes={"smoke": 0.1, "quick": 1, "paper": 750},
+    notes=(
+        "The paper leaves open optimizer, learning rate, batch size and probe: here Adam at 0.001, batches of 100, and "
+        "the first 2000 test images. Curves are flat after 10 to 20 epochs, so that 40 decide; the paper trains "
+        f"10,000. 'Small' is read as below {SMALL:g} of ρ(U)."
+    ),
+)  # fmt: skip

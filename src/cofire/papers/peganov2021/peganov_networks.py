@@ -1,0 +1,117 @@
+"""The networks of the paper, as its author's code has them: perceptron, convolutional network, LSTM."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from ..training.datasets import Dataset
+from ..training.models import Dropout, mlp
+
+HIDDEN = (1500, 1000, 500)
+CHANNELS = ((64, 5, 0), (128, 5, 2), (256, 3, 1))
+"""Channels, filter size and padding of the convolutions."""
+DENSE = 500
+SPREAD = 0.1
+
+
+def perceptron(data: Dataset, *, seed: int, hidden: Sequence[int] = HIDDEN) -> nn.Sequential:
+    """I-1500-1000-500-O with ReLU, layers ``hidden1``, ..."""
+    return mlp([data.train_x[0].numel(), *hidden, data.n_classes], seed=seed)
+
+
+def convolutional(data: Dataset, *, seed: int, channels: Sequence[tuple[int, int, int]] = CHANNELS) -> nn.Sequential:
+    """Convolutions, pooled and normalized but for the last, then a dense layer; layers ``conv1``, ..., ``dense``.
+
+    Leaky ReLU behind every layer but the last; weights from a normal distribution of spread 0.1 cut off at twice
+    that, biases 0.1. The penalty of 0.03 on squared weights is the optimizer's.
+
+    Example:
+        >>> from cofire.papers.training.datasets import digits
+        >>> [name for name, _ in convolutional(digits(), seed=0, channels=[(4, 3, 1), (8, 3, 1)]).named_children()]
+        ['conv1', 'act1', 'pool1', 'norm1', 'conv2', 'act2', 'flatten', 'norm2', 'dense', 'act3', 'output']
+    """
+    net, n_in = nn.Sequential(), data.train_x.shape[1]
+    for number, (n_out, size, padding) in enumerate(channels, 1):
+        net.add_module(f"conv{number}", skip_init(nn.Conv2d, n_in, n_out, size, padding=padding))
+        net.add_module(f"act{number}", nn.LeakyReLU())
+        if number < len(channels):
+            net.add_module(f"pool{number}", nn.MaxPool2d(2))
+            net.add_module(f"norm{number}", nn.BatchNorm2d(n_out))
+        n_in = n_out
+    _add_dense(net, data, len(channels))
+    _initialize(net, torch.Generator().manual_seed(seed))
+    return net
+
+
+def _add_dense(net: nn.Sequential, data: Dataset, n_convolutions: int) -> None:
+    net.add_module("flatten", nn.Flatten())
+    with torch.no_grad():
+        n_features = net.eval()(torch.zeros(1, *data.train_x.shape[1:])).shape[1]
+    net.add_module(f"norm{n_convolutions}", nn.BatchNorm1d(n_features))
+    net.add_module("dense", skip_init(nn.Linear, n_features, DENSE))
+    net.add_module(f"act{n_convolutions + 1}", nn.LeakyReLU())
+    net.add_module("output", skip_init(nn.Linear, DENSE, data.n_classes))
+    net.train()
+
+
+@torch.no_grad()
+def _initialize(net: nn.Sequential, generator: torch.Generator) -> None:
+    for layer in net:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.trunc_normal_(layer.weight, std=SPREAD, a=-2 * SPREAD, b=2 * SPREAD, generator=generator)
+            if layer.bias is not None:
+                layer.bias.fill_(SPREAD)
+
+
+class CharacterLSTM(nn.Module):
+    """A model of the next character: LSTM layers ``lstm1``, ..., dropout behind each, and a linear output.
+
+    Args:
+        n_symbols: size of the vocabulary; a character goes in as a vector of zeros and a one.
+        hidden: units of each layer.
+        dropout: the share of each layer's outputs that is dropped while training.
+        seed: of weights and masks.
+
+    Example:
+        >>> model = CharacterLSTM(30, [8, 6], dropout=0.3, seed=0)
+        >>> logits, state = model(torch.zeros(4, 10, dtype=torch.int64))
+        >>> logits.shape, len(state)
+        (torch.Size([4, 10, 30]), 2)
+    """
+
+    def __init__(self, n_symbols: int, hidden: Sequence[int], *, dropout: float = 0.0, seed: int = 0) -> None:
+        super().__init__()
+        self.n_symbols, self.depth = n_symbols, len(hidden)
+        for number, (n_in, n_out) in enumerate(zip([n_symbols, *hidden[:-1]], hidden, strict=True), 1):
+            layer = nn.LSTM(n_in, n_out, batch_first=True, device="meta")  # which draws nothing
+            self.add_module(f"lstm{number}", layer.to_empty(device="cpu"))
+            self.add_module(f"drop{number}", Dropout(dropout, seed=1000 * seed + number))
+        self.output: nn.Linear = skip_init(nn.Linear, hidden[-1], n_symbols)  # type: ignore[assignment]
+        self._draw(torch.Generator().manual_seed(seed))
+
+    @torch.no_grad()
+    def _draw(self, generator: torch.Generator) -> None:
+        """Uniform in ±1/√(units), as torch has it, from a generator of our own."""
+        for layer in self.children():
+            units = layer.hidden_size if isinstance(layer, nn.LSTM) else self.output.in_features
+            for weight in layer.parameters():
+                weight.uniform_(-(units**-0.5), units**-0.5, generator=generator)
+
+    def forward(
+        self, symbols: Tensor, state: Sequence[tuple[Tensor, Tensor] | None] | None = None
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Logits (batch, time, n_symbols) of the next characters, and the state to go on with.
+
+        Args:
+            symbols: int64, shape (batch, time).
+            state: what the call before returned; zeros by default.
+        """
+        x = nn.functional.one_hot(symbols, self.n_symbols).to(self.output.weight.dtype)
+        found: list[tuple[Tensor, Tensor]] = []
+        for number, before in enumerate(state or [None] * self.depth, 1):
+            x, after = self.get_submodule(f"lstm{number}")(x, before)
+            x = self.get_submodule(f"drop{number}")(x)
+            found.append(after)
+        return self.output(x), found

@@ -1,0 +1,135 @@
+"""The measure of dependence: what two units tell about one another, beyond what their correlation shows."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ...nets import with_units
+from ...stats.information.chance_level import mean_of_many
+from ...stats.information.dependence import dependence_score
+from ...stats.information.disagreement import PAIRS_BY_CHANCE, disagreement, pairs_by_chance, pairs_measured
+from .activation_sample import evenly_spaced
+from .measure import Measure
+from .refusal import TRIED, cautious
+
+ROWS = (
+    "dependence",
+    "dependence_standard_error",
+    "dependence_threshold",
+    "dependence_pairs",
+    "dependence_determined",
+    "nonlinear_excess",
+)
+LEAST_UNITS = 32
+
+
+def dependence(
+    *,
+    sites: Any = with_units,
+    stage: Literal["post", "pre"] = "post",
+    every: Any = None,
+    method: str = "default",
+    n_neighbors: int = 3,
+    max_pairs: int | None = 1000,
+    max_samples: int | None = 1000,
+    map_units: int = 128,
+    seed: int = 0,
+) -> Measure:
+    """The dependence score ι: mean mutual information over pairs of a layer's units, in nats.
+
+    Rows: ``dependence`` (ι), ``dependence_standard_error``, ``dependence_threshold`` (what ι of independent units
+    with the same marginals stays below in 95 % of cases, judged by shuffling each unit's samples),
+    ``dependence_pairs``, ``dependence_determined`` (pairs in which one unit determines the other: their information
+    is infinite, and they are left out of the means) and ``nonlinear_excess`` (mean of the information less that of
+    normal units with the same correlation). Arrays, over ``dependence_units`` (evenly spaced): ``dependence``
+    (information of each pair), ``dependence_correlation``, ``dependence_difference`` (see
+    `cofire.stats.Disagreement`), and ``dependence_chance``: mean information of independent units, and what one
+    pair of them stays below in 95 % of cases.
+
+    Samples that the estimator refuses (not finite, fewer than it needs, units with atoms by another method than
+    ``"default"``) give NaN, and a `NotMeasured` warning once a site.
+
+    Args:
+        sites: which layers; by default all with units of their own, as `Measure` says.
+        stage: after (``"post"``) or before (``"pre"``) the activation function.
+        every: when; None leaves it to the tracker.
+        method: ``"default"`` bears atoms and ties, as after a ReLU; ``"3h"`` as Zhang et al. and ``"ksg"`` are for
+            ``stage="pre"``. See `cofire.stats.dependence_score`.
+        n_neighbors: k of the estimator.
+        max_pairs: pairs measured for the rows, drawn at random; None: all.
+        max_samples: see `Measure`; the work grows with it faster than linearly.
+        map_units: units of the arrays, whose pairs are all measured; 256 take four times as long as 128.
+        seed: of the draw of pairs and of the shuffles.
+
+    Raises:
+        ValueError: if an argument is not as described.
+
+    Example:
+        >>> import torch
+        >>> x = torch.randn(500, 1, generator=torch.Generator().manual_seed(0))
+        >>> units = torch.cat([x, x.square()], 1) + 0.3 * torch.randn(500, 2)
+        >>> values = dependence().values((units,))
+        >>> values["dependence"] > values["dependence_threshold"], values["dependence_pairs"]
+        (True, 1.0)
+    """
+    _check_map(map_units)
+    # refuses what no samples could mend
+    dependence_score(torch.zeros(TRIED, 1), n_neighbors, method, max_pairs, seed)
+    return Measure(
+        _dependence,
+        {
+            "method": method,
+            "n_neighbors": n_neighbors,
+            "max_pairs": max_pairs,
+            "map_units": map_units,
+            "seed": seed,
+        },
+        sites,
+        every,
+        stage=stage,
+        name="dependence",
+        arrays=_dependence_arrays,
+        max_samples=max_samples,
+    )
+
+
+def _check_map(map_units: object) -> None:
+    if isinstance(map_units, bool) or not isinstance(map_units, int) or map_units < 2:
+        raise ValueError(f"map_units must be a whole number of at least 2, got {map_units!r}")
+
+
+def _dependence(x: Tensor, *, method: str, n_neighbors: int, max_pairs: int | None, map_units: int, seed: int) -> Any:
+    return cautious(lambda x: _values(x, n_neighbors, method, max_pairs, seed), ROWS, x)
+
+
+def _values(x: Tensor, n_neighbors: int, method: str, max_pairs: int | None, seed: int) -> dict[str, Any]:
+    score = dependence_score(x, n_neighbors, method, max_pairs, seed)
+    finite = score.finite()
+    most = min(max_pairs or PAIRS_BY_CHANCE, PAIRS_BY_CHANCE)
+    chance, _ = pairs_by_chance(x, n_neighbors, method, least_units=LEAST_UNITS, max_pairs=most, seed=seed)
+    return {
+        "dependence": finite.mean,
+        "dependence_standard_error": finite.standard_error,
+        "dependence_threshold": mean_of_many(chance, finite.n_pairs),
+        "dependence_pairs": score.n_pairs,
+        "dependence_determined": score.n_pairs - finite.n_pairs,
+        "nonlinear_excess": pairs_measured(x, finite)[1].mean(),
+    }
+
+
+def _dependence_arrays(
+    x: Tensor, *, method: str, n_neighbors: int, max_pairs: int | None, map_units: int, seed: int
+) -> dict[str, Tensor]:
+    shown = evenly_spaced(x.shape[1], map_units).to(x.device)
+    try:
+        found = disagreement(x[:, shown], n_neighbors, method, seed=seed)
+    except ValueError:  # the rows of this recording say why
+        return {}
+    return {
+        "dependence": found.information.to(torch.float16),
+        "dependence_correlation": found.correlation.to(torch.float16),
+        "dependence_difference": found.difference.to(torch.float16),
+        "dependence_units": shown,
+        "dependence_chance": torch.tensor([found.chance, found.chance_of_one], dtype=torch.float64),
+    }

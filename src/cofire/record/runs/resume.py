@@ -1,0 +1,164 @@
+"""A loop that can be killed: checkpoints as it goes, SIGTERM at a step's edge, resume where it stopped."""
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ...stats._base.wording import with_article
+from .rng_state import restore_rng, rng_states
+from .run_directory import WritableRun
+
+TERMINATED = 128 + signal.SIGTERM
+
+
+class Resumable:
+    """Saves and restores a loop's parts; made by `resumable`.
+
+    Attributes:
+        step: the step to go on from; 0 at the start.
+    """
+
+    def __init__(self, run: WritableRun, every: int, parts: Mapping[str, Any]) -> None:
+        self._run = run
+        self._every = every
+        self._parts = parts
+        self._terminate = threading.Event()
+        self.step = self._restore()
+
+    def __repr__(self) -> str:
+        kept = ", ".join(self._parts)
+        return f"Resumable(step={self.step}, every={self._every}, parts=[{kept}], run={str(self._run.directory)!r})"
+
+    def _restore(self) -> int:
+        found = self._run.load()
+        if found is None:
+            self._refuse_rows_alone()
+            self._save(0)
+            return 0
+        step, states = found
+        for name, part in self._parts.items():
+            _put(name, part, states)
+        restore_rng(states["rng"])
+        return step
+
+    def _refuse_rows_alone(self) -> None:
+        step = self._run.table.last_step()
+        if step:
+            raise ValueError(
+                f"{self._run.directory} has rows up to step {step} and no checkpoint to go on from; "
+                "choose another directory, or remove this one to begin anew"
+            )
+
+    def edge(self, step: int) -> None:
+        """Say that ``step`` steps are done: a checkpoint is saved if one is due, or if the process shall end.
+
+        Raises:
+            SystemExit: with status 143, after SIGTERM.
+            OSError: if a checkpoint cannot be written.
+        """
+        self.step = step
+        if self._terminate.is_set():
+            self.finish()
+        if step % self._every == 0:
+            self._save(step)
+
+    def finish(self) -> None:
+        """Save the last state; `resumable` does so when its block ends well.
+
+        Raises:
+            SystemExit: as for `edge`.
+        """
+        self._save(self.step)
+        if self._terminate.is_set():
+            raise SystemExit(TERMINATED)
+
+    def _save(self, step: int) -> None:
+        states = {name: _get(part) for name, part in self._parts.items()}
+        self._run.save(step, {**states, "rng": rng_states()})
+
+    def terminate(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
+        """Ask the loop to save and leave at the next edge; what SIGTERM does."""
+        self._terminate.set()
+
+
+@contextmanager
+def resumable(run: WritableRun, *, every: int, **parts: Any) -> Iterator[Resumable]:
+    """Make a training loop resumable.
+
+    On entering, the parts are put back to the newest whole checkpoint, or, at the start, saved as they
+    are. Every ``every`` steps they are saved again, and at the end. With them goes the state of torch's,
+    numpy's and Python's generators, so that on one CPU machine with one number of threads the loop that was
+    killed and resumed gives the same bytes as the one that was not.
+
+    SIGTERM lets the step end, saves and leaves with status 143 (in the main thread; elsewhere signals are
+    nobody's to take). The handler that was there is put back at the end.
+
+    Args:
+        run: the run directory, open for writing.
+        every: steps between checkpoints.
+        **parts: what shall be kept, by name: anything with ``state_dict`` and ``load_state_dict`` (model,
+            optimizer, scheduler, `Tracker`) or a ``torch.Generator``.
+
+    Raises:
+        ValueError: if ``every`` is not a whole number of at least 1, or a part cannot be kept.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from cofire.record import Run
+        >>> model = torch.nn.Linear(2, 1)
+        >>> run = Run.open(tempfile.mkdtemp(), mode="write")
+        >>> with run, resumable(run, every=10, model=model) as loop:
+        ...     for step in range(loop.step, 30):
+        ...         _ = model(torch.ones(2))  # and a step of the optimizer
+        ...         loop.edge(step + 1)
+    """
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise ValueError(f"the steps between checkpoints must be a whole number of at least 1, got {every!r}")
+    for name, part in parts.items():
+        _check_part(name, part)
+    loop = Resumable(run, every, parts)
+    with _handling_sigterm(loop.terminate):
+        yield loop
+        loop.finish()
+
+
+@contextmanager
+def _handling_sigterm(handler: Any) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+
+
+def _check_part(name: str, part: object) -> None:
+    if name == "rng":
+        raise ValueError("the name 'rng' is taken by the global generators' states; name the part otherwise")
+    both = hasattr(part, "state_dict") and hasattr(part, "load_state_dict")
+    if not both and not isinstance(part, torch.Generator):
+        raise ValueError(
+            f"{name} is {with_article(type(part).__qualname__)}, which has no state_dict and load_state_dict; "
+            "give the object that has, or a torch.Generator"
+        )
+
+
+def _get(part: Any) -> Any:
+    return part.get_state() if isinstance(part, torch.Generator) else part.state_dict()
+
+
+def _put(name: str, part: Any, states: Mapping[str, Any]) -> None:
+    if name not in states:
+        kept = ", ".join(sorted(states))
+        raise ValueError(f"the checkpoint has no state for {name!r}; it holds: {kept}")
+    if isinstance(part, torch.Generator):
+        part.set_state(states[name])
+    else:
+        part.load_state_dict(states[name])

@@ -1,0 +1,125 @@
+"""Checkpoints that survive a crash: written whole, named by their checksum, the last two kept."""
+
+import hashlib
+import io
+import re
+import warnings
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...stats._base.wording import with_article
+from .whole_files import replaced, sweep, sync_directory
+
+KEEP = 2
+_NAME = re.compile(r"step-(\d{12,})-([0-9a-f]{32})\.pt")
+_PLAIN = (
+    type(None),
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    bytearray,
+    torch.Tensor,
+    torch.Size,
+    torch.device,
+    torch.dtype,
+)
+
+
+class Checkpoints:
+    """The checkpoints in a folder.
+
+    Args:
+        directory: the folder; created by the first save.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @property
+    def exist(self) -> bool:
+        """Whether there is any, whole or not."""
+        return bool(self._newest_first())
+
+    def save(self, step: int, states: Mapping[str, Any]) -> None:
+        """Write the states of a step, then remove all but the last two checkpoints.
+
+        Raises:
+            ValueError: if a state holds what cannot be read back safely.
+            OSError: if it cannot be written; the earlier checkpoints are kept.
+        """
+        check_plain(states, "checkpoint")
+        buffer = io.BytesIO()
+        torch.save({"step": step, "states": dict(states)}, buffer)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with replaced(self.directory / f"step-{step:012d}-{_checksum(buffer.getbuffer())}.pt") as file:
+            file.write(buffer.getbuffer())
+        for _, old in self._newest_first()[KEEP:]:
+            old.unlink(missing_ok=True)
+
+    def load(self, device: torch.device | str = "cpu") -> tuple[int, dict[str, Any]] | None:
+        """The newest checkpoint that is whole: its step and states; None if there is none.
+
+        Warns:
+            RuntimeWarning: for each newer one that is damaged.
+        """
+        for step, path in self._newest_first():
+            content = path.read_bytes()
+            if _checksum(content) == _NAME.fullmatch(path.name)[2]:  # pyright: ignore[reportOptionalSubscript] - listed by it
+                found = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+                return step, found["states"]
+            warnings.warn(
+                f"checkpoint {path} is damaged; falling back to the one before it",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return None
+
+    def drop_after(self, step: int) -> None:
+        """Remove the checkpoints of later steps (damaged ones, once an earlier one was taken)."""
+        for found, path in self._newest_first():
+            if found > step:
+                path.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove the temporary files that a killed process left."""
+        if self.directory.is_dir():
+            sweep(self.directory)
+            sync_directory(self.directory)
+
+    def _newest_first(self) -> list[tuple[int, Path]]:
+        names = [(_NAME.fullmatch(path.name), path) for path in self.directory.glob("step-*.pt")]
+        found = [(int(name[1]), path) for name, path in names if name]
+        return sorted(found, key=lambda item: (item[0], item[1].stat().st_mtime_ns), reverse=True)
+
+
+def check_plain(value: object, where: str) -> None:
+    """Refuse what ``torch.load(weights_only=True)`` would refuse, before it is too late.
+
+    Raises:
+        ValueError: naming the place and the type.
+    """
+    if isinstance(value, dict) and type(value) in (dict, OrderedDict, Counter):
+        for key, inner in value.items():
+            check_plain(key, f"a key of {where}")
+            check_plain(inner, f"{where}[{key!r}]")
+    elif type(value) in (list, tuple, set):
+        for index, inner in enumerate(value):  # pyright: ignore[reportArgumentType] - one of these
+            check_plain(inner, f"{where}[{index}]")
+    elif isinstance(value, bytes) and not value:
+        raise ValueError(f"{where} is empty bytes, which a checkpoint cannot read back safely; keep None or a string")
+    elif type(value) not in _PLAIN and not isinstance(value, torch.Tensor):
+        raise ValueError(
+            f"{where} is {with_article(type(value).__qualname__)}, which a checkpoint cannot read back safely; "
+            "keep tensors, numbers, strings, and lists, tuples, sets and dicts of these"
+        )
+
+
+def _checksum(content: bytes | memoryview) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -1,0 +1,1 @@
+"""Read runs and compare networks."""

@@ -1,0 +1,1 @@
+"""Findings: what the numbers say, in sentences."""

@@ -1,0 +1,1 @@
+"""HTML pages, written to a file or served live."""

@@ -1,0 +1,1 @@
+"""What every statistic rests on: array checks, precision, display, progress, distances."""

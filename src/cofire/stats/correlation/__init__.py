@@ -1,0 +1,1 @@
+"""Correlation between units: streaming moments, summaries, noise floor, interval."""

@@ -1,0 +1,79 @@
+"""What dropout does to the second moments of a layer, by two laws."""
+
+import torch
+from torch import Tensor
+
+from .._base.arrays import Array, as_tensor
+
+
+def dropout_second_moment(second_moment: Array, *, keep: float) -> Tensor:
+    r"""Second moments of units under independent masks, from those without.
+
+    .. math:: E[x_i' x_j'] = p^2 E[x_i x_j] \; (i ≠ j), \quad E[x_i'^2] = p \, E[x_i^2], \quad x_i' = b_i x_i
+
+    The paper's law for "correlations": exact for uncentered second moments and masks of zeros and ones. ``nn.Dropout``
+    divides by p, which takes the p² away again: divide by ``keep ** 2``.
+
+    Args:
+        second_moment: E[x xᵀ], shape (n_units, n_units).
+        keep: the probability p that a unit is kept, in (0, 1]; 1 − p of ``nn.Dropout(p)``.
+
+    Returns:
+        Float64, shape (n_units, n_units).
+
+    Raises:
+        ValueError: for a ``keep`` that is no probability, or a matrix that is not square.
+
+    References: Simon 2016, section 2.
+
+    Example:
+        >>> dropout_second_moment(torch.tensor([[1.0, 0.8], [0.8, 1.0]]), keep=0.5)
+        tensor([[0.5000, 0.2000],
+                [0.2000, 0.5000]], dtype=torch.float64)
+    """
+    moment = _square(second_moment, "second_moment", keep)
+    return (keep**2 * moment).diagonal_scatter(keep * moment.diagonal())
+
+
+def dropout_correlation(covariance: Array, mean: Array, *, keep: float) -> Tensor:
+    r"""Pearson correlations of units under independent masks, from covariance and mean without.
+
+    .. math:: ρ_{ij}' = \frac{p \, ρ_{ij}}{\sqrt{(1 + (1 - p) μ_i^2/σ_i^2) (1 + (1 - p) μ_j^2/σ_j^2)}}
+
+    p ρ for units of mean 0, less for others; rescaling by 1/p, as ``nn.Dropout`` does, changes nothing.
+
+    Args:
+        covariance: shape (n_units, n_units).
+        mean: shape (n_units,).
+        keep: the probability p that a unit is kept, in (0, 1].
+
+    Returns:
+        Float64, shape (n_units, n_units), 1 on the diagonal. A constant unit starts to vary under dropout, and
+        correlates at 0 with the others; NaN if it is always 0.
+
+    Raises:
+        ValueError: for a ``keep`` that is no probability, or shapes that do not belong together.
+
+    Example:
+        >>> covariance = torch.tensor([[1.0, 0.8], [0.8, 1.0]])
+        >>> dropout_correlation(covariance, torch.zeros(2), keep=0.5)[0, 1].item()
+        0.4...
+        >>> dropout_correlation(covariance, torch.ones(2), keep=0.5)[0, 1].item()
+        0.26...
+    """
+    matrix = _square(covariance, "covariance", keep)
+    center = as_tensor(mean, "mean").double()
+    if center.shape != matrix.shape[:1]:
+        raise ValueError(f"mean must have shape {tuple(matrix.shape[:1])} as covariance has, got {tuple(center.shape)}")
+    spread = (matrix.diagonal() + (1 - keep) * center.square()).sqrt()
+    rho = keep * matrix / spread / spread[:, None]
+    return rho.diagonal_scatter(torch.where(spread == 0, torch.nan, torch.ones_like(spread)))
+
+
+def _square(matrix: Array, name: str, keep: float) -> Tensor:
+    if not 0 < keep <= 1:
+        raise ValueError(f"keep is the probability that a unit is kept, above 0 and at most 1; got {keep!r}")
+    tensor = as_tensor(matrix, name)
+    if tensor.ndim != 2 or tensor.shape[0] != tensor.shape[1]:
+        raise ValueError(f"{name} must have shape (n_units, n_units), got {tuple(tensor.shape)}")
+    return tensor.double()

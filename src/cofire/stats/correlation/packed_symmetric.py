@@ -1,0 +1,104 @@
+"""The upper triangle of a large symmetric matrix, in square float64 blocks."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .pair_tiles import blocks
+
+
+class PackedSymmetric:
+    """A symmetric matrix over units, of which only the blocks on and above the diagonal are kept.
+
+    Args:
+        n_units: side of the matrix.
+        device: where it lives.
+
+    Attributes:
+        n_blocks, width: the units fall into ``n_blocks`` blocks of ``width``; the last is padded with zeros.
+        places: the (row block, column block) of each tile.
+    """
+
+    def __init__(self, n_units: int, device: torch.device) -> None:
+        self.n_units = n_units
+        self.device = device
+        self.n_blocks, self.width = blocks(n_units, device)
+        self.places = [(i, j) for i in range(self.n_blocks) for j in range(i, self.n_blocks)]
+        self._tiles: Tensor | None = None
+
+    @property
+    def tiles(self) -> Tensor:
+        """Shape (n_blocks (n_blocks + 1) / 2, width, width); zero at first."""
+        if self._tiles is None:
+            self._tiles = self._room().zero_()
+        return self._tiles
+
+    def units(self, block: int) -> slice:
+        """The units of a block."""
+        return slice(block * self.width, min((block + 1) * self.width, self.n_units))
+
+    def padded(self, vector: Tensor) -> Tensor:
+        """A vector over units by blocks, shape (n_blocks, width), with zeros at the end."""
+        whole = vector.new_zeros(self.n_blocks * self.width)
+        whole[: self.n_units] = vector
+        return whole.view(self.n_blocks, self.width)
+
+    def add_products(self, panels: Tensor, room: Tensor) -> None:
+        """Add XᵀX, where ``panels`` are the column blocks of X, shape (n_blocks, n_rows, width), by way of ``room``."""
+        # Fresh memory is dear: the first products are written where others are added, with no zeros before.
+        first = self._tiles is None
+        self._tiles = self._room() if first else self.tiles
+        done = 0
+        for i, left in enumerate(panels):
+            for right in panels[i:].split(len(room)):
+                products, tiles = room[: len(right)], self._tiles[done : done + len(right)]
+                torch.bmm(left.T.expand(len(right), -1, -1), right, out=products)
+                (tiles.copy_ if first else tiles.add_)(products)
+                done += len(right)
+
+    def room_for_products(self, dtype: torch.dtype) -> Tensor:
+        """Where products lie before they are added, shape (number, width, width).
+
+        One a thread: several small products side by side are faster than each of them cut in parts.
+        """
+        number = min(self.n_blocks, torch.get_num_threads()) if self.device.type == "cpu" else 1
+        return torch.empty(number, self.width, self.width, dtype=dtype, device=self.device)
+
+    def add(self, other: "PackedSymmetric") -> None:
+        """Add another matrix of the same side."""
+        self.tiles.add_(other.tiles.to(self.device))
+
+    def add_outer(self, vector: Tensor) -> None:
+        """Add vector·vectorᵀ."""
+        parts = self.padded(vector)
+        for tile, (i, j) in zip(self.tiles, self.places, strict=True):
+            tile.addr_(parts[i], parts[j])
+
+    def rescale(self, ratio: Tensor) -> None:
+        """Multiply row and column i by ``ratio[i]``."""
+        parts = self.padded(ratio)
+        for tile, (i, j) in zip(self.tiles, self.places, strict=True):
+            tile.mul_(parts[i][:, None]).mul_(parts[j])
+
+    def diagonal(self) -> Tensor:
+        """The diagonal, shape (n_units,)."""
+        on_it = [tile.diagonal() for tile, (i, j) in zip(self.tiles, self.places, strict=True) if i == j]
+        return torch.cat(on_it)[: self.n_units]
+
+    def assembled(self, of_block: Callable[[Tensor, slice, slice], Tensor]) -> Tensor:
+        """The whole matrix, shape (n_units, n_units), of ``of_block(entries, row units, column units)``."""
+        whole = self.tiles.new_empty(self.n_units, self.n_units)
+        for tile, (i, j) in zip(self.tiles, self.places, strict=True):
+            rows, columns = self.units(i), self.units(j)
+            values = of_block(tile[: rows.stop - rows.start, : columns.stop - columns.start], rows, columns)
+            whole[columns, rows] = values.T
+            whole[rows, columns] = values
+        return whole
+
+    def _room(self) -> Tensor:
+        shape = len(self.places), self.width, self.width
+        if self.device.type == "cpu":
+            return torch.from_numpy(np.empty(shape))  # numpy asks for large pages, which are cheaper to touch first
+        return torch.empty(shape, dtype=torch.float64, device=self.device)

@@ -1,0 +1,176 @@
+"""Whether samples can have come from a density at all: where they cannot, the differential entropy is −∞."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from .._base.arrays import Array, as_tensor
+from .._base.wording import plural
+
+# Ties in this share of the samples are put down to rounding; beyond it they are atoms.
+ROUNDING = 0.02
+# More ties than that mislead an estimator of pairs.
+TIED_SHARE = 0.25
+# Beyond this, and below its inverse, squares of differences leave float64.
+MOST_SPREAD = 1e140
+
+
+class HighDimensionWarning(UserWarning):
+    """The samples are too few for the dimension: the estimate says more about the method than about the layer."""
+
+
+_heard: ContextVar[list[str] | None] = ContextVar("heard", default=None)
+
+
+@contextmanager
+def cautions() -> Iterator[list[str]]:
+    """Inside, what `warn_of_dimension` says is collected instead of shown: a training loop is told once."""
+    heard: list[str] = []
+    token = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(token)
+
+
+def warn_of_dimension(text: str, *, stacklevel: int) -> None:
+    """Warn that the dimension is too high for an estimator; the level is that of the caller's own warning."""
+    heard = _heard.get()
+    if heard is not None:
+        heard.append(text)
+    else:
+        warnings.warn(text, HighDimensionWarning, stacklevel=stacklevel + 1)
+
+
+def finite_points(x: Array, least: int = 2) -> Tensor:
+    """``x`` as float64 samples (n_samples, n_units), finite, at least so many of them."""
+    points = as_tensor(x)
+    points = (points[:, None] if points.ndim == 1 else points).double()
+    if points.ndim != 2 or points.shape[1] == 0:
+        raise ValueError(f"x must have shape (n_samples,) or (n_samples, n_units), got {tuple(points.shape)}")
+    if len(points) < least:
+        raise ValueError(f"need at least {least} samples, got {len(points)}")
+    if not bool(torch.isfinite(points).all()):
+        raise ValueError("x holds NaN or infinite values; leave those samples out first")
+    return within_range(points)
+
+
+def within_range(points: Tensor) -> Tensor:
+    """The same float64 samples, if squares of their differences stay within float64.
+
+    Raises:
+        ValueError: if a unit that varies spreads too far, or not far enough.
+    """
+    if not len(points):
+        return points
+    spread = points.amax(dim=0) / 2 - points.amin(dim=0) / 2  # halved first, so that it cannot overflow
+    extreme = (spread > 0) & ((spread > MOST_SPREAD) | (spread < 1 / MOST_SPREAD))
+    if bool(extreme.any()):
+        raise ValueError(
+            f"{int(extreme.sum())} of {plural(len(spread), 'unit')} of x spread over some "
+            f"{float(spread[extreme][0]):.0e}, whose square leaves float64; divide x by a constant c, "
+            "which lowers an entropy by log c for each unit"
+        )
+    return points
+
+
+def too_many_ties(n_tied: int, n_samples: int) -> bool:
+    """Whether so many samples coincide with their k-th neighbor that rounding cannot be the reason.
+
+    Measured on rounded normal samples: at 2 % the entropy is off by .04, at 8 % by .15, at 26 % by .5.
+    """
+    return n_tied > ROUNDING * n_samples
+
+
+def has_density(points: Tensor, n_neighbors: int) -> bool:
+    """False where a unit has an atom, or where the units' own covariance shows that they lie in a subspace."""
+    if bool(units_without_density(points, n_neighbors).any()):
+        return False
+    n_samples, n_units = points.shape
+    return n_units == 1 or n_samples <= n_units or not is_singular(whitening(points).eigenvalues)
+
+
+def units_without_density(points: Tensor, n_neighbors: int) -> Tensor:
+    """Which columns put probability on single values: an atom, or integers with repetitions.
+
+    An atom is a value that more than 2 % of the samples share, and more than ``n_neighbors`` of them.
+    """
+    ordered = points.sort(dim=0).values
+
+    def some_value_is_held_by_more_than(count: int) -> Tensor:
+        return (ordered[count:] == ordered[: max(len(ordered) - count, 0)]).any(dim=0)
+
+    integers = (points == points.round()).all(dim=0)
+    atoms = some_value_is_held_by_more_than(max(n_neighbors, ceil(ROUNDING * len(points))))
+    return atoms | (integers & some_value_is_held_by_more_than(n_neighbors))
+
+
+class Whitening:
+    r"""The covariance as :math:`S = D R D`, :math:`R = V \Lambda V^\top`, so that units of any scale are alike.
+
+    Attributes:
+        standardized: the samples less their mean, each unit divided by its deviation.
+        log_scales: log of the deviations, the diagonal of D.
+        eigenvalues: of the correlation matrix R, ascending.
+        vectors: its eigenvectors, one a column.
+    """
+
+    def __init__(self, points: Tensor) -> None:
+        centered = points - points.mean(dim=0)
+        scales = torch.linalg.vector_norm(centered, dim=0) / (len(points) - 1) ** 0.5
+        self.standardized = centered / scales
+        self.log_scales = scales.log()
+        correlation = self.standardized.T @ self.standardized / (len(points) - 1)
+        self.eigenvalues, self.vectors = torch.linalg.eigh(correlation)
+
+    def half_log_determinant(self) -> Tensor:
+        """½ log det S."""
+        return self.log_scales.sum() + self.eigenvalues.log().sum() / 2
+
+    def samples(self) -> Tensor:
+        """The samples in coordinates of unit covariance; their Euclidean distances are Mahalanobis distances."""
+        return self.standardized @ self.vectors / self.eigenvalues.sqrt()
+
+
+def whitening(points: Tensor) -> Whitening:
+    """Refuses samples too few to span their units, whose covariance is singular whatever the layer does."""
+    n_samples, n_units = points.shape
+    if n_samples <= n_units:
+        raise ValueError(
+            f"the covariance of {plural(n_units, 'unit')} needs more than {n_units} samples, got {n_samples}; "
+            "take more samples or fewer units"
+        )
+    return Whitening(points)
+
+
+def is_singular(eigenvalues: Tensor) -> bool:
+    """Whether a correlation matrix has an eigenvalue that rounding alone could have left."""
+    return bool(eigenvalues[0] <= 10 * len(eigenvalues) * torch.finfo(eigenvalues.dtype).eps)
+
+
+NO_DENSITY = (
+    "{}, so there is no density and nearest neighbors mislead; use mutual_information(x, y), or "
+    'method="default" of dependence_score, which tell atoms and ties apart'
+)
+
+
+def refuse_ties(points: Tensor, n_neighbors: int, name: str) -> None:
+    """A plain refusal of columns that have an atom, or more ties than their neighbors' distances bear.
+
+    Measured on rounded normal samples: with a quarter of them tied, Kraskov's estimator is off by .01.
+    """
+    atoms = units_without_density(points, n_neighbors)
+    ordered = points.sort(dim=0).values
+    same = torch.zeros_like(ordered[:1], dtype=torch.bool)
+    with_next = torch.cat([ordered[1:] == ordered[:-1], same])
+    tied = (with_next | torch.cat([same, with_next[:-1]])).double().mean(dim=0)
+    refused = int((atoms | (tied > TIED_SHARE)).sum())
+    if refused:
+        has = "has" if refused == 1 else "have"
+        told = f"{refused} of {plural(points.shape[1], 'unit')} of {name} {has} an atom or many ties"
+        raise ValueError(NO_DENSITY.format(told))

@@ -1,0 +1,90 @@
+"""The compiled measures of many pairs of continuous units, from the nearest neighbors of each pair."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from .arrangement import arrange_by_x, arrange_by_y, continuous_in_both
+from .marginal_counts import sum_of_digammas
+from .strips import COMPILE, INNER, kth_distances
+
+
+@njit(**COMPILE)
+def joint_log_distances(units, pairs, infinities, room, out):
+    """Mean log distance to the k-th neighbor of each pair of units without atoms.
+
+    Args:
+        units: of label 0 throughout.
+        pairs: their numbers, shape (n_pairs, 2); those of the same first unit are best together.
+        infinities: k infinities, float32, a tuple.
+        room: scratch space.
+        out: shape (n_pairs,).
+    """
+    arranged, strips = pairs[0, 0], arrange_by_x(units.score[pairs[0, 0]], units.order[pairs[0, 0]], room)
+    for pair in range(len(pairs)):
+        i, j = pairs[pair]
+        if i != arranged:
+            arranged, strips = i, arrange_by_x(units.score[i], units.order[i], room)
+        arrange_by_y(units.score[i], units.score[j], units.order[j], room, strips)
+        kth_distances(strips, infinities, room.search, room.distance)
+        out[pair] = _sum_of_logs(strips, room.distance) / units.score.shape[1]
+
+
+@njit(**INNER)
+def _sum_of_logs(strips, distance):
+    total = 0.0
+    for strip in range(strips.begin.size):
+        stop = strips.end[strip]
+        by_four = strips.begin[strip] + (stop - strips.begin[strip]) // 4 * 4
+        for slot in range(strips.begin[strip], by_four, 4):
+            # a float64 holds the product of four float32, denormal ones included
+            total += math.log(
+                np.float64(distance[slot])
+                * np.float64(distance[slot + 1])
+                * np.float64(distance[slot + 2])
+                * np.float64(distance[slot + 3])
+            )
+        for slot in range(by_four, stop):
+            total += math.log(np.float64(distance[slot]))
+    return total
+
+
+@njit(**COMPILE)
+def number_information(units, pairs, infinities, digamma, room, out):
+    """By Kraskov's first estimator, I(X;Y | both continuous) of each pair; of no more than k samples nothing is said.
+
+    Args:
+        units: prepared units.
+        pairs: their numbers, shape (n_pairs, 2).
+        infinities: k infinities, float32, a tuple.
+        digamma: ψ of 0 … n_samples, ψ(1) standing for ψ(0).
+        room: scratch space.
+        out: shape (n_pairs,).
+    """
+    k = len(infinities)
+    for pair in range(len(pairs)):
+        i, j = pairs[pair]
+        by_x = room.by_x[: continuous_in_both(units, i, j, room.by_x)]
+        by_y = room.by_y[: continuous_in_both(units, j, i, room.by_y)]
+        out[pair] = 0.0
+        if by_x.size > k:
+            x, y = units.score[i], units.score[j]
+            strips = arrange_by_x(x, by_x, room)
+            arrange_by_y(x, y, by_y, room, strips)
+            kth_distances(strips, infinities, room.search, room.distance)
+            near = _sum_over_strips(x, by_x, room.sorted_x, strips.x, strips, digamma, room)
+            near += _sum_over_strips(y, by_y, room.sorted_y, strips.y, strips, digamma, room)
+            out[pair] = digamma[k] + digamma[by_x.size] - near / by_x.size
+
+
+@njit(**INNER)
+def _sum_over_strips(values, ascending, out, centers, strips, digamma, room):
+    """Sum of ψ of how many are nearer to each sample than its k-th neighbor, in one coordinate."""
+    for rank in range(ascending.size):
+        out[rank] = values[ascending[rank]]
+    total = 0.0
+    for strip in range(strips.begin.size):
+        begin, end = strips.begin[strip], strips.end[strip]
+        total += sum_of_digammas(out, ascending.size, centers, room.distance, begin, end, digamma, room.counts)
+    return total

@@ -1,0 +1,185 @@
+"""The compiled search for k-th neighbors under the max-norm: vectors of queries against strips of points.
+
+The points are cut by their first coordinate into strips and sorted by their second within each. Queries that are
+neighbors there share a vector, a block. What stands in and beside it bounds how far a neighbor can be, hence in which
+stretches of which strips; these are looked through candidate by candidate, broadcast to all lanes. So a query meets
+some tens of candidates, no branch depends on one, and the processor can look ahead across strips and blocks.
+
+Compiled code is cached in ``__pycache__`` beside this file, or in numba's user cache where that cannot be written.
+"""
+
+# numba's intrinsics take one argument less than they are written with.
+# pyright: reportCallIssue=false
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from .simd import BYTES, count_below, farther, highest_sum, insert, largest, lowest_difference, minus
+from .simd_memory import infinite_in, load, load_each, spread, spread_each, store, store_each
+
+LANES = BYTES // 4
+STEP = 4  # candidates at a time
+PAD = LANES + STEP  # slots on either side of a strip that may be read beyond its end
+# Arrays outlive the call, so nothing counts references to them: with counts, every loop would hold calls. Functions
+# with and without do not mix.
+PLAIN: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+COMPILE: dict[str, Any] = PLAIN | {"cache": True}
+# what only compiled code calls becomes part of its callers, and needs no way in from Python
+INNER: dict[str, Any] = PLAIN | {"no_cpython_wrapper": True}
+# vectors live in registers only as long as nothing is called: the innermost loops are inlined whatever LLVM thinks
+WITHIN: dict[str, Any] = INNER | {"forceinline": True}
+
+
+class Strips(NamedTuple):
+    """Points arranged for the search, float32; every strip is padded with points at infinity.
+
+    Attributes:
+        x, y: the two coordinates that arrange the points, shape (n_slots,); y ascends within a strip.
+        begin, end: the slots of each strip, shape (n_strips,).
+        first, last: the smallest and largest x of each strip, padded with infinities.
+    """
+
+    x: Any
+    y: Any
+    begin: Any
+    end: Any
+    first: Any
+    last: Any
+
+
+class Search(NamedTuple):
+    """Scratch space of the search, for the blocks of one strip.
+
+    Attributes:
+        nearest: their k vectors of nearest distances so far, float32.
+        box: the rectangle that holds all that may be nearer: left, right, low and high of each block, float32.
+        stretches: for one block, pairs of a slot and of how often ``STEP`` candidates are taken up from there.
+    """
+
+    nearest: Any
+    box: Any
+    stretches: Any
+
+
+def empty_search(most_blocks: int, most_strips: int, k: int) -> Search:
+    """Room for strips of so many blocks."""
+    nearest = np.zeros(most_blocks * k * LANES, np.float32)
+    return Search(nearest, np.zeros(4 * most_blocks, np.float32), np.zeros(2 * (most_strips + 1), np.intp))
+
+
+@njit(**INNER)
+def kth_distances(strips, infinities, search, out):
+    """Distance of every point to its k-th other, written to its slot of ``out``.
+
+    Args:
+        strips: the points.
+        infinities: k infinities, a tuple, so that the compiler knows k.
+        search: scratch space.
+        out: shape (n_slots,).
+    """
+    k = len(infinities)
+    for strip in range(strips.begin.size):
+        n_blocks = (strips.end[strip] - strips.begin[strip] + LANES - 1) // LANES
+        for block in range(n_blocks):
+            _look_around(strips, strip, block, infinities, search)
+        for block in range(n_blocks):
+            start = _start_of(strips, strip, block)
+            nearest = load_each(search.nearest, block * k * LANES, infinities)
+            for stretch in range(0, _plan(strips, strip, block, k, search), 2):
+                at = search.stretches[stretch]
+                for _ in range(search.stretches[stretch + 1]):
+                    nearest = _take_up(strips, start, at, nearest)
+                    at += STEP
+            store(out, start, nearest[-1])
+
+
+@njit(**WITHIN)
+def _start_of(strips, strip, block):
+    """The first slot of a block; the last block is a whole one too, where the strip has as many points."""
+    begin, end = strips.begin[strip], strips.end[strip]
+    return max(begin, min(begin + block * LANES, end - LANES))
+
+
+@njit(**WITHIN)
+def _beside(strips, strip, start, k):
+    """What is looked at beside a block, so that k others are met wherever the strip has them: from where and to where.
+
+    A multiple of ``STEP`` slots on either side, which may reach into the padding.
+    """
+    most = STEP * (k // STEP + 1)
+    before = min(most, (start - strips.begin[strip] + STEP - 1) // STEP * STEP)
+    after = min(most, (max(0, strips.end[strip] - start - LANES) + STEP - 1) // STEP * STEP)
+    return start - before, start + LANES + after
+
+
+@njit(**WITHIN)
+def _look_around(strips, strip, block, infinities, search):
+    """The nearest in a block and beside it, and the rectangle out of which nothing can be nearer.
+
+    Rounding is monotone: where a difference of coordinates is less than the distance, so is it in these sums.
+    """
+    start = _start_of(strips, strip, block)
+    nearest = spread_each(infinities)
+    for lane in range(LANES):
+        nearest = insert(nearest, farther(infinite_in(strips.x, lane), _distance(strips, start, start + lane)))
+    before, after = _beside(strips, strip, start, len(infinities))
+    for at in range(before, start, STEP):
+        nearest = _take_up(strips, start, at, nearest)
+    for at in range(start + LANES, after, STEP):
+        nearest = _take_up(strips, start, at, nearest)
+    store_each(search.nearest, block * len(infinities) * LANES, nearest)
+    x, y, reach = load(strips.x, start), load(strips.y, start), nearest[-1]
+    search.box[4 * block], search.box[4 * block + 1] = lowest_difference(x, reach), highest_sum(x, reach)
+    search.box[4 * block + 2], search.box[4 * block + 3] = lowest_difference(y, reach), highest_sum(y, reach)
+
+
+@njit(**WITHIN)
+def _plan(strips, strip, block, k, search):
+    """Write down the stretches that are still to be looked through; return how many numbers that takes."""
+    left, right = spread(search.box, 4 * block), spread(search.box, 4 * block + 1)
+    low, high = spread(search.box, 4 * block + 2), spread(search.box, 4 * block + 3)
+    n_strips, n = strips.begin.size, 0
+    for other in range(
+        _how_many_below(strips.last, 0, n_strips, left), _how_many_below(strips.first, 0, n_strips, right)
+    ):
+        begin, end = strips.begin[other], strips.end[other]
+        first, stop = (
+            begin + _how_many_below(strips.y, begin, end, low),
+            begin + _how_many_below(strips.y, begin, end, high),
+        )
+        if other == strip:
+            before, after = _beside(strips, strip, _start_of(strips, strip, block), k)
+            count = max(0, before - first + STEP - 1) // STEP
+            search.stretches[n], search.stretches[n + 1] = before - count * STEP, count
+            n += 2
+            first = after
+        search.stretches[n], search.stretches[n + 1] = first, max(0, stop - first + STEP - 1) // STEP
+        n += 2
+    return n
+
+
+@njit(**WITHIN)
+def _how_many_below(ascending, begin, end, values):
+    """Of some places and the padding behind them. No search by halves: its steps would wait for one another."""
+    total = 0
+    for at in range(begin, end, LANES):
+        total += count_below(load(ascending, at), values)
+    return total
+
+
+@njit(**WITHIN)
+def _take_up(strips, start, at, nearest):
+    for step in range(STEP):
+        nearest = insert(nearest, _distance(strips, start, at + step))
+    return nearest
+
+
+@njit(**WITHIN)
+def _distance(strips, start, candidate):
+    """Max-norm distance of a candidate from each query."""
+    return largest(
+        minus(load(strips.x, start), spread(strips.x, candidate)),
+        minus(load(strips.y, start), spread(strips.y, candidate)),
+    )

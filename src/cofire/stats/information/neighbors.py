@@ -1,0 +1,135 @@
+"""Distance from each sample to its k-th nearest other sample."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from numbers import Integral
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .._base.arrays import Array, as_tensor
+from .._base.distances import kth_by_products, rows_at_a_time
+from .._base.wording import plural
+
+WORTH_THREADS = 1 << 12
+TREE_UNITS = 32  # beyond, matrix products look at all pairs faster
+
+
+def kth_neighbor_distance(x: Array, k: int) -> Tensor:
+    r"""Distance from each sample to its k-th nearest neighbor, itself excluded.
+
+    .. math:: \epsilon_i = \text{the } k\text{-th smallest of } \max_a |x_{ia} - x_{ja}| \text{ over } j \ne i
+
+    Equal samples are neighbors at distance 0. On the CPU a compiled search of a k-d tree visits near
+    samples only; elsewhere all pairs are compared, tile by tile.
+
+    Args:
+        x: samples, shape (n_samples,) or (n_samples, n_units), any real type.
+        k: which neighbor, from 1 to n_samples - 1.
+
+    Returns:
+        Distances, float64, shape (n_samples,), in the order and on the device of the samples.
+
+    Raises:
+        ValueError: if there are not more than k samples, or one is not finite.
+
+    Example:
+        >>> import torch
+        >>> kth_neighbor_distance(torch.tensor([0.0, 1.0, 3.0, 7.0]), 2)
+        tensor([3., 2., 3., 6.], dtype=torch.float64)
+    """
+    points = check_points(x, k).double()
+    return _by_tree(points, k) if points.device.type == "cpu" else _by_tiles(points, k)
+
+
+def kth_euclidean_distance(points: Tensor, k: int) -> Tensor:
+    """The same under the Euclidean norm, for float64 samples, shape (n_samples, n_units)."""
+    if points.device.type == "cpu" and points.shape[1] <= TREE_UNITS:
+        return _by_tree(points, k, squared=True).sqrt()
+    return kth_by_products(points, k)
+
+
+def count_nearer(points: Tensor, radius: Tensor) -> Tensor:
+    """How many samples, itself included, are nearer to each sample than its radius under the max-norm.
+
+    Args:
+        points: float64, shape (n_samples, n_units).
+        radius: float64, shape (n_samples,).
+
+    Returns:
+        Counts, int64, shape (n_samples,); 0 where the radius is 0.
+    """
+    if points.shape[1] == 1:
+        return _count_on_line(points[:, 0], radius)
+    tile = rows_at_a_time(points)
+    tiles = zip(points.split(tile), radius.split(tile), strict=True)
+    return torch.cat([(_farthest_unit(some, points) < within[:, None]).sum(1) for some, within in tiles])
+
+
+def _count_on_line(values: Tensor, radius: Tensor) -> Tensor:
+    """Two bisections a sample; they compare differences, as the radius is one: sums would be rounded otherwise."""
+    ascending = values.sort().values
+    before = torch.zeros(len(values), dtype=torch.int64, device=values.device)
+    until = before
+    length = len(values)
+    while length > 0:
+        half = (length + 1) // 2
+        before = before + half * (values - ascending[before + half - 1] >= radius)
+        until = until + half * (ascending[until + half - 1] - values < radius)
+        length -= half
+    return until - before
+
+
+def check_points(x: Array, k: int, name: str = "x") -> Tensor:
+    """``x`` as finite samples (n_samples, n_units), more than ``k`` of them."""
+    points = as_tensor(x, name)
+    points = points[:, None] if points.ndim == 1 else points
+    if points.ndim != 2 or points.shape[1] == 0:
+        raise ValueError(f"{name} must have shape (n_samples,) or (n_samples, n_units), got {tuple(points.shape)}")
+    if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= k < len(points):
+        raise ValueError(
+            f"n_neighbors must be a whole number of at least 1 and less than the number of samples, "
+            f"got {k} with {plural(len(points), 'sample')}; take more samples or fewer neighbors"
+        )
+    if points.is_floating_point() and not bool(torch.isfinite(points).all()):
+        raise ValueError(f"{name} holds NaN or infinite values; leave those samples out first")
+    return points
+
+
+def _by_tree(points: Tensor, k: int, squared: bool | None = None) -> Tensor:
+    """Under the max-norm, or as squares of Euclidean distances."""
+    from .engine.kd_tree import WIDTH, build, empty_tree, kth_in_tree
+
+    columns = points.T.contiguous().numpy()
+    n_axes, n_samples = columns.shape
+    tree = empty_tree(n_samples, n_axes)
+    build(tree, columns)
+    n_blocks = -(-n_samples // WIDTH)
+    out = np.empty(n_blocks * WIDTH)
+    n_threads = torch.get_num_threads() if columns.size > WORTH_THREADS else 1
+    bounds = pairwise(n_blocks * thread // n_threads for thread in range(n_threads + 1))
+    with ThreadPoolExecutor(n_threads) as threads:
+        parts = [threads.submit(kth_in_tree, tree, n_axes, (np.inf,) * k, squared, *ends, out) for ends in bounds]
+        for part in parts:
+            part.result()
+    distances = np.empty(n_samples)
+    distances[tree.order] = out[:n_samples]
+    return torch.from_numpy(distances)
+
+
+def _by_tiles(points: Tensor, k: int) -> Tensor:
+    # the sample itself is among them, at distance 0
+    near = (
+        _farthest_unit(some, points).topk(k + 1, dim=1, largest=False, sorted=False).values
+        for some in points.split(rows_at_a_time(points))
+    )
+    return torch.cat([distances.amax(dim=1) for distances in near])
+
+
+def _farthest_unit(a: Tensor, b: Tensor) -> Tensor:
+    """Distances under the max-norm, shape (len(a), len(b))."""
+    farthest = a.new_zeros(len(a), len(b))
+    for one, other in zip(a.T, b.T, strict=True):
+        torch.maximum(farthest, (one[:, None] - other).abs_(), out=farthest)
+    return farthest

@@ -1,0 +1,1 @@
+"""Kernel matrices of samples, and entropies estimated from them."""

@@ -1,0 +1,1 @@
+"""How redundant a layer is: duplicates, linear dependence, effective rank, width."""

@@ -1,0 +1,192 @@
+"""How redundant a layer is by its weights alone: no data needed, and no table of all pairs of units."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .._base.arrays import Array, working_dtype
+from .._base.display import Shown
+from .._base.precision import exactly
+from ..weights.cosine_sums import Cosines
+from ..weights.unit_vectors import unit_vectors
+from .duplicates import Cluster, DuplicateScan
+from .effective_rank import effective_rank_entropy
+from .lanczos import Estimate, effective_rank_entropy_lanczos
+
+CHUNK_ELEMENTS = 1 << 22
+WIDEST = 8192
+
+
+@dataclass(frozen=True)
+class WeightRedundancy(Shown):
+    """What a layer's weights say about its redundancy; NaN where there is no pair or no spectrum.
+
+    Attributes:
+        n_units: incoming vectors, one a unit.
+        fan_in: weights of each.
+        zero_units: units whose weights are all zero, constant whatever comes in.
+        nonfinite_units: units with a NaN or infinite weight.
+        mean_abs: weight correlation (WC), the mean of abs(cosine) over pairs.
+        mean: mean of the cosine.
+        chance_level: about what ``mean_abs`` is for random weights, √(2 / (π fan_in)).
+        duplicates: clusters of (anti)parallel weight vectors.
+        effective_rank_participation: participation ratio of the squared singular values.
+        effective_rank_entropy: exponential of the entropy of the singular values' shares (Roy, Vetterli 2007).
+        effective_rank_error: standard error of that where it is estimated, 0 where it is computed.
+    """
+
+    n_units: int
+    fan_in: int
+    zero_units: tuple[int, ...]
+    nonfinite_units: tuple[int, ...]
+    mean_abs: float
+    mean: float
+    chance_level: float
+    duplicates: tuple[Cluster, ...]
+    effective_rank_participation: float
+    effective_rank_entropy: float
+    effective_rank_error: float
+
+
+def weight_redundancy(
+    weight: Array,
+    *,
+    unit_axis: int = 0,
+    groups: int = 1,
+    threshold: float = 0.95,
+    significance: float = 0.01,
+    exact_up_to: int = WIDEST,
+) -> WeightRedundancy:
+    """Weight correlation, duplicate units and effective rank of one weight, in one pass over the pairs of units.
+
+    The bias does not enter: units with parallel weights are affine copies of each other before the activation
+    function, whatever their biases.
+
+    Args:
+        weight: as torch stores it, shape (out, in, ...); a unit's kernel is taken as one vector.
+        unit_axis: 1 for transposed convolutions and embeddings.
+        groups: of a convolution; units of different groups share no input and are never alike.
+        threshold: abs(cosine) from which on two units count as duplicates.
+        significance: chance allowed that random weights show any duplicate at all; raises the threshold where the
+            fan-in is small.
+        exact_up_to: the shorter side of a weight up to which all singular values are computed; beyond, their entropy
+            is estimated, see :func:`~cofire.stats.redundancy.lanczos.effective_rank_entropy_lanczos`.
+
+    Raises:
+        ValueError: as :func:`weight_correlation`, and for a parameter out of range.
+
+    Example:
+        >>> weight = torch.randn(6, 50, generator=torch.Generator().manual_seed(0))
+        >>> weight[4] = -3 * weight[1]
+        >>> found = weight_redundancy(weight)
+        >>> [(cluster.units, cluster.signs) for cluster in found.duplicates], round(found.effective_rank_entropy, 1)
+        ([((1, 4), (1, -1))], 4.0)
+    """
+    [(vectors, groups)] = unit_vectors(weight, unit_axis=unit_axis, groups=groups, reading="flattened")
+    with exactly(vectors.device):
+        cosines = Cosines(vectors, groups)
+        scan = DuplicateScan(
+            cosines.pairs, threshold=threshold, significance=significance, freedom=vectors.shape[1] - 1
+        )
+        lengths = _relative_lengths(vectors, cosines.defined)
+        mean_abs, square = _one_pass(cosines, scan, lengths)
+        n_pairs = cosines.pairs.n_defined
+        rank = _entropy_rank(_with_direction(vectors, cosines.defined, groups), groups, exact_up_to)
+        return WeightRedundancy(
+            n_units=len(vectors),
+            fan_in=vectors.shape[1],
+            zero_units=_indices(cosines.zero),
+            nonfinite_units=_indices(cosines.nonfinite),
+            mean_abs=mean_abs / n_pairs if n_pairs else math.nan,
+            mean=cosines.signed_mean(),
+            chance_level=math.sqrt(2 / (math.pi * vectors.shape[1])),
+            duplicates=scan.clusters(),
+            effective_rank_participation=float(lengths.square().sum()) ** 2 / square if square else math.nan,
+            effective_rank_entropy=rank.value,
+            effective_rank_error=rank.error,
+        )
+
+
+def singular_values(weight: Array, *, unit_axis: int = 0, groups: int = 1) -> Tensor:
+    """Singular values of the matrix that a layer multiplies with, descending.
+
+    From the Gram matrix of the shorter side; those below about 1e-8 of the largest are noise. A grouped convolution's
+    matrix is block-diagonal.
+
+    Args:
+        weight: as torch stores it, shape (out, in, ...).
+        unit_axis: 1 for transposed convolutions and embeddings.
+        groups: of a convolution.
+
+    Returns:
+        Float64, shape (groups * min(out / groups, fan_in),).
+
+    Raises:
+        ValueError: if the shorter side is above 8192, or a weight is not finite.
+
+    Example:
+        >>> singular_values(torch.tensor([[3.0, 0.0, 0.0], [0.0, -4.0, 0.0]]))
+        tensor([4., 3.], dtype=torch.float64)
+    """
+    [(vectors, groups)] = unit_vectors(weight, unit_axis=unit_axis, groups=groups, reading="flattened")
+    if not vectors.isfinite().all():
+        raise ValueError("the weight must be finite to have singular values, got a NaN or an infinity")
+    if min(len(vectors) // groups, vectors.shape[1]) > WIDEST:
+        raise ValueError(f"at most {WIDEST} singular values can be had, got a matrix of {tuple(vectors.shape)}")
+    with exactly(vectors.device):
+        return torch.cat([_singular(part) for part in vectors.chunk(groups)]).sort(descending=True).values
+
+
+def _one_pass(cosines: Cosines, scan: DuplicateScan, lengths: Tensor) -> tuple[float, float]:
+    """Sum of abs(cosine) over pairs, and of the squared products of all ordered pairs of vectors; feeds the scan."""
+    total = lengths.new_zeros(2)
+    for tile in cosines.pairs.tiles():
+        scan.take(tile)
+        rows = lengths[tile.row : tile.row + tile.values.shape[0]].to(tile.values.dtype)
+        columns = lengths[tile.column : tile.column + tile.values.shape[1]].to(tile.values.dtype)
+        products = tile.values * rows[:, None] * columns
+        total += torch.stack([tile.values.abs().sum(), products.square_().sum()]).double()
+    magnitude, square = total.tolist()
+    return magnitude, 2 * square + float(lengths.pow(4).sum())
+
+
+def _relative_lengths(vectors: Tensor, defined: Tensor) -> Tensor:
+    """Lengths of the vectors, the longest 1, those without a direction 0; float64."""
+    length = torch.linalg.vector_norm(vectors, dim=1, dtype=working_dtype(vectors.dtype, torch.float32)).double()
+    length = torch.where(defined, length, 0.0)
+    return length / length.max().clamp(min=torch.finfo(torch.float64).tiny)
+
+
+def _with_direction(vectors: Tensor, defined: Tensor, groups: int) -> Tensor:
+    """The vectors that have a direction; a grouped weight keeps all, so that it still falls into its groups."""
+    return vectors if groups > 1 or bool(defined.all()) else vectors[defined]
+
+
+def _entropy_rank(vectors: Tensor, groups: int, exact_up_to: int) -> Estimate:
+    if len(vectors) == 0 or not vectors.isfinite().all():
+        return Estimate(math.nan, math.nan)
+    if min(len(vectors) // groups, vectors.shape[1]) > exact_up_to and groups == 1:
+        return effective_rank_entropy_lanczos(vectors.to(working_dtype(vectors.dtype, torch.float32)))
+    values = torch.cat([_singular(part) for part in vectors.chunk(groups)])
+    return Estimate(float(effective_rank_entropy(values)), 0.0)
+
+
+def _singular(matrix: Tensor) -> Tensor:
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    peak = tall.abs().max().double().clamp(min=torch.finfo(torch.float64).tiny)
+    return torch.linalg.eigvalsh(_exact_gram(tall, float(peak))).clamp(min=0).sqrt().flip(0) * peak
+
+
+def _exact_gram(tall: Tensor, scale: float) -> Tensor:
+    """Products of the columns over the square of the scale, float64, without a float64 copy of the matrix."""
+    gram = torch.zeros(tall.shape[1], tall.shape[1], dtype=torch.float64, device=tall.device)
+    for rows in tall.split(max(1, CHUNK_ELEMENTS // tall.shape[1])):
+        exact = rows.to(torch.float64, copy=True).div_(scale)
+        gram.addmm_(exact.T, exact)
+    return gram
+
+
+def _indices(mask: Tensor) -> tuple[int, ...]:
+    return tuple(mask.nonzero()[:, 0].tolist())

@@ -1,0 +1,1 @@
+"""Correlation between the incoming weight vectors of units."""

@@ -1,0 +1,92 @@
+"""Cosines between the rows of a matrix, summed without a table of all pairs."""
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from .._base.arrays import working_dtype
+from ..correlation.pair_tiles import Pairs, Tile, blocks
+from .resultant import resultant
+
+TILE_ROWS = 4096
+REACH = 2.0**40  # lengths between 1 / REACH and REACH multiply without leaving float32
+
+
+class Cosines:
+    """Cosines between vectors; those of different groups are orthogonal, since they share no axis.
+
+    Zero vectors and those with a NaN or infinity have no direction, and no pair.
+    """
+
+    def __init__(self, vectors: Tensor, groups: int = 1) -> None:
+        self.groups = groups
+        self._see(vectors.to(working_dtype(vectors.dtype, torch.float32)))
+        self._size = self.lengths
+        shortest, longest = self.lengths.aminmax()  # NaN if a length is, and then neither holds
+        # a middling length rules out every oddity; finding the peaks costs ten times as much as the lengths
+        if not (shortest > 1 / REACH and longest < REACH):
+            self._size = torch.linalg.vector_norm(self.vectors, torch.inf, dim=1)
+            self._see(_over_peak(self.vectors, self._size))
+
+    def _see(self, vectors: Tensor) -> None:
+        self.vectors = vectors
+        groups = [resultant(part) for part in vectors.chunk(self.groups)]
+        self.lengths = torch.cat([group.lengths for group in groups])
+        self._resultant_square = torch.stack([group.total.square().sum() for group in groups]).sum()
+
+    @cached_property
+    def zero(self) -> Tensor:
+        """Which vectors are 0 throughout, bool, shape (n_vectors,)."""
+        return self._size == 0
+
+    @cached_property
+    def nonfinite(self) -> Tensor:
+        """Which vectors hold a NaN or an infinity, bool, shape (n_vectors,)."""
+        return ~self._size.isfinite()
+
+    @cached_property
+    def defined(self) -> Tensor:
+        """Which vectors have a direction, bool, shape (n_vectors,)."""
+        return ~(self.nonfinite | self.zero)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """The cosines as tiles."""
+        return Pairs(self._tiles, self.defined)
+
+    def signed_mean(self) -> float:
+        """Mean over pairs, by ‖Σ unit vectors‖² − n in each group: no pair is looked at. NaN where there is none."""
+        number = int(self.defined.sum())
+        if number < 2:
+            return math.nan
+        return max(-1.0, min((float(self._resultant_square) - number) / (number * (number - 1)), 1.0))
+
+    def _tiles(self) -> Iterator[Tile]:
+        inverse = torch.where(self.defined, 1 / self.lengths, 0.0).to(self.vectors.dtype)
+        n_vectors = len(self.vectors)
+        _, width = blocks(n_vectors, self.vectors.device)
+        for start in range(0, n_vectors, width):
+            columns = slice(start, min(start + width, n_vectors))
+            for row in range(0, start, TILE_ROWS):
+                yield self._tile(slice(row, min(row + TILE_ROWS, start)), columns, inverse)
+            yield self._tile(columns, columns, inverse)
+
+    def _tile(self, rows: slice, columns: slice, inverse: Tensor) -> Tile:
+        values = self.vectors[rows] @ self.vectors[columns].T
+        values.mul_(inverse[rows, None]).mul_(inverse[columns])
+        if self.groups > 1:
+            group = torch.arange(len(self.vectors), device=values.device) * self.groups // len(self.vectors)
+            values.masked_fill_(group[rows, None] != group[columns], 0.0)
+        return Tile(rows.start, columns.start, values)
+
+
+def _over_peak(vectors: Tensor, peak: Tensor) -> Tensor:
+    """Vectors of the same directions whose squares stay in range; those that are not finite become zero."""
+    usable = peak.isfinite() & (peak > 0)
+    exponent = torch.where(usable, torch.frexp(peak).exponent, 0)[:, None]
+    # powers of two round nothing; in two steps neither of them leaves the range of the type
+    scaled = torch.ldexp(torch.ldexp(vectors, -(exponent // 2)), exponent // 2 - exponent)
+    return torch.where(usable[:, None], scaled, 0.0)

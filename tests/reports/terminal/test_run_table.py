@@ -1,0 +1,46 @@
+from math import nan
+
+from rich.console import Console
+
+from cofire.reports import View, summary
+from cofire.reports.data.run_view import Layer, Series
+
+
+def shown(view: View, width: int = 80) -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    with console.file:
+        console.print(summary(view, width=width))
+        return console.export_text()
+
+
+def layer(name: str, value: float = 0.3) -> Layer:
+    names = ("nc", "nc_debiased", "nc_low", "nc_high", "nc_noise_floor", "wc")
+    return Layer(name, {key: Series((0,), (value,), 1000) for key in names} | {"n_units": Series((0,), (4096.0,))})
+
+
+def test_it_fits_eighty_columns_with_long_names() -> None:
+    text = shown(View("run", tuple(layer(f"model.encoder.layers.{i}.attention.output.dense") for i in range(12))))
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+    assert text.count("4,096") == 12 and "0.300" in text
+
+
+def test_names_are_neither_markup_nor_control_codes() -> None:
+    text = shown(View("run", (layer("[red]x[/red]"), layer("\x1b[2Jb"))))
+    assert "[red]x[/red]" in text and "\x1b" not in text
+
+
+def test_unknown_values_are_dashes_and_an_empty_run_is_told() -> None:
+    assert "–" in shown(View("run", (layer("a", nan),)))
+    assert "Nothing has been recorded yet." in shown(View("run"))
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_none_cut_short() -> None:
+    view = View("run", (layer("hidden1"), layer("hidden2")))
+    wide, narrow, least = (
+        [line for line in shown(view, width).splitlines() if line.startswith(("layer ", "hidden"))][:3]
+        for width in (80, 50, 38)
+    )
+    assert "floor" in wide[0] and "floor" not in narrow[0] and "NC" in narrow[0] and "NC" not in least[0]
+    for header, *layers in (wide, narrow, least):
+        assert "95 % interval" in header and len(layers) == 2
+        assert all("0.30 – 0.30" in line and "…" not in line for line in layers)

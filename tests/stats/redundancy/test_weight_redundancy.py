@@ -1,0 +1,67 @@
+import math
+
+import pytest
+import torch
+
+from cofire.stats.redundancy.effective_rank import effective_rank_entropy, effective_rank_participation
+from cofire.stats.redundancy.weight_redundancy import singular_values, weight_redundancy
+from cofire.stats.weights.weight_correlation import weight_correlation
+
+
+@pytest.mark.parametrize("shape", [(6, 40), (40, 6), (300, 20), (8, 3, 3, 3)])
+def test_it_agrees_with_the_statistics_one_by_one(shape):
+    weight = torch.randn(shape)
+    found = weight_redundancy(weight)
+    sigma = torch.linalg.svdvals(weight.flatten(1).double())
+    assert found.mean_abs == pytest.approx(weight_correlation(weight).item(), abs=1e-6)
+    assert found.mean == pytest.approx(weight_correlation(weight, absolute=False).item(), abs=1e-6)
+    assert found.effective_rank_entropy == pytest.approx(effective_rank_entropy(sigma).item(), rel=1e-6)
+    assert found.effective_rank_participation == pytest.approx(
+        effective_rank_participation(sigma.square()).item(), rel=1e-5
+    )
+    assert found.effective_rank_error == 0 and found.fan_in == weight[0].numel()
+    torch.testing.assert_close(singular_values(weight), sigma, rtol=1e-6, atol=1e-6)
+
+
+def test_wide_weights_are_estimated_with_an_error():
+    weight = torch.randn(300, 400)
+    exact, estimate = weight_redundancy(weight), weight_redundancy(weight, exact_up_to=256)
+    assert estimate.effective_rank_error > 0
+    assert abs(estimate.effective_rank_entropy - exact.effective_rank_entropy) < 6 * estimate.effective_rank_error
+    assert estimate.effective_rank_participation == exact.effective_rank_participation
+
+
+def test_groups_share_no_input():
+    weight = torch.randn(8, 3, 3)
+    weight[7] = weight[0]
+    assert [cluster.units for cluster in weight_redundancy(weight).duplicates] == [(0, 7)]
+    grouped = weight_redundancy(weight, groups=2, exact_up_to=2)
+    assert not grouped.duplicates and grouped.effective_rank_error == 0
+    assert grouped.mean_abs == pytest.approx(weight_correlation(weight, groups=2).item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions(dtype):
+    weight = torch.randn(300, 270).to(dtype)
+    weight[5] = -2 * weight[3]
+    found = weight_redundancy(weight, exact_up_to=256)
+    assert [(cluster.units, cluster.signs) for cluster in found.duplicates] == [((3, 5), (1, -1))]
+    assert found.duplicates[0].p_value < 1e-12
+
+
+def test_units_without_a_direction_are_told_apart():
+    weight = torch.randn(6, 30)
+    weight[1], weight[2, 3], weight[4, 0] = 0, math.nan, math.inf
+    found = weight_redundancy(weight, exact_up_to=1)
+    assert found.zero_units == (1,) and found.nonfinite_units == (2, 4)
+    assert math.isfinite(found.mean_abs) and math.isfinite(found.effective_rank_entropy)
+
+
+def test_a_lone_unit_has_no_pair():
+    found = weight_redundancy(torch.randn(1, 30))
+    assert math.isnan(found.mean_abs) and not found.duplicates and found.effective_rank_entropy == pytest.approx(1)
+
+
+def test_nothing_but_zeros():
+    found = weight_redundancy(torch.zeros(3, 30), exact_up_to=1)
+    assert found.zero_units == (0, 1, 2) and math.isnan(found.mean_abs) and math.isnan(found.effective_rank_entropy)
