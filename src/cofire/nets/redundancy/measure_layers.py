@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...stats._base.definitions import COPY, UNEXPLAINED
 from ...stats.correlation.moments import Moments
 from ...stats.redundancy.activation_redundancy import redundancy
 from ...stats.redundancy.weight_redundancy import weight_redundancy
@@ -31,9 +32,9 @@ def redundancy_report(
     data: Any,
     pattern: Asked = with_units,
     *,
-    threshold: float = 0.95,
+    threshold: float = COPY,
     significance: float = 0.01,
-    unexplained: float = 0.05,
+    unexplained: float = UNEXPLAINED,
     progress: Progress = lambda done, total: None,
 ) -> RedundancyReport:
     """How redundant each layer of a model is on data, and by its weights.
@@ -89,7 +90,7 @@ def redundancy_report(
 def weight_redundancy_report(
     weights: Mapping[str, Tensor] | nn.Module,
     *,
-    threshold: float = 0.95,
+    threshold: float = COPY,
     significance: float = 0.01,
     device: torch.device | str | None = None,
     progress: Progress = lambda done, total: None,

@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...stats import Moments
+from ...stats._base.definitions import EXACT
 from ..layers.layer_names import unwrap
 from ..layers.patterns import Pattern
 from ..loading.batches import as_batches
@@ -16,7 +17,7 @@ from .trace import copied
 LEAST_SHARE = 1e-6  # of its second moment that a unit's variance counts as, however small it is
 
 
-def fold(model: nn.Module, data: Any, *, tolerance: float = 1e-8, pattern: "Pattern | list[Pattern]" = "*") -> Surgery:
+def fold(model: nn.Module, data: Any, *, tolerance: float = EXACT, pattern: "Pattern | list[Pattern]" = "*") -> Surgery:
     r"""Remove units that are constant, duplicate, negated or linear combinations of others, keeping the function.
 
     A unit h_r that enters the next layer as :math:`h_r ≈ \sum_s a_{rs} h_s + b_r` is removed there by

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from ...nets import with_units
+from ...stats._base.definitions import are_copies
 from ...stats.correlation.moments import Moments
 from ...stats.correlation.preactivation import epsilon as change_in_correlation
 from ...stats.correlation.summary import CorrelationSummary, neuronal_correlation
@@ -15,7 +16,6 @@ from .activation_sample import evenly_spaced, sample_arrays
 from .measure import WIDE, Measure
 
 HEAT_MAP_UNITS = 256
-DUPLICATE = 0.99
 
 
 def compute_dtype(n_units: int) -> str:
@@ -94,7 +94,7 @@ def _correlation_arrays(x: Tensor, *, compute_dtype: str) -> dict[str, Tensor]:
 
 def _duplicates(rho: Tensor, partner: Tensor) -> Tensor:
     """Pairs (k, 3) of i < j and rho; a pair that found each other stands once. NaN partners fall out."""
-    first = (rho.abs() >= DUPLICATE).nonzero()[:, 0]
+    first = are_copies(rho).nonzero()[:, 0]
     pairs = torch.stack([first, partner[first].to(first.dtype)], 1).sort(1).values
     found = torch.cat([pairs.to(torch.float64), rho[first, None].to(torch.float64)], 1)
     order = {(int(i), int(j)): index for index, (i, j) in enumerate(pairs.tolist())}

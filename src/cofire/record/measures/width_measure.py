@@ -7,11 +7,12 @@ from torch import Tensor
 
 from ...nets import with_units
 from ...stats import Moments
+from ...stats._base.definitions import UNEXPLAINED
 from ...stats.redundancy.activation_redundancy import width_of
 from .measure import Measure
 
 
-def width(*, sites: Any = with_units, every: Any = None, unexplained: float = 0.05) -> Measure:
+def width(*, sites: Any = with_units, every: Any = None, unexplained: float = UNEXPLAINED) -> Measure:
     """The recommended width: the smallest number of units of which all are linear combinations, up to a tolerance.
 
     Rows: ``width``, and its 95 % interval ``width_low``, ``width_high``; NaN where there are too few samples to tell:

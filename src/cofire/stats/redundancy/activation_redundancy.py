@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .._base.arrays import as_tensor
+from .._base.definitions import COPY, UNEXPLAINED
 from .._base.display import Shown
 from .._base.precision import exactly
 from ..correlation.interval import student_quantile
@@ -87,7 +88,7 @@ class Redundancy(Shown):
 
 
 def redundancy(
-    moments: Moments, *, threshold: float = 0.95, significance: float = 0.01, unexplained: float = 0.05
+    moments: Moments, *, threshold: float = COPY, significance: float = 0.01, unexplained: float = UNEXPLAINED
 ) -> Redundancy:
     """The redundancy of a layer; n_units² memory, n_units³ time.
 
@@ -157,7 +158,7 @@ def explained_by_others(correlation: Tensor) -> Tensor:
     return _spectrum(matrix, ~matrix.diagonal().isnan())[1]
 
 
-def width_of(moments: Moments, *, unexplained: float = 0.05) -> Width:
+def width_of(moments: Moments, *, unexplained: float = UNEXPLAINED) -> Width:
     """The `recommended_width` of a layer by its moments alone.
 
     Raises:
@@ -180,7 +181,7 @@ def _width_of(moments: Moments, correlation: Tensor, unexplained: float) -> Widt
 
 
 def recommended_width(
-    correlation: Tensor, *, n_samples: int, rows: Tensor, unexplained: float = 0.05, confidence: float = 0.95
+    correlation: Tensor, *, n_samples: int, rows: Tensor, unexplained: float = UNEXPLAINED, confidence: float = 0.95
 ) -> Width:
     """The smallest number of units of which all units are linear combinations, up to a tolerance.
 

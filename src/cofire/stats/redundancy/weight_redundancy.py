@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .._base.arrays import Array, working_dtype
+from .._base.definitions import COPY
 from .._base.display import Shown
 from .._base.precision import exactly
 from ..weights.cosine_sums import Cosines
@@ -55,7 +56,7 @@ def weight_redundancy(
     *,
     unit_axis: int = 0,
     groups: int = 1,
-    threshold: float = 0.95,
+    threshold: float = COPY,
     significance: float = 0.01,
     exact_up_to: int = WIDEST,
 ) -> WeightRedundancy:
