@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..stats._base.student_t import student_tail
+
 SHORTEST = 8
 """Values of a single series below which its noise cannot be told from its course."""
 
@@ -192,23 +194,3 @@ def _change(size: float, error: float, tail: Callable[[float], float]) -> Change
     if error == 0:
         return Change(size, 0.0, 0.0 if size > 0 else 1.0)
     return Change(size, error, min(1.0, tail(size / error)))
-
-
-def student_tail(t: float, freedom: int) -> float:
-    """Probability that Student's t is above a value.
-
-    References: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4.
-
-    Example:
-        >>> round(student_tail(4.3027, 2), 4), round(student_tail(-2.2281, 10), 4)
-        (0.025, 0.975)
-    """
-    angle, odd = math.atan2(abs(t), math.sqrt(freedom)), freedom % 2
-    cosine = math.cos(angle)
-    term = total = cosine if odd else 1.0
-    for k in range(2 + odd, freedom - 1, 2):
-        term *= cosine**2 * (k - 1) / k
-        total += term
-    sine = math.sin(angle) * total if freedom > 1 else 0.0
-    inside = 2 / math.pi * (angle + sine) if odd else sine
-    return (1 - inside) / 2 if t > 0 else (1 + inside) / 2

@@ -4,12 +4,10 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.special
-import scipy.stats
 import torch
 from naive import magnitudes
 
 from cofire.stats import Moments, neuronal_correlation, noise_floor
-from cofire.stats.correlation.interval import student_quantile
 from cofire.stats.correlation.noise_floor import _mean_under_noise
 from cofire.stats.correlation.pair_tiles import FEW_PAIRS
 
@@ -134,12 +132,6 @@ def test_order_of_batches_leaves_the_sketch_fair() -> None:
     errors = [Moments().update(part).summary().standard_error for part in (x, x.flip(0))]
     assert errors[0] == pytest.approx(neuronal_correlation(x).standard_error, rel=0.3)
     assert errors[1] == pytest.approx(errors[0], rel=0.3)
-
-
-@pytest.mark.parametrize("freedom", [5, 10, 30, 500])
-def test_student_quantile_against_scipy(freedom: int) -> None:
-    tolerance = 0.01 if freedom < 30 else 1e-4
-    assert student_quantile(0.975, freedom) == pytest.approx(scipy.stats.t.ppf(0.975, freedom), rel=tolerance)
 
 
 def test_large_mean_costs_nothing_in_memory() -> None:

@@ -6,13 +6,10 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Literal
 
+from ...stats._base.student_t import student_quantile
 from .claim_table import MissingRows
 
 Outcome = Literal["reproduced", "not reproduced", "inconclusive"]
-
-# Student's t, two-sided 95 %, by degrees of freedom; beyond, Cornish and Fisher's expansion is within 1e-4.
-_T95 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
-_Z95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -64,16 +61,10 @@ def student(freedom: int) -> float:
     """The 97.5 % point of Student's t.
 
     Example:
-        >>> student(2), round(student(30), 3)
+        >>> round(student(2), 4), round(student(30), 3)
         (4.3027, 2.042)
     """
-    if freedom <= len(_T95):
-        return _T95[freedom - 1]
-    z = _Z95
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / freedom + second / freedom**2 + third / freedom**3
+    return student_quantile(0.975, freedom)
 
 
 def decide(

@@ -11,7 +11,7 @@ from .._base.arrays import as_tensor
 from .._base.definitions import COPY, UNEXPLAINED
 from .._base.display import Shown
 from .._base.precision import exactly
-from ..correlation.interval import student_quantile
+from .._base.student_t import student_quantile
 from ..correlation.moments import Moments
 from ..correlation.summary import CorrelationSummary
 from .duplicates import Cluster, duplicate_clusters, whole_matrix
