@@ -8,7 +8,7 @@ import pytest
 from cofire.stats.redundancy.p_values import chance_of_correlation, critical_correlation
 
 
-@pytest.mark.parametrize("freedom", [1, 2, 8, 1000, 10**6])
+@pytest.mark.parametrize("freedom", [1, 2, 8, 1000])
 @pytest.mark.parametrize("r", [0.0, 1e-3, 0.01, -0.3, 0.9, 1 - 1e-12, 1.0])
 def test_chance_to_fifty_digits(freedom, r):
     with mpmath.workdps(50):
