@@ -16,6 +16,7 @@ from .layers.layer_names import first_names, named_layers, unwrap
 from .layers.sites import Site
 from .loading import batches
 from .loading.eval_mode import evaluating
+from .torch_private import Dropout
 
 _CHANNELS = {nn.Dropout1d: 1, nn.Dropout2d: 2, nn.Dropout3d: 3}
 """Dropout of whole channels, and the number of position axes behind them."""
@@ -132,7 +133,7 @@ def _dropouts(model: nn.Module) -> tuple[dict[str, nn.Dropout], dict[str, str]]:
     named = named_layers(model)
     first = first_names(named)
     for name, module in named.items():
-        if not isinstance(module, nn.modules.dropout._DropoutNd) or first[name] != name:
+        if not isinstance(module, Dropout) or first[name] != name:
             continue
         if not isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
             left_out[name] = f"{type(module).__name__} does not put zeros in, which both laws are about"

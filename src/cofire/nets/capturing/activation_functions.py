@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack, _pop_mode, _push_mode
-from torch.utils._device import DeviceContext
+from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
+from ..torch_private import DeviceContext, function_modes, pop_function_mode, push_function_mode, view_base
 from .written_out import EXPRESSIONS, Course, course_of, is_number, operands
 
 Applied = Callable[[Tensor], None]
@@ -101,11 +101,11 @@ class Follower(TorchFunctionMode):
         which insists on the lowest place.
         """
         if not self._on_the_stack:
-            modes = [_pop_mode() for _ in _get_current_function_mode_stack()]
+            modes = [pop_function_mode() for _ in function_modes()]
             others = [mode for mode in modes if not isinstance(mode, DeviceContext)]
             lowest = [mode for mode in modes if isinstance(mode, DeviceContext)]
             for mode in (*lowest, self, *reversed(others)):
-                _push_mode(mode)
+                push_function_mode(mode)
 
     def rest(self) -> None:
         """Leave until there is something to follow again; where axes are tracked it stays, to miss no function."""
@@ -117,14 +117,14 @@ class Follower(TorchFunctionMode):
         if not self._on_the_stack:
             return
         above = []
-        while (mode := _pop_mode()) is not self:
+        while (mode := pop_function_mode()) is not self:
             above.append(mode)
         for mode in reversed(above):
-            _push_mode(mode)
+            push_function_mode(mode)
 
     @property
     def _on_the_stack(self) -> bool:
-        return any(mode is self for mode in _get_current_function_mode_stack())
+        return any(mode is self for mode in function_modes())
 
     def clear(self) -> None:
         """Forget all tensors."""
@@ -160,10 +160,10 @@ class Follower(TorchFunctionMode):
             self._note(first, _Followed(step.origin, step.course))
 
     def _known(self, tensor: Tensor) -> _Followed | None:
-        return (self._followed.get(_memory(tensor)) or {}).get(_geometry(tensor))
+        return (self._followed.get(view_base(tensor)) or {}).get(_geometry(tensor))
 
     def _note(self, tensor: Tensor, followed: _Followed) -> None:
-        memory = _memory(tensor)
+        memory = view_base(tensor)
         if memory not in self._followed:
             self._followed[memory] = {}
         self._followed[memory][_geometry(tensor)] = followed
@@ -207,7 +207,7 @@ class Follower(TorchFunctionMode):
             return None
         step = self._step(bare, source, args, kwargs) if bare in _FOLLOWED else None
         if bare not in ACTIVATIONS and _changes_in_place(name):
-            self._followed.pop(_memory(source), None)
+            self._followed.pop(view_base(source), None)
         return step
 
     def _step(self, bare: str, source: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step | None:
@@ -261,10 +261,6 @@ def _tensors(args: tuple[Any, ...]) -> Iterable[Tensor]:
             yield arg
         elif isinstance(arg, list | tuple):
             yield from (one for one in arg if isinstance(one, Tensor))
-
-
-def _memory(tensor: Tensor) -> Tensor:
-    return tensor if tensor._base is None else tensor._base
 
 
 def _geometry(tensor: Tensor) -> _Geometry:

@@ -6,22 +6,19 @@ from functools import partial
 from threading import get_ident
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..layers.kinds import following, looks_like_activation
 from ..layers.sample_rows import Copy, describe, first_floating, is_packed, units_last
 from ..layers.sites import Site
+from ..torch_private import in_backward, without_torch_functions
 from .activation_functions import Follower, Step
 from .forward_pass import Layer, Pass, Record, layers_of
-from .fused_attention import fused_modules, unwatched_output
+from .fused_attention import fused_modules, fused_output
 from .hooks import Hook
 from .padding_masks import ReadMask
 from .uncompiled import eager
-
-# What hooks do themselves is no business of modes that watch torch functions, which ask a good deal of time for each.
-_UNSEEN = torch._C.DisableTorchFunction
 
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
@@ -112,7 +109,7 @@ class Recorder:
         """First of all hooks, so that the others see what the model goes on with."""
 
         def here(module: nn.Module, args: Args, kwargs: Kwargs, output: object) -> object:
-            return None if self._elsewhere() else unwatched_output(module, args, kwargs)
+            return None if self._elsewhere() else fused_output(module, args, kwargs)
 
         self._handles.append(module.register_forward_hook(Hook(here), with_kwargs=True))
 
@@ -138,7 +135,7 @@ class Recorder:
 
     def _elsewhere(self) -> bool:
         """In another thread, or in a backward pass that recomputes a checkpointed forward pass."""
-        return get_ident() != self._thread or torch._C._current_graph_task_id() != -1
+        return get_ident() != self._thread or in_backward()
 
     def _begins(self, args: Args, kwargs: Kwargs) -> None:
         self._depth += 1
@@ -161,16 +158,16 @@ class Recorder:
 
     def _takes(self, layer: Layer, args: Args, kwargs: Kwargs) -> None:
         """An activation module's input is its "pre"; copied here, before it is changed in place."""
-        with _UNSEEN():
+        with without_torch_functions():
             x = first_floating((*args, *kwargs.values()))
         if x is not None:
             self._begins_outside(layer)
             call = self._pass.calls[layer.name]
-            with _UNSEEN():
+            with without_torch_functions():
                 self._note(layer, layer.wanted("pre", call), call, x)
 
     def _ran(self, layer: Layer, output: object) -> None:
-        with _UNSEEN():
+        with without_torch_functions():
             x = first_floating(output)
             reason = f"its output is {describe(output)}" if x is None else ""
         if x is None:
@@ -178,7 +175,7 @@ class Recorder:
             return
         if not layer.kind.is_activation:
             self._begins_outside(layer)
-        with _UNSEEN():
+        with without_torch_functions():
             self._note_output(layer, x, padded=not is_packed(output))
 
     def _note_output(self, layer: Layer, x: Tensor, *, padded: bool) -> None:
@@ -212,7 +209,7 @@ class Recorder:
         return records
 
     def _enters(self, steps: list[Step | None], args: Args, kwargs: Kwargs) -> None:
-        with _UNSEEN():
+        with without_torch_functions():
             x = first_floating((*args, *kwargs.values()))
             steps.append(None if x is None else self._follower.activation_of(x))
         self._follower.suspend()
@@ -221,5 +218,5 @@ class Recorder:
         self._follower.resume()
         step = steps.pop() if steps else None
         if step is not None and isinstance(output, Tensor):
-            with _UNSEEN():
+            with without_torch_functions():
                 self._follower.arrived(step, output)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.jit import ScriptModule
-from torch.nn.modules import activation, dropout, loss, pooling
+from torch.nn.modules import activation, pooling
 
 from ...stats._base.wording import with_article
+from ..torch_private import BatchNorm, Dropout, Loss
 
 UnitAxis = Callable[[nn.Module, Tensor], int | None]
 
@@ -67,7 +68,7 @@ KINDS = (
     Kind("normalization", (nn.InstanceNorm1d,), _from_end(-2)),
     Kind("normalization", (nn.InstanceNorm2d,), _from_end(-3)),
     Kind("normalization", (nn.InstanceNorm3d,), _from_end(-4)),
-    Kind("normalization", (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LocalResponseNorm), _second),
+    Kind("normalization", (BatchNorm, nn.GroupNorm, nn.LocalResponseNorm), _second),
     ACTIVATION,
 )
 
@@ -78,9 +79,9 @@ CUSTOM = Kind("module", (nn.Module,), following)
 _NEVER_CALLED = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 _WITHOUT_UNITS = (
-    ((dropout._DropoutNd,), "dropout"),
+    ((Dropout,), "dropout"),
     (tuple(getattr(nn, name) for name in pooling.__all__), "pooling"),
-    ((loss._Loss,), "a loss"),
+    ((Loss,), "a loss"),
     (
         (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict),
         "a list of modules or parameters, never called",
@@ -152,8 +153,9 @@ def looks_like_activation(module: nn.Module) -> bool:
     """Whether a user's own module is an activation function: no weights, no children, not named otherwise."""
     if isinstance(module, ScriptModule) or type(module).__module__.startswith("torch."):
         return False
-    bare = not (module._parameters or module._buffers or module._modules)
-    return bare and not any(word in type(module).__name__.lower() for word in _NO_ACTIVATION)
+    if any(True for kept in (module.parameters(), module.buffers(), module.children()) for _ in kept):
+        return False
+    return not any(word in type(module).__name__.lower() for word in _NO_ACTIVATION)
 
 
 def captured_as(module: nn.Module) -> Kind:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from ...stats.weights.unit_vectors import PARTS, Fused, split_units, units_first
+from ..torch_private import Convolution
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _GATED: tuple[tuple[tuple[type[nn.Module], ...], Fused], ...] = (
@@ -56,7 +57,7 @@ def n_groups(module: nn.Module) -> int:
         >>> n_groups(nn.Conv1d(6, 4, 3, groups=2)), n_groups(nn.GroupNorm(2, 4))
         (2, 1)
     """
-    return module.groups if isinstance(module, nn.modules.conv._ConvNd) else 1
+    return module.groups if isinstance(module, Convolution) else 1
 
 
 def _gates(module: nn.RNNBase | nn.RNNCellBase) -> Iterator[tuple[str, Tensor]]:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from ...stats._base.wording import with_article
+from ..torch_private import in_vmap
 
 Copy = Callable[..., Tensor]
 """How an activation is kept: (output, unit_axis, *, over=None) -> samples with the units last; see `units_last`."""
@@ -23,7 +23,7 @@ def first_floating(output: object) -> Tensor | None:
         torch.Size([2, 3])
     """
     if isinstance(output, Tensor):
-        plain = not (output.is_nested or output.is_sparse or _is_batched(output))
+        plain = not (output.is_nested or output.is_sparse or in_vmap(output))
         return output if plain and output.is_floating_point() and output.ndim > 0 else None
     return next((found for part in _parts(output) if (found := first_floating(part)) is not None), None)
 
@@ -36,14 +36,6 @@ def _parts(output: object) -> Iterable[object]:
     return output if isinstance(output, list | tuple) else ()
 
 
-def _is_batched(tensor: Tensor) -> bool:
-    """Whether torch.func.vmap is at work: the tensor stands for many, be it of samples or of models."""
-    transforms: Any = torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue] - it has no stub
-    while transforms.is_gradtrackingtensor(tensor):
-        tensor = transforms.get_unwrapped(tensor)
-    return transforms.is_batchedtensor(tensor)
-
-
 def is_packed(output: object) -> bool:
     """Whether a recurrent layer's output is a packed sequence, which holds no padding."""
     return isinstance(output, PackedSequence) or (isinstance(output, tuple) and any(map(is_packed, output[:1])))
@@ -52,7 +44,7 @@ def is_packed(output: object) -> bool:
 def describe(output: object) -> str:
     """What was returned instead of a floating-point tensor, for a reason or an error."""
     if isinstance(output, Tensor):
-        if _is_batched(output):
+        if in_vmap(output):
             return "one of many that torch.func.vmap runs at once; call the model on a batch instead"
         layout = "nested" if output.is_nested else "sparse" if output.is_sparse else f"of shape {tuple(output.shape)}"
         return f"a {output.dtype} tensor, {layout}"

@@ -11,6 +11,7 @@ from ..capturing.recorder import Recorder
 from ..layers.layer_names import unwrap
 from ..layers.patterns import Pattern
 from ..layers.sites import Site, Stage, sites
+from ..torch_private import version
 
 Asked = Pattern | Site | Sequence[Pattern | Site]
 
@@ -82,8 +83,7 @@ class _InGraph:
         self._copies: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = {}
 
     def __call__(self, output: Tensor, unit_axis: int, *, over: Tensor | None = None) -> Tensor:
-        # the version changes with each change in place; tensors of inference mode have none
-        key = (id(output), unit_axis, 0 if output.is_inference() else output._version)
+        key = (id(output), unit_axis, version(output))
         if key not in self._copies:
             # the original is kept as well, or another tensor might get its id
             self._copies[key] = (output, output.movedim(unit_axis, -1).clone())

@@ -12,6 +12,7 @@ from ...stats import Moments
 from ...stats._base.wording import plural
 from ..loading.batches import forward
 from ..loading.eval_mode import evaluating
+from ..torch_private import without_forward_hooks
 from .cut_layers import feature_axis
 from .links import Link
 from .output_errors import ErrorSums, OutputError, combined
@@ -83,19 +84,9 @@ def _adder(link: Link, moments: dict[str, Moments]) -> Hook:
 def _error_adder(change: Change, sums: "ErrorSums") -> Hook:
     def add(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         parameters = {"weight": change.weight} | ({} if change.bias is None else {"bias": change.bias})
-        with _bare(module):
+        with without_forward_hooks(module):
             moved = functional_call(module, parameters, args)
         axis = feature_axis(module)  # type: ignore[arg-type]  # a consumer, see links
         sums.add(moved.movedim(axis, -1).flatten(0, -2), output.movedim(axis, -1).flatten(0, -2))
 
     return add
-
-
-@contextmanager
-def _bare(module: nn.Module) -> Iterator[None]:
-    """The module without its forward hooks, so that it can be called from within one."""
-    hooks, module._forward_hooks = module._forward_hooks, type(module._forward_hooks)()
-    try:
-        yield
-    finally:
-        module._forward_hooks = hooks

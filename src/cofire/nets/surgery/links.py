@@ -11,6 +11,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 
 from ...stats._base.wording import plural, with_article
 from ..layers.layer_names import first_names, unwrap
+from ..torch_private import forward_hooks
 from .cut_layers import CONVOLUTIONS, CUTTABLE, Cuttable, Layout, n_features, n_inputs, n_units
 from .trace import traced
 from .traced_operations import (
@@ -213,7 +214,7 @@ def _unpredictable(name: str, module: nn.Module) -> str | None:
     """Why what a module does is not known from its type alone, if so."""
     if any(isinstance(parameter, UninitializedParameter) for parameter in module.parameters()):
         return f"{name} is lazy and not initialized yet; run the model on a batch first"
-    if module._forward_hooks or module._forward_pre_hooks:
+    if forward_hooks(module):
         return f"{name} has hooks, which may change what it does"
     return None
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.func import functional_call, jvp
-from torch.utils._pytree import tree_leaves
 
 from ..loading.batches import arguments, as_batches, forward
 from ..loading.eval_mode import evaluating
+from ..torch_private import tree_leaves
 from .calibrate import Change
 from .output_errors import ErrorSums, OutputError, combined
 

@@ -1,0 +1,100 @@
+"""All private names of torch that cofire.nets uses, each with the reason why a public one does not do.
+
+``tests/nets/test_torch_private.py`` lists these names and says which of them a new release of torch lacks.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import batchnorm, conv, dropout, loss
+from torch.utils import _device, _pytree
+
+# Base classes have no public name, and users subclass them: a list of the public classes would miss those.
+BatchNorm = batchnorm._BatchNorm
+Convolution = conv._ConvNd
+Dropout = dropout._DropoutNd
+Loss = loss._Loss
+
+# The public TorchFunctionMode enters and leaves the stack of modes at its top only. A capture begins and ends at any
+# time, also while other modes are open, so it must take its mode out of the middle of the stack.
+function_modes = torch.overrides._get_current_function_mode_stack
+push_function_mode = torch.overrides._push_mode
+pop_function_mode = torch.overrides._pop_mode
+
+# The mode behind torch.set_default_device, which insists on the lowest place of the stack.
+DeviceContext = _device.DeviceContext
+
+# Models return all kinds of containers, also some that transformers registers with torch as trees.
+tree_leaves = _pytree.tree_leaves
+
+without_torch_functions = torch._C.DisableTorchFunction
+"""Context in which no function mode is called.
+
+The public ``DisableTorchFunctionSubclass`` switches off subclasses only. What hooks do themselves must not pass through
+the modes: they would see operations that are not the model's, at some microseconds each.
+"""
+
+FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+
+
+def forward_hooks(module: nn.Module) -> list[Any]:
+    """Return the forward hooks on a module, those that run before it included.
+
+    torch offers no way to list them.
+    """
+    return [hook for kind in FORWARD_HOOKS for hook in getattr(module, kind).values()]
+
+
+@contextmanager
+def without_forward_hooks(*modules: nn.Module) -> Iterator[None]:
+    """Take the forward hooks off modules for the length of a block.
+
+    A hook that calls its own module again would call itself. Removing and registering the hooks anew would change
+    their order and invalidate the handles that users hold.
+    """
+    saved = [(module, kind, getattr(module, kind)) for module in modules for kind in FORWARD_HOOKS]
+    try:
+        for module, kind, hooks in saved:
+            setattr(module, kind, type(hooks)())
+        yield
+    finally:
+        for module, kind, hooks in saved:
+            setattr(module, kind, hooks)
+
+
+def in_backward() -> bool:
+    """Return whether autograd is running a backward pass in this thread.
+
+    Checkpointed layers run their forward again there; nothing public tells that from the first time.
+    """
+    return torch._C._current_graph_task_id() != -1
+
+
+def in_vmap(tensor: Tensor) -> bool:
+    """Return whether a tensor stands for many, because ``torch.func.vmap`` is running.
+
+    Its shape hides the axis of samples (or models). The wrappers of ``torch.func.grad`` may lie around it.
+    """
+    transforms: Any = torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue] - it has no stub
+    while transforms.is_gradtrackingtensor(tensor):
+        tensor = transforms.get_unwrapped(tensor)
+    return transforms.is_batchedtensor(tensor)
+
+
+def view_base(tensor: Tensor) -> Tensor:
+    """Return the tensor that this one is a view of, or itself.
+
+    Storages could be compared in public, but not kept as keys of a weak dictionary.
+    """
+    return tensor if tensor._base is None else tensor._base
+
+
+def version(tensor: Tensor) -> int:
+    """Return how often a tensor was changed in place; 0 for tensors of inference mode, which do not count.
+
+    Autograd keeps this number to find changes in place; there is no other way to notice them without comparing values.
+    """
+    return 0 if tensor.is_inference() else tensor._version
