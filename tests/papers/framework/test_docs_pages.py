@@ -48,12 +48,14 @@ def test_settings_are_apart_by_their_number_of_seeds(project: Path, made, togeth
     assert "| `x` | 2 | 0, 1, 3 |" in page and "| `y` | 7 | 7 |" in page
 
 
-def test_the_index_and_the_readme_tell_every_claim_that_is_known(project: Path, made) -> None:
+def test_the_index_lists_every_known_claim_and_the_readme_counts_them(project: Path, made) -> None:
     docs_pages.write_pages([done(made, project)], project)
     index, readme = (project / name for name in ("docs/papers/index.md", "README.md"))
     assert "[jin2022.arithmetic](jin2022.arithmetic.md) | It rises \\| always | reproduced" in index.read_text()
+    assert "[jin2022.arithmetic](jin2022.arithmetic.md) | A line | 1 reproduced, 1 not reproduced" in index.read_text()
     text = readme.read_text()
-    assert "[jin2022.arithmetic](docs/papers/jin2022.arithmetic.md) | A line | 1 reproduced, 1 not reproduced" in text
+    tally = "Of 2 claims checked in the papers: 1 reproduced, 1 not reproduced. Of 0 claims of our own: no claims."
+    assert f"<!-- papers: begin -->\n{tally}\n<!-- papers: end -->" in text
     assert text.startswith("# Title\n") and text.endswith("<!-- papers: end -->\n\nThe end.\n") and "old" not in text
     before = index.read_text(), text
     docs_pages.write_pages([], project)  # what is known is kept

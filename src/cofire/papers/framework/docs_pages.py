@@ -1,4 +1,4 @@
-"""The pages of ``docs/papers``, and the README's table, as ``cofire reproduce --write-docs`` writes them."""
+"""The pages of ``docs/papers`` and the README's tally of claims, as ``cofire reproduce --write-docs`` writes them."""
 
 import json
 import math
@@ -23,7 +23,7 @@ _GENERATED = "<!-- Written by `cofire reproduce --write-docs`; do not edit. -->"
 
 
 def write_pages(found: Sequence[Outcome], root: Path) -> list[Path]:
-    """Write the page of each outcome, and the index and the README's table of all that is known.
+    """Write the page of each outcome, the index of all known claims, and the README's tally of them.
 
     Args:
         found: outcomes; what is known of other experiments is kept from ``docs/papers/claims.json``.
@@ -44,7 +44,7 @@ def write_pages(found: Sequence[Outcome], root: Path) -> list[Path]:
     pages = [_write(folder / f"{one.experiment.name}.md", _page(one, folder)) for one in found]
     _write(folder / KNOWN, json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     pages.append(_write(folder / "index.md", _index(known)))
-    pages.append(_write(readme, lines[0] + _summary(known) + lines[1]))
+    pages.append(_write(readme, lines[0] + _tally(known) + lines[1]))
     return pages
 
 
@@ -59,7 +59,7 @@ def _outside_markers(readme: Path) -> tuple[str, str]:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:
-        raise ValueError(f"{readme} must hold the lines {BEGIN} and {END}; the table goes between them")
+        raise ValueError(f"{readme} must hold the lines {BEGIN} and {END}; the tally goes between them")
     return f"{before}{begin}\n", f"{end}{after}"
 
 
@@ -185,6 +185,7 @@ def _index(known: Mapping[str, Any]) -> str:
         "# The four papers, and questions of our own, claim by claim",
         _GENERATED,
         f"Every claim that was checked, and what came out. All took {duration(_seconds(known))} of processor time.",
+        _figures(known),
     ]
     for paper, title in PAPERS.items():
         parts += [f"## {paper}: {title}", _paper_table(paper, known)]
@@ -212,13 +213,24 @@ def _ordered(known: Mapping[str, Any]) -> list[str]:
     return [name for name in experiments() if name in known]
 
 
-def _link(name: str, folder: str = "") -> str:
-    return f"[{name}]({folder}{name}.md)"
+def _link(name: str) -> str:
+    return f"[{name}]({name}.md)"
 
 
-def _summary(known: Mapping[str, Any]) -> str:
-    rows = [
-        (_link(name, f"{FOLDER}/"), known[name]["title"], counted([c["outcome"] for c in known[name]["claims"]]))
-        for name in _ordered(known)
-    ]
-    return markdown_table(("figure", "what it shows", "claims"), rows) + "\n"
+def _figures(known: Mapping[str, Any]) -> str:
+    rows = [(_link(name), known[name]["title"], counted(_outcomes(known, [name]))) for name in _ordered(known)]
+    return markdown_table(("figure", "what it shows", "claims"), rows)
+
+
+def _tally(known: Mapping[str, Any]) -> str:
+    """Return one line that counts the claims of the papers and our own separately."""
+    names = _ordered(known)
+    own = [name for name in names if name.startswith("ours.")]
+    papers = _outcomes(known, [name for name in names if name not in own])
+    ours = _outcomes(known, own)
+    told = f"Of {plural(len(papers), 'claim')} checked in the papers: {counted(papers)}."
+    return f"{told} Of {plural(len(ours), 'claim')} of our own: {counted(ours)}.\n"
+
+
+def _outcomes(known: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    return [claim["outcome"] for name in names for claim in known[name]["claims"]]
