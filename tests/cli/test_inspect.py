@@ -105,7 +105,7 @@ def test_limits_that_are_exceeded_end_with_status_one(here):
 
 def test_what_is_not_known_is_no_pass(here, monkeypatch, capsys):
     complain = partial(complaint, monkeypatch, capsys, "last.pt", "--fail-above")
-    assert "there is no quantity 'nc_floor'; did you mean" in complain("nc_floor=0.4")
+    assert "unknown quantity 'nc_floor'; did you mean" in complain("nc_floor=0.4")
     assert "takes a quantity and a number, for example nc=0.4" in complain("nc")
     assert "takes a quantity and a number" in complain("nc=much")
     assert "takes a quantity and a number" in complain("nc=nan")

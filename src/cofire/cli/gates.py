@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from math import isfinite
 
-from ..nets.layers.layer_names import near
 from ..nets.redundancy import LEAST_INPUTS, LayerRedundancy, RedundancyReport
-from ..nets.redundancy.layer_quantities import QUANTITIES, measured
+from ..nets.redundancy.layer_quantities import JUDGED, measured, value_of
+from ..stats._base.quantities import quantity
 
 EXCEEDED = 1
 
@@ -25,8 +25,10 @@ class Gate:
             ValueError: if it has another form, or the quantity is not known.
         """
         name, equals, limit = text.partition("=")
-        if name not in QUANTITIES:
-            raise ValueError(f"--fail-above: there is no quantity {name!r}; {near(name, list(QUANTITIES))}")
+        try:
+            quantity(name, JUDGED)
+        except ValueError as error:
+            raise ValueError(f"--fail-above: {error}") from None
         if not equals or not isfinite(number := _number(limit)):
             raise ValueError(f"--fail-above takes a quantity and a number, for example {name}=0.4; got {text!r}")
         return cls(name, number)
@@ -49,7 +51,7 @@ class Gate:
                 f"--fail-above {self.name}: too few inputs were run to judge layer {layer.layer!r} by: "
                 f"{layer.n_inputs}; run at least {LEAST_INPUTS}"
             )
-        value = QUANTITIES[self.name][1](layer)
+        value = value_of(layer, self.name)
         if not isfinite(value):
             raise ValueError(
                 f"--fail-above {self.name}: it is not known in layer {layer.layer!r} (constant or not finite units, "

@@ -14,6 +14,7 @@ from ..stats._base.display import Shown
 from .capturing.capture import capture
 from .layers.layer_names import named_layers, unwrap
 from .layers.layer_weights import n_groups, unit_weights
+from .layers.outputs import is_output_layer
 from .layers.patterns import Pattern
 from .layers.sites import sites
 from .loading.batches import as_batches, forward
@@ -113,7 +114,8 @@ def _scored_layers(model: nn.Module, pattern: "Pattern | list[Pattern] | None") 
     modules = named_layers(model)
     found = [site.layer for site in sites(model, "*" if pattern is None else pattern)]
     names = [name for name in found if unit_weights(modules[name])]
-    names = names[:-1] if pattern is None else names
+    if pattern is None:
+        names = [name for name in names if not is_output_layer(name, names)]
     if not names:
         raise ValueError("there is no layer with weights to score, besides the last, whose units are the classes")
     return names

@@ -7,9 +7,11 @@ from torch import nn
 
 from cofire.nets import redundancy
 from cofire.nets.redundancy import redundancy_report, streaming, weight_redundancy_report
+from cofire.nets.redundancy.layer_quantities import JUDGED, measured, value_of
 from cofire.nets.redundancy.measure_layers import MOST_VECTORS
 from cofire.nets.redundancy.to_json import as_plain
 from cofire.stats import neuronal_correlation, weight_correlation
+from cofire.stats._base.quantities import QUANTITIES
 from cofire.stats.correlation.moments import Moments
 from cofire.stats.redundancy.activation_redundancy import redundancy as of_moments
 
@@ -166,6 +168,33 @@ def test_nothing_to_measure_is_an_error():
         weight_redundancy_report({"bias": torch.ones(3)})
     with pytest.raises(ValueError, match="no weight of a layer to measure"):
         weight_redundancy_report(nn.ReLU())
+
+
+def test_the_output_layer_is_the_last_with_weights(model):
+    for report in (
+        redundancy_report(model, torch.randn(100, 6)),
+        redundancy_report(model, torch.randn(100, 6), ["0", "2:pre"]),
+        weight_redundancy_report(model),
+        weight_redundancy_report(model.state_dict()),
+    ):
+        assert [layer.layer for layer in report.layers if layer.is_output] == ["5"]
+
+
+def test_quantities_are_read_by_name_and_a_misspelled_one_is_an_error(model):
+    by_data = by_name(redundancy_report(model, torch.randn(100, 6)))
+    by_weights = by_name(weight_redundancy_report(model))
+    assert value_of(by_data["0"], "nc") == by_data["0"].activations.correlation.mean_abs
+    assert value_of(by_data["0"], "constant") == 1 / 12
+    assert math.isnan(value_of(by_weights["0"], "nc_low"))
+    assert measured(by_data["0"], "nc_low") and not measured(by_weights["0"], "nc_low")
+    assert measured(by_weights["0"], "wc") and not measured(by_data["5"], "wc")  # one unit
+    assert measured(by_weights["5"], "copies")
+    assert set(JUDGED) <= set(QUANTITIES)
+    for read in (value_of, measured):
+        with pytest.raises(ValueError, match="unknown quantity 'nc_lo'; did you mean 'nc_low'"):
+            read(by_data["0"], "nc_lo")
+        with pytest.raises(ValueError, match="unknown quantity 'dependence'"):  # known, but not to this report
+            read(by_data["0"], "dependence")
 
 
 def test_the_index_names_what_there_is():

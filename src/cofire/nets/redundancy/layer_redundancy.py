@@ -1,12 +1,14 @@
-"""What was found out about the redundancy of a network, and how it reads."""
+"""A report on the redundancy of a network's layers, and its table as text."""
 
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from ...stats._base.display import Shown
+from ...stats._base.quantities import QUANTITIES
 from ...stats._base.wording import plural
 from ...stats.redundancy.activation_redundancy import Redundancy
 from ...stats.redundancy.duplicates import Cluster
@@ -18,7 +20,7 @@ LEAST_INPUTS = 50
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """How the correlations of a layer look, for a page.
+    """The correlations of a layer, small enough to draw.
 
     Attributes:
         histogram: counts of abs(rho) over pairs in equal bins over [0, 1], int64, shape (50,).
@@ -33,18 +35,19 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class LayerRedundancy:
-    """One layer; what was not measured is None.
+    """The redundancy of one layer; None stands for what was not measured.
 
     Attributes:
-        layer: its name; of a layer with several weights each stands for itself, with the gate's name behind it.
-        n_units: of the layer.
-        n_samples: behind the activations; a position of an image or a token of a text counts as one.
-        n_inputs: that were run.
-        activations: what they say.
-        weights: what the incoming weights say.
-        picture: the correlations to look at.
-        sampled: how many of the units were measured where they are too many, evenly spaced; None if all were.
+        layer: its name. A layer with several weights has one entry for each, named after the gate or projection.
+        n_units: units of the layer.
+        n_samples: samples behind the activations; a position of an image or a token of a text counts as one.
+        n_inputs: inputs that were run.
+        activations: the redundancy of the activations.
+        weights: the redundancy of the incoming weights.
+        picture: the correlations to draw.
+        sampled: how many units were measured, evenly spaced, if the layer has too many for all; None if all were.
         notes: what was assumed or left out, in words.
+        is_output: whether it is the output layer, see :mod:`cofire.nets.layers.outputs`.
     """
 
     layer: str
@@ -56,10 +59,16 @@ class LayerRedundancy:
     picture: Picture | None = None
     sampled: int | None = None
     notes: tuple[str, ...] = ()
+    is_output: bool = False
+
+    @property
+    def n_measured(self) -> int:
+        """Units that were measured."""
+        return self.sampled or self.n_units
 
     @property
     def clusters(self) -> tuple[Cluster, ...]:
-        """Clusters of duplicates: of activations where these were measured, of weights otherwise."""
+        """Clusters of duplicates, by activations where these were measured, else by weights."""
         found = self.activations or self.weights
         return found.duplicates if found else ()
 
@@ -70,48 +79,51 @@ class LayerRedundancy:
 
     @property
     def n_constant(self) -> int:
-        """Units that never varied, or whose weights are all zero."""
+        """Units that never varied or, without activations, whose weights are all zero."""
         if self.activations:
             return len(self.activations.constant_units)
         return len(self.weights.zero_units) if self.weights else 0
 
     @property
     def enough_inputs(self) -> bool:
-        """Whether a verdict may rest on the activations: at least 50 inputs, however many positions each has."""
+        """Whether the activations suffice for a verdict: at least 50 inputs, however many positions each has."""
         seen = [number for number in (self.n_samples, self.n_inputs) if number is not None]
         return self.activations is None or min(seen, default=0) >= LEAST_INPUTS
 
     @property
     def width_is_known(self) -> bool:
-        """Whether a width can be recommended: measured on enough inputs and samples, and all units finite."""
+        """Whether a width can be recommended: measured on enough inputs and samples, with all units finite."""
         return self.activations is not None and self.activations.width_is_known and self.enough_inputs
 
     @property
     def superfluous_share(self) -> float:
-        """Share of the units that could go: beyond the recommended width, or by weights zero or a copy.
+        """Share of units that could go: those beyond the recommended width or, by weights, all-zero ones and copies.
 
-        NaN where the samples do not suffice to tell, or units are not finite.
+        NaN if there are too few samples, or if units are not finite.
         """
-        measured = self.sampled or self.n_units
         if self.activations:
             return self.activations.superfluous_share if self.width_is_known else math.nan
-        return (self.n_copies + self.n_constant) / measured
+        return (self.n_copies + self.n_constant) / self.n_measured
 
     @property
     def order(self) -> tuple[float, ...]:
-        """What layers are sorted by, the most redundant first: activations, share that could go, correlation."""
-        by_data = self.activations is not None
-        correlation = self.activations.correlation.debiased if self.activations else _excess(self.weights)
-        return (-float(by_data), -_known(self.superfluous_share), -_known(correlation))
+        """Sort key, most redundant first: layers with activations, then the share that could go, then correlation."""
+        correlation = math.nan
+        if self.activations:
+            correlation = self.activations.correlation.debiased
+        elif self.weights:  # beyond what random weights show
+            correlation = self.weights.mean_abs - self.weights.chance_level
+        known = [-value if math.isfinite(value) else 1.0 for value in (self.superfluous_share, correlation)]
+        return (-float(self.activations is not None), *known)
 
 
 @dataclass(frozen=True, eq=False)
 class RedundancyReport(Shown):
-    """The layers of a network; ``str()`` is a table.
+    """The redundancy of all layers of a network; ``str()`` is a table.
 
     Attributes:
         layers: in the model's order.
-        left_out: what was not measured, with the reason: layers, and tensors that are no units' weights.
+        left_out: layers that were not measured, and tensors that are no unit's weights, with the reason.
         threshold: abs(rho) or abs(cosine) from which on units counted as duplicates.
         unexplained: share of variance that the recommended widths leave; NaN without data.
     """
@@ -123,65 +135,61 @@ class RedundancyReport(Shown):
 
     @property
     def by_redundancy(self) -> list[LayerRedundancy]:
-        """The layers, the most redundant first."""
+        """The layers, most redundant first."""
         return sorted(self.layers, key=lambda layer: layer.order)
 
     def __repr__(self) -> str:
         return f"RedundancyReport({plural(len(self.layers), 'layer')}, {len(self.left_out):,} left out)"
 
     def __str__(self) -> str:
-        rows = [COLUMNS, *(cells(layer) for layer in self.by_redundancy)]
+        rows = [COLUMNS, *(_cells(layer) for layer in self.by_redundancy)]
         columns = [column for column in zip(*rows, strict=True) if set(column[1:]) != {DASH}]
-        widths = [max(map(len, column)) for column in columns]
-        lines = ["  ".join(_aligned(row, widths)).rstrip() for row in zip(*columns, strict=True)]
+        columns = [_aligned(column, left=place == 0) for place, column in enumerate(columns)]
+        lines = ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]
         reasons = [f"left out, {reason}: {_some(names)}" for reason, names in self.reasons().items()]
         return "\n".join([*lines, *self.assumptions(), *reasons])
 
     def assumptions(self) -> list[str]:
-        """What was assumed of layers, in words, with the layers."""
-        found: dict[str, list[str]] = {}
-        for layer in self.layers:
-            for note in layer.notes:
-                found.setdefault(note, []).append(layer.layer)
-        return [f"{_some(names)}: {note}" for note, names in found.items()]
+        """Return what was assumed, in words, each with the layers that it concerns."""
+        notes = ((note, layer.layer) for layer in self.layers for note in layer.notes)
+        return [f"{_some(names)}: {note}" for note, names in _grouped(notes).items()]
 
     def reasons(self) -> dict[str, list[str]]:
-        """What was left out, by the reason."""
-        found: dict[str, list[str]] = {}
-        for name, reason in self.left_out.items():
-            found.setdefault(reason, []).append(name)
-        return found
+        """Return the names of what was left out, by reason."""
+        return _grouped((reason, name) for name, reason in self.left_out.items())
 
 
 DASH = "-"
 COLUMNS = ("layer", "units", "constant", "copies", "NC", "debiased", "interval", "floor", "WC", "rank", "width")
 
 
-def cells(layer: LayerRedundancy) -> tuple[str, ...]:
-    """A layer as a row of a plain table; a dash where nothing was measured."""
-    found, weights = layer.activations, layer.weights
-    correlation = found.correlation if found else None
+def _cells(layer: LayerRedundancy) -> tuple[str, ...]:
+    correlation = layer.activations.correlation if layer.activations else None
     low, high = correlation.interval if correlation else (math.nan, math.nan)
     return (
         layer.layer or "(the model)",
         str(layer.n_units),
         str(layer.n_constant),
         str(layer.n_copies),
-        _number(correlation.mean_abs if correlation else math.nan),
-        _number(correlation.debiased if correlation else math.nan),
+        _number("nc", correlation and correlation.mean_abs),
+        _number("nc_debiased", correlation and correlation.debiased),
         f"{low:.2f} to {high:.2f}" if math.isfinite(low + high) else DASH,
-        _number(correlation.noise_floor if correlation else math.nan),
-        _number(weights.mean_abs if weights else math.nan),
-        _number(rank_of(layer), digits=1),
+        _number("nc_noise_floor", correlation and correlation.noise_floor),
+        _number("wc", layer.weights and layer.weights.mean_abs),
+        _number("effective_rank", rank_of(layer)),
         _width(layer),
     )
 
 
 def rank_of(layer: LayerRedundancy) -> float:
-    """The effective rank (participation ratio): of the activations, debiased, or else of the weights."""
+    """Return the participation ratio of the activations, debiased; of the weights if there are no activations."""
     if layer.activations:
         return layer.activations.effective_rank_debiased
     return layer.weights.effective_rank_participation if layer.weights else math.nan
+
+
+def _number(name: str, value: float | None) -> str:
+    return DASH if value is None or not math.isfinite(value) else f"{value:.{QUANTITIES[name].digits}f}"
 
 
 def _width(layer: LayerRedundancy) -> str:
@@ -192,22 +200,16 @@ def _width(layer: LayerRedundancy) -> str:
     return f"{width.units} ({low} to {high})" if layer.width_is_known else "too few samples"
 
 
-def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:
-    first, *others = zip(row, widths, strict=True)
-    return [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+def _aligned(column: tuple[str, ...], *, left: bool) -> list[str]:
+    width = max(map(len, column))
+    return [cell.ljust(width) if left else cell.rjust(width) for cell in column]
 
 
-def _number(value: float, *, digits: int = 3) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else DASH
-
-
-def _known(value: float) -> float:
-    return value if math.isfinite(value) else -1.0
-
-
-def _excess(weights: WeightRedundancy | None) -> float:
-    """Weight correlation beyond what random weights show."""
-    return weights.mean_abs - weights.chance_level if weights else math.nan
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for key, name in pairs:
+        found[key].append(name)
+    return dict(found)
 
 
 def _some(names: list[str], most: int = 4) -> str:

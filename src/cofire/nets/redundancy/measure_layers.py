@@ -1,6 +1,6 @@
-"""How redundant each layer of a network is: by its activations on data, and by its weights alone."""
+"""Measure how redundant each layer of a network is, by its activations on data and by its weights."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,21 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from ...stats._base.definitions import COPY, UNEXPLAINED
-from ...stats.correlation.moments import Moments
 from ...stats.redundancy.activation_redundancy import redundancy
 from ...stats.redundancy.weight_redundancy import weight_redundancy
 from ..capturing.capture import Asked
 from ..layers.kinds import with_units
 from ..layers.layer_names import unwrap
+from ..layers.outputs import is_output_layer
 from ..layers.sites import Site
 from ..layers.wrappers import without_wrappers
 from ..loading.batches import as_batches
 from ..loading.eval_mode import evaluating
-from .find_weights import Reading, Readings, read_model, read_state_dict
+from .find_weights import Reading, read_model, read_state_dict
 from .layer_redundancy import LayerRedundancy, Picture, RedundancyReport
 from .streaming import Progress, State, Steps, groups_of, spaced, states_of, widths_of
 
 MOST_VECTORS = 16384
+# Above this side an exact spectrum takes longer than the rest of the report; it is estimated instead.
 EXACT_SPECTRUM = 256
 MAP_UNITS = 256
 
@@ -37,28 +38,31 @@ def redundancy_report(
     unexplained: float = UNEXPLAINED,
     progress: Progress = lambda done, total: None,
 ) -> RedundancyReport:
-    """How redundant each layer of a model is on data, and by its weights.
+    """Measure how redundant each layer of a model is on data, and by its weights.
 
-    The model runs in evaluation mode and is left as it was. Moments of as many layers are held at once as 1 GiB has
-    room for; the data are gone through once for each such set. A layer of more than 4,096 units is measured at 4,096 of
+    The model runs in evaluation mode and is left as it was. Moments are held for as many layers at once as fit into
+    1 GiB, and the data are read once for each such group. A layer of more than 4,096 units is measured at 4,096 of
     them, evenly spaced.
 
     Args:
         model: the network.
-        data: a tensor of inputs, or a collection of batches: of a tuple the first element goes to the model, a mapping
+        data: a tensor of inputs, or a collection of batches. The first element of a tuple goes to the model, a mapping
             as keyword arguments.
         pattern: the layers, as for :func:`cofire.sites`; by default all with units of their own. Weights are
-            measured of all layers.
+            measured in all layers.
         threshold: abs(rho) from which on units count as duplicates.
-        significance: chance allowed that independent units of a layer show any duplicate.
+        significance: accepted chance that independent units of a layer show any duplicate.
         unexplained: share of variance that the recommended width may leave.
         progress: called with the steps done and the steps in all.
 
+    Returns:
+        The layers in the model's order, and what was left out with the reason.
+
     Raises:
-        ValueError: if there is no batch, the model can not take one, or the pattern matches nothing.
+        ValueError: if there is no batch, the model cannot take one, or the pattern matches nothing.
 
     Bias:
-        Samples are taken as independent: positions of one image are not, and make floors and intervals too small.
+        Samples are taken as independent. Positions of one image are not: floors and intervals are then too small.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -82,9 +86,8 @@ def redundancy_report(
         ]
     readings = read_model(model)
     by_weights = [_by_weights(reading, device=None, **options) for reading in readings.found]
-    return RedundancyReport(
-        tuple(_joined(found, by_weights)), {**left_out, **readings.left_out}, threshold, unexplained
-    )
+    layers = _with_output(_joined(found, by_weights), [reading.layer for reading in readings.found])
+    return RedundancyReport(layers, {**left_out, **readings.left_out}, threshold, unexplained)
 
 
 def weight_redundancy_report(
@@ -95,17 +98,20 @@ def weight_redundancy_report(
     device: torch.device | str | None = None,
     progress: Progress = lambda done, total: None,
 ) -> RedundancyReport:
-    """How redundant each layer is by its weights alone; no data needed.
+    """Measure how redundant each layer is by its weights alone, without data.
 
     A weight of more than 16,384 units (an output layer over a vocabulary, say) is measured at that many, evenly spaced.
     The effective rank by entropy is estimated where the shorter side is above 256.
 
     Args:
-        weights: a state dict, whose tensors are read by their names and shapes, or a model, whose layers tell.
+        weights: a state dict, whose tensors are read by their names and shapes; or a model, whose layers say how.
         threshold: abs(cosine) from which on units count as duplicates.
-        significance: chance allowed that random weights of a layer show any duplicate.
-        device: where to compute, one weight at a time; by default where each lies.
+        significance: accepted chance that random weights of a layer show any duplicate.
+        device: where to compute, one weight at a time; by default each where it is.
         progress: called with the weights done and the weights in all.
+
+    Returns:
+        The layers in the order of the weights, and what was left out with the reason.
 
     Raises:
         ValueError: if there is no weight to measure.
@@ -116,23 +122,21 @@ def weight_redundancy_report(
         (0.0, {'fc.bias': 'a bias, scale or statistic, no weights'})
     """
     readings = read_model(weights) if isinstance(weights, nn.Module) else read_state_dict(without_wrappers(weights)[0])
-    _refuse_nothing(readings)
+    if not readings.found:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(readings.left_out.items())[:3])
+        raise ValueError(f"there is no weight of a layer to measure{f' ({reasons})' if reasons else ''}")
     found = []
     for index, reading in enumerate(readings.found):
         progress(index, len(readings.found))
         found.append(_by_weights(reading, threshold=threshold, significance=significance, device=device))
     progress(len(found), len(found))
-    return RedundancyReport(tuple(found), readings.left_out, threshold)
-
-
-def _refuse_nothing(readings: Readings) -> None:
-    if not readings.found:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(readings.left_out.items())[:3])
-        raise ValueError(f"there is no weight of a layer to measure{f' ({reasons})' if reasons else ''}")
+    return RedundancyReport(_with_output(found, [layer.layer for layer in found]), readings.left_out, threshold)
 
 
 def _by_activations(site: Site, state: State, n_inputs: int, **options: float) -> LayerRedundancy:
     moments = state.moments
+    units = spaced(torch.arange(moments.n_units), MAP_UNITS, axis=0)
+    correlation = moments.correlation()[units][:, units].to(torch.float16).cpu()
     sampled = moments.n_units if moments.n_units < state.n_units else None
     return LayerRedundancy(
         layer=str(site),
@@ -140,28 +144,19 @@ def _by_activations(site: Site, state: State, n_inputs: int, **options: float) -
         n_samples=moments.count,
         n_inputs=n_inputs,
         activations=redundancy(moments, **options),
-        picture=_picture(moments),
+        picture=Picture(moments.histogram(bins=50).cpu(), units, correlation),
         sampled=sampled,
         notes=_about_sample(sampled, state.n_units),
     )
 
 
-def _picture(moments: Moments) -> Picture:
-    units = spaced(torch.arange(moments.n_units), MAP_UNITS, axis=0)
-    correlation = moments.correlation()[units][:, units]
-    return Picture(moments.histogram(bins=50).cpu(), units, correlation.to(torch.float16).cpu())
-
-
 def _by_weights(reading: Reading, *, device: torch.device | str | None, **options: float) -> LayerRedundancy:
+    axis = reading.unit_axis
     weight = reading.weight if device is None else reading.weight.to(device)
-    n_units = weight.shape[reading.unit_axis]
-    kept = weight
-    if n_units > MOST_VECTORS and reading.groups == 1:
-        kept = spaced(weight, MOST_VECTORS, axis=reading.unit_axis)
-    sampled = kept.shape[reading.unit_axis] if kept is not weight else None
-    found = weight_redundancy(
-        kept, unit_axis=reading.unit_axis, groups=reading.groups, exact_up_to=EXACT_SPECTRUM, **options
-    )
+    n_units = weight.shape[axis]
+    sampled = MOST_VECTORS if n_units > MOST_VECTORS and reading.groups == 1 else None
+    kept = spaced(weight, sampled, axis=axis) if sampled else weight
+    found = weight_redundancy(kept, unit_axis=axis, groups=reading.groups, exact_up_to=EXACT_SPECTRUM, **options)
     notes = (*reading.notes, *_about_sample(sampled, n_units))
     return LayerRedundancy(reading.layer, n_units, weights=found, sampled=sampled, notes=notes)
 
@@ -169,17 +164,24 @@ def _by_weights(reading: Reading, *, device: torch.device | str | None, **option
 def _about_sample(sampled: int | None, n_units: int) -> tuple[str, ...]:
     if sampled is None:
         return ()
-    return (f"{sampled:,} of its {n_units:,} units were measured, evenly spaced; a copy outside of them is not seen",)
+    return (f"{sampled:,} of its {n_units:,} units were measured, evenly spaced; copies among the others are not seen",)
 
 
 def _joined(found: list[LayerRedundancy], by_weights: list[LayerRedundancy]) -> Iterator[LayerRedundancy]:
-    """Each layer once: with the weights of its own where it has one weight, other weights behind."""
+    """Yield each measured layer with its weight if it has exactly one, then the remaining weights."""
     weights = {layer.layer: layer for layer in by_weights}
     for layer in found:
-        own = weights.pop(layer.layer.removesuffix(":pre").partition("#")[0], None)
-        yield layer if own is None else _with_weights(layer, own)
+        own = weights.pop(_without_call(layer.layer), None)
+        yield layer if own is None else replace(layer, weights=own.weights, notes=(*layer.notes, *own.notes))
     yield from weights.values()
 
 
-def _with_weights(layer: LayerRedundancy, own: LayerRedundancy) -> LayerRedundancy:
-    return replace(layer, weights=own.weights, notes=(*layer.notes, *own.notes))
+def _with_output(layers: Iterable[LayerRedundancy], with_weights: list[str]) -> tuple[LayerRedundancy, ...]:
+    """Mark the output layer."""
+    return tuple(
+        replace(layer, is_output=is_output_layer(_without_call(layer.layer), with_weights)) for layer in layers
+    )
+
+
+def _without_call(site: str) -> str:
+    return site.removesuffix(":pre").partition("#")[0]

@@ -1,7 +1,6 @@
-"""Running a model over data for the moments of its layers, as many layers at once as memory has room for."""
+"""Moments of a model's layers on data, for as many layers in one pass as memory has room for."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 import torch
@@ -14,13 +13,14 @@ from ..loading.batches import batch_length, forward
 
 MOST_UNITS = 4096
 HELD_BYTES = 1 << 30
-WIDE = 512  # units from which on products run in float32
+# Units from which on the products of a batch run in float32: there they take most of the time. Sums stay in float64.
+WIDE = 512
 
 Progress = Callable[[int, int], object]
 
 
 class State:
-    """Moments of a layer, of evenly spaced units where these are too many."""
+    """Moments of a layer, at evenly spaced units if there are too many."""
 
     def __init__(self) -> None:
         self.n_units = 0
@@ -36,48 +36,44 @@ class State:
 
 
 class _Width:
-    """How many units a layer has, from its first batch."""
+    """The number of units of a layer, and nothing of its activations: those of all layers at once may not fit."""
 
     n_units = 0
 
     def update(self, rows: Tensor) -> "_Width":
-        """Take in a batch."""
         self.n_units = rows.shape[1]
         return self
 
 
 class Steps:
-    """Counts passes over the data and layers evaluated; the number of batches is known after the first pass."""
+    """Reports progress in steps: passes over the data, then layers evaluated."""
 
     def __init__(self, progress: Progress, n_passes: int, n_layers: int) -> None:
-        self._progress, self._n_passes, self._n_layers = progress, n_passes, n_layers
-        self._passes, self._layers = 0, 0
+        self._progress, self._total = progress, n_passes + n_layers
+        self._done = 0
         self.n_inputs = 0
 
     def batches(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """The batches, counted."""
-        self._tell()
+        """Yield the batches of one pass, and count their inputs."""
+        self._progress(self._done, self._total)
         self.n_inputs = 0
         for batch in batches:
             self.n_inputs += batch_length(batch)
             yield batch
-        self._passes += 1
+        self._done += 1
 
     def measured(self, states: dict[Site, State]) -> Iterator[tuple[Site, State]]:
-        """The layers of a pass, counted; each is let go once it is done."""
+        """Yield the layers of one pass; each leaves the dict first, so that its memory is free once it is evaluated."""
         while states:
             site = next(iter(states))
-            self._tell()
+            self._progress(self._done, self._total)
             yield site, states.pop(site)
-            self._layers += 1
-        self._tell()
-
-    def _tell(self) -> None:
-        self._progress(self._passes + self._layers, self._n_passes + self._n_layers)
+            self._done += 1
+        self._progress(self._done, self._total)
 
 
 def widths_of(model: nn.Module, batches: Iterable[Any], pattern: Asked) -> tuple[dict[Site, int], dict[str, str]]:
-    """Units at each site, from the first batch, and the layers that have none with the reason."""
+    """Return the units at each site on the first batch, and the layers that have none with the reason."""
     capture = Capture(model, pattern, into=_Width)
     first = next(iter(batches), None)
     if first is None:
@@ -92,20 +88,24 @@ def widths_of(model: nn.Module, batches: Iterable[Any], pattern: Asked) -> tuple
 
 
 def groups_of(widths: Mapping[Site, int]) -> list[list[Site]]:
-    """Sites whose moments fit into memory together, one pass over the data each."""
-    held, number, place = 0, 0, {}
+    """Return the sites in groups whose moments fit into memory together; each group takes one pass over the data."""
+    groups: list[list[Site]] = [[]]
+    held, placed = 0, set()
     for site, width in widths.items():
-        # calls of one layer are captured together
         size = 4 * min(width, MOST_UNITS) ** 2
         if held and held + size > HELD_BYTES:
-            held, number = 0, number + 1
+            groups.append([])
+            held = 0
         held += size
-        place.setdefault(site.at_call(None), number)
-    return [list(group) for _, group in groupby(place, place.__getitem__)]
+        # All calls of a layer are captured together, in the group of its first call.
+        if (every_call := site.at_call(None)) not in placed:
+            placed.add(every_call)
+            groups[-1].append(every_call)
+    return [group for group in groups if group]
 
 
 def states_of(model: nn.Module, batches: Iterable[Any], group: Sequence[Site]) -> dict[Site, State]:
-    """Moments of a group of sites after one pass over the data."""
+    """Return the moments of a group of sites after one pass over the data."""
     capture = Capture(model, list(group), into=State)
     _run(model, batches, capture)
     capture.check()
@@ -122,7 +122,7 @@ def _run(model: nn.Module, batches: Iterable[Any], capture: Capture[Any]) -> Non
 
 
 def spaced(values: Tensor, most: int, *, axis: int) -> Tensor:
-    """At most so many slices along an axis, evenly spaced; all of them as they are."""
+    """Return at most ``most`` slices along an axis, evenly spaced; the tensor itself if it has no more."""
     number = values.shape[axis]
     if number <= most:
         return values

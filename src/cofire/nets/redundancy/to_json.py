@@ -1,4 +1,4 @@
-"""A report as plain values, for JSON: what is not a number is None."""
+"""A redundancy report as plain values for JSON, where null stands for what is not a number."""
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
@@ -7,16 +7,15 @@ from typing import Any
 from torch import Tensor
 
 from ...stats.redundancy.activation_redundancy import Redundancy
-from ...stats.redundancy.duplicates import Cluster
 from ...stats.redundancy.weight_redundancy import WeightRedundancy
-from .layer_quantities import QUANTITIES
+from .layer_quantities import JUDGED
 from .layer_redundancy import LayerRedundancy, RedundancyReport
 
 DIGITS = 9
 
 
 def as_plain(report: RedundancyReport) -> dict[str, Any]:
-    """A report as dicts, lists, strings, whole numbers, finite floats and None.
+    """Return a report as dicts, lists, strings, whole numbers, finite floats and None.
 
     Example:
         >>> report = RedundancyReport((LayerRedundancy("fc", 3),), {}, threshold=0.95)
@@ -38,10 +37,10 @@ def _layer(layer: LayerRedundancy) -> dict[str, Any]:
     return {
         "layer": layer.layer,
         "n_units": layer.n_units,
-        "n_units_measured": layer.sampled or layer.n_units,
+        "n_units_measured": layer.n_measured,
         "n_samples": layer.n_samples,
         "n_inputs": layer.n_inputs,
-        "quantities": {name: quantity(layer) for name, (_, quantity) in QUANTITIES.items()},
+        "quantities": {name: read(layer) for name, read in JUDGED.items()},
         "activations": _activations(layer.activations, layer.width_is_known) if layer.activations else None,
         "weights": _weights(layer.weights) if layer.weights else None,
         "notes": layer.notes,
@@ -59,7 +58,7 @@ def _activations(found: Redundancy, width_is_known: bool) -> dict[str, Any]:
         "nc_mean": correlation.mean,
         "constant_units": found.constant_units,
         "nonfinite_units": found.nonfinite_units,
-        "duplicates": [_cluster(cluster) for cluster in found.duplicates],
+        "duplicates": [vars(cluster) for cluster in found.duplicates],
         "explained": found.explained,
         "effective_rank_entropy": found.effective_rank_entropy,
         "effective_rank_participation": found.effective_rank_participation,
@@ -78,19 +77,10 @@ def _weights(found: WeightRedundancy) -> dict[str, Any]:
         "fan_in": found.fan_in,
         "zero_units": found.zero_units,
         "nonfinite_units": found.nonfinite_units,
-        "duplicates": [_cluster(cluster) for cluster in found.duplicates],
+        "duplicates": [vars(cluster) for cluster in found.duplicates],
         "effective_rank_participation": found.effective_rank_participation,
         "effective_rank_entropy": found.effective_rank_entropy,
         "effective_rank_error": found.effective_rank_error,
-    }
-
-
-def _cluster(cluster: Cluster) -> dict[str, Any]:
-    return {
-        "units": cluster.units,
-        "signs": cluster.signs,
-        "weakest": cluster.weakest,
-        "p_value": cluster.p_value,
     }
 
 
@@ -102,5 +92,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(one) for one in value]
     if isinstance(value, float):
+        # JSON has neither NaN nor infinity.
         return float(f"{value:.{DIGITS}g}") if isfinite(value) else None
     return value

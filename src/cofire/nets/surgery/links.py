@@ -11,6 +11,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 
 from ...stats._base.wording import plural, with_article
 from ..layers.layer_names import first_names, unwrap
+from ..layers.outputs import UNITS_ARE_OUTPUTS, returns_units
 from ..torch_private import forward_hooks
 from .cut_layers import CONVOLUTIONS, CUTTABLE, Cuttable, Layout, n_features, n_inputs, n_units
 from .trace import traced
@@ -124,8 +125,8 @@ class _Walk:
         for user in node.users:
             if only_reads(user, place):
                 continue
-            if user.op == "output":
-                raise _NotCuttable("its units are the network's outputs")
+            if returns_units(user):
+                raise _NotCuttable(UNITS_ARE_OUTPUTS)
             after = self._through(user, node, place)
             if after is not None:
                 self._follow(user, after)

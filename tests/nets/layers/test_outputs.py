@@ -1,0 +1,38 @@
+import pytest
+from torch import nn
+
+from cofire.nets.layers.layer_names import named_layers
+from cofire.nets.layers.layer_weights import unit_weights
+from cofire.nets.layers.outputs import UNITS_ARE_OUTPUTS, is_output_layer
+from cofire.nets.surgery import links
+
+
+@pytest.mark.parametrize(
+    ("layer", "layers", "expected"),
+    [
+        ("b", ["a", "b"], True),
+        ("a", ["a", "b"], False),
+        ("rnn", ["a", "rnn.hh_l0.new"], True),  # a gate of it
+        ("head", ["a", "head.1"], True),  # a container
+        ("head", ["a", "header"], False),
+        ("", [""], True),
+        ("", ["0"], False),
+        ("a", [], False),
+    ],
+)
+def test_the_last_layer_is_the_output_layer(layer, layers, expected):
+    assert is_output_layer(layer, layers) == expected
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)),
+        nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2), nn.Sigmoid()),
+        nn.Sequential(nn.Sequential(nn.Linear(4, 3), nn.Tanh()), nn.Sequential(nn.Linear(3, 2))),
+    ],
+)
+def test_order_and_graph_agree_on_the_output_layer(model):
+    layers = [name for name, module in named_layers(model).items() if unit_weights(module)]
+    traced = [name for name, reason in links(model).left.items() if reason == UNITS_ARE_OUTPUTS]
+    assert traced == [name for name in layers if is_output_layer(name, layers)]
