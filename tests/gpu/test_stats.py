@@ -1,4 +1,4 @@
-"""Every statistic on the device of its samples: the CPU's numbers, and no copy of the samples to the host."""
+"""Every statistic on the device of its samples: the CPU's numbers, and no copy to the host but for pairs of units."""
 
 from collections.abc import Callable
 from typing import Any
@@ -130,10 +130,6 @@ OF_SAMPLES: dict[str, Callable[[Tensor], Any]] = {
     "mutual_information_ksg": lambda x: stats.mutual_information_ksg(x[:, 0], x[:, 1]),
     "mutual_information_3h": lambda x: stats.mutual_information_3h(x[:, 0], x[:, 1]),
     "nonlinear_excess": lambda x: stats.nonlinear_excess(x[:, 0], x[:, 1]),
-    "dependence_score, 3h": lambda x: stats.dependence_score(x[:, :12]),
-    "dependence_score, ksg": lambda x: stats.dependence_score(x[:, :12], method="ksg"),
-    "dependence_score, default": lambda x: stats.dependence_score(x[:, :12], method="default"),
-    "dependence_score, some pairs": lambda x: stats.dependence_score(x, max_pairs=40, seed=3),
 }
 
 
@@ -142,14 +138,23 @@ def test_statistics_of_samples(name: str, same_on_both: Callable[..., None]) -> 
     same_on_both(OF_SAMPLES[name], smooth(), rtol=1e-5, atol=1e-5)
 
 
-def test_dependence_after_a_relu(same_on_both: Callable[..., None]) -> None:
-    same_on_both(lambda x: stats.dependence_score(x[:, :12], method="default"), rectified(), rtol=1e-5, atol=1e-5)
-
-
 def test_width_scan(same_on_both: Callable[..., None]) -> None:
     labels = torch.arange(700) % 7
     widths = [0.5, 3.0, 20.0]
     same_on_both(lambda x, y: stats.kernel_width_scan(x, widths, y), smooth(), labels, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["3h", "ksg", "default"])
+@pytest.mark.parametrize("max_pairs", [None, 40])
+def test_pairs_are_searched_on_the_host_and_return_to_the_device(method: str, max_pairs: int | None) -> None:
+    here, there = (stats.dependence_score(x, method=method, max_pairs=max_pairs) for x in (smooth(), smooth().cuda()))
+    assert there.matrix.is_cuda and there.mean.is_cuda and there.standard_error.is_cuda
+    torch.testing.assert_close(there.matrix.cpu(), here.matrix, rtol=0, atol=1e-12, equal_nan=True)
+
+
+def test_dependence_after_a_relu() -> None:
+    here, there = (stats.dependence_score(x, method="default") for x in (rectified(), rectified().cuda()))
+    torch.testing.assert_close(there.matrix.cpu(), here.matrix, rtol=0, atol=1e-12, equal_nan=True)
 
 
 @pytest.mark.parametrize("method", ["3h", "ksg", "default"])

@@ -45,7 +45,8 @@ def kraskov(x: np.ndarray, y: np.ndarray, k: int = 3) -> float:
 
 
 def ross(label: np.ndarray, y: np.ndarray, k: int = 3) -> float:
-    """Discrete against continuous."""
+    """Discrete against continuous; a sample that is alone in its class tells nothing."""
+    n = len(y)
     several = np.array([(label == a).sum() > 1 for a in label], dtype=bool)
     label, y = label[several], y[several]
     if len(set(label)) < 2:
@@ -55,7 +56,7 @@ def ross(label: np.ndarray, y: np.ndarray, k: int = 3) -> float:
         own = np.sort(np.abs(y[label == a] - value))
         nearest = min(k, len(own) - 1)
         total += digamma(nearest) - digamma(len(own)) - digamma((np.abs(y - value) < own[nearest]).sum())
-    return digamma(len(y)) + total / len(y)
+    return (len(y) * digamma(len(y)) + total) / n
 
 
 def counted(a: np.ndarray, b: np.ndarray) -> float:
@@ -93,3 +94,51 @@ def mutual_information(x: np.ndarray, y: np.ndarray) -> float:
     total = counted(a, b) + both.mean() * kraskov(scores[0][both], scores[1][both])
     total += (b == 0).mean() * ross(a[b == 0], scores[1][b == 0])
     return total + (a == 0).mean() * ross(b[a == 0], scores[0][a == 0])
+
+
+def same_order(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether one rises where the other does, or falls where it does, throughout, and they are tied alike."""
+    signs = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
+    return np.array_equal(*signs) or np.array_equal(signs[0], -signs[1])
+
+
+def on_a_line(x: np.ndarray, y: np.ndarray, tolerance: float) -> bool:
+    x, y = (values.astype(np.float64) - np.float64(values[0]) for values in (x, y))
+    spread = len(x) ** 2 * x.var() * y.var()
+    return len(x) >= 4 and spread - (len(x) * np.mean((x - x.mean()) * (y - y.mean()))) ** 2 < tolerance * spread
+
+
+def on_lines(units, i: int, j: int, both: np.ndarray, k: int) -> float:
+    """The share of samples that lie on a line with all that are within the distance of their k-th neighbor."""
+    scores, values = units.score[[i, j]][:, both], units.value[[i, j]][:, both]
+    radius = kth_distance(scores.T, k)
+    far = np.abs(scores[:, :, None] - scores[:, None]).max(axis=0)
+    tolerance = max(1e-6, 0.02 / both.sum())
+    # the engine takes differences from the sample itself, so it comes first
+    near = [np.r_[s, np.flatnonzero((far[s] <= radius[s]) & (np.arange(len(far)) != s))] for s in range(len(far))]
+    return np.mean([on_a_line(*values[:, some], tolerance) for some in near])
+
+
+def determined(units, i: int, j: int, both: np.ndarray) -> float:
+    """Information of units of which one is a monotone function of the other, NaN for others."""
+    x, y = units.value[i, both], units.value[j, both]
+    if len(x) < 20:
+        return np.inf if len(x) and on_a_line(x, y, 1e-11) else np.nan
+    if not same_order(x, y):
+        return np.nan
+    _, counts = np.unique(x, return_counts=True)
+    return np.inf if (counts == 1).sum() > 0.05 * len(x) else _counted_entropy(x)
+
+
+def information_of_units(units, i: int, j: int, k: int) -> float:
+    """The chain rule over atoms of units as the engine prepares them, whatever their ties."""
+    a, b = units.label[i], units.label[j]
+    both = (a == 0) & (b == 0)
+    between = kraskov(units.score[i, both], units.score[j, both], k)
+    if k > 1 and between > 0.25 and units.smooth[i] and units.smooth[j] and on_lines(units, i, j, both, k) > 0.05:
+        between = np.inf
+    known = determined(units, i, j, both)
+    between = between if np.isnan(known) else known
+    total = counted(a, b) + (both.mean() * between if both.any() else 0.0)
+    total += (b == 0).mean() * ross(a[b == 0], units.score[j, b == 0], k) if (b == 0).any() else 0.0
+    return total + ((a == 0).mean() * ross(b[a == 0], units.score[i, a == 0], k) if (a == 0).any() else 0.0)

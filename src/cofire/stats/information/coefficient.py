@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-LINEAR = 1e-12  # 1 − ρ² that rounding leaves of a linear relation
+from .engine.thresholds import LINEAR
 
 
 def information_coefficient(information: Tensor | float) -> Tensor:

@@ -11,11 +11,8 @@ from torch import Tensor
 
 from .._base.arrays import Array, as_tensor
 from .._base.wording import plural
+from .engine.thresholds import ATOM_SHARE, MANY_TIES
 
-# Ties in this share of the samples are put down to rounding; beyond it they are atoms.
-ROUNDING = 0.02
-# More ties than that mislead an estimator of pairs.
-TIED_SHARE = 0.25
 # Beyond this, and below its inverse, squares of differences leave float64.
 MOST_SPREAD = 1e140
 
@@ -84,7 +81,7 @@ def too_many_ties(n_tied: int, n_samples: int) -> bool:
 
     Measured on rounded normal samples: at 2 % the entropy is off by .04, at 8 % by .15, at 26 % by .5.
     """
-    return n_tied > ROUNDING * n_samples
+    return n_tied > ATOM_SHARE * n_samples
 
 
 def has_density(points: Tensor, n_neighbors: int) -> bool:
@@ -106,7 +103,7 @@ def units_without_density(points: Tensor, n_neighbors: int) -> Tensor:
         return (ordered[count:] == ordered[: max(len(ordered) - count, 0)]).any(dim=0)
 
     integers = (points == points.round()).all(dim=0)
-    atoms = some_value_is_held_by_more_than(max(n_neighbors, ceil(ROUNDING * len(points))))
+    atoms = some_value_is_held_by_more_than(max(n_neighbors, ceil(ATOM_SHARE * len(points))))
     return atoms | (integers & some_value_is_held_by_more_than(n_neighbors))
 
 
@@ -169,7 +166,7 @@ def refuse_ties(points: Tensor, n_neighbors: int, name: str) -> None:
     same = torch.zeros_like(ordered[:1], dtype=torch.bool)
     with_next = torch.cat([ordered[1:] == ordered[:-1], same])
     tied = (with_next | torch.cat([same, with_next[:-1]])).double().mean(dim=0)
-    refused = int((atoms | (tied > TIED_SHARE)).sum())
+    refused = int((atoms | (tied > MANY_TIES)).sum())
     if refused:
         has = "has" if refused == 1 else "have"
         told = f"{refused} of {plural(points.shape[1], 'unit')} of {name} {has} an atom or many ties"

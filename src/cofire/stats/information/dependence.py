@@ -1,6 +1,5 @@
 """How much the units of a layer tell about one another: mutual information of all pairs, and its mean."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, comb
 
@@ -13,8 +12,9 @@ from .._base.arrays import Array, as_samples
 from .._base.display import Shown
 from .._base.precision import exactly
 from .chance_level import shuffled
-from .engine.pair_measures import kraskov, three_entropies, whatever_they_are
 from .neighbors import check_points
+
+METHODS = ("3h", "ksg", "default")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def dependence_score(
     All pairs by default, in compiled code on as many threads as torch uses (the first call compiles for some seconds,
     and again for another ``n_neighbors``). Where a terminal looks on, a bar shows after a second; Ctrl-C stops at once.
 
-    On a GPU, operations on tensors compare many pairs at once there.
+    The search runs on the host: samples on a GPU are copied there, and the results return to the device.
 
     Args:
         x: samples, shape (n_samples, n_units), any real type.
@@ -104,14 +104,17 @@ def dependence_score(
         >>> abs(score.mean.item() - 0.144) < 0.05, score.n_pairs
         (True, 15)
     """
-    measure = _measure_of(method)
+    from .engine.pair_search import pair_information  # compiles, so it is imported at the first use
+
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
     points = check_points(as_samples(x), n_neighbors)
     with exactly(points.device):
         varying = (points != points[0]).any(dim=0).nonzero()[:, 0]
         pairs = _pairs(len(varying), max_pairs, seed)
         values = points.new_empty(0, dtype=torch.float64)
         if len(pairs):
-            values = measure(points[:, varying].double(), pairs, n_neighbors)
+            values = pair_information(points[:, varying].double(), pairs, method, n_neighbors)
         measured = varying[torch.from_numpy(pairs).to(varying.device)]
         return _score(values, measured, points.shape[1], points.shape[1] - len(varying))
 
@@ -165,16 +168,6 @@ def permutation_threshold(
     pairs = torch.stack([score.matrix for score in scores])
     means = torch.stack([score.mean for score in scores])
     return PermutationThreshold(_exceeded_rarely(means, level), _exceeded_rarely(pairs[~pairs.isnan()], level))
-
-
-Measure = Callable[[Tensor, NDArray[np.intp], int], Tensor]
-
-
-def _measure_of(method: str) -> Measure:
-    measures: dict[str, Measure] = {"3h": three_entropies, "ksg": kraskov, "default": whatever_they_are}
-    if method not in measures:
-        raise ValueError(f"method must be one of {', '.join(map(repr, measures))}, got {method!r}")
-    return measures[method]
 
 
 def _pairs(n_units: int, max_pairs: int | None, seed: int) -> NDArray[np.intp]:

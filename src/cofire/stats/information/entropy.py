@@ -17,7 +17,7 @@ from .density import (
     whitening,
     within_range,
 )
-from .neighbors import check_points, kth_euclidean_distance, kth_neighbor_distance
+from .neighbors import check_points, kth_distance_on_lines, kth_euclidean_distance, kth_neighbor_distance
 
 HIGH_DIMENSION, HIGH_DIMENSION_WHITENED = 10, 20
 EUCLIDEAN, MAXIMUM = 2.0, inf
@@ -136,7 +136,7 @@ def entropy_independence_bound(x: Array, n_neighbors: int = 3) -> Tensor:
         if bool(units_without_density(points, n_neighbors).any()):
             return points.new_tensor(-inf)
         ordered = points.sort(dim=0).values
-        distances = _kth_distance_in_each_unit(ordered, n_neighbors)
+        distances = kth_distance_on_lines(ordered, n_neighbors)
         tied = (distances == 0).any(dim=0)
         clear = _digamma(len(points)) - _digamma(n_neighbors) + (2 * distances[:, ~tied]).log().mean(dim=0)
         return clear.sum() + sum(
@@ -261,19 +261,6 @@ def _first_apart(points: Tensor, which: Tensor, norm: float) -> tuple[Tensor, Te
         ranks.append((far == 0).sum(dim=1))  # the sample itself among them, so this is the rank of the first apart
         nearest.append(far.masked_fill_(far == 0, inf).amin(dim=1))
     return torch.cat(nearest), torch.cat(ranks).to(points.dtype)
-
-
-def _kth_distance_in_each_unit(ordered: Tensor, k: int) -> Tensor:
-    """Of sorted columns: the k neighbors are a window that holds the sample, some of it below and some above."""
-    n_samples = len(ordered)
-    edge = ordered.new_full((k, ordered.shape[1]), inf)
-    padded = torch.cat([-edge, ordered, edge])
-    nearest = torch.full_like(ordered, inf)
-    for below in range(k + 1):
-        lower = ordered - padded[k - below : k - below + n_samples]
-        upper = padded[2 * k - below : 2 * k - below + n_samples] - ordered
-        nearest = torch.minimum(nearest, torch.maximum(lower, upper))
-    return nearest
 
 
 def _log_unit_ball(n_units: int) -> float:

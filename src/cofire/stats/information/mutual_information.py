@@ -8,13 +8,11 @@ from torch import Tensor
 
 from .._base.arrays import Array, as_tensor
 from .._base.precision import exactly
-from .coefficient import LINEAR
 from .density import NO_DENSITY, is_singular, refuse_ties, whitening
-from .engine.pair_measures import whatever_they_are
+from .engine.thresholds import FEW_SAMPLES, LINEAR
 from .neighbors import check_points, count_nearer, kth_neighbor_distance
 
 N_NEIGHBORS = 3
-FEW = 20  # fewer samples than that can be in the same order by chance
 
 
 def mutual_information(x: Array, y: Array) -> Tensor:
@@ -61,9 +59,11 @@ def mutual_information(x: Array, y: Array) -> Tensor:
         >>> mutual_information(x, x).item()
         inf
     """
+    from .engine.pair_search import pair_information  # compiles, so it is imported at the first use
+
     both = torch.cat(_two_units(x, y, N_NEIGHBORS), dim=1)
     with exactly(both.device):
-        return whatever_they_are(both, np.array([[0, 1]]), N_NEIGHBORS)[0]
+        return pair_information(both, np.array([[0, 1]]), "default", N_NEIGHBORS)[0]
 
 
 def mutual_information_ksg(x: Array, y: Array, n_neighbors: int = 3) -> Tensor:
@@ -262,7 +262,7 @@ def _or_one(scale: Tensor) -> Tensor:
 def _determine_each_other(a: Tensor, b: Tensor) -> bool:
     if _lie_in_a_plane(torch.cat([a, b], dim=1)):
         return True
-    if a.shape[1] > 1 or b.shape[1] > 1 or len(a) < FEW:
+    if a.shape[1] > 1 or b.shape[1] > 1 or len(a) < FEW_SAMPLES:
         return False
     order = a[:, 0].argsort()
     steps, others = a[order, 0].diff().sign(), b[order, 0].diff().sign()

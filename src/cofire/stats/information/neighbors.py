@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from math import inf
 from numbers import Integral
 
 import numpy as np
@@ -48,6 +49,22 @@ def kth_euclidean_distance(points: Tensor, k: int) -> Tensor:
     if points.device.type == "cpu" and points.shape[1] <= TREE_UNITS:
         return _by_tree(points, k, squared=True).sqrt()
     return kth_by_products(points, k)
+
+
+def kth_distance_on_lines(ordered: Tensor, k: int) -> Tensor:
+    """Return the distance of each value of sorted columns to its k-th nearest in the column, of the same shape.
+
+    A value and its k nearest stand in a row: `below` of them precede it, the others follow.
+    """
+    n_samples = len(ordered)
+    edge = ordered.new_full((k, ordered.shape[1]), inf)
+    padded = torch.cat([-edge, ordered, edge])
+    nearest = torch.full_like(ordered, inf)
+    for below in range(k + 1):
+        lower = ordered - padded[k - below : k - below + n_samples]
+        upper = padded[2 * k - below : 2 * k - below + n_samples] - ordered
+        nearest = torch.minimum(nearest, torch.maximum(lower, upper))
+    return nearest
 
 
 def count_nearer(points: Tensor, radius: Tensor) -> Tensor:

@@ -7,10 +7,8 @@ from numba import njit
 
 from .arrangement import arrange_by_x, arrange_by_y, continuous_in_both
 from .strips import COMPILE, INNER, kth_distances
+from .thresholds import FEW_SAMPLES, LINEAR_FLOAT32, LINEAR_NEARBY, LINEAR_NEARBY_LEAST, UNTIED_SHARE
 
-FEW = 20  # fewer samples than that can be in the same order by chance
-ON_A_LINE = 1e-11  # 1 − r² that rounding to float32 leaves
-UNTIED_SHARE = 0.05
 NO, SAME, TOO_FEW = 0, 1, 2
 
 
@@ -28,7 +26,7 @@ def find_orders(units, pairs, by_x, out):
         i, j = pairs[pair]
         n_both = continuous_in_both(units, i, j, by_x)
         out[pair] = TOO_FEW
-        if n_both >= FEW:
+        if n_both >= FEW_SAMPLES:
             out[pair] = SAME if _same_order(units.value[i], units.value[j], by_x, n_both) else NO
 
 
@@ -66,7 +64,7 @@ def order_information(units, pairs, orders, by_x, out):
         out[pair] = np.nan
         if orders[pair] == SAME:
             out[pair] = _information_of_levels(units.value[i], samples)
-        elif orders[pair] == TOO_FEW and _share_a_line(units.value[i], units.value[j], samples, ON_A_LINE):
+        elif orders[pair] == TOO_FEW and _share_a_line(units.value[i], units.value[j], samples, LINEAR_FLOAT32):
             out[pair] = np.inf
 
 
@@ -103,7 +101,7 @@ def shares_on_lines(units, pairs, infinities, room, out):
         by_y = room.by_y[: continuous_in_both(units, j, i, room.by_y)]
         arrange_by_y(units.score[i], units.score[j], by_y, room, strips)
         kth_distances(strips, infinities, room.search, room.distance)
-        n_lines, tolerance = 0, max(1e-6, 0.02 / by_x.size)
+        n_lines, tolerance = 0, max(LINEAR_NEARBY_LEAST, LINEAR_NEARBY / by_x.size)
         for strip in range(strips.begin.size):
             for slot in range(strips.begin[strip], strips.end[strip]):
                 room.sorted_x[room.sample[slot]] = room.distance[slot]

@@ -1,4 +1,4 @@
-"""Many pairs of units on the CPU: the compiled measures in threads, in portions that can be stopped between."""
+"""The search over many pairs of units: compiled measures in threads, in portions between which it can be stopped."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -7,25 +7,53 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import digamma
+from torch import Tensor
 
 from ..._base.progress import progress
+from ..density import refuse_ties
+from ..neighbors import kth_distance_on_lines
 from .arrangement import Room, empty_room
 from .continuous_pairs import joint_log_distances, number_information
 from .deterministic import NO, find_orders, order_information, shares_on_lines
-from .units import Units
+from .thresholds import SINGULAR_SHARE, SUSPICIOUS
+from .unit_scores import Units, scored_units, standardized_units
 
 SAMPLES_A_PORTION = 1 << 19  # some hundredths of a second
-SINGULAR_SHARE = 0.05
 Indices: TypeAlias = NDArray[np.intp]
 Values: TypeAlias = NDArray[np.float64]
+
+
+def pair_information(points: Tensor, pairs: Indices, method: str, k: int) -> Tensor:
+    """Return the information of many pairs of units, in nats, float64, shape (n_pairs,).
+
+    The search runs on the host: samples on another device are copied here, and the result is copied back.
+
+    Args:
+        points: float64, shape (n_samples, n_units), no unit constant.
+        pairs: numbers of the units, shape (n_pairs, 2).
+        method: "3h", "ksg" or "default", as for :func:`cofire.stats.dependence_score`.
+        k: number of neighbors.
+
+    Raises:
+        ValueError: if the method wants a density, and a unit has an atom or many ties.
+    """
+    host = points.cpu()
+    rows = host.T.contiguous().numpy()
+    if method == "default":
+        found = information_of_pairs(scored_units(rows), pairs, k)
+    else:
+        refuse_ties(host, k, "x")
+        measure = three_entropies_of_pairs if method == "3h" else information_of_pairs
+        found = measure(standardized_units(rows), pairs, k)
+    return torch.from_numpy(found).to(points.device)
 
 
 def three_entropies_of_pairs(units: Units, pairs: Indices, k: int) -> Values:
     """H(x) + H(y) − H(x, y) of each pair of units without atoms."""
     n_samples = units.score.shape[1]
-    alone = np.array(
-        [_mean_log_distance(score[order], k) for score, order in zip(units.score, units.order, strict=True)]
-    )
+    ascending = torch.from_numpy(np.take_along_axis(units.score, units.order.astype(np.intp), axis=1))
+    alone = kth_distance_on_lines(ascending.T, k).double().log().mean(dim=0).numpy()
 
     def measure(portion: Indices, room: Room) -> Values:
         together = np.empty(len(portion))
@@ -34,27 +62,25 @@ def three_entropies_of_pairs(units: Units, pairs: Indices, k: int) -> Values:
         return together
 
     together = _in_threads(measure, n_samples, pairs, k)
-    digamma = _digamma(n_samples)
-    return digamma[n_samples] - digamma[k] + alone[pairs].sum(axis=1) - 2 * together
+    return digamma(n_samples) - digamma(k) + alone[pairs].sum(axis=1) - 2 * together
 
 
-def information_of_pairs(units: Units, pairs: Indices, k: int, suspicious: float = np.inf) -> Values:
+def information_of_pairs(units: Units, pairs: Indices, k: int) -> Values:
     """Information of each pair by counting, Ross and Kraskov; see :mod:`.atoms`.
 
-    From ``suspicious`` on it is looked whether one unit is, in part, a function of the other. What a call does not
-    need is not compiled.
+    A pair of smooth units that share much is checked for curves, on which their information is infinite.
     """
-    digamma = _digamma(units.score.shape[1])
+    psi = _digammas(units.score.shape[1])
 
     def measure(portion: Indices, room: Room) -> Values:
         information = np.empty(len(portion))
-        number_information(units, portion, _infinities(k), digamma, room, information)
+        number_information(units, portion, _infinities(k), psi, room, information)
         smooth = units.smooth[portion].all(axis=1) & (k > 1)
-        singular = _singular(units, portion, (information > suspicious) & smooth, k, room)
+        singular = _singular(units, portion, (information > SUSPICIOUS) & smooth, k, room)
         known = _known(units, portion, room)
         information = np.where(singular, np.inf, information)
         information = np.where(np.isnan(known), information, known)
-        return _with_labels(units, portion, k, digamma, information)
+        return _with_labels(units, portion, k, psi, information)
 
     return _in_threads(measure, units.score.shape[1], pairs, k)
 
@@ -81,7 +107,7 @@ def _singular(units: Units, pairs: Indices, doubtful: NDArray[np.bool_], k: int,
     return singular
 
 
-def _with_labels(units: Units, pairs: Indices, k: int, digamma: Values, information: Values) -> Values:
+def _with_labels(units: Units, pairs: Indices, k: int, psi: Values, information: Values) -> Values:
     """The information between continuous samples, and that which the atoms have."""
     if (units.n_labels[pairs] == 1).all():
         return information
@@ -89,29 +115,17 @@ def _with_labels(units: Units, pairs: Indices, k: int, digamma: Values, informat
 
     of_labels, share = np.empty((2, len(pairs)))
     room = empty_label_room(units.score.shape[1], int(units.n_labels.max()))
-    label_information(units, pairs, k, digamma, room, of_labels, share)
+    label_information(units, pairs, k, psi, room, of_labels, share)
     return of_labels + share * np.where(share > 0, information, 0.0)
-
-
-def _mean_log_distance(ascending: NDArray[np.float32], k: int) -> float:
-    """To the k-th neighbor on the line: k + 1 values in a row hold a value and its k nearest."""
-    nearest = np.full(len(ascending), np.inf, np.float32)
-    n_rows = len(ascending) - k
-    for place in range(k + 1):
-        values, held = ascending[place : place + n_rows], nearest[place : place + n_rows]
-        np.minimum(held, np.maximum(values - ascending[:n_rows], ascending[k:] - values), out=held)
-    with np.errstate(divide="ignore"):
-        return float(np.log(nearest.astype(np.float64)).mean())
 
 
 def _infinities(k: int) -> tuple[np.float32, ...]:
     return (np.float32(np.inf),) * k
 
 
-def _digamma(n_samples: int) -> Values:
-    """ψ of 0 … n_samples; a sample that coincides with its neighbors counts itself, so ψ(1) stands at 0."""
-    counts = torch.arange(n_samples + 1, dtype=torch.float64, device="cpu").clamp_(min=1)
-    return torch.digamma(counts).numpy()
+def _digammas(n_samples: int) -> Values:
+    """Return ψ of 0 … n_samples; a sample that coincides with its neighbors counts itself, so ψ(1) stands at 0."""
+    return digamma(np.maximum(np.arange(n_samples + 1), 1))
 
 
 def _in_threads(measure: Callable[[Indices, Room], Values], n_samples: int, pairs: Indices, k: int) -> Values:

@@ -1,16 +1,41 @@
 """Units prepared for the measures of pairs: their atoms told apart, ties broken, heavy tails tamed."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from .tie_breakers import tie_breakers
-from .units import Units
+from .thresholds import (
+    ATOM_COUNT,
+    ATOM_PROMINENCE,
+    ATOM_SHARE,
+    DISCRETE_REST,
+    FEW_LEVELS,
+    LEVELS_BESIDE,
+    SMOOTH_TIES,
+)
 
-FEW_LEVELS = 20
-ATOM_SHARE, ATOM_COUNT, ABOVE_NEIGHBORS, NEIGHBORS = 0.02, 5, 5, 5
-SMALL_REST = 0.05
-HARDLY_TIED = 0.05
+
+class Units(NamedTuple):
+    """The units of a layer, each prepared once for all of its pairs.
+
+    Attributes:
+        score: what distances are taken of, float32, shape (n_units, n_samples).
+        value: the samples themselves, up to an affine map, float32, shape (n_units, n_samples).
+        label: 0 where the sample is continuous, else the number of its atom, int32, shape (n_units, n_samples).
+        n_labels: one more than the largest label, shape (n_units,).
+        order: the samples of label 0 by ascending score, then the others, uint32, shape (n_units, n_samples).
+        n_continuous: number of samples of label 0, shape (n_units,).
+        smooth: whether hardly any of those are tied, shape (n_units,).
+    """
+
+    score: Any
+    value: Any
+    label: Any
+    n_labels: Any
+    order: Any
+    n_continuous: Any
+    smooth: Any
 
 
 def standardized_units(x: NDArray[np.float64]) -> Units:
@@ -59,9 +84,9 @@ def _without_ties(values: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArr
     _, level, counts = np.unique(values, return_inverse=True, return_counts=True)
     is_atom = atoms(counts)
     label = np.where(is_atom, np.cumsum(is_atom), 0).astype(np.int32)[level]
-    chance = tie_breakers(level.astype(np.int64), np.arange(len(values), dtype=np.int64))
+    chance = tie_breakers(level.astype(np.int64))
     n_tied = counts[~is_atom & (counts > 1)].sum()
-    smooth = bool(n_tied <= HARDLY_TIED * counts[~is_atom].sum())
+    smooth = bool(n_tied <= SMOOTH_TIES * counts[~is_atom].sum())
     return label, np.lexsort((chance, level, label > 0)), smooth
 
 
@@ -76,15 +101,39 @@ def atoms(counts: NDArray[np.intp]) -> NDArray[np.bool_]:
         return np.ones(len(counts), np.bool_)
     is_atom = np.zeros(len(counts), np.bool_)
     for level in np.flatnonzero(counts >= max(ATOM_SHARE * n_samples, ATOM_COUNT)):
-        beside = np.r_[counts[max(0, level - NEIGHBORS) : level], counts[level + 1 : level + 1 + NEIGHBORS]]
-        is_atom[level] = counts[level] >= ABOVE_NEIGHBORS * np.median(beside)
+        beside = np.r_[counts[max(0, level - LEVELS_BESIDE) : level], counts[level + 1 : level + 1 + LEVELS_BESIDE]]
+        is_atom[level] = counts[level] >= ATOM_PROMINENCE * np.median(beside)
     rest = counts[~is_atom]
-    if rest.sum() <= SMALL_REST * n_samples and 2 * rest[rest > 1].sum() >= rest.sum():
+    if rest.sum() <= DISCRETE_REST * n_samples and 2 * rest[rest > 1].sum() >= rest.sum():
         return np.ones(len(counts), np.bool_)
     return is_atom
 
 
 def _normal_scores(count: int) -> NDArray[np.float32]:
-    """Quantiles of the normal distribution, one for each rank."""
-    shares = (torch.arange(count, dtype=torch.float64, device="cpu") + 0.5) / max(count, 1)
-    return torch.special.ndtri(shares).float().numpy()
+    """Return the quantiles of the normal distribution, one for each rank."""
+    from scipy.special import ndtri
+
+    return ndtri((np.arange(count) + 0.5) / max(count, 1)).astype(np.float32)
+
+
+def tie_breakers(level: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a number for each sample, as if at random, from a seed made of the levels of all samples.
+
+    Args:
+        level: how many distinct values are below each sample, shape (n_samples,).
+    """
+    place = np.arange(len(level))
+    seed = (level * _mixed(place + 1)).sum(keepdims=True)  # an array: numpy warns where a scalar wraps
+    return _mixed(place + _mixed(seed))
+
+
+def _mixed(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Apply the finalizer of SplitMix64 (Steele, Lea and Flood 2014).
+
+    It is defined on unsigned numbers whose products wrap; these wrap likewise, and shifts bring in zeros.
+    """
+    bits = numbers.astype(np.uint64)
+    bits = bits * np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (bits ^ (bits >> np.uint64(31))).astype(np.int64)
