@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from cofire.cli import app, main
 from cofire.record import Row, Run
 
-# One thread: the machine that tests run on may be busy, and threads that wait for one another then take forever.
+# One thread: on a busy machine, threads that wait for one another are very slow.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -74,7 +74,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def complaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What a command that fails says: one sentence, status 2, and nothing of Python or the system in it."""
+    """Run a command that fails and return its one line on stderr, free of Python's and the system's notation."""
     monkeypatch.setattr("sys.argv", ["cofire", *arguments])
     with pytest.raises(SystemExit) as left:
         main()
@@ -87,14 +87,14 @@ def complaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     return last
 
 
-def test_wrong_input_is_one_sentence_and_status_two(run, tmp_path, monkeypatch, capsys) -> None:
+def test_wrong_input_prints_one_line_and_exits_with_two(run, tmp_path, monkeypatch, capsys) -> None:
     complain = partial(complaint, monkeypatch, capsys)
     good, page = str(run), str(tmp_path / "page.html")
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
     for directory in ("nowhere", "empty", "file"):
         assert "is not a run directory" in complain("report", str(tmp_path / directory))
-    assert "there is no folder" in complain("report", good, "-o", str(tmp_path / "no" / "page.html"))
+    assert "does not exist" in complain("report", good, "-o", str(tmp_path / "no" / "page.html"))
     assert "is a folder" in complain("report", good, "-o", str(tmp_path))
     assert "is a folder" in complain("demo", "-o", str(tmp_path))
     assert "is a file; a run needs a directory" in complain("demo", "--run", str(tmp_path / "file"), "-o", page)
@@ -104,7 +104,7 @@ def test_wrong_input_is_one_sentence_and_status_two(run, tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("damage", ["beginning", "middle", "no table", "gone", "description"])
-def test_damaged_runs_are_said_to_be_so(damage, run, monkeypatch, capsys) -> None:
+def test_damaged_runs_are_reported(damage, run, monkeypatch, capsys) -> None:
     table = run / "rows.sqlite"
     content = bytearray(table.read_bytes())
     if damage == "beginning":
@@ -133,17 +133,17 @@ def test_report_opens_the_page(run, monkeypatch) -> None:
     monkeypatch.setattr("webbrowser.open", opened.append)
     done = invoke("report", str(run), "-o", str(run.parent / "page.html"), "--open")
     assert done.exit_code == 0 and opened == [(run.parent / "page.html").resolve().as_uri()]
-    assert "No browser" in done.stderr  # append returns None: nobody opened it
+    assert "No browser" in done.stderr  # append returns None, as webbrowser.open does without a browser
 
 
 @pytest.mark.parametrize(
     ("error", "words"),
     [
         (ImportError('the digits need scikit-learn: pip install "cofire[papers]"'), "digits need scikit-learn"),
-        (ModuleNotFoundError("No module named 'scipy'", name="scipy"), "this needs scipy; install it with"),
+        (ModuleNotFoundError("No module named 'jinja2'", name="jinja2"), "this needs jinja2; install it with"),
     ],
 )
-def test_a_package_that_is_absent_is_named(error, words, run, monkeypatch, capsys) -> None:
+def test_a_missing_package_is_named(error, words, run, monkeypatch, capsys) -> None:
     def fail(*_: object) -> None:
         raise error
 
@@ -151,7 +151,7 @@ def test_a_package_that_is_absent_is_named(error, words, run, monkeypatch, capsy
     assert words in complaint(monkeypatch, capsys, "report", str(run), "-o", str(run.parent / "page.html"))
 
 
-def test_a_wrong_import_of_our_own_is_not_hidden(run, monkeypatch) -> None:
+def test_a_broken_import_of_our_own_is_not_hidden(run, monkeypatch) -> None:
     def fail(*_: object) -> None:
         raise ImportError("cannot import name 'nothing'", name="cofire.reports")
 
@@ -171,20 +171,20 @@ def test_other_errors_are_not_hidden(monkeypatch, run) -> None:
         main()
 
 
-def heeds_ctrl_c() -> None:
-    """What a shell starts in the background ignores SIGINT, and so would all that it starts."""
+def restore_sigint() -> None:
+    """Restore SIGINT, which processes started in a shell's background ignore, and their children too."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_demo_that_is_stopped_tells_how_and_goes_on(how: signal.Signals, status: int, tmp_path: Path) -> None:
+def test_an_interrupted_demo_can_be_resumed(how: signal.Signals, status: int, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "cofire", "demo", "--epochs", "3000"],
         cwd=tmp_path,
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        preexec_fn=heeds_ctrl_c,
+        preexec_fn=restore_sigint,
     )
     deadline = time.monotonic() + 300
     while len(list(tmp_path.glob("runs/demo/checkpoints/step-*"))) < 2:
@@ -198,6 +198,6 @@ def test_a_demo_that_is_stopped_tells_how_and_goes_on(how: signal.Signals, statu
 
 
 def test_importing_cofire_imports_nothing_heavy(tmp_path: Path) -> None:
-    code = "import sys, cofire; print([m for m in ('torch', 'numba', 'pandas', 'scipy', 'plotly') if m in sys.modules])"
+    code = "import sys, cofire; print([m for m in ('torch', 'numba', 'pandas', 'scipy', 'jinja2') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -84,15 +84,15 @@ def test_a_factory_is_a_target_too():
     assert "a.pt → comparenets:build" in invoke("a.pt", "comparenets:build").stdout
 
 
-def test_what_cannot_be_compared_is_one_sentence(monkeypatch, capsys, folder):
+def test_wrong_input_prints_one_line(monkeypatch, capsys, folder):
     say = lambda *arguments: complaint(monkeypatch, capsys, *arguments)  # noqa: E731
     (folder / "empty").mkdir()
     assert "empty" in say("a.pt", "empty")
-    assert "weights alone; give --model" in say("a.pt", "b.pt", "--data", "digits")
+    assert "holds only weights; add --model" in say("a.pt", "b.pt", "--data", "digits")
     assert "is a run" in say("empty", "a.pt", "--model", "comparenets:build")
     assert "nowhere.pt" in say("a.pt", "nowhere.pt")
     assert "--model takes weights" in say("comparenets:build", "a.pt", "--model", "comparenets:build")
     assert "does not fit" in say("a.pt", "b.pt", "--model", "torch.nn:Identity")
-    assert "there is no folder" in say("a.pt", "b.pt", "--html", "no/page.html")
+    assert "does not exist" in say("a.pt", "b.pt", "--html", "no/page.html")
     few = ("--model", "comparenets:build", "--data", "digits", "--max-samples", "20")
-    assert "too few inputs were run to compare by: 20; run at least 50" in say("a.pt", "b.pt", *few)
+    assert "20 inputs are too few to compare by; run at least 50" in say("a.pt", "b.pt", *few)

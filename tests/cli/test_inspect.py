@@ -36,7 +36,7 @@ def invoke(*arguments: str) -> Result:
 
 
 def complaint(monkeypatch, capsys, *arguments: str) -> str:
-    """What a command that fails says: one sentence, and status 2."""
+    """Run a command that fails and return its one line on stderr."""
     monkeypatch.setattr("sys.argv", ["cofire", "inspect", *arguments])
     with pytest.raises(SystemExit) as left:
         main()
@@ -49,7 +49,7 @@ def complaint(monkeypatch, capsys, *arguments: str) -> str:
 
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> str:
-    """A user's folder with a module of networks and weights for it; the module's name."""
+    """Make a user's folder with a module of networks and weights for it; return the module's name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     name = f"nets_{abs(hash(str(tmp_path)))}"
@@ -96,7 +96,7 @@ def test_layers_are_chosen_by_patterns(here):
     assert {name for name, layer in found.items() if layer["activations"]} == {"3"}  # nor the ReLU's, which are 1's
 
 
-def test_limits_that_are_exceeded_end_with_status_one(here):
+def test_exceeded_limits_exit_with_one(here):
     done = invoke("last.pt", "--fail-above", "wc=0.01", "--fail-above", "copies=0.04", "--json", "found.json")
     assert done.exit_code == 1 and Path("found.json").exists()
     assert "wc is above 0.01 in 3 (0." in done.stderr and "copies is above 0.04 in 1 (0.05)" in done.stderr
@@ -139,7 +139,7 @@ def test_the_worst_layers_are_named():
     assert sentence.startswith("wc is above 0.5 in 0 (1), 1 (1)") and sentence.endswith("and 4 more layers")
 
 
-def test_wrong_input_is_one_sentence_and_status_two(here, tmp_path, monkeypatch, capsys):
+def test_wrong_input_prints_one_line_and_exits_with_two(here, tmp_path, monkeypatch, capsys):
     complain = partial(complaint, monkeypatch, capsys)
     Path("empty.pt").touch()
     Path("cut.pt").write_bytes(Path("last.pt").read_bytes()[:2000])
@@ -154,13 +154,11 @@ def test_wrong_input_is_one_sentence_and_status_two(here, tmp_path, monkeypatch,
     assert "is part of Python itself" in complain("os:system")
     assert "is part of Python itself" in complain("subprocess:run")
     assert "--data needs a model" in complain("last.pt", "--data", "digits")
-    assert "goes with --data" in complain("last.pt", "--layers", "1")
-    assert "there is no folder" in complain("last.pt", "--html", "no/page.html")
+    assert "add --data" in complain("last.pt", "--layers", "1")
+    assert "does not exist" in complain("last.pt", "--html", "no/page.html")
     assert "is a folder" in complain("last.pt", "--json", "folder")
     for device in ("warp", "meta", "cuda:x", "cuda:99", ""):
-        assert f"--device {device} is none that this machine has; it has: cpu" in complain(
-            "last.pt", "--device", device
-        )
+        assert f"device {device!r} is not available; choose from: cpu" in complain("last.pt", "--device", device)
     np.save("x.npy", np.ones((4, 5)))
     assert "cannot take a batch of shape (4, 5)" in complain(f"{here}:build", "--data", "x.npy")
     assert "does not fit the model; missing: 1.bias" in complain(f"{here}:build", "--weights", str(other(tmp_path)))
@@ -183,9 +181,9 @@ def test_a_payload_is_refused_and_never_runs(here, monkeypatch, capsys):
     assert not Path("touched").exists()
 
 
-def test_help_shows_how_to_begin():
+def test_help_has_examples():
     shown = " ".join(invoke("--help").stdout.split())
-    assert "cofire inspect model.safetensors" in shown and "nothing in them runs" in shown
+    assert "cofire inspect model.safetensors" in shown and "code in a checkpoint never runs" in shown
 
 
 def test_help_imports_no_torch():

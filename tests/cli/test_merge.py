@@ -126,7 +126,7 @@ def test_why_no_unit_was_removed():
     assert "as many were to be kept" in invoke(*good, "--keep", "1.0").stdout
     np.save("few.npy", np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32))
     few = " ".join(invoke("mergenets:build", "--data", "few.npy", "--out", "x.safetensors").stdout.split())
-    assert "Note: 5 inputs were run, fewer than 50" in few and "copies cannot be told from chance" in few
+    assert "Note: only 5 inputs were run" in few and "chance makes units look like copies" in few
 
 
 def test_a_model_that_cannot_be_cut_is_left_whole_and_told():
@@ -136,15 +136,15 @@ def test_a_model_that_cannot_be_cut_is_left_whole_and_told():
     assert "could not be traced" in done.stdout
 
 
-def test_what_cannot_be_done_is_one_sentence(monkeypatch, capsys):
+def test_wrong_input_prints_one_line(monkeypatch, capsys):
     torch.save({"fc.weight": torch.ones(2, 2)}, "bare.pt")
     say = lambda *arguments: complaint(monkeypatch, capsys, *arguments)  # noqa: E731
     good = ("mergenets:build", "--data", "mergenets:batches", "--out", "x.safetensors")
-    assert "weights alone; give module:factory" in say("bare.pt", "--data", "digits", "--out", "x.safetensors")
+    assert "holds only weights; give module:factory" in say("bare.pt", "--data", "digits", "--out", "x.safetensors")
     assert "needs --data" in say("mergenets:build", "--out", "x.safetensors")
     assert "must end in .safetensors" in say("mergenets:build", "--data", "digits", "--out", "x.pt")
-    assert "there is no folder" in say("mergenets:build", "--data", "digits", "--out", "no/x.safetensors")
-    assert "not both" in say(*good, "--keep", "3", "--tolerance", "0.1")
+    assert "does not exist" in say("mergenets:build", "--data", "digits", "--out", "no/x.safetensors")
+    assert "exclude each other" in say(*good, "--keep", "3", "--tolerance", "0.1")
     assert "got 'half'" in say(*good, "--keep", "half")
     assert "above 0" in say(*good, "--keep", "0.0")
     assert "share of variance" in say(*good, "--tolerance", "2")

@@ -1,4 +1,4 @@
-"""``cofire watch`` as a process: it says where, serves, and stops when told to."""
+"""``cofire watch`` as a process."""
 
 import re
 import signal
@@ -16,7 +16,7 @@ from cofire.cli import app, main
 from cofire.record import Row, Run
 
 
-def heeds_ctrl_c() -> None:
+def restore_sigint() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background ignores it
 
 
@@ -27,7 +27,7 @@ def watching(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heeds_ctrl_c,
+        preexec_fn=restore_sigint,
     ) as process:
         try:
             yield process
@@ -50,7 +50,7 @@ def test_waits_for_a_run_shows_it_and_stops_at_ctrl_c(tmp_path: Path) -> None:
         assert process.stdout is not None
         said = process.stdout.readline()
         (port,) = re.findall(r"http://127\.0\.0\.1:(\d+)/", said)
-        assert said.startswith(f"Watching {run} at ") and "no run in" in process.stdout.readline()
+        assert said.startswith(f"Watching {run} at ") and "Waiting for a run in" in process.stdout.readline()
         assert get(int(port))[0] == 503
         with Run.open(run, mode="write") as opened:
             opened.table([Row("run", 7, 0, "fc", "nc", "{}", 0.5, 10, 0)])
@@ -67,19 +67,19 @@ def test_opens_the_page(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("cofire.reports.page.server.Server.serve_forever", lambda self: None)
     done = CliRunner().invoke(app, ["watch", str(tmp_path), "--port", "0", "--open"])
     assert done.exit_code == 0 and len(opened) == 1 and opened[0] in done.stdout
-    assert "No browser" in done.stderr  # append returns None: nobody opened it
+    assert "No browser" in done.stderr  # append returns None, as webbrowser.open does without a browser
 
 
-def test_what_the_page_needs_is_asked_for_at_once(tmp_path, monkeypatch, capsys) -> None:
+def test_a_missing_package_is_reported_at_once(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("cofire.cli.watch.find_spec", lambda name: None)
     monkeypatch.setattr("sys.argv", ["cofire", "watch", str(tmp_path)])
     with pytest.raises(SystemExit):
         main()
-    assert "this needs scipy; install it with" in capsys.readouterr().err
+    assert "this needs jinja2; install it with" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("arguments", "words"), [(["file"], "is a file"), (["run", "--port", "{taken}"], "in use")])
-def test_what_cannot_be_is_one_sentence(arguments, words, tmp_path, monkeypatch, capsys) -> None:
+def test_wrong_input_prints_one_line(arguments, words, tmp_path, monkeypatch, capsys) -> None:
     import socket
 
     (tmp_path / "file").touch()

@@ -170,7 +170,7 @@ def test_wandb_offline(wandb, tmp_path):
 def test_wandb_without_a_run(wandb):
     from cofire.integrations.loggers.wandb import WandbSink
 
-    with pytest.raises(ValueError, match=r"no W&B run; call wandb\.init"):
+    with pytest.raises(ValueError, match=r"no active W&B run; call wandb\.init"):
         WandbSink()
 
 

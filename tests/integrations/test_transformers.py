@@ -284,9 +284,9 @@ def test_evaluation_has_no_penalty_and_a_loss_of_ones_own_is_taken():
 
 def test_what_has_no_loss_is_refused():
     model = bert()
-    with pytest.raises(ValueError, match="BertModel tells no loss of its own; give loss_func"):
+    with pytest.raises(ValueError, match="BertModel has no loss of its own; pass loss_func"):
         PenalizedLoss(model.bert, CorrelationPenalty())
-    with pytest.raises(ValueError, match="no tensor 'labels'"):
+    with pytest.raises(ValueError, match="needs a tensor 'labels'"):
         PenalizedLoss(model, CorrelationPenalty())(None, None)
 
 

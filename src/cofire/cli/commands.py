@@ -1,4 +1,4 @@
-"""The command line's frame: which commands there are, and how an error is told."""
+"""The commands of ``cofire``, and how they report errors."""
 
 import sys
 from typing import Annotated
@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from .compare import EPILOG as COMPARE_EPILOG
 from .compare import compare
 from .demo import demo
 from .experiments import experiments
-from .inspect import EPILOG, inspect
+from .inspect import inspect
 from .merge import merge
 from .report import report
 from .reproduce import reproduce
@@ -25,8 +24,34 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+COMMANDS = {
+    demo: ["cofire demo --epochs 10 --output digits.html"],
+    report: ["cofire report runs/a runs/b --output both.html --open"],
+    watch: ["cofire watch runs/a --open"],
+    inspect: [
+        "cofire inspect model.safetensors",
+        "cofire inspect nets.small:build --weights last.pt --data digits --html page.html",
+        "cofire inspect nets.small:build --weights last.pt --data inputs/ --fail-above nc_low=0.4",
+    ],
+    compare: [
+        "cofire compare before.safetensors after.safetensors",
+        "cofire compare last.pt smaller.safetensors --model nets.small:build --data digits --html page.html",
+        "cofire compare runs/plain runs/dropout",
+    ],
+    merge: ["cofire merge nets.small:build --weights last.pt --data digits --out smaller.safetensors"],
+    reproduce: ["cofire reproduce jin2022.fig5 --scale smoke"],
+    experiments: ["cofire experiments --scale paper"],
+}
+"""Each command with the examples that its help shows."""
 
-def _version(asked: bool) -> None:
+for command, examples in COMMANDS.items():
+    # typer keeps the line breaks inside a docstring's later paragraphs, which looks ragged at any other width
+    paragraphs = [" ".join(paragraph.split()) for paragraph in (command.__doc__ or "").split("\n\n")]
+    heading = "Example: " if len(examples) == 1 else "Examples:\n\n"
+    app.command(help="\n\n".join(paragraphs), epilog=heading + "\n\n".join(examples))(command)
+
+
+def _print_version(asked: bool) -> None:
     if asked:
         typer.echo(f"cofire {__version__}")
         raise typer.Exit
@@ -35,44 +60,28 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass
 
 
-app.command(epilog="Example: cofire demo --epochs 10 --output digits.html")(demo)
-app.command(epilog="Example: cofire report runs/a runs/b --output both.html --open")(report)
-app.command(epilog="Example: cofire watch runs/a --open")(watch)
-app.command(epilog=EPILOG)(inspect)
-app.command(epilog=COMPARE_EPILOG)(compare)
-app.command(epilog="Example: cofire merge nets.small:build --weights last.pt --data digits --out smaller.safetensors")(
-    merge
-)
-app.command(epilog="Example: cofire reproduce jin2022.fig5 --scale smoke")(reproduce)
-app.command(epilog="Example: cofire experiments --scale paper")(experiments)
-
-
 def main() -> None:
-    """Run the command line; a wrong input is one line on stderr and exit status 2."""
+    """Run the command line; an expected error is one line on stderr and exit status 2."""
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError, ImportError) as error:
-        if isinstance(error, ImportError) and not _is_a_package_short(error):
+        # cofire's own hints at missing packages have no name; a name without ModuleNotFoundError is a bug of ours
+        if isinstance(error, ImportError) and error.name and not isinstance(error, ModuleNotFoundError):
             raise
-        typer.echo(f"cofire: {_sentence(error)}", err=True)
+        typer.echo(f"cofire: {_message(error)}", err=True)
         sys.exit(2)
 
 
-def _is_a_package_short(error: ImportError) -> bool:
-    """Whether a package is absent: one that Python names, or that cofire tells of. A wrong import of our own is not."""
-    return isinstance(error, ModuleNotFoundError) or error.name is None
-
-
-def _sentence(error: Exception) -> str:
-    """An error without Python's and the system's own notation."""
+def _message(error: Exception) -> str:
+    """Return an error's message without the notation of Python and the operating system."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
     if isinstance(error, ModuleNotFoundError) and error.name:

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 
 def experiments(
-    scale: Annotated[Literal["smoke", "quick", "paper"], typer.Option(help="Whose cost and state to tell.")] = "quick",
-    out: Annotated[Path, typer.Option(help="Where the results are kept.")] = RESULTS,
+    scale: Annotated[
+        Literal["smoke", "quick", "paper"], typer.Option(help="Show cost and state at this scale.")
+    ] = "quick",
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder with the results.")] = RESULTS,
 ) -> None:
-    """List the papers' experiments, with what each costs on two cores and how far it is."""
+    """List the papers' experiments, with their cost on two cores and their state."""
     from rich.console import Console
     from rich.table import Table
 
@@ -24,7 +26,7 @@ def experiments(
     from ..papers.framework.task_results import Results
     from ..papers.framework.verdict_text import duration
 
-    table = Table("experiment", "what it shows", f"cost ({scale})", "state", title_justify="left")
+    table = Table("experiment", "what it shows", f"cost ({scale})", "state")
     with Results(out) as results:
         for one in registry.experiments().values():
             state = _state(outcome(one, scale, results))
@@ -41,8 +43,7 @@ def _state(found: "Outcome") -> str:
 
     if not any(state for _, state in found.tasks):
         return "not run"
-    failed = len(found.errors)
-    if found.missing:
-        told = f"{len(found.tasks) - found.missing} of {plural(len(found.tasks), 'task')}"
-        return f"{told}, {failed} failed" if failed else told
-    return counted([verdict.outcome for _, verdict in found.verdicts])
+    if not found.missing:
+        return counted([verdict.outcome for _, verdict in found.verdicts])
+    finished = f"{len(found.tasks) - found.missing} of {plural(len(found.tasks), 'task')}"
+    return f"{finished}, {len(found.errors)} failed" if found.errors else finished

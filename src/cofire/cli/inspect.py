@@ -1,114 +1,106 @@
 """``cofire inspect``."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .page_output import refuse_unwritable
+from .options import DataOption, HtmlOption, JsonOption, MaxSamplesOption, TargetArgument, WeightsOption
+from .output_files import check_writable, write_json
 from .progress_bar import progress_bar
-from .targets import DataOption, Target, TargetArgument, WeightsOption, load_data, load_target
+from .targets import Target, load_data, load_target
 
 if TYPE_CHECKING:
     from ..nets.redundancy import RedundancyReport
-
-EPILOG = """Examples:
-
-cofire inspect model.safetensors
-
-cofire inspect nets.small:build --weights last.pt --data digits --html page.html
-
-cofire inspect nets.small:build --weights last.pt --data inputs/ --fail-above nc_low=0.4 --fail-above copies=0"""
 
 
 def inspect(
     target: TargetArgument,
     weights: WeightsOption = None,
     data: DataOption = None,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page of it.")] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write every number as JSON.")
-    ] = None,
+    html: HtmlOption = None,
+    json_file: JsonOption = None,
     fail_above: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=LIMIT",
-            help="Leave with status 1 if any layer is above: nc, nc_debiased, nc_low, nc_high, wc, copies, constant or "
-            "superfluous (the last three are shares of the units). May be given again.",
+            help="Exit with status 1 if any layer exceeds the limit: nc, nc_debiased, nc_low, nc_high, wc, or a share "
+            "of the units: copies, constant, superfluous. Repeatable.",
         ),
     ] = None,
     layers: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN", help="Only these layers' units: 'encoder.*', 're:.*fc', '!head'. With --data."),
+        typer.Option(
+            metavar="PATTERN", help="Run only these layers: 'encoder.*', 're:.*fc', '!head'. Needs --data. Repeatable."
+        ),
     ] = None,
-    max_samples: Annotated[int, typer.Option(min=2, help="Inputs to run at most.")] = 5000,
-    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps.")] = "cpu",
+    max_samples: MaxSamplesOption = 5000,
+    device: Annotated[str, typer.Option(help="Device to compute on: cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
-    """Tell how redundant a network's layers are, from its weights alone or also from what its units do on data.
+    """Report how redundant a network's layers are, from its weights or from its activations on data.
 
-    Which units are constant, copies of others, or explained by others; how strongly the units of a layer co-vary, next
-    to the noise floor; how many units would do. Files of weights are read safely: nothing in them runs.
+    Counts units that are constant, copy others or follow from others, measures how strongly the units of a layer
+    co-vary next to the noise floor, and estimates how many units would do. Reads weights safely: code in a checkpoint
+    never runs.
     """
     from .gates import EXCEEDED, Gate, failures
 
     gates = [Gate.parse(text) for text in fail_above or []]
     for output, example in ((html, "report.html"), (json_file, "report.json")):
         if output is not None:
-            refuse_unwritable(output, example)
+            check_writable(output, example)
     found = load_target(target, weights=weights)
     report = _report(found, data, layers, max_samples, device)
-    _show(found, report, {"data": data or "none", "at most": f"{max_samples:,} inputs"} if data else {}, html)
+    _show(found, report, {"data": data, "at most": f"{max_samples:,} inputs"} if data else {}, html)
     if json_file is not None:
-        _write_json(found, report, json_file)
-    broken = failures(gates, report)
-    for sentence in broken:
+        from ..nets.redundancy.to_json import as_plain
+
+        write_json({"target": found.name, "notes": list(found.notes), **as_plain(report)}, json_file)
+    failed = failures(gates, report)
+    for sentence in failed:
         typer.echo(f"cofire: {sentence}", err=True)
-    if broken:
+    if failed:
         raise typer.Exit(EXCEEDED)
 
 
 def _report(
     target: Target, data: str | None, layers: list[str] | None, max_samples: int, device: str
 ) -> "RedundancyReport":
+    from ..nets import with_units
+    from ..nets.layers.patterns import default_less
     from ..nets.redundancy import redundancy_report, weight_redundancy_report
 
     place = _device(device)
-    if data is None and layers:
-        raise ValueError("--layers chooses whose units are run, and goes with --data")
-    if data is not None and target.model is None:
-        raise ValueError(f"--data needs a model to run, and {target.name} is weights alone; give module:factory")
-    if data is None or target.model is None:
+    if data is None:
+        if layers:
+            raise ValueError("--layers chooses which layers run on data; add --data")
         with progress_bar("Inspecting weights") as show:
             return weight_redundancy_report(target.weights, device=place, progress=show)
+    if target.model is None:
+        raise ValueError(f"--data needs a model to run, but {target.name} holds only weights; give module:factory")
     batches = load_data(data, max_samples=max_samples)
+    pattern = default_less(layers or [], with_units)  # '!name' takes away from the default layers
     with progress_bar("Inspecting layers") as show:
-        return redundancy_report(target.model.to(place), batches, _asked(layers), progress=show)
-
-
-def _asked(layers: list[str] | None) -> Any:
-    """The layers whose units are run: all with units of their own, less those taken away, if nothing else is said."""
-    from ..nets import with_units
-    from ..nets.layers.patterns import default_less
-
-    return default_less(layers or [], with_units)
+        return redundancy_report(target.model.to(place), batches, pattern, progress=show)
 
 
 def _device(name: str) -> Any:
     import torch
 
+    kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    available = ["cpu"]
+    if kind is not None:
+        available += [f"{kind.type}:{index}" for index in range(torch.accelerator.device_count())]
     try:
         device = torch.device(name)
     except RuntimeError:
         device = None
-    kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    there = ["cpu", *([f"{kind.type}:{index}" for index in range(torch.accelerator.device_count())] if kind else [])]
-    if device is None or f"{device.type}:{device.index or 0}" not in ("cpu:0", *there):
-        raise ValueError(f"--device {name} is none that this machine has; it has: {', '.join(there)}")
+    if device is None or f"{device.type}:{device.index or 0}" not in ("cpu:0", *available):
+        raise ValueError(f"device {name!r} is not available; choose from: {', '.join(available)}")
     return device
 
 
-def _show(target: Target, report: "RedundancyReport", made: dict[str, str], html: Path | None) -> None:
+def _show(target: Target, report: "RedundancyReport", settings: dict[str, str], html: Path | None) -> None:
     from rich.console import Console
 
     from .._version import __version__
@@ -118,7 +110,7 @@ def _show(target: Target, report: "RedundancyReport", made: dict[str, str], html
     notes = {f"note {index}" if index > 1 else "note": note for index, note in enumerate(target.notes, 1)}
     weights = {"weights": str(target.checkpoint.path)} if target.checkpoint and target.model else {}
     inspection = Inspection(
-        target.name, report, {"target": target.name, **weights, **made, **notes, "cofire": __version__}
+        target.name, report, {"target": target.name, **weights, **settings, **notes, "cofire": __version__}
     )
     for note in target.notes:
         typer.echo(f"Note: {note}.")
@@ -126,14 +118,3 @@ def _show(target: Target, report: "RedundancyReport", made: dict[str, str], html
     console.print(inspection_summary(inspection, width=console.width))
     if html is not None:
         typer.echo(f"Wrote {write_inspection(inspection, html)}; open it in a browser.")
-
-
-def _write_json(target: Target, report: "RedundancyReport", path: Path) -> None:
-    from .._version import __version__
-    from ..nets.redundancy.to_json import as_plain
-    from ..record.runs.whole_files import replaced
-
-    content = {"cofire": __version__, "target": target.name, "notes": list(target.notes), **as_plain(report)}
-    with replaced(path) as file:
-        file.write(json.dumps(content, allow_nan=False, indent=1, ensure_ascii=True).encode())
-    typer.echo(f"Wrote {path}.")

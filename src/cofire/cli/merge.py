@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .page_output import refuse_unwritable
+from .options import DataOption, MaxSamplesOption, TargetArgument, WeightsOption
+from .output_files import check_writable
 from .progress_bar import progress_bar
-from .targets import DataOption, TargetArgument, WeightsOption, load_data, load_target
+from .targets import Target, load_data, load_target
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ..nets.surgery import Surgery
 
 EXACT = 1e-8
@@ -20,91 +19,93 @@ EXACT = 1e-8
 def merge(
     target: TargetArgument,
     output: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The smaller checkpoint to write, .safetensors.")
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Write the smaller checkpoint to FILE (.safetensors).")
     ],
     weights: WeightsOption = None,
     data: DataOption = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(help="Largest share of a unit's variance left unexplained for it to go; 1e-8 if absent."),
+        typer.Option(
+            help="Remove a unit if others leave at most this share of its variance unexplained; 1e-8 by default."
+        ),
     ] = None,
     keep: Annotated[
         str | None,
-        typer.Option(help="Keep so many units of each layer instead: a share such as 0.5, or a whole number."),
+        typer.Option(help="Keep this many units of each layer instead: a share such as 0.5, or a whole number."),
     ] = None,
     layers: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="Only these layers: 'encoder.*', 're:.*fc', '!head'.")
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Cut only these layers: 'encoder.*', 're:.*fc', '!head'. Repeatable."),
     ] = None,
     check: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Measure what it cost on these data, instead of --data.")
+        str | None, typer.Option(metavar="DATA", help="Measure the cost on these inputs instead of those of --data.")
     ] = None,
-    max_samples: Annotated[int, typer.Option(min=2, help="Inputs to run at most.")] = 5000,
+    max_samples: MaxSamplesOption = 5000,
 ) -> None:
-    """Fold units that others explain into those, and write the smaller network's weights.
+    """Remove units that others explain, fold them into those, and write the smaller network's weights.
 
-    Which units are constant, copies, or linear combinations of others is learnt from --data. Says what it cost, and
-    which layers could not be cut, and why. The file is loaded by cofire.nets.surgery.load_merged.
+    Learns from --data which units are constant, copies, or linear combinations of others. Prints what the cut costs,
+    and which layers could not be cut and why. Load the file with cofire.nets.surgery.load_merged.
     """
     from rich.console import Console
 
-    from ..nets.loading.batches import batch_length
-    from ..nets.redundancy import LEAST_INPUTS
     from ..nets.surgery import cost, merged_bytes
     from ..record.runs.whole_files import replaced
-    from ..reports.data.formatting import plural
     from ..reports.terminal.merge_table import merge_summary
 
-    _refuse(output, tolerance, keep)
-    number = None if keep is None else _number(keep)
+    _check_output(output)
+    width = _width(keep, tolerance)
     found = load_target(target, weights=weights)
     if found.model is None:
-        raise ValueError(f"merging runs the model, and {target} is weights alone; give module:factory and --weights")
+        raise ValueError(f"merge runs the model, but {target} holds only weights; give module:factory and --weights")
     if data is None:
-        raise ValueError("merging needs --data: inputs tell which units others explain")
+        raise ValueError("merge needs --data to learn which units others explain")
+    batches = load_data(data, max_samples=max_samples)
     with progress_bar("Learning which units others explain"):
-        batches = load_data(data, max_samples=max_samples)
-        n_inputs = sum(map(batch_length, batches))
-        surgery = _cut(found.model, batches, tolerance, number, layers)
+        surgery = _cut(found.model, batches, tolerance, width, layers or "*")
     with progress_bar("Measuring what the cut costs"):
         measured = cost(found.model, surgery, load_data(check or data, max_samples=max_samples))
-    for note in found.notes:
-        typer.echo(f"Note: {note}.")
-    if n_inputs < LEAST_INPUTS:
-        typer.echo(
-            f"Note: {plural(n_inputs, 'input')} were run, fewer than {LEAST_INPUTS}: on so few, units that other "
-            "inputs would wake count as constant, and copies cannot be told from chance."
-        )
+    _print_notes(found, batches)
     Console().print(merge_summary(surgery, measured))
     with replaced(output) as file:
         file.write(merged_bytes(surgery))
-    typer.echo(f"\nWrote {output}; cofire.nets.surgery.load_merged puts it into a model that {target} makes.")
+    typer.echo(f"\nWrote {output}; load it with cofire.nets.surgery.load_merged into a model that {target} builds.")
 
 
-def _refuse(output: Path, tolerance: float | None, keep: str | None) -> None:
-    refuse_unwritable(output, "smaller.safetensors")
+def _check_output(output: Path) -> None:
+    check_writable(output, "smaller.safetensors")
     if output.suffix != ".safetensors":
-        raise ValueError(f"{output} must end in .safetensors, the one format that is written")
-    if tolerance is not None and keep is not None:
-        raise ValueError("give --tolerance or --keep, not both: one asks for an error, the other for a width")
+        raise ValueError(f"--out must end in .safetensors, the only format that merge writes; got {output}")
 
 
-def _cut(
-    model: "nn.Module",
-    batches: Any,
-    tolerance: float | None,
-    keep: float | int | None,
-    layers: list[str] | None,
-) -> "Surgery":
-    from ..nets.surgery import fold, prune
-
-    pattern: Any = layers or "*"
-    if keep is not None:
-        return prune(model, batches, keep=keep, pattern=pattern)
-    return fold(model, batches, tolerance=EXACT if tolerance is None else tolerance, pattern=pattern)
-
-
-def _number(keep: str) -> float | int:
+def _width(keep: str | None, tolerance: float | None) -> float | int | None:
+    if keep is None:
+        return None
+    if tolerance is not None:
+        raise ValueError("--tolerance and --keep exclude each other: one limits the error, the other sets the width")
     try:
         return int(keep) if keep.lstrip("+-").isdecimal() else float(keep)
     except ValueError as error:
-        raise ValueError(f"--keep is a share such as 0.5 or a whole number, got {keep!r}") from error
+        raise ValueError(f"--keep takes a share such as 0.5 or a whole number, got {keep!r}") from error
+
+
+def _cut(model: Any, batches: Any, tolerance: float | None, width: float | int | None, pattern: Any) -> "Surgery":
+    from ..nets.surgery import fold, prune
+
+    if width is not None:
+        return prune(model, batches, keep=width, pattern=pattern)
+    return fold(model, batches, tolerance=EXACT if tolerance is None else tolerance, pattern=pattern)
+
+
+def _print_notes(found: Target, batches: Any) -> None:
+    from ..nets.loading.batches import batch_length
+    from ..nets.redundancy import LEAST_INPUTS
+
+    for note in found.notes:
+        typer.echo(f"Note: {note}.")
+    n_inputs = sum(map(batch_length, batches))
+    if n_inputs < LEAST_INPUTS:
+        typer.echo(
+            f"Note: only {n_inputs} inputs were run. With fewer than {LEAST_INPUTS}, units that other inputs would "
+            "activate count as constant, and chance makes units look like copies."
+        )

@@ -1,4 +1,4 @@
-"""How far a command is: a bar on a terminal, elsewhere a line now and then."""
+"""Progress on stderr: a bar on a terminal, lines elsewhere."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -12,10 +12,10 @@ EVERY = 10.0  # seconds between lines
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Show]:
-    """Yields what takes the steps done and the steps in all.
+    """Yield a function that takes the steps done and the number of steps.
 
-    On a terminal's stderr they are a bar, which is gone at the end; elsewhere a line at the start and, while it takes
-    long, one every ten seconds.
+    On a terminal it draws a bar that disappears at the end. Elsewhere, as in CI logs, it prints a line at the start
+    and then at most one every ten seconds.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -30,14 +30,14 @@ def progress_bar(title: str) -> Iterator[Show]:
 
 
 def lines(title: str, *, clock: Callable[[], float] = monotonic) -> Show:
-    """Says on stderr that it begins, and returns what says how far it is, at a modest rate."""
+    """Print the title on stderr and return a function that prints progress lines at a modest rate."""
     print(f"{title} …", file=sys.stderr, flush=True)
-    told = clock()
+    last = clock()
 
     def show(done: int, total: int) -> None:
-        nonlocal told
-        if clock() - told >= EVERY:
-            told = clock()
+        nonlocal last
+        if clock() - last >= EVERY:
+            last = clock()
             print(f"{title}: {done:,} of {total:,}", file=sys.stderr, flush=True)
 
     return show

@@ -15,22 +15,29 @@ RESULTS = Path("runs/papers")
 
 
 def reproduce(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Experiments, papers, or: all.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Experiments or papers, or: all.")],
     scale: Annotated[
         Literal["smoke", "quick", "paper"],
-        typer.Option(help="smoke: seconds, on bundled digits; quick: minutes, on real data; paper: as printed."),
+        typer.Option(help="smoke: seconds, on bundled digits; quick: minutes, on real data; paper: as published."),
     ] = "quick",
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes, one thread each; by default one a core.")] = None,
-    backend: Annotated[Literal["processes", "dask"], typer.Option(help="Where tasks run.")] = "processes",
-    scheduler: Annotated[str | None, typer.Option(help="Address of the Dask scheduler: tcp://host:8786.")] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(help="The folder with the data sets; by default they are downloaded.")
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Number of processes, with one thread each; one per core by default.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds, in place of the scale's own number.")] = None,
-    out: Annotated[Path, typer.Option(help="Where results are kept, and found again by the next run.")] = RESULTS,
-    write_docs: Annotated[bool, typer.Option(help="Write docs/papers and the README's table.")] = False,
+    backend: Annotated[Literal["processes", "dask"], typer.Option(help="Where to run tasks.")] = "processes",
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address of the Dask scheduler, as tcp://host:8786.")
+    ] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder with the data sets, instead of downloading them.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds, instead of the scale's own.")] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder for results; finished tasks are reused.")
+    ] = RESULTS,
+    write_docs: Annotated[bool, typer.Option(help="Write the pages in docs/papers and the README's tally.")] = False,
 ) -> None:
-    """Run experiments of the papers, draw their figures, and say which claims hold."""
+    """Run experiments of the papers, draw their figures, and report which claims hold."""
+    from ..papers.framework.docs_pages import write_pages
     from ..papers.framework.outcome import outcome
     from ..papers.framework.registry import chosen
     from ..papers.framework.sweep import sweep
@@ -39,21 +46,18 @@ def reproduce(
     experiments = chosen(names)
     work = [(experiment, task) for experiment in experiments for task in experiment.tasks(scale, seeds=seeds)]
     with Results(out, write=True) as results:
-        tasks = {task.id: task for _, task in work}.values()  # figures of one training share theirs
+        tasks = {task.id: task for _, task in work}.values()  # figures of one training share its tasks
         before = sum(results.finished(task) for task in tasks)
         with _progress(before, len(tasks)) as tell:
             where = {"jobs": jobs or _cores(), "backend": backend, "scheduler": scheduler}
-            ended = sweep(work, results, **where, data_root=_text(data_root), tell=tell)
+            root = None if data_root is None else str(data_root.resolve())
+            ended = sweep(work, results, **where, data_root=root, tell=tell)
         found = [outcome(experiment, scale, results, seeds=seeds) for experiment in experiments]
     _show(found, out)
-    if write_docs:
-        _write_docs(found)
+    for path in write_pages(found, Path()) if write_docs else ():
+        typer.echo(f"Wrote {path}")
     if any(done.state.error for done in ended):
         raise typer.Exit(1)
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path.resolve())
 
 
 def _cores() -> int:
@@ -64,7 +68,7 @@ def _cores() -> int:
 
 @contextmanager
 def _progress(before: int, total: int) -> "Iterator[Callable[[Done], None]]":
-    """A bar over the grid with the time left, and a line for each task that ends."""
+    """Draw a bar over all tasks with the time left, and print a line for each task that ends."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -83,16 +87,13 @@ def _progress(before: int, total: int) -> "Iterator[Callable[[Done], None]]":
             bar.console.print(f"Finished before: {before} of {plural(total, 'task')}.")
 
         def tell(done: "Done") -> None:
-            bar.console.print(_line(done), highlight=False, markup=False, soft_wrap=True)
+            error = done.state.error
+            result = f"failed: {error.strip().splitlines()[-1]}" if error else "done"
+            line = f"{done.task} {result} ({done.state.seconds:.1f} s)"
+            bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
             bar.update(grid, completed=before + done.done)
 
         yield tell
-
-
-def _line(done: "Done") -> str:
-    error = done.state.error
-    told = f"failed: {error.strip().splitlines()[-1]}" if error else "done"
-    return f"{done.task} {told} ({done.state.seconds:.1f} s)"
 
 
 def _show(found: "list[Outcome]", out: Path) -> None:
@@ -110,10 +111,3 @@ def _show(found: "list[Outcome]", out: Path) -> None:
     for one in found:
         for path in save_outcome(one, out / one.experiment.name):
             typer.echo(f"Wrote {path}")
-
-
-def _write_docs(found: "list[Outcome]") -> None:
-    from ..papers.framework.docs_pages import write_pages
-
-    for path in write_pages(found, Path()):
-        typer.echo(f"Wrote {path}")

@@ -1,47 +1,25 @@
-"""What commands are pointed at: a checkpoint or ``module:factory``, and data to run it on."""
+"""What commands load: a checkpoint or ``module:factory``, and the data to run it on."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..nets.loading.checkpoint_files import Checkpoint
 
-TargetArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="TARGET",
-        help="Weights (.safetensors, or a state dict in .pt, .pth, .bin, .ckpt), or module:factory to make a model.",
-    ),
-]
-WeightsOption = Annotated[
-    Path | None, typer.Option("--weights", metavar="FILE", help="Weights for the model that module:factory makes.")
-]
-DataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        metavar="DATA",
-        help="Inputs to run the model on: a folder of .npy arrays, a data set (digits, mnist, fashion-mnist, cifar10), "
-        "or module:loader.",
-    ),
-]
-
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What was found at a target.
+    """A loaded model or checkpoint.
 
     Attributes:
-        name: as it was given.
+        name: the command's argument.
         model: in evaluation mode; None for a bare file of weights.
-        checkpoint: the weights, those of a model too where a file of them was given.
-        notes: what a reader should know of how it was read.
+        checkpoint: the file of weights, if one was given.
+        notes: how the weights were extracted from the file, in sentences for the user.
     """
 
     name: str
@@ -50,30 +28,30 @@ class Target:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was done to get at the weights."""
+        """Return the notes of the checkpoint."""
         return self.checkpoint.notes if self.checkpoint else ()
 
     @property
     def weights(self) -> "nn.Module | Mapping[str, Tensor]":
-        """The model where there is one, which tells how its weights are used; else the weights by name."""
+        """Return the model if there is one, as it shows how its weights are used; else the weights by name."""
         if self.model is not None:
             return self.model
         return self.checkpoint.weights if self.checkpoint else {}
 
 
 def load_target(target: str, *, weights: Path | None = None) -> Target:
-    """A checkpoint, or the model that a factory makes, with the weights put into it.
+    """Load a checkpoint, or build a model with its factory and load the weights into it.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the target is of no known kind, is refused or damaged, or the weights do not fit.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the target is of unknown kind, unsafe or damaged, or the weights do not fit.
     """
     from ..nets.loading.checkpoint_files import SUFFIXES, load_weights, read_checkpoint
     from ..nets.loading.factories import build_model, is_factory
 
     if Path(target).suffix in SUFFIXES or not is_factory(target):
         if weights is not None:
-            raise ValueError(f"--weights goes with module:factory; {target} is weights itself")
+            raise ValueError(f"--weights goes with module:factory, but {target} is a file of weights itself")
         return Target(target, None, read_checkpoint(_known(target)))
     model = build_model(target).eval()
     checkpoint = read_checkpoint(weights) if weights is not None else None
@@ -83,12 +61,13 @@ def load_target(target: str, *, weights: Path | None = None) -> Target:
 
 
 def load_data(data: str, *, max_samples: int) -> Iterable[Any]:
-    """Batches to run a model on, the first ``max_samples`` samples; of a data set that cofire knows, its test part
-    as (inputs, labels).
+    """Return batches with the first ``max_samples`` samples.
+
+    A data set that cofire knows gives its test part, as (inputs, labels).
 
     Raises:
-        FileNotFoundError: if there is no such folder.
-        ValueError: if it is of no known kind, damaged or refused.
+        FileNotFoundError: if the folder does not exist.
+        ValueError: if the data are of unknown kind, damaged or unsafe.
     """
     from ..nets.loading.batches import FirstSamples
 
@@ -100,7 +79,7 @@ def _known(target: str) -> Path:
 
     path = Path(target)
     if not path.exists() and path.suffix not in SUFFIXES:
-        raise ValueError(f"{target!r} is neither a file ({', '.join(SUFFIXES)}) nor module:factory")
+        raise ValueError(f"{target!r} is neither a file of weights ({', '.join(SUFFIXES)}) nor module:factory")
     return path
 
 

@@ -1,27 +1,31 @@
 """``cofire watch``."""
 
-import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .options import OpenOption
+from .output_files import open_in_browser
+
 
 def watch(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories, begun or about to begin.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories; they need not exist yet.")],
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Where to serve; 0 for any free port.", show_default="8765 if it is free"),
+        typer.Option(
+            min=0, max=65535, help="Port to serve on; 0 picks a free one.", show_default="8765, or any free one"
+        ),
     ] = None,
-    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    show: OpenOption = False,
 ) -> None:
-    """Show runs in a browser while they go on: their page renews itself when something was recorded.
+    """Serve a live report of runs in progress; the page refreshes with every recording.
 
-    Serves this machine alone, until Ctrl-C. The runs are read, never written to.
+    Listens on this machine only, until Ctrl-C. Reads the runs and never writes to them.
     """
-    if find_spec("scipy") is None:  # the first page may be long in coming
-        raise ModuleNotFoundError(name="scipy")
+    if find_spec("jinja2") is None:  # the page needs it; waiting for the first recording to say so would be late
+        raise ModuleNotFoundError(name="jinja2")
     from ..reports.page.live import LivePage
     from ..reports.page.server import Server
 
@@ -29,9 +33,9 @@ def watch(
     with Server(page, port=port) as server:
         typer.echo(f"Watching {', '.join(map(str, runs))} at {server.address} until Ctrl-C.")
         for directory in page.missing:
-            typer.echo(f"There is no run in {directory} yet; waiting for it.")
-        if show and not webbrowser.open(server.address):
-            typer.echo("No browser was found to open it with.", err=True)
+            typer.echo(f"Waiting for a run in {directory}.")
+        if show:
+            open_in_browser(server.address)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

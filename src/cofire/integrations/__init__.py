@@ -1,1 +1,1 @@
-"""Other frameworks, each in its own file."""
+"""Callbacks, metrics and sinks for other frameworks; each file imports one of them."""

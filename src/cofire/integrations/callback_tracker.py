@@ -1,4 +1,4 @@
-"""A tracker whose steps somebody else's training loop counts: begun, stepped, ended and resumed by its callbacks."""
+"""A tracker inside a framework's callback, where the framework counts the steps."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,8 +14,11 @@ from .metric_names import Names
 LogNumbers = Callable[[Mapping[str, float], int], object]
 
 
-class Follows:
-    """What the callbacks of all frameworks have in common: their arguments, and the tracker."""
+class TrackingCallback:
+    """Base of the callbacks: takes the arguments of `Tracker`, and begins, steps and closes one.
+
+    A callback exists before its model, so the tracker is made when training begins.
+    """
 
     def __init__(
         self,
@@ -31,77 +34,71 @@ class Follows:
         mask: Any = None,
         budget: float | None = None,
     ) -> None:
-        batches = {"probe": probe, "window": window, "max_samples": max_samples, "seed": seed, "mask": mask}
-        self._following = Following(measures, sink, run=run, every=every, budget=budget, **batches)
-
-    @property
-    def tracker(self) -> Tracker | None:
-        """The tracker, while training goes on."""
-        return self._following.tracker
-
-
-class Following:
-    """A tracker that is begun, stepped, ended and resumed.
-
-    Args:
-        measures: those of the tracker; None leaves them to `begin`.
-        sink: the user's own, beside the framework's loggers.
-        **options: further arguments of `Tracker`.
-    """
-
-    def __init__(self, measures: Iterable[Measure] | None, sink: Any, **options: Any) -> None:
         self._measures = None if measures is None else list(measures)
-        self._sink, self.options = sink, options
+        self._sink, self._mask = sink, mask
+        self._options = {"run": run, "every": every, "probe": probe, "window": window}
+        self._options |= {"max_samples": max_samples, "seed": seed, "budget": budget}
         self._tracker: Tracker | None = None
         self._state: Mapping[str, Any] | None = None
         self._steps = 0
 
     @property
     def tracker(self) -> Tracker | None:
-        """The tracker, while training goes on."""
+        """The tracker during training, else None."""
         return self._tracker
 
-    def begin(
-        self, model: nn.Module, log: LogNumbers, *, step: int, measures: Sequence[Measure] = (), **options: Any
-    ) -> None:
-        """Training begins, or goes on, ``step`` optimizer steps from its start."""
-        self.close()
-        self._steps = step
-        several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-        sink = _Sink(log, self._sink, first=not several or dist.get_rank() == 0)
-        measures = (measures or [correlation()]) if self._measures is None else self._measures
-        options = {**self.options, **options, "synchronize": several, "state": self._state}
-        self._tracker = Tracker(model, measures, sink=sink, **options)
+    def state_dict(self) -> dict[str, Any]:
+        """Return the tracker's state for a checkpoint; empty before training."""
+        return dict(self._state or {}) if self._tracker is None else self._tracker.state_dict()
 
-    def reach(self, step: int) -> None:
-        """So many optimizer steps are done: those of gradient accumulation count when they are whole."""
-        if self._tracker is not None and step > self._steps:
-            self._steps = step
-            self._tracker.step()
-
-    def end_epoch(self) -> None:
-        """An epoch is over."""
-        if self._tracker is not None:
-            self._tracker.end_epoch()
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Set the state from which the next training continues."""
+        self._state = state_dict or None
 
     def close(self) -> None:
-        """Training is over, however it ended: no hook stays. A second call does nothing."""
+        """Remove all hooks from the model; a second call does nothing."""
         tracker, self._tracker = self._tracker, None
         if tracker is not None:
             self._state = tracker.state_dict()
             tracker.close()
 
-    def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint; empty before training."""
-        return dict(self._state or {}) if self._tracker is None else self._tracker.state_dict()
+    def _begin(
+        self, model: nn.Module, log: LogNumbers, *, step: int, mask: Any = None, default: Measure | None = None
+    ) -> None:
+        """Attach a tracker, ``step`` optimizer steps after the start of training."""
+        self.close()
+        self._steps = step
+        several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+        self._tracker = Tracker(
+            model,
+            [default or correlation()] if self._measures is None else self._measures,
+            sink=_Sink(log, self._sink, first=not several or dist.get_rank() == 0),
+            mask=mask if self._mask is None else self._mask,
+            synchronize=several,
+            state=self._state,
+            **self._options,
+        )
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint when training begins."""
-        self._state = state or None
+    def _reach(self, step: int) -> None:
+        """Step the tracker if an optimizer step was made.
+
+        Frameworks call back after each batch, and gradient accumulation takes several batches a step.
+        """
+        if self._tracker is not None and step > self._steps:
+            self._steps = step
+            self._tracker.step()
+
+    def _end_epoch(self) -> None:
+        if self._tracker is not None:
+            self._tracker.end_epoch()
 
 
 class _Sink:
-    """The framework's loggers, on every process as they expect it, and the user's own sink, on the first."""
+    """Passes rows to the framework's loggers and to the user's own sink.
+
+    Frameworks call their loggers on every process and keep one result themselves. The user's sink is called on the
+    first process only.
+    """
 
     on_every_process = True
 

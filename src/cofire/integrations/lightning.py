@@ -1,4 +1,4 @@
-"""Lightning: a callback that follows a fit, and a mixin that adds a penalty to its loss."""
+"""Lightning: a callback that tracks a fit, and a mixin that adds a penalty to its loss."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..nets.penalties import Penalty
-from .callback_tracker import Follows
+from .callback_tracker import TrackingCallback
 from .metric_names import name
 
 try:
@@ -17,13 +17,13 @@ except ImportError as error:
     raise ImportError('this needs lightning; install it with: pip install "cofire[lightning]"') from error
 
 
-class NeuronCallback(Follows, Callback):
-    """Follows a `fit`: a `cofire.Tracker` of the LightningModule, stepped after each optimizer step.
+class NeuronCallback(TrackingCallback, Callback):
+    """Tracks a ``fit`` with a `cofire.Tracker` of the LightningModule, stepped after each optimizer step.
 
     Numbers go to all loggers of the trainer, under ``cofire/<layer>/<quantity>`` and at the number of optimizer steps,
     and into ``trainer.callback_metrics``, so that ``EarlyStopping`` and ``ModelCheckpoint`` can monitor them. The
-    tracker's state is saved with each checkpoint; a fit that is resumed goes on where it was. Sanity checks,
-    validation, testing and prediction are not seen. However a fit ends, no hook stays on the model.
+    tracker's state is saved in each checkpoint, and a resumed fit continues from it. Sanity checks, validation,
+    testing and prediction are not recorded. No hook stays on the model after a fit, even one that fails.
 
     Args:
         measures: as for `Tracker`; by default `cofire.record.correlation()`. Their ``sites`` are layers of the
@@ -31,59 +31,48 @@ class NeuronCallback(Follows, Callback):
         run, every, sink, probe, window, max_samples, seed, mask, budget: as for `Tracker`.
 
     Raises:
-        ValueError: when the fit begins: for a wrong argument, or a site pattern that matches nothing.
+        ValueError: when the fit begins, for a wrong argument or a site pattern that matches no layer.
 
     Example:
         >>> callback = NeuronCallback(every=100)
         >>> trainer = Trainer(callbacks=[callback], logger=False, barebones=True)
     """
 
+    # on_train_start rather than on_fit_start: the sanity check is over, and global_step is that of the checkpoint.
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin, after the sanity check and after a checkpoint was loaded."""
+        """Begin tracking."""
 
         def log(numbers: Mapping[str, float], step: int) -> None:
             trainer.callback_metrics.update({key: torch.tensor(value) for key, value in numbers.items()})
             for logger in trainer.loggers:
                 logger.log_metrics(dict(numbers), step=step)
 
-        self._following.begin(pl_module, log, step=trainer.global_step)
+        self._begin(pl_module, log, step=trainer.global_step)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """Record, if an optimizer step was made."""
-        self._following.reach(trainer.global_step)
+        """Record if an optimizer step was made."""
+        self._reach(trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record what is due at the end of an epoch."""
-        self._following.end_epoch()
+        self._end_epoch()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let the model go."""
-        self._following.close()
+        """Remove the hooks."""
+        self.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Let the model go."""
-        self._following.close()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let the model go."""
-        self._following.close()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Saved with the checkpoint."""
-        return self._following.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restored with the checkpoint."""
-        self._following.load_state_dict(state_dict)
+        """Remove the hooks; Lightning calls nothing else after an exception."""
+        self.close()
 
 
 class PenaltyMixin:
-    """A LightningModule whose loss has a penalty: name it before ``LightningModule`` among the bases.
+    """Adds a penalty to a LightningModule's loss; put it before ``LightningModule`` among the bases.
 
-    Define `make_penalty`, and add ``self.penalty()`` to what ``training_step`` returns. The penalty is open while a fit
-    goes on and closed however that ends; its number of steps is saved with the checkpoint. The sum is one loss, so
-    gradient accumulation, clipping and mixed precision treat it as they treat the rest: with accumulation the penalty
-    is the mean of those of the small batches; under autocast its arithmetic stays in float32.
+    Define `make_penalty`, and add ``self.penalty()`` to the loss that ``training_step`` returns. The penalty opens when
+    a fit begins and closes when it ends or fails; its number of steps is saved in the checkpoint. The sum is one loss,
+    so gradient accumulation, clipping and mixed precision apply to it as usual: with accumulation the penalty is the
+    mean over the small batches, and under autocast its arithmetic stays in float32.
 
     Each layer's unweighted penalty is logged as ``cofire/<layer>/penalty``.
 
@@ -103,31 +92,32 @@ class PenaltyMixin:
 
     @abstractmethod
     def make_penalty(self) -> Penalty:
-        """The penalty, made when a fit begins."""
+        """Return the penalty; called when a fit begins."""
 
     def penalty(self) -> Tensor:
-        """The weighted penalty of the last forward pass, to be added to the loss.
+        """Return the weighted penalty of the last forward pass, to add to the loss.
 
         Raises:
             RuntimeError: outside of a fit.
         """
         if (penalty := self._life.penalty) is None:
-            raise RuntimeError("no penalty is open; it is made when a fit begins, and closed at its end")
+            raise RuntimeError("no penalty is open; call penalty() in training_step, during a fit")
         term = penalty()
         self.log_dict({name(site, "penalty"): value for site, value in penalty.values.items()})  # type: ignore[attr-defined]
         return term
 
     def configure_callbacks(self) -> list[Callback]:
-        """The model's own callbacks, and one that opens and closes the penalty."""
+        """Return the model's own callbacks and one that opens and closes the penalty."""
         return [*super().configure_callbacks(), self._life]  # type: ignore[misc]
 
     @property
     def _life(self) -> "_PenaltyLife":
+        # Made on first use: an __init__ of the mixin would depend on the user's class calling it.
         return self.__dict__.setdefault("_penalty_life", _PenaltyLife())
 
 
 class _PenaltyLife(Callback):
-    """Opens the penalty of a `PenaltyMixin` when a fit begins, and closes it at its end."""
+    """Opens the penalty of a `PenaltyMixin` when a fit begins, and closes it when the fit ends or fails."""
 
     def __init__(self) -> None:
         self.penalty: Penalty | None = None
@@ -143,9 +133,6 @@ class _PenaltyLife(Callback):
         self._close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._close()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._close()
 
     def state_dict(self) -> dict[str, Any]:

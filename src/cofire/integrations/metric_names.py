@@ -1,4 +1,4 @@
-"""Names under which numbers go to other frameworks: one alphabet that TensorBoard, W&B and MLflow all accept."""
+"""Names of numbers in other frameworks, in the characters that TensorBoard, W&B and MLflow all accept."""
 
 import re
 from hashlib import blake2s
@@ -15,12 +15,12 @@ _SITE = re.compile(r"(.*?)(?:#(\d+))?(:pre)?", re.DOTALL)
 
 
 class Names:
-    """The name of each row: ``cofire/<layer>/<quantity>``; numbers of the whole run are ``cofire/run/<quantity>``.
+    """Names rows ``cofire/<layer>/<quantity>``, and numbers of the whole run ``cofire/run/<quantity>``.
 
-    Only letters, digits and ``_ . - /`` occur. Different rows of a run have different names: what has to be replaced
-    in a name, or is longer than 80 characters, leaves a checksum of the whole; a call is ``layer--1``, the stage before
-    the activation ``layer--pre``. Where one quantity of a layer comes with several parameters, the first to arrive has
-    the plain name and the others end in a checksum of theirs.
+    Names hold letters, digits and ``_ . - /`` only, and different rows of a run get different names: a part with other
+    characters, or with more than 80, ends in a checksum of the original. A call is ``layer--1``, the stage before the
+    activation function ``layer--pre``. If a layer has one quantity with several sets of parameters, the first to arrive
+    gets the plain name and the others end in a checksum of their parameters.
 
     Example:
         >>> row = Row("", 1, 0, "encoder.0#1:pre", "nc", "{}", 0.5, 10, 0)
@@ -33,14 +33,14 @@ class Names:
         self._first: dict[tuple[str, str], str] = {}
 
     def __call__(self, row: Row) -> str:
-        """The name of a row's number."""
+        """Return the name of a row's number."""
         first = self._first.setdefault((row.site, row.measure), row.parameters)
         other = "" if row.parameters == first else f"--p{_checksum(row.parameters)}"
         return name(row.site, row.measure) + other
 
 
 def name(site: str, quantity: str) -> str:
-    """The name of a quantity of a site, as rows have them.
+    """Return the name of a quantity at a site.
 
     Example:
         >>> name("block/a b", "nc")
@@ -49,15 +49,12 @@ def name(site: str, quantity: str) -> str:
     found = _SITE.fullmatch(site)
     layer, call, pre = found.groups() if found else (site, None, None)
     suffix = (f"--{call}" if call else "") + ("--pre" if pre else "")
-    return f"{ROOT}/{_layer(layer)}{suffix}/{_part(quantity)}"
-
-
-def _layer(layer: str) -> str:
-    """The layer's part; one that is called as the whole run is does not pass for it."""
-    return RUN if not layer else _part(layer, taken=RUN)
+    # A layer that happens to be called "run" gets a checksum, so that it can't be mistaken for the whole run.
+    return f"{ROOT}/{_part(layer, taken=RUN) if layer else RUN}{suffix}/{_part(quantity)}"
 
 
 def _part(text: str, *, taken: str = "") -> str:
+    """Return text as it is if it is usable, else a usable form with a checksum."""
     usable = _PLAIN.fullmatch(text) and "--" not in text and text.strip(".") and len(text) <= LONGEST
     if usable and text != taken:
         return text

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..nets.layers.layer_names import near
 from ..stats import CorrelationSummary, Moments
 from ..stats.correlation.state_tensors import empty_tensors, from_tensors, to_tensors
 
@@ -15,29 +16,33 @@ try:
 except ImportError as error:
     raise ImportError('this needs torchmetrics; install it with: pip install "cofire[torchmetrics]"') from error
 
-QUANTITIES = (*(one.name for one in fields(CorrelationSummary) if one.name != "interval"), "rms")
+FIELDS = (*(one.name for one in fields(CorrelationSummary) if one.name != "interval"), "rms")
+RECORDED = {"nc": "mean_abs"} | {f"nc_{name}": name for name in ("debiased", "noise_floor", "rms", "mean")}
+QUANTITIES = {name: name for name in FIELDS} | RECORDED
+"""The field of `CorrelationSummary` for each name that the metric takes: its own, and that of recorded quantities."""
 
 
 class NeuronalCorrelation(Metric):
-    """How strongly the units of a layer co-vary: one number of a `CorrelationSummary`.
+    """Measures how strongly the units of a layer co-vary: one number of a `CorrelationSummary`.
 
-    State is one `Moments`, held as tensors: O(num_units²), whatever the number of samples. Between processes
-    sums are reduced; no process ever holds the states of all. ``dist_sync_fn`` is therefore not used.
+    The state is one `Moments` as tensors, O(num_units²) for any number of samples. Processes reduce sums instead of
+    gathering states, so no process holds the states of all, and ``dist_sync_fn`` is ignored.
 
     Args:
         num_units: width of the layer.
-        quantity: which number: ``"mean_abs"`` (NC itself), ``"debiased"``, ``"noise_floor"``, ``"rms"``,
-            ``"standard_error"``, or another numeric field of `CorrelationSummary`.
-        compute_dtype: type of the products, as for `Moments`.
-        **kwargs: those of ``torchmetrics.Metric``.
+        quantity: the number to compute: a numeric field of `CorrelationSummary`, such as ``"mean_abs"`` (NC itself),
+            ``"debiased"``, ``"noise_floor"`` or ``"standard_error"``, or the name that rows have for it, such as
+            ``"nc_debiased"``.
+        compute_dtype: dtype of the products, as for `Moments`.
+        **kwargs: passed to ``torchmetrics.Metric``.
 
-    Shapes: ``update(x)`` takes (n_samples, num_units); ``compute()`` gives a scalar, NaN while fewer than two
-    samples or one pair of units that vary leave it undefined.
+    Shapes: ``update(x)`` takes (n_samples, num_units); ``compute()`` returns a scalar, NaN with fewer than two
+    samples or without a pair of units that vary.
 
     Raises:
-        ValueError: for a quantity that is none, fewer than one unit, or a batch of another width.
+        ValueError: for an unknown quantity, fewer than one unit, or a batch of another width.
 
-    Metrics of one layer that differ in ``quantity`` alone share their state in a ``MetricCollection``.
+    Metrics of one layer that differ only in ``quantity`` share their state in a ``MetricCollection``.
 
     Example:
         >>> from torchmetrics import MetricCollection
@@ -69,24 +74,25 @@ class NeuronalCorrelation(Metric):
         if isinstance(num_units, bool) or not isinstance(num_units, int) or num_units < 1:
             raise ValueError(f"num_units must be a whole number of at least 1, got {num_units!r}")
         if quantity not in QUANTITIES:
-            raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, got {quantity!r}")
+            raise ValueError(f"unknown quantity {quantity!r}; {near(quantity, list(QUANTITIES))}")
         self.num_units, self.quantity = num_units, quantity
         self.compute_dtype = Moments(compute_dtype=compute_dtype).compute_dtype
         for name, value in empty_tensors(num_units).items():
             self.add_state(name, default=value, dist_reduce_fx=None)
 
     def update(self, x: Tensor) -> None:
-        """Take in a batch (n_samples, num_units)."""
+        """Add a batch (n_samples, num_units)."""
         if x.ndim != 2 or x.shape[1] != self.num_units:
             raise ValueError(f"x must have shape (n_samples, {self.num_units}), got {tuple(x.shape)}")
         self._hold(self._moments().update(x.detach()))
 
     def compute(self) -> Tensor:
-        """The number asked for, over all samples of all processes."""
-        return torch.tensor(float(getattr(self._moments().summary(), self.quantity)), device=self.device)
+        """Return the number over all samples of all processes."""
+        value = getattr(self._moments().summary(), QUANTITIES[self.quantity])
+        return torch.tensor(float(value), device=self.device)
 
     def plot(self, val: Tensor | Sequence[Tensor] | None = None, ax: Any = None) -> Any:
-        """Draw one value or several, by default the present one; needs matplotlib.
+        """Plot one value or several, by default the current one; needs matplotlib.
 
         Returns:
             Figure and axes.
@@ -97,15 +103,15 @@ class NeuronalCorrelation(Metric):
         return from_tensors(state or self.metric_state, compute_dtype=self.compute_dtype)
 
     def _hold(self, moments: Moments) -> None:
-        """Keep what was seen; moments that saw nothing leave the state as it is."""
+        """Store moments in the state, unless they are empty."""
         if moments.count:
             for name, value in to_tensors(moments).items():
                 setattr(self, name, value.to(self.device))
 
     def _reduce_states(self, incoming_state: dict[str, Any]) -> None:
-        """Merge another state; ``forward`` and ``merge_state`` call it."""
+        """Merge another state; torchmetrics calls this from ``forward`` and ``merge_state``."""
         self._hold(self._moments(incoming_state) + self._moments())
 
     def _sync_dist(self, dist_sync_fn: Callable[..., Any] | None = None, process_group: Any = None) -> None:
-        """In place of gathering every state: sums over processes."""
+        """Reduce sums over processes, where torchmetrics would gather every state."""
         self._hold(self._moments().all_reduce(process_group or self.process_group))

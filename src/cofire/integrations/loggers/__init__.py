@@ -1,1 +1,1 @@
-"""Sinks for a tracker that hand its rows to experiment loggers, each package in its own file."""
+"""Sinks that pass a tracker's rows to experiment loggers; each file imports one package."""

@@ -1,4 +1,4 @@
-"""Rows to MLflow."""
+"""A sink for MLflow."""
 
 from collections.abc import Mapping
 from time import time
@@ -14,25 +14,25 @@ except ImportError as error:
     raise ImportError('this needs mlflow; install it with: pip install "cofire[loggers]"') from error
 
 MOST_AT_ONCE = 1000
-"""What a tracking server takes in one request."""
+"""The most metrics that a tracking server accepts in one request."""
 
 
 class MLflowSink(LoggerSink):
-    """A tracker's sink that logs metrics to an MLflow run, under ``cofire/<layer>/<quantity>``.
+    """Logs a tracker's rows as metrics of an MLflow run, under ``cofire/<layer>/<quantity>``.
 
     Args:
         run_id: the run; by default the active one.
-        images: also correlation matrices; see `LoggerSink`.
+        images: also log correlation matrices; see `LoggerSink`.
 
     Raises:
-        ValueError: if there is no run.
+        ValueError: if no run is active and none is given.
     """
 
     def __init__(self, run_id: str | None = None, *, images: bool = False) -> None:
         super().__init__(images=images)
         active = mlflow.active_run()
         if run_id is None and active is None:
-            raise ValueError("there is no active MLflow run; call mlflow.start_run first, or give the sink a run_id")
+            raise ValueError("no active MLflow run; call mlflow.start_run first or pass run_id")
         self.run_id: str = run_id if run_id is not None else active.info.run_id  # pyright: ignore[reportOptionalMemberAccess]
         self._client = mlflow.MlflowClient()
 

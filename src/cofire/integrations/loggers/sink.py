@@ -1,4 +1,4 @@
-"""What the sinks share: rows become named numbers of a step, symmetric matrices become images."""
+"""The base of the sinks: rows become named numbers, symmetric matrices become images."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ UNDEFINED = (128, 128, 128)
 
 
 class LoggerSink(ABC):
-    """A tracker's ``sink=``: any callable that takes rows; this one takes arrays as well, if it wants them.
+    """Base of the loggers' sinks, for a tracker's ``sink=``.
 
     Args:
-        images: also log symmetric matrices, such as the correlations of a layer's units, as images: those that
-            the measures' ``arrays_every`` picks (by default of the 1st, 2nd, 4th, 8th, ... recording and the last).
+        images: also log symmetric matrices, such as the correlations between a layer's units, as images. The measures'
+            ``arrays_every`` picks the recordings: by default the 1st, 2nd, 4th, 8th, ... and the last.
     """
 
     def __init__(self, *, images: bool = False) -> None:
@@ -27,7 +27,7 @@ class LoggerSink(ABC):
         self._names = Names()
 
     def __call__(self, rows: Sequence[Row], arrays: Sequence[Array] = ()) -> None:
-        """Log rows, and the matrices among the arrays."""
+        """Log rows, and the symmetric matrices among the arrays."""
         for step, of_step in groupby(rows, key=attrgetter("step")):
             self._log_numbers({self._names(row): row.value for row in of_step}, step)
         for one in arrays if self.takes_arrays else ():
@@ -42,15 +42,18 @@ class LoggerSink(ABC):
 
 
 def is_symmetric(value: np.ndarray) -> bool:
-    """Whether an array is a matrix of real numbers that equals its transpose; undefined entries may face each other."""
+    """Return whether an array is a real symmetric matrix; NaN counts as equal to NaN."""
     square = value.ndim == 2 and value.shape[0] == value.shape[1] > 1 and np.issubdtype(value.dtype, np.floating)
     return bool(square and np.array_equal(value, value.T, equal_nan=True))
 
 
 def picture(matrix: np.ndarray) -> np.ndarray:
-    """A matrix in colors: blue for -1, white for 0, red for 1, gray for NaN; uint8, shape (height, width, 3).
+    """Return a matrix as an image: blue for -1, white for 0, red for 1, gray for NaN.
 
-    Values beyond ±1 scale the colors down. Small matrices are drawn in squares.
+    The color scale widens if values exceed ±1. Small matrices are enlarged.
+
+    Returns:
+        uint8 of shape (height, width, 3).
 
     Example:
         >>> picture(np.array([[1.0, -1.0], [-1.0, 1.0]]))[0, [0, -1]].tolist()

@@ -1,4 +1,4 @@
-"""Rows to TensorBoard."""
+"""A sink for TensorBoard."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,18 +14,18 @@ except ImportError as error:
 
 
 class TensorBoardSink(LoggerSink):
-    """A tracker's sink that writes scalars, and if wanted images, under ``cofire/<layer>/<quantity>``.
+    """Writes a tracker's rows as scalars, under ``cofire/<layer>/<quantity>``.
 
     Args:
-        to: a ``SummaryWriter``, or a directory for one of its own (which `close` closes).
-        images: also correlation matrices; see `LoggerSink`.
+        to: a ``SummaryWriter``, or a directory for a new one, which `close` closes.
+        images: also write correlation matrices; see `LoggerSink`.
 
     Example:
         >>> import tempfile, torch, cofire
         >>> model = torch.nn.Linear(4, 3)
         >>> with TensorBoardSink(tempfile.mkdtemp()) as sink:
         ...     with cofire.Tracker(model, [cofire.record.correlation()], every=1, sink=sink) as tracker:
-        ...         _ = model(torch.randn(9, 4))  # and a step of the optimizer
+        ...         _ = model(torch.randn(9, 4))  # then optimizer.step()
         ...         tracker.step()
     """
 
@@ -42,7 +42,7 @@ class TensorBoardSink(LoggerSink):
         self.writer.add_image(name, image, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Write what waits; close the writer if it is the sink's own."""
+        """Flush the writer, and close it if the sink made it."""
         self.writer.flush()
         if self._owned:
             self.writer.close()

@@ -1,4 +1,4 @@
-"""Rows to Weights & Biases."""
+"""A sink for Weights & Biases."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,26 +17,26 @@ STEP = f"{ROOT}/step"
 
 
 class WandbSink(LoggerSink):
-    """A tracker's sink that logs to a W&B run, under ``cofire/<layer>/<quantity>``.
+    """Logs a tracker's rows to a W&B run, under ``cofire/<layer>/<quantity>``.
 
-    The horizontal axis of these panels is ``cofire/step``, the tracker's own count, so that whatever else is
-    logged to the run, and in which order, does not matter.
+    The x axis of these panels is ``cofire/step``, the tracker's own count, so other logging to the run does not
+    interfere.
 
     Args:
-        run: the run; by default the one that ``wandb.init`` has begun. In offline mode it works alike.
-        images: also correlation matrices; see `LoggerSink`.
-        commit: as for ``run.log``. False adds the numbers to what you log next: needed if you log with ``step=``
-            of your own, and do so after each recording.
+        run: the run, online or offline; by default the one that ``wandb.init`` started.
+        images: also log correlation matrices; see `LoggerSink`.
+        commit: as for ``run.log``. False adds the numbers to your next ``log`` call; use it if you log with your own
+            ``step=`` after each recording.
 
     Raises:
-        ValueError: if there is no run.
+        ValueError: if no run is active and none is given.
     """
 
     def __init__(self, run: Any = None, *, images: bool = False, commit: bool = True) -> None:
         super().__init__(images=images)
         run = run if run is not None else wandb.run
         if run is None:
-            raise ValueError("there is no W&B run; call wandb.init first, or give the sink a run")
+            raise ValueError("no active W&B run; call wandb.init first or pass run")
         self.run, self._commit = run, commit
         self.run.define_metric(STEP, hidden=True)
         self.run.define_metric(f"{ROOT}/*", step_metric=STEP)
