@@ -103,32 +103,32 @@ def test_exceeded_limits_exit_with_one(here):
     assert invoke("last.pt", "--fail-above", "wc=0.9").exit_code == 0
 
 
-def test_what_is_not_known_is_no_pass(here, monkeypatch, capsys):
+def test_limits_fail_on_unknown_quantities(here, monkeypatch, capsys):
     complain = partial(complaint, monkeypatch, capsys, "last.pt", "--fail-above")
     assert "unknown quantity 'nc_floor'; did you mean" in complain("nc_floor=0.4")
     assert "takes a quantity and a number, for example nc=0.4" in complain("nc")
     assert "takes a quantity and a number" in complain("nc=much")
     assert "takes a quantity and a number" in complain("nc=nan")
-    assert "was not measured in any layer; it needs --data" in complain("nc=0.4")
+    assert "not measured in any layer; add --data" in complain("nc=0.4")
 
 
-def test_a_layer_without_the_quantity_is_no_pass_but_one_unit_has_no_pairs():
+def test_limits_fail_on_unknown_values_but_one_unit_has_no_pairs():
     net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 1))
     report = redundancy_report(net, torch.randn(100, 4))
     assert failures([Gate("nc", 1.0), Gate("constant", 1.0)], report) == []
     with torch.no_grad():
         net[0].bias.fill_(-100.0)
-    with pytest.raises(ValueError, match=r"nc: it is not known in layer '0'.*no pass"):
+    with pytest.raises(ValueError, match=r"nc: unknown in layer '0'.*limits fail on unknown values"):
         failures([Gate("nc", 1.0)], redundancy_report(net, torch.randn(100, 4)))
     broken = weight_redundancy_report({"fc.weight": torch.full((3, 4), math.nan)})
-    with pytest.raises(ValueError, match=r"wc: it is not known in layer 'fc'"):
+    with pytest.raises(ValueError, match=r"wc: unknown in layer 'fc'"):
         failures([Gate("wc", 1.0)], broken)
 
 
-def test_few_inputs_are_no_pass():
+def test_limits_fail_on_few_inputs():
     report = redundancy_report(nn.Conv1d(2, 3, 3), torch.randn(2, 2, 50))
     for name in ("nc_low", "copies", "superfluous"):
-        with pytest.raises(ValueError, match=f"{name}: too few inputs were run to judge .*: 2; run at least 50"):
+        with pytest.raises(ValueError, match=f"{name}: 2 inputs are too few to judge .*; run at least 50"):
             failures([Gate(name, 1.0)], report)
     assert failures([Gate("wc", 1.0)], report) == []
 

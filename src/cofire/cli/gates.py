@@ -1,13 +1,14 @@
-"""``--fail-above nc=0.4``: limits that a network must keep to, for CI."""
+"""``--fail-above nc=0.4``: limits that fail a CI job when a layer exceeds them."""
 
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 
 from ..nets.redundancy import LEAST_INPUTS, LayerRedundancy, RedundancyReport
 from ..nets.redundancy.layer_quantities import JUDGED, measured, value_of
 from ..stats._base.quantities import quantity
 
 EXCEEDED = 1
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -19,68 +20,60 @@ class Gate:
 
     @classmethod
     def parse(cls, text: str) -> "Gate":
-        """From ``name=number``.
+        """Return the gate that ``name=number`` describes.
 
         Raises:
-            ValueError: if it has another form, or the quantity is not known.
+            ValueError: for another form or an unknown quantity.
         """
-        name, equals, limit = text.partition("=")
+        name, _, number = text.partition("=")
         try:
             quantity(name, JUDGED)
         except ValueError as error:
             raise ValueError(f"--fail-above: {error}") from None
-        if not equals or not isfinite(number := _number(limit)):
+        try:
+            limit = float(number)
+        except ValueError:
+            limit = nan
+        if not isfinite(limit):
             raise ValueError(f"--fail-above takes a quantity and a number, for example {name}=0.4; got {text!r}")
-        return cls(name, number)
+        return cls(name, limit)
 
     def broken_by(self, report: RedundancyReport) -> list[tuple[str, float]]:
-        """The layers above the limit, with their values, the worst first.
+        """Return the layers above the limit with their values, largest first.
 
         Raises:
-            ValueError: if no layer has the quantity, or one that should have it has none: what is not known is no pass.
+            ValueError: if no layer has the quantity, or its value is unknown in one that should have it. A limit that
+                passed on unknown values would pass a broken network.
         """
-        asked = [layer for layer in report.layers if measured(layer, self.name)]
-        if not asked:
-            raise ValueError(f"--fail-above {self.name}: it was not measured in any layer{self._remedy(report)}")
-        values = [(layer.layer, self._value(layer)) for layer in asked]
-        return sorted(((name, value) for name, value in values if value > self.limit), key=lambda found: -found[1])
+        layers = [layer for layer in report.layers if measured(layer, self.name)]
+        if not layers:
+            without_data = not any(layer.activations for layer in report.layers) and self.name != "wc"
+            remedy = "; add --data" if without_data else ""
+            raise ValueError(f"--fail-above {self.name}: not measured in any layer{remedy}")
+        values = [(layer.layer, self._value(layer)) for layer in layers]
+        return sorted((found for found in values if found[1] > self.limit), key=lambda found: -found[1])
 
     def _value(self, layer: LayerRedundancy) -> float:
         if self.name != "wc" and not layer.enough_inputs:
             raise ValueError(
-                f"--fail-above {self.name}: too few inputs were run to judge layer {layer.layer!r} by: "
-                f"{layer.n_inputs}; run at least {LEAST_INPUTS}"
+                f"--fail-above {self.name}: {layer.n_inputs} inputs are too few to judge layer {layer.layer!r}; "
+                f"run at least {LEAST_INPUTS}"
             )
         value = value_of(layer, self.name)
         if not isfinite(value):
             raise ValueError(
-                f"--fail-above {self.name}: it is not known in layer {layer.layer!r} (constant or not finite units, "
-                "or too few samples), and what is not known is no pass"
+                f"--fail-above {self.name}: unknown in layer {layer.layer!r} (constant or non-finite units, or too few "
+                "samples), and limits fail on unknown values"
             )
         return value
 
-    def _remedy(self, report: RedundancyReport) -> str:
-        if any(layer.activations for layer in report.layers) or self.name == "wc":
-            return ""
-        return "; it needs --data"
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
 
 def failures(gates: list[Gate], report: RedundancyReport) -> list[str]:
-    """Every limit that is exceeded, in a sentence each."""
-    return [
-        f"{gate.name} is above {gate.limit:g} in {_listed(broken)}"
-        for gate in gates
-        if (broken := gate.broken_by(report))
-    ]
-
-
-def _listed(broken: list[tuple[str, float]], most: int = 5) -> str:
-    shown = ", ".join(f"{name or '(the model)'} ({value:.3g})" for name, value in broken[:most])
-    return shown + (f" and {len(broken) - most} more layers" if len(broken) > most else "")
+    """Return a sentence for each limit that a layer exceeds."""
+    sentences = []
+    for gate in gates:
+        if broken := gate.broken_by(report):
+            layers = ", ".join(f"{name or '(the model)'} ({value:.3g})" for name, value in broken[:SHOWN])
+            others = f" and {len(broken) - SHOWN} more layers" if len(broken) > SHOWN else ""
+            sentences.append(f"{gate.name} is above {gate.limit:g} in {layers}{others}")
+    return sentences
