@@ -79,7 +79,7 @@ def _report(
     if target.model is None:
         raise ValueError(f"--data needs a model to run, but {target.name} holds only weights; give module:factory")
     batches = load_data(data, max_samples=max_samples)
-    pattern = default_less(layers or [], with_units)  # '!name' takes away from the default layers
+    pattern: Any = default_less(layers or [], with_units)  # '!name' takes away from the default layers
     with progress_bar("Inspecting layers") as show:
         return redundancy_report(target.model.to(place), batches, pattern, progress=show)
 
