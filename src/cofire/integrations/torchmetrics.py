@@ -100,12 +100,12 @@ class NeuronalCorrelation(Metric):
         return self._plot(val, ax)
 
     def _moments(self, state: Mapping[str, Any] | None = None) -> Moments:
-        return from_tensors(state or self.metric_state, compute_dtype=self.compute_dtype)
+        return Moments.from_state(from_tensors(state or self.metric_state), compute_dtype=self.compute_dtype)
 
     def _hold(self, moments: Moments) -> None:
         """Store moments in the state, unless they are empty."""
         if moments.count:
-            for name, value in to_tensors(moments).items():
+            for name, value in to_tensors(moments.state()).items():
                 setattr(self, name, value.to(self.device))
 
     def _reduce_states(self, incoming_state: dict[str, Any]) -> None:

@@ -154,7 +154,7 @@ def test_values_that_outgrow_the_first_batch_are_rescaled() -> None:
     x = torch.randn(400, 2, dtype=torch.float64)
     x[:200] *= 1e-30
     m = gathered(x, 200, compute_dtype=torch.float32)
-    m._settle()
+    m.state()
     first = Moments(compute_dtype=torch.float32).update(x[:200])
     first.mean()
     np.testing.assert_allclose(first.update(x[200:]).correlation(), np.corrcoef(x.T), atol=1e-6)
@@ -185,7 +185,7 @@ def test_addition_changes_neither_operand() -> None:
 def test_count_is_exact_past_two_to_the_24() -> None:
     m = Moments().update(torch.randn(10, 1))
     m.mean()
-    m._count = 2**24
+    m.state().count = 2**24
     assert m.update(torch.randn(1, 1)).count == 2**24 + 1
 
 
@@ -266,7 +266,7 @@ def test_input_is_neither_kept_nor_changed() -> None:
 def test_wrong_input_says_what_is_expected() -> None:
     with pytest.raises(ValueError, match=r"shape \(n_samples, n_units\).*got \(3,\)"):
         Moments().update(torch.ones(3))
-    with pytest.raises(ValueError, match="4 units, but the batches before had 3"):
+    with pytest.raises(ValueError, match="4 units, but earlier batches had 3"):
         Moments().update(torch.ones(2, 3)).update(torch.ones(2, 4))
     with pytest.raises(ValueError, match="real numbers"):
         Moments().update(torch.ones(2, 2, dtype=torch.complex64))

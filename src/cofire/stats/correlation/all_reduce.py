@@ -8,29 +8,46 @@ import torch.distributed as dist
 from torch import Tensor
 
 from .._base.scaling import power_of_two
+from .moment_state import MomentState, empty_state, set_scale
 from .row_sample import RowSketch
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
-    from .moments import Moments
 
+def all_reduced(state: MomentState, group: "ProcessGroup | None") -> MomentState:
+    """Return the state of the samples of all processes in ``group``; ``state`` is used up.
 
-def all_reduced(state: "Moments", group: "ProcessGroup | None") -> "Moments":
-    """The settled ``state``, which is used up, with the samples of all other processes in ``group``."""
+    All states are brought to one shift and one scale; then counts, means and co-moments about the common mean add.
+
+    Raises:
+        RuntimeError: if ``torch.distributed`` is not initialized.
+        ValueError: on every process, if they hold different numbers of units.
+    """
     if not (dist.is_available() and dist.is_initialized()):
         raise RuntimeError("torch.distributed is not initialized; call torch.distributed.init_process_group first")
-    ranks = _Ranks(group, state._shift.device)
-    n_units = _agreed_units(ranks, state.n_units)
-    if n_units and not state.n_units:
-        state._begin(torch.zeros(n_units, dtype=torch.float64, device=ranks.device))
-    if n_units:
-        _join(ranks, state)
+    ranks = _Ranks(group, state.shift.device)
+    counts, n_units = _agree(ranks, state)
+    if not n_units:
+        return state
+    if not state.n_units:
+        state = empty_state(torch.zeros(n_units, dtype=torch.float64, device=ranks.device))
+    total, share = sum(counts), state.count / sum(counts)
+    first = next(rank for rank, count in enumerate(counts) if count)
+    shift = ranks.sum(state.shift if ranks.rank == first else torch.zeros_like(state.shift))
+    own = (state.shift - shift) + state.mean if state.count else torch.zeros_like(shift)
+    mean = ranks.sum(own * share)
+    step = own - mean if state.count else torch.zeros_like(own)
+    divisor = set_scale(state, ranks.largest(torch.maximum(state.scale, power_of_two(step))))
+    state.comoment.add_outer(step / divisor * state.count**0.5)
+    ranks.sum(state.comoment.tiles)
+    state.shift, state.mean, state.count = shift, mean, total
+    state.sketch = _joined_sketch(ranks, state.sketch)
     return state
 
 
 class _Ranks:
-    """The collectives that are needed, on the device that the backend wants."""
+    """The collectives needed, on the device that the backend wants."""
 
     def __init__(self, group: "ProcessGroup | None", device: torch.device) -> None:
         self.group = group
@@ -47,42 +64,26 @@ class _Ranks:
         return tensor
 
     def stacked(self, tensor: Tensor) -> Tensor:
-        """The tensors of all processes, shape (size, ...), as a sum of zeros and one's own."""
+        """Return the tensors of all processes, shape (size, ...), as a sum of zeros and one's own."""
         everyone = tensor.new_zeros(self.size, *tensor.shape)
         everyone[self.rank] = tensor
         return self.sum(everyone)
 
 
-def _agreed_units(ranks: _Ranks, n_units: int) -> int:
-    """The number of units of all processes that have samples; 0 if none has."""
-    every = ranks.stacked(torch.tensor(n_units, device=ranks.device)).tolist()
-    found = sorted({n for n in every if n})
+def _agree(ranks: _Ranks, state: MomentState) -> tuple[list[int], int]:
+    """Return the counts of all processes, and the number of units of those that have samples; 0 if none has."""
+    everyone = ranks.stacked(torch.tensor([state.count, state.n_units], device=ranks.device))
+    counts, n_units = everyone.T.tolist()
+    found = sorted({n for n in n_units if n})
     if len(found) > 1:
-        raise ValueError(f"processes hold moments of different layers: numbers of units by rank are {every}")
-    return found[0] if found else 0
-
-
-def _join(ranks: _Ranks, state: "Moments") -> None:
-    """Bring all states to one shift and one scale, then add counts, means and co-moments about the common mean."""
-    counts = ranks.stacked(torch.tensor(state.count, device=ranks.device)).tolist()
-    total, share = sum(counts), state.count / sum(counts)
-    first = next(rank for rank, count in enumerate(counts) if count)
-    shift = ranks.sum(state._shift if ranks.rank == first else torch.zeros_like(state._shift))
-    own = (state._shift - shift) + state._mean if state.count else torch.zeros_like(shift)
-    mean = ranks.sum(own * share)
-    step = own - mean if state.count else torch.zeros_like(own)
-    scale = ranks.largest(torch.maximum(state._scale, power_of_two(step)))
-    divisor = torch.where(scale == 0, 1.0, scale)
-    state._comoment.rescale(state._scale / divisor)
-    state._comoment.add_outer(step / divisor * state.count**0.5)
-    ranks.sum(state._comoment.tiles)
-    state._shift, state._mean, state._scale, state._count = shift, mean, scale, total
-    state._sketch = _joined_sketch(ranks, state._sketch)
+        raise ValueError(f"processes hold moments of different layers: numbers of units by rank are {n_units}")
+    return counts, found[0] if found else 0
 
 
 def _joined_sketch(ranks: _Ranks, sketch: RowSketch) -> RowSketch:
-    """The rows that a sketch of all processes' rows keeps; only those travel."""
+    """Return the sketch of all processes' rows; only the rows that it keeps travel."""
     most = sketch.most
+    # collectives sum int64, not uint64: priorities lose their last bit, and -1 marks places without a row
     priority = np.full(most, -1, dtype=np.int64)
     priority[: len(sketch.priority)] = (sketch.priority >> np.uint64(1)).astype(np.int64)
     everyone = ranks.stacked(torch.from_numpy(priority).to(ranks.device)).cpu().numpy().ravel()

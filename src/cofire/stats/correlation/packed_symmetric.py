@@ -15,18 +15,21 @@ class PackedSymmetric:
     Args:
         n_units: side of the matrix.
         device: where it lives.
+        tiles: its blocks, of any equal width, to start from; by default zeros, not allocated before they are needed.
 
     Attributes:
         n_blocks, width: the units fall into ``n_blocks`` blocks of ``width``; the last is padded with zeros.
         places: the (row block, column block) of each tile.
     """
 
-    def __init__(self, n_units: int, device: torch.device) -> None:
+    def __init__(self, n_units: int, device: torch.device, tiles: Tensor | None = None) -> None:
         self.n_units = n_units
         self.device = device
-        self.n_blocks, self.width = blocks(n_units, device)
+        # tiles that come from another kind of device are of another width than this one would choose
+        self.width = blocks(n_units, device)[1] if tiles is None else tiles.shape[-1]
+        self.n_blocks = -(-n_units // self.width) if self.width else 1
         self.places = [(i, j) for i in range(self.n_blocks) for j in range(i, self.n_blocks)]
-        self._tiles: Tensor | None = None
+        self._tiles = tiles
 
     @property
     def tiles(self) -> Tensor:

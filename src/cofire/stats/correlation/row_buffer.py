@@ -10,7 +10,7 @@ ELEMENTS, MANY_ELEMENTS = 1 << 20, 1 << 24
 FEWEST, MOST = 256, 1 << 11
 
 
-class WaitingRows:
+class RowBuffer:
     """Up to ``capacity`` rows, by the blocks of units of the co-moment that they go to.
 
     Args:

@@ -1,4 +1,4 @@
-"""Moments as plain tensors of fixed shapes, for frameworks that keep, move and save tensors."""
+"""Moments as tensors of fixed shapes, for frameworks that keep, move and save tensors."""
 
 from collections.abc import Mapping
 
@@ -6,63 +6,46 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .moments import Moments
+from .moment_state import MomentState, empty_state
 from .packed_symmetric import PackedSymmetric
-from .row_sample import RowSketch, rows_to_keep
+from .row_sample import RowSketch
 
 
 def empty_tensors(n_units: int) -> dict[str, Tensor]:
-    """The state of `Moments` that have seen nothing, by name."""
-    comoment = PackedSymmetric(n_units, torch.device("cpu"))
-    kept = rows_to_keep(n_units)
-    per_unit = {name: torch.zeros(n_units, dtype=torch.float64) for name in ("shift", "mean", "scale")}
-    return {
-        "count": torch.tensor(0),
-        **per_unit,
-        "comoment": comoment.tiles,
-        "sketch": torch.zeros(kept, n_units, dtype=torch.float64),
-        "priority": torch.zeros(kept, dtype=torch.int64),
-    }
+    """Return the tensors of a state without samples, by name."""
+    return to_tensors(empty_state(torch.zeros(n_units, dtype=torch.float64, device="cpu")))
 
 
-def to_tensors(moments: Moments) -> dict[str, Tensor]:
-    """The state of moments that have seen something; the tensors are the moments' own."""
-    moments._settle()
-    device, sketch = moments._shift.device, moments._sketch
+def to_tensors(state: MomentState) -> dict[str, Tensor]:
+    """Return the tensors of a state by name; vectors and co-moment are the state's own, not copies."""
+    device, sketch = state.shift.device, state.sketch
     missing = sketch.most - len(sketch.priority)
     rows = sketch.rows().to(device, torch.float64)
+    # torch can't do much with uint64, so the same bits travel as int64
     priority = torch.from_numpy(sketch.priority.view(np.int64)).to(device)
     return {
-        "count": torch.tensor(moments.count, device=device),
-        "shift": moments._shift,
-        "mean": moments._mean,
-        "scale": moments._scale,
-        "comoment": moments._comoment.tiles,
+        "count": torch.tensor(state.count, device=device),
+        "shift": state.shift,
+        "mean": state.mean,
+        "scale": state.scale,
+        "comoment": state.comoment.tiles,
         "sketch": torch.nn.functional.pad(rows, (0, 0, 0, missing)),
         "priority": torch.nn.functional.pad(priority, (0, missing)),
     }
 
 
-def from_tensors(state: Mapping[str, Tensor], *, compute_dtype: torch.dtype = torch.float64) -> Moments:
-    """Moments that go on from a state and change its tensors in place, but for those that inference mode made."""
-    moments, count = Moments(compute_dtype=compute_dtype), int(state["count"])
-    if count:
-        with torch.inference_mode(False):
-            moments._begin(state["shift"])
-            moments._count = count
-            moments._mean, moments._scale = _changeable(state["mean"]), _changeable(state["scale"])
-            moments._comoment._tiles = _changeable(state["comoment"])
-            moments._sketch = _sketch(state, count)
-    return moments
+def from_tensors(tensors: Mapping[str, Tensor]) -> MomentState:
+    """Return the state that has these tensors.
 
-
-def _changeable(tensor: Tensor) -> Tensor:
-    return tensor.clone() if tensor.is_inference() else tensor
-
-
-def _sketch(state: Mapping[str, Tensor], count: int) -> RowSketch:
-    """A sketch holds as many rows as were seen, until it is full."""
-    sketch = RowSketch(state["sketch"].shape[1])
-    held = min(count, sketch.most)
-    sketch.keep(state["priority"][:held].cpu().numpy().view(np.uint64), state["sketch"][:held])
-    return sketch
+    Updating it changes them in place, except for tensors made in inference mode, which can only be changed there and
+    are therefore copied.
+    """
+    with torch.inference_mode(False):
+        own = {name: tensor.clone() if tensor.is_inference() else tensor for name, tensor in tensors.items()}
+        count, (most, n_units) = int(own["count"]), own["sketch"].shape
+        if not count:
+            return empty_state(own["shift"][:0])
+        sketch, held = RowSketch(n_units), min(count, most)  # a sketch holds every row until it is full
+        sketch.keep(own["priority"][:held].cpu().numpy().view(np.uint64), own["sketch"][:held])
+        comoment = PackedSymmetric(n_units, own["comoment"].device, own["comoment"])
+        return MomentState(count, own["shift"], own["mean"], own["scale"], comoment, sketch)

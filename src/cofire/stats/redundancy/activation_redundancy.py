@@ -12,6 +12,7 @@ from .._base.definitions import COPY, UNEXPLAINED
 from .._base.display import Shown
 from .._base.precision import exactly
 from .._base.student_t import student_quantile
+from ..correlation.moment_state import standardized_rows
 from ..correlation.moments import Moments
 from ..correlation.summary import CorrelationSummary
 from .duplicates import Cluster, duplicate_clusters, whole_matrix
@@ -176,7 +177,7 @@ def width_of(moments: Moments, *, unexplained: float = UNEXPLAINED) -> Width:
 
 
 def _width_of(moments: Moments, correlation: Tensor, unexplained: float) -> Width:
-    rows = moments._standardized_rows()
+    rows = standardized_rows(moments.state()).to(moments.compute_dtype)
     return recommended_width(correlation, n_samples=moments.count, rows=rows, unexplained=unexplained)
 
 
