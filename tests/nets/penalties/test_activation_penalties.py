@@ -7,10 +7,18 @@ from dataclasses import dataclass
 import mpmath
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mpmath import mpf
 from torch import Tensor
 
-from cofire.nets.penalties import correlation_penalty, decov_penalty, vicreg_covariance_penalty
+from cofire.nets.penalties import (
+    DeCovPenalty,
+    VICRegCovariancePenalty,
+    correlation_penalty,
+    decov_penalty,
+    vicreg_covariance_penalty,
+)
 
 Rows = list[list[mpf]]
 
@@ -203,6 +211,82 @@ def test_small_covariances_of_many_samples_keep_their_digits():
     assert exact < 1e-3  # next to a diagonal of 4
 
 
+# units of very different scales
+
+COVARIANCES = {"DeCov": (decov_penalty, DeCovPenalty), "VICReg": (vicreg_covariance_penalty, VICRegCovariancePenalty)}
+
+
+def naive_covariances(x: Tensor, name: str) -> Tensor:
+    """The whole table of covariances in float64, with the diagonal left out before squaring."""
+    c = torch.cov(x.double().T, correction=int(name == "VICReg")).reshape(x.shape[1], -1)
+    squares = (c - c.diagonal().diag()).square().sum()
+    return squares / (2 if name == "DeCov" else x.shape[1])
+
+
+def relative_error(found: Tensor, exact: Tensor) -> float:
+    """The largest error of a gradient, each unit's relative to the largest slope of that unit."""
+    size = exact.abs().amax(0)
+    return float(((found.double() - exact).abs().amax(0) / size.where(size > 0, 1.0)).max())
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+@pytest.mark.parametrize("factor", [1.0, 3000.0, 1e6, 1e8])
+def test_one_large_unit_does_not_hide_the_others(name, factor):
+    samples = torch.randn(32, 128, generator=torch.Generator().manual_seed(0))
+    samples[:, 0] *= factor
+    for x in (samples, samples[:, :64], samples[:, :20]):
+        exact = naive_covariances(x, name)
+        slopes = gradient(lambda x: naive_covariances(x, name), x.double())
+        function, module = COVARIANCES[name]
+        for penalty in (function, module()):
+            assert penalty(x).item() == pytest.approx(exact.item(), rel=1e-5)
+            assert relative_error(gradient(penalty, x), slopes) < 1e-4
+
+
+def test_the_reported_value_of_one_large_unit():
+    x = torch.randn(32, 64, generator=torch.Generator().manual_seed(0))
+    x[:, 0] *= 3000
+    assert vicreg_covariance_penalty(x).item() == pytest.approx(754316, rel=0.5)  # 0 where the diagonal is subtracted
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n_samples=st.integers(2, 12),
+    n_units=st.integers(1, 60),
+    exponents=st.lists(st.integers(-5, 6), min_size=60, max_size=60),
+    shared=st.sampled_from([0.0, 0.5, 1.0]),
+    seed=st.integers(0, 2**16),
+    name=st.sampled_from(list(COVARIANCES)),
+)
+def test_covariances_of_any_scales_are_those_of_the_naive_twin(n_samples, n_units, exponents, shared, seed, name):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n_samples, n_units, generator=generator) + shared * torch.randn(n_samples, 1, generator=generator)
+    x = x * 10.0 ** torch.tensor(exponents[:n_units])
+    exact = naive_covariances(x, name).item()
+    found = COVARIANCES[name][0](x)
+    assert found.item() >= 0
+    assert found.item() == pytest.approx(exact, rel=1e-4)
+    slopes = gradient(lambda x: naive_covariances(x, name), x.double())
+    assert (gradient(COVARIANCES[name][0], x).double() - slopes).abs().max() <= 1e-4 * slopes.abs().max()
+
+
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_second_derivatives_where_the_largest_units_are_paired_directly(name):
+    x = torch.randn(3, 9, dtype=torch.float64)
+    x[:, [0, 5]] *= 30
+    x.requires_grad_()
+    assert torch.autograd.gradcheck(COVARIANCES[name][0], x)
+    assert torch.autograd.gradgradcheck(COVARIANCES[name][0], x)
+
+
+def test_as_many_large_orthogonal_units_as_fit_do_not_hide_the_others():
+    angles = 2 * math.pi * torch.arange(16).double() / 16
+    waves = [f(angles * k) for k in range(1, 8) for f in (torch.sin, torch.cos)]
+    x = torch.randn(16, 80, generator=torch.Generator().manual_seed(0))
+    x[:, :14] = 1e5 * torch.stack(waves, 1).float()
+    assert decov_penalty(x).item() == pytest.approx(naive_covariances(x, "DeCov").item(), rel=1e-4)
+
+
 # what is not a number
 
 
@@ -305,7 +389,7 @@ def test_refusals():
         with pytest.raises(ValueError, match="mask"):
             correlation_penalty(x, mask=mask)
     for bad, axis in ((x.to(torch.complex64), -1), (x, 2), (torch.tensor(1.0), -1)):
-        with pytest.raises(ValueError, match="real numbers with units on axis"):
+        with pytest.raises(ValueError, match="real activations with units on axis"):
             correlation_penalty(bad, unit_axis=axis)
 
 
@@ -359,3 +443,38 @@ def test_input_and_default_types_are_left_alone():
     assert torch.equal(x, before)
     with torch.inference_mode():
         assert correlation_penalty(x).item() > 0.5
+
+
+@pytest.mark.parametrize("top", [1.0, 0.5])
+def test_second_derivatives_of_pairs_that_do_not_correlate(top):
+    x = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64, requires_grad=True)
+    value = correlation_penalty(x, top=top)
+    assert value.item() == 0.5
+    (grad,) = torch.autograd.grad(value, x, create_graph=True)
+    assert not grad.any()
+    assert torch.autograd.grad(grad.square().sum() + grad[0, 1], x)[0].any()
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 8, 9, 63, 300])
+@pytest.mark.parametrize("top", [1.0, 0.5, 1e-9])
+def test_float32_agrees_with_float64_beside_a_constant_unit(n_samples, top):
+    x = torch.randn(n_samples, 9, generator=torch.Generator().manual_seed(3)) * 2 + 1000
+    x[:, 2], x[:, 4] = 0.3, x[:, 0] + 3.0
+    value, exact = (correlation_penalty(one, top=top) for one in (x, x.double()))
+    assert value.item() == pytest.approx(exact.item(), rel=2e-5)
+    usual = [unit for unit in range(9) if unit != 4]  # for an exact copy the gradient is what rounding left
+    slopes = gradient(lambda x: correlation_penalty(x, top=top), x.double())
+    found = gradient(lambda x: correlation_penalty(x, top=top), x)
+    assert (found.double() - slopes)[:, usual].abs().max() <= 6e-5 * max(1.0, slopes[:, usual].abs().max().item())
+    assert not found[:, 2].any()
+
+
+@pytest.mark.parametrize("layout", ["transposed", "strided", "channels"])
+def test_any_layout_is_taken(layout):
+    x = {
+        "transposed": torch.randn(9, 30).T,
+        "strided": torch.randn(60, 18)[::2, ::2],
+        "channels": torch.randn(5, 6, 9).movedim(0, 1).reshape(30, 9),
+    }[layout]
+    assert correlation_penalty(x).item() == pytest.approx(correlation_penalty(x.contiguous()).item(), rel=1e-6)
+    torch.testing.assert_close(gradient(correlation_penalty, x), gradient(correlation_penalty, x.contiguous()))

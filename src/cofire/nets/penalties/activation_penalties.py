@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Literal
 from torch import Tensor
 
 from ...stats._base.arrays import Array
-from . import cpu_arithmetic
-from .batch_arithmetic import as_rows, centered, cross_squares, squared_correlations
+from .batch_arithmetic import as_rows, centered, squared_correlations, squared_covariances, standardized
 from .process_group import ranks_of
 
 if TYPE_CHECKING:
@@ -70,16 +69,13 @@ def correlation_penalty(
     """
     check(scale, top)
     ranks = ranks_of(synchronize)
-    samples = as_rows(x, unit_axis=unit_axis, mask=mask)
-    fits = cpu_arithmetic.fits(samples, ranks)
-    found = cpu_arithmetic.squared_correlations(samples, top) if fits else squared_correlations(samples, top, ranks)
-    squares, n_units, n_pairs, n_samples = found
+    units, n_units, n_samples = standardized(as_rows(x, unit_axis=unit_axis, mask=mask), ranks)
+    squares, n_pairs = squared_correlations(units, n_units, top, ranks)
     if debiased:
-        # Σ 1 − (1 − ρ²)(m − 1)/(m − 2); no pair is left where that is undefined
-        squares = ((n_samples - 1) * squares - n_pairs) / (n_samples - 2) if n_samples > 2 else squares * 0
-    diagonal = n_units if n_samples > (2 if debiased else 1) else 0
-    none = n_units == 0
-    return (diagonal + squares) / (2 * (n_units + none) * (max(n_samples, 1) if scale == "per_sample" else 1))
+        # Σ 1 − (1 − ρ²)(m − 1)/(m − 2), which leaves the diagonal at 1; undefined for two samples
+        unexplained = (n_pairs - squares) * (n_samples - 1)
+        squares = n_pairs - unexplained / (n_samples - 2) if n_samples > 2 else squares * 0
+    return squares / (2 * n_units.clamp(min=1) * (max(n_samples, 1) if scale == "per_sample" else 1))
 
 
 def decov_penalty(
@@ -99,8 +95,9 @@ def decov_penalty(
         >>> decov_penalty(torch.tensor([[1.0, 2.0], [-1.0, -2.0]]))  # covariance 2
         tensor(4.)
     """
-    squares, n_samples = _cross_comoments(x, unit_axis, mask, synchronize)
-    return squares / (2 * max(n_samples, 1) ** 2)
+    ranks = ranks_of(synchronize)
+    units, n_samples = centered(as_rows(x, unit_axis=unit_axis, mask=mask), ranks)
+    return squared_covariances(units, max(n_samples, 1), ranks) / 2
 
 
 def vicreg_covariance_penalty(
@@ -119,18 +116,9 @@ def vicreg_covariance_penalty(
         >>> vicreg_covariance_penalty(torch.tensor([[1.0, 2.0], [-1.0, -2.0]]))  # covariance 4
         tensor(16.)
     """
-    squares, n_samples = _cross_comoments(x, unit_axis, mask, synchronize)
-    n_units = x.shape[unit_axis]
-    return squares / (max(n_units, 1) * max(n_samples - 1, 1) ** 2)
-
-
-def _cross_comoments(
-    x: Array, unit_axis: int, mask: Tensor | None, synchronize: "bool | ProcessGroup"
-) -> tuple[Tensor, int]:
-    """Sum of squared co-moments of different units, and the number of samples."""
     ranks = ranks_of(synchronize)
     units, n_samples = centered(as_rows(x, unit_axis=unit_axis, mask=mask), ranks)
-    return cross_squares(units, units.square().sum(0), ranks), n_samples
+    return squared_covariances(units, max(n_samples - 1, 1), ranks) / max(units.shape[1], 1)
 
 
 def check(scale: str, top: float) -> None:

@@ -1,12 +1,11 @@
-"""The arithmetic that penalties share: center, standardize, multiply, with gradients that cost no extra product.
+"""Shared arithmetic of the penalties on activations: centering, standardizing and products of columns.
 
-Left to autograd a product of a matrix with itself takes two more on the way back; written out it takes one. The
-formulas on the way back consist of differentiable operations on inputs and outputs, so second derivatives are right
-as well.
+Autograd would take two more products on the way back from the product of a matrix with itself; written out, it takes
+one. Each backward formula uses differentiable operations on the inputs and outputs only, so second derivatives are
+right as well.
 """
 
 from math import ceil
-from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,115 +17,131 @@ from .process_group import Ranks
 
 
 def as_rows(x: Array, *, unit_axis: int = -1, mask: Tensor | None = None) -> Tensor:
-    """Activations as (n_samples, n_units), float32 or float64, with their gradient.
+    """Return activations as (n_samples, n_units), float32 or float64, with their gradient.
 
     Raises:
-        ValueError: if they are not real numbers with an axis of units, or the mask does not fit.
+        ValueError: if the activations are not real, have no axis ``unit_axis``, or the mask does not fit.
     """
     activations = x if isinstance(x, Tensor) else as_tensor(x)
     if activations.is_complex() or not -activations.ndim <= unit_axis < activations.ndim:
         raise ValueError(
-            f"activations are real numbers with units on axis {unit_axis}, got shape {tuple(activations.shape)}, "
-            f"{activations.dtype}"
+            f"expected real activations with units on axis {unit_axis}, got shape {tuple(activations.shape)}, "
+            f"{activations.dtype}; set unit_axis to the axis of the units"
         )
     moved = activations.movedim(unit_axis, -1)
-    samples = moved if mask is None else moved[_fitting(mask, tuple(moved.shape[:-1]))]
+    samples = moved if mask is None else moved[_checked_mask(mask, tuple(moved.shape[:-1]))]
     return rows(samples.to(working_dtype(samples.dtype, torch.float32)))
 
 
-def _fitting(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _checked_mask(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
     if mask.is_floating_point() or not 0 < mask.ndim <= len(shape) or tuple(mask.shape) != shape[: mask.ndim]:
         raise ValueError(
-            f"a mask is a bool or integer tensor, true is keep, over the axes of the samples, {shape} or the first of "
-            f"them; got shape {tuple(mask.shape)}, {mask.dtype}"
+            f"expected a bool or integer mask (true keeps a sample) whose shape is {shape} or a beginning of it, got "
+            f"shape {tuple(mask.shape)}, {mask.dtype}"
         )
     return mask.bool()
 
 
 def centered(x: Tensor, ranks: Ranks) -> tuple[Tensor, int]:
-    """Samples less their mean, and how many there are, on all processes."""
+    """Return the samples minus their mean, and the number of samples, over all processes."""
     n_samples = ranks.count(len(x), x.device)
     return _Center.apply(x, n_samples, ranks), n_samples  # type: ignore[return-value]  # apply is untyped
 
 
 def standardized(x: Tensor, ranks: Ranks) -> tuple[Tensor, Tensor, int]:
-    """Columns of mean 0 and length 1, whose products are correlations; which of them vary; number of samples.
+    """Return columns of mean 0 and length 1, the number of units that vary, and the number of samples.
 
-    A unit that does not vary is 0 and its gradient is 0. One whose squares underflow (in float32 a standard
-    deviation below about 1e-19) counts as such: the gradient of its correlation, of the order of its inverse,
-    serves nobody. One that holds a NaN or an infinity, or whose squares overflow, becomes NaN.
+    The products of these columns are correlations. A unit that does not vary becomes 0 and has gradient 0. So does
+    one whose squares underflow (in float32, a standard deviation below about 1e-19): the gradient of its correlation
+    would be of the order of 1e19. A unit that holds a NaN or an infinity, or whose squares overflow, becomes NaN.
     """
     n_samples = ranks.count(len(x), x.device)
     units, inverse = _Standardize.apply(x, n_samples, ranks)  # type: ignore[misc]  # apply is untyped
-    return units, inverse.detach() != 0, n_samples
+    return units, (inverse.detach() != 0).sum(), n_samples
 
 
-def products(units: Tensor, ranks: Ranks) -> Tensor:
-    """The products of all pairs of columns, (n_units, n_units), over all processes."""
-    return ranks.total(_Gram.apply(units.T)[1])  # type: ignore[index]  # apply is untyped
-
-
-def cross_squares(units: Tensor, squares: Tensor, ranks: Ranks) -> Tensor:
-    """Sum over ordered pairs i ≠ j of the squared product of columns i and j.
+def squared_correlations(units: Tensor, n_units: Tensor, top: float, ranks: Ranks) -> tuple[Tensor, Tensor]:
+    """Return the sum of squared correlations over ordered pairs, and how many pairs it has, diagonal included.
 
     Args:
-        units: shape (n_samples, n_units).
-        squares: the squared length of each column, shape (n_units,).
+        units: standardized columns, shape (n_samples, n_units).
+        n_units: how many of them vary.
+        top: the share of pairs that count, the strongest first. The diagonal always counts.
         ranks: the processes that hold samples.
-
-    With fewer samples than units it is taken from the products of rows, as ‖UᵀU‖ = ‖UUᵀ‖. With more, the diagonal is
-    left out before squaring: the rest may be far smaller.
     """
-    if ranks.alone and len(units) < units.shape[1]:
-        return _Gram.apply(units)[0] - squares.square().sum()  # type: ignore[index]  # apply is untyped
-    pairs = products(units, ranks)
-    return (pairs - pairs.diagonal().diag()).square().sum()
-
-
-class Squares(NamedTuple):
-    """What a penalty on correlations is made of: their squares, summed over ordered pairs of different units."""
-
-    total: Tensor
-    n_units: Tensor | int  # that vary
-    n_pairs: Tensor | int  # that count, in both orders
-    n_samples: int
-
-
-def squared_correlations(x: Tensor, top: float, ranks: Ranks) -> Squares:
-    """Of the strongest share of pairs, the squared correlations."""
-    units, varies, n_samples = standardized(x, ranks)
-    n_units = varies.sum()
-    n_wanted = n_strongest(n_units, top)
     if top == 1.0:
-        total = cross_squares(units, varies.to(units.dtype), ranks)
-    else:
-        total = _strongest(products(units, ranks), n_wanted, n_strongest(len(varies), top))
-    return Squares(total, n_units, 2 * n_wanted, n_samples)
+        # ‖UᵀU‖ = ‖UUᵀ‖, and the smaller of the two tables is cheaper; across processes only UᵀU is a sum
+        by_samples = ranks.alone and len(units) < units.shape[1]
+        return _product(units if by_samples else units.T, ranks=ranks).square().sum(), n_units * n_units
+    n_pairs = n_units * (n_units - 1) // 2
+    # rounded up, except where the product is a whole number but for rounding; always at least one pair
+    n_wanted = torch.ceil(top * n_pairs.double() - 1e-6).long().clamp(min=1).minimum(n_pairs)
+    width = units.shape[1]
+    rows_above, columns_above = torch.triu_indices(width, width, 1, device=units.device)
+    table = _product(units.T, ranks=ranks)
+    squares = table.flatten().index_select(0, rows_above * width + columns_above).square()
+    # n_wanted stays on the device, so as not to wait for it; this is the most it can be, when every unit varies
+    most = min(ceil(top * len(squares)), len(squares))
+    strongest = squares.topk(most).values
+    # a NaN sorts first and must reach the sum even if no pair is wanted
+    counts = (torch.arange(most, device=units.device) < n_wanted) | strongest.isnan()
+    return n_units + 2 * strongest.where(counts, 0.0).sum(), n_units + 2 * n_wanted
 
 
-Number = TypeVar("Number", int, Tensor)
+def squared_covariances(units: Tensor, divisor: int, ranks: Ranks) -> Tensor:
+    """Return the sum of squared covariances over ordered pairs of different units.
+
+    The diagonal is left out before squaring: one large unit's variance, squared, may exceed all the rest by more than
+    the digits of the type.
+
+    Args:
+        units: centered columns, shape (n_samples, n_units).
+        divisor: what divides the sums over samples.
+        ranks: the processes that hold samples.
+    """
+    n_samples, n_units = units.shape
+    if not ranks.alone or n_units <= 2 * n_samples:
+        table = _product(units.T, ranks=ranks) / divisor
+        return (table - table.diagonal().diag()).square().sum()
+    # Few samples: the table of samples is cheaper, but its sum of squares ‖UUᵀ‖² includes the diagonal, Σ |u|⁴, and
+    # subtracting that loses digits where some units are much larger than the others. The n_samples largest units are
+    # therefore paired with all units directly. The rest loses at most a factor of about n_units: centered on their
+    # mean, n_samples vectors at least as long as the longest of the rest cannot be orthogonal to one another.
+    largest = units.detach().square().sum(0).topk(n_samples).indices
+    is_large = torch.zeros(n_units, dtype=torch.bool, device=units.device).index_fill_(0, largest, True)
+    own = largest[:, None] == torch.arange(n_units, device=units.device)
+    table = _product(units[:, largest].T, units.T) / divisor
+    # subtracted rather than filled in, so that a NaN on the diagonal stays one
+    direct = (table - table.where(own, 0.0)).square() * (2 - is_large.to(units.dtype))
+    rest = units.masked_fill(is_large, 0.0)
+    by_samples = _product(rest) / divisor
+    return direct.sum() + by_samples.square().sum() - (rest.square().sum(0) / divisor).square().sum()
 
 
-def n_strongest(n_units: Number, top: float) -> Number:
-    """How many pairs of so many units are the strongest: rounded up, but not for a rounding error; one, if there is."""
-    pairs = n_units * (n_units - 1) // 2
-    if top == 1.0:
-        return pairs
-    if isinstance(pairs, int):
-        return min(pairs, max(1, ceil(top * pairs - 1e-6)))
-    return torch.ceil(top * pairs.double() - 1e-6).long().clamp(min=1).minimum(pairs)
+def _product(a: Tensor, b: Tensor | None = None, *, ranks: Ranks | None = None) -> Tensor:
+    """Return a bᵀ, or a aᵀ without ``b``; summed over processes if there are several."""
+    product: Tensor = _Product.apply(a, b)  # type: ignore[assignment]  # apply is untyped
+    return product if ranks is None else ranks.total(product)
 
 
-def _strongest(pairs: Tensor, n_wanted: Tensor, most: int) -> Tensor:
-    """Sum of squares over the strongest pairs, each counted in both orders."""
-    strongest = pairs.triu(1).square().flatten().topk(most).values
-    # a NaN sorts as the strongest, and must be seen however few are wanted
-    counts = (torch.arange(most, device=pairs.device) < n_wanted) | strongest.isnan()
-    return 2 * strongest.where(counts, 0.0).sum()
+class _Product(Function):
+    """a bᵀ, or a aᵀ with one product on the way back instead of two; outside autocast both ways."""
+
+    @staticmethod
+    def forward(ctx, a: Tensor, b: Tensor | None) -> Tensor:
+        ctx.save_for_backward(a, b)
+        with torch.autocast(a.device.type, enabled=False):
+            return a @ (a if b is None else b).T
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
+        (a, b), (grad,) = ctx.saved_tensors, grads
+        with torch.autocast(a.device.type, enabled=False):
+            return ((grad + grad.T) @ a, None) if b is None else (grad @ b, grad.T @ a)
 
 
-def _less_mean(x: Tensor, n_samples: int, ranks: Ranks) -> Tensor:
-    """Measured from one of the samples first: then a constant unit is exactly 0, and an offset costs nothing."""
+def _minus_mean(x: Tensor, n_samples: int, ranks: Ranks) -> Tensor:
+    # one of the samples is subtracted first: then a constant unit is exactly 0, and an offset costs no digits
     x = x - ranks.reference(x)
     return x.sub_(ranks.sum(x.sum(0)) / max(n_samples, 1))
 
@@ -135,7 +150,7 @@ class _Center(Function):
     @staticmethod
     def forward(ctx, x: Tensor, n_samples: int, ranks: Ranks) -> Tensor:
         ctx.n_samples, ctx.ranks = n_samples, ranks
-        return _less_mean(x, n_samples, ranks)
+        return _minus_mean(x, n_samples, ranks)
 
     @staticmethod
     def backward(ctx, *grads: Tensor) -> tuple[Tensor, None, None]:
@@ -144,54 +159,30 @@ class _Center(Function):
 
 
 class _Standardize(Function):
-    """Columns of mean 0 and length 1, and the inverse of the length each had (0 for a constant one)."""
+    """Columns of mean 0 and length 1, and the inverse of the length each had (0 for a constant one).
+
+    The inverse is an output because the backward formula uses it: second derivatives flow through outputs only.
+    """
 
     @staticmethod
     def forward(ctx, x: Tensor, n_samples: int, ranks: Ranks) -> tuple[Tensor, Tensor]:
-        units, inverse = _standardize(x, n_samples, ranks)
+        ctx.set_materialize_grads(False)
+        units = _minus_mean(x, n_samples, ranks)
+        squares = ranks.sum((units * units).sum(0))
+        # not 1 / length: where squares overflow it must become NaN, not 0
+        inverse = (squares.sqrt() / squares).masked_fill_(squares == 0, 0.0)
+        units *= inverse
         ctx.save_for_backward(units, inverse)
         ctx.n_samples, ctx.ranks = n_samples, ranks
         return units, inverse
 
     @staticmethod
-    def backward(ctx, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx, *grads: Tensor | None) -> tuple[Tensor, None, None]:
+        """The gradient minus what would lengthen a column or move its mean, which standardizing undoes."""
         (units, inverse), (grad, grad_inverse) = ctx.saved_tensors, grads
-        return standardized_back(units, inverse, grad, grad_inverse, ctx.n_samples, ctx.ranks), None, None
-
-
-def standardized_back(
-    units: Tensor, inverse: Tensor, grad: Tensor, grad_inverse: Tensor, n_samples: int, ranks: Ranks
-) -> Tensor:
-    """The gradient less what would lengthen a column or move its mean, which standardizing undoes."""
-    along, total = ranks.sum(torch.stack([(units * grad).sum(0), grad.sum(0)])).unbind()
-    along = along + inverse * grad_inverse
-    across = torch.addcmul(grad, units, along, value=-1).sub_(total / max(n_samples, 1))
-    return across.mul_(inverse)
-
-
-def _standardize(x: Tensor, n_samples: int, ranks: Ranks) -> tuple[Tensor, Tensor]:
-    units = _less_mean(x, n_samples, ranks)
-    squares = ranks.sum((units * units).sum(0))
-    # not 1 / length: where squares overflow it must become NaN, not 0
-    inverse = (squares.sqrt() / squares).masked_fill_(squares == 0, 0.0)
-    return units.mul_(inverse), inverse
-
-
-class _Gram(Function):
-    """The products of all pairs of rows, preceded by the sum of their squares."""
-
-    @staticmethod
-    def forward(ctx, a: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.set_materialize_grads(False)
-        with torch.autocast(a.device.type, enabled=False):
-            gram = a @ a.T
-        ctx.save_for_backward(a, gram)
-        return torch.linalg.vector_norm(gram).square(), gram
-
-    @staticmethod
-    def backward(ctx, *grads: Tensor | None) -> Tensor | None:
-        (a, gram), (grad_squares, grad_gram) = ctx.saved_tensors, grads
-        weights = [] if grad_squares is None else [gram * (4 * grad_squares)]
-        weights += [] if grad_gram is None else [grad_gram + grad_gram.T]
-        with torch.autocast(a.device.type, enabled=False):
-            return sum(weights) @ a if weights else None
+        grad = torch.zeros_like(units) if grad is None else grad
+        along, total = ctx.ranks.sum((units * grad).sum(0)), ctx.ranks.sum(grad.sum(0))
+        if grad_inverse is not None:
+            along = along + inverse * grad_inverse
+        across = torch.addcmul(grad, units, along, value=-1).sub_(total / max(ctx.n_samples, 1))
+        return across.mul_(inverse), None, None
