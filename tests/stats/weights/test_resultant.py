@@ -44,10 +44,9 @@ def test_against_sixty_digits(one_pass, dtype, shape):
 
 
 @PASSES
-@pytest.mark.parametrize("n_threads", [1, 2, 3, 7])
-def test_the_answer_does_not_hang_on_threads_and_blocks(one_pass, n_threads, monkeypatch):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
-    monkeypatch.setitem(resultant_module.BUFFER_BYTES, "cpu", n_threads * 8 * 10)
+@pytest.mark.parametrize("n_rows", [1, 2, 7])
+def test_the_answer_does_not_depend_on_blocks(one_pass, n_rows, monkeypatch):
+    monkeypatch.setitem(resultant_module.BUFFER_BYTES, "cpu", n_rows * 8 * 10)
     vectors = normal(23, 10)
     expected = torch.nn.functional.normalize(vectors.double()).sum(0)
     torch.testing.assert_close(one_pass(vectors).total, expected, rtol=0, atol=1e-14)

@@ -1,6 +1,7 @@
 """Kernel matrices of a layer's samples: their sums at many widths in one pass, their alignment with labels."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import log
@@ -13,7 +14,6 @@ from .._base.arrays import Array, as_tensor
 from .._base.display import Shown
 from .._base.distances import Block, blocks_of_distances, distances_between
 from .._base.precision import exactly
-from .._base.threads import at_once
 from .._base.wording import plural
 from ..information.density import finite_points
 
@@ -182,14 +182,15 @@ def _kernel_sums(points: Tensor, widths: list[float], classes: Tensor, kernel: s
     first, last = torch.searchsorted(classes, classes), torch.searchsorted(classes, classes, right=True)
     rows, sums = points.new_zeros(len(widths), len(points)), points.new_zeros(2, len(widths))
     n_parts = torch.get_num_threads() if points.device.type == "cpu" else 1
-    parts = list(
-        zip(scales.tensor_split(n_parts), rows.tensor_split(n_parts), sums.tensor_split(n_parts, 1), strict=True)
-    )
-    for block in blocks_of_distances(points[order], kernel):
-        height, width = block.values.shape
-        own = slice(block.row, block.row + height)
-        ends = tuple((end[own] - block.column).clamp_(0, width) for end in (first, last))
-        at_once(partial(_add, block, ends, *part) for part in parts)
+    parts = (scales.tensor_split(n_parts), rows.tensor_split(n_parts), sums.tensor_split(n_parts, 1))
+    with ThreadPoolExecutor(n_parts) as threads:
+        # a GPU's work stays on this thread, whose stream it must follow
+        each = threads.map if n_parts > 1 else map
+        for block in blocks_of_distances(points[order], kernel):
+            height, width = block.values.shape
+            own = slice(block.row, block.row + height)
+            ends = tuple((end[own] - block.column).clamp_(0, width) for end in (first, last))
+            list(each(partial(_add, block, ends), *parts))
     return rows[:, order.argsort()], sums[0], sums[1]
 
 

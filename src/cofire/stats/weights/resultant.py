@@ -1,29 +1,25 @@
 """Lengths of vectors and the sum of their directions, in one pass over the vectors.
 
-Compiled for large matrices in the host's memory: little more than reading them. Elsewhere it is tensor operations on
-a buffer; the two are held against each other in the tests.
+Large matrices in the host's memory go through compiled loops, which on one thread take little longer than reading them
+(docs/decisions/0015). Everything else goes through tensor operations on a buffer. Tests compare the two.
 """
 
-from functools import partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .._base.threads import at_once
-
 BUFFER_BYTES = {"cpu": 2 << 20, "cuda": 1 << 28}
-WORTH_COMPILED = 1 << 20  # elements below which loading the compiled code takes longer than it can save
+WORTH_COMPILED = 1 << 20  # elements; below, loading the compiled code takes longer than it can save
 
 
 class Resultant(NamedTuple):
-    """Of vectors, shape (n_vectors, n_axes).
+    """Lengths and summed directions of vectors, shape (n_vectors, n_axes).
 
     Attributes:
-        lengths: Euclidean, float64, shape (n_vectors,).
-        total: sum of the vectors, each scaled to length 1 (or 0 if it is 0), float64, shape (n_axes,).
+        lengths: Euclidean lengths, float64, shape (n_vectors,).
+        total: sum of the vectors after each is scaled to length 1 (zero vectors stay zero), float64, shape (n_axes,).
     """
 
     lengths: Tensor
@@ -31,7 +27,7 @@ class Resultant(NamedTuple):
 
 
 def resultant(vectors: Tensor) -> Resultant:
-    """Lengths and resultant of float32 or float64 vectors, in float64; their squares must stay in its range."""
+    """Return lengths and resultant of float32 or float64 vectors whose squares stay in the range of float64."""
     if vectors.device.type == "cpu" and vectors.numel() >= WORTH_COMPILED:
         if vectors.is_contiguous():
             return _by_rows(vectors)
@@ -54,31 +50,23 @@ def _by_tensors(vectors: Tensor) -> Resultant:
 
 
 def _by_rows(vectors: Tensor) -> Resultant:
-    """Compiled, for vectors each of which lies in one piece."""
+    """Use compiled loops on vectors that are the rows of a table."""
     from .resultant_numba import add_directions
 
     rows = vectors.numpy()
-    cuts = _cuts(len(rows))
-    lengths, totals = np.empty(len(rows)), np.zeros((len(cuts), rows.shape[1]))
-    at_once(partial(add_directions, rows[part], lengths[part], total) for part, total in zip(cuts, totals, strict=True))
-    return Resultant(torch.from_numpy(lengths), torch.from_numpy(totals.sum(0)))
-
-
-def _by_columns(vectors: Tensor) -> Resultant:
-    """Compiled, for vectors that are the columns of a table; it is read twice."""
-    from .resultant_numba import add_squares, project
-
-    table = vectors.T.numpy()
-    cuts = _cuts(len(table))
-    squares, total = np.zeros((len(cuts), table.shape[1])), np.empty(len(table))
-    at_once(partial(add_squares, table[part], square) for part, square in zip(cuts, squares, strict=True))
-    lengths = np.sqrt(squares.sum(0))
-    inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths != 0)
-    at_once(partial(project, table[part], inverse, total[part]) for part in cuts)
+    lengths, total = np.empty(len(rows)), np.zeros(rows.shape[1])
+    add_directions(rows, lengths, total)
     return Resultant(torch.from_numpy(lengths), torch.from_numpy(total))
 
 
-def _cuts(n_rows: int) -> list[slice]:
-    """Rows in about equal parts, one a thread."""
-    n_threads = min(torch.get_num_threads(), n_rows)
-    return [slice(*ends) for ends in pairwise(n_rows * thread // n_threads for thread in range(n_threads + 1))]
+def _by_columns(vectors: Tensor) -> Resultant:
+    """Use compiled loops on vectors that are the columns of a table, which is read twice."""
+    from .resultant_numba import add_squares, project
+
+    table = vectors.T.numpy()
+    squares, total = np.zeros(table.shape[1]), np.empty(len(table))
+    add_squares(table, squares)
+    lengths = np.sqrt(squares)
+    inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths != 0)
+    project(table, inverse, total)
+    return Resultant(torch.from_numpy(lengths), torch.from_numpy(total))

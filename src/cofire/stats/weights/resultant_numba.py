@@ -1,17 +1,17 @@
-"""The loops behind `_resultant`. Rows are taken a few at a time, so that the second look at them is in cache."""
+"""Compiled loops of `resultant`, in float64 whatever the type of the vectors."""
 
 from typing import Any
 
 import numpy as np
 from numba import njit
 
-AT_ONCE = 4
+AT_ONCE = 4  # rows: still in cache when they are added, and one pass over the total serves all four
 COMPILE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 @njit(**COMPILE)
 def add_directions(vectors, lengths, total):
-    """Write the lengths of the rows of ``vectors``, and add the rows over their lengths to ``total``; in float64."""
+    """Write the length of each row of ``vectors`` to ``lengths`` and add the rows over their lengths to ``total``."""
     inverse = np.empty(AT_ONCE)
     whole = len(vectors) - len(vectors) % AT_ONCE
     for i in range(len(vectors)):
@@ -25,7 +25,7 @@ def add_directions(vectors, lengths, total):
 
 @njit(fastmath={"contract"}, **COMPILE)
 def add_squares(rows, squares):
-    """Add the squares of each column of ``rows`` to ``squares``, in float64."""
+    """Add the squares of each column of ``rows`` to ``squares``."""
     whole = len(rows) - len(rows) % AT_ONCE
     for i in range(0, whole, AT_ONCE):
         r0, r1, r2, r3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
@@ -40,7 +40,7 @@ def add_squares(rows, squares):
 
 @njit(fastmath={"contract", "reassoc", "nsz"}, **COMPILE)
 def project(rows, weights, projections):
-    """Write the product of each row with ``weights``, in float64."""
+    """Write the product of each row with ``weights`` to ``projections``."""
     for i in range(len(rows)):
         total = 0.0
         for j in range(len(weights)):
