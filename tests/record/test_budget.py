@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from cofire import Measure, Tracker
 from cofire.record import Row, correlation
 from cofire.record.budget import Budget
-from cofire.record.measures import correlation as correlation_measure
 from cofire.record.some_units import correlation_of_some, of_some_units, unit_error
 from cofire.stats import neuronal_correlation
 
@@ -127,7 +126,7 @@ def test_a_share_out_of_range_is_refused(share):
 
 def test_no_budget_with_a_window_or_several_processes():
     for options in ({"window": 2}, {"synchronize": True}):
-        with pytest.raises(ValueError, match="a budget goes with a window of 1 and one process"):
+        with pytest.raises(ValueError, match="budget requires window=1 and a single process"):
             Tracker(nn.Linear(2, 3), [correlation()], budget=0.1, **options)
 
 
@@ -141,8 +140,7 @@ def layer(n_units: int = 200) -> Tensor:
 
 def estimates(n_chosen: int, n_trials: int) -> list[dict[str, float]]:
     generator = torch.Generator().manual_seed(1)
-    options = {"whole": correlation_measure().statistic, "compute_dtype": "float64"}
-    return [correlation_of_some(layer(), n_chosen, generator, **options) for _ in range(n_trials)]
+    return [correlation_of_some(layer(), n_chosen, generator, compute_dtype="float64") for _ in range(n_trials)]
 
 
 def test_some_units_are_unbiased_and_their_error_is_right():

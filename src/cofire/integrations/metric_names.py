@@ -20,7 +20,7 @@ class Names:
     Names hold letters, digits and ``_ . - /`` only, and different rows of a run get different names: a part with other
     characters, or with more than 80, ends in a checksum of the original. A call is ``layer--1``, the stage before the
     activation function ``layer--pre``. If a layer has one quantity with several sets of parameters, the first to arrive
-    gets the plain name and the others end in a checksum of their parameters.
+    gets the plain name and the others end in a checksum of their parameters; those of another mode end in its name.
 
     Example:
         >>> row = Row("", 1, 0, "encoder.0#1:pre", "nc", "{}", 0.5, 10, 0)
@@ -30,12 +30,13 @@ class Names:
     """
 
     def __init__(self) -> None:
-        self._first: dict[tuple[str, str], str] = {}
+        self._first: dict[tuple[str, str], tuple[str, str]] = {}
 
     def __call__(self, row: Row) -> str:
         """Return the name of a row's number."""
-        first = self._first.setdefault((row.site, row.measure), row.parameters)
-        other = "" if row.parameters == first else f"--p{_checksum(row.parameters)}"
+        parameters, mode = self._first.setdefault((row.site, row.measure), (row.parameters, row.mode))
+        other = "" if row.parameters == parameters else f"--p{_checksum(row.parameters)}"
+        other += "" if row.mode == mode else f"--{row.mode or 'other'}"
         return name(row.site, row.measure) + other
 
 

@@ -18,6 +18,7 @@ from .runs.resume import Resumable, resumable
 from .runs.rows import Array, Row, Rows
 from .runs.run_directory import Run, WritableRun
 from .runs.run_lock import RunLocked
+from .runs.sqlite_connections import DamagedRows
 from .schedule import AtSteps, EachEpoch, EverySteps, GeometricSteps, Schedule
 from .tracker import Tracker
 
@@ -26,6 +27,7 @@ __all__ = [
     "AtSteps",
     "Cautioned",
     "Change",
+    "DamagedRows",
     "EachEpoch",
     "EverySteps",
     "GeometricSteps",

@@ -34,6 +34,8 @@ class Together:
         group: the processes.
     """
 
+    mode = "train"
+
     def __init__(self, source: TrainingBatches, group: "dist.ProcessGroup") -> None:
         self._source, self._group, self._silence = source, group, Silence()
         self.arm, self.advance, self.close = source.arm, source.advance, source.close

@@ -1,4 +1,4 @@
-"""The arrays of the latest recordings, put by in case no later one comes."""
+"""The arrays of the latest recordings, kept back in case no later one comes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,10 +12,11 @@ Make = Callable[[], list[Array]]
 
 
 class LateArrays:
-    """Says at each recording of a measure which arrays to write now, and keeps the others for the end.
+    """Decides at each recording whether to write a measure's arrays now, and keeps those of the latest for the end.
 
-    Arrays are large, so most recordings do without; but those of the last one are wanted, and which is the last
-    shows only afterwards. Until then what it takes to make them is held; a state dict holds them made.
+    Arrays are large, so most recordings do without them. Those of the last recording are wanted, but which one is the
+    last is known only afterwards. Until then the inputs are kept, and arrays are computed when they are needed: at the
+    end, or for a state dict.
     """
 
     def __init__(self) -> None:
@@ -23,7 +24,7 @@ class LateArrays:
         self._waiting: dict[str, Make] = {}
 
     def recorded(self, measure: Measure, make: Make) -> list[Array]:
-        """A measure was taken: its arrays, if they are due now."""
+        """Count a recording of a measure; return its arrays, if they are due now."""
         identity = measure.identity
         self._counts[identity] = self._counts.get(identity, 0) + 1
         self._waiting.pop(identity, None)
@@ -33,12 +34,12 @@ class LateArrays:
         return []
 
     def take(self) -> list[Array]:
-        """All that wait, after which none does."""
+        """Return the arrays that were kept back, and keep none."""
         waiting, self._waiting = self._waiting, {}
         return [array for make in waiting.values() for array in make()]
 
     def state_dict(self) -> dict[str, Any]:
-        """The counts and the waiting arrays, in types that a checkpoint keeps."""
+        """Return the counts and the arrays kept back, in types that a checkpoint can hold."""
         made = {identity: make() for identity, make in self._waiting.items()}
         self._waiting = {identity: _made(arrays) for identity, arrays in made.items()}
         return {
@@ -47,7 +48,7 @@ class LateArrays:
         }
 
     def load_state_dict(self, state: Mapping[str, Any], *, run: str) -> list[Array]:
-        """Go on from a state, under the run's present name; returns what waits again."""
+        """Continue from a state, under the run's present name; return the arrays that are kept back again."""
         self._counts = dict(state["counts"])
         waiting = {
             identity: [_from_plain(one)._replace(run=run) for one in arrays]
@@ -62,9 +63,9 @@ def _made(arrays: list[Array]) -> Make:
 
 
 def _plain(array: Array) -> list[Any]:
-    return [*array[:4], torch.from_numpy(array.value)]
+    return [*array[:4], torch.from_numpy(array.value), array.mode]
 
 
 def _from_plain(array: Sequence[Any]) -> Array:
-    run, step, site, name, value = array
-    return Array(run, step, site, name, value.numpy())
+    run, step, site, name, value, *mode = array  # checkpoints of the first format had no mode
+    return Array(run, step, site, name, value.numpy(), *mode)

@@ -1,4 +1,4 @@
-"""A tracker's sink that tells of phases while training goes on."""
+"""A tracker's sink that reports phases while training goes on."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .phases import SHORTEST, Phases, check_level, check_noise, find_phases
-from .runs.rows import Row
+from .runs.rows import Row, refuse_misspelled
 
 Phase = Literal["none yet", "growing", "decorrelating"]
 
@@ -16,12 +16,12 @@ _LOOKS = 2 * (math.pi**2 / 6 - 1)
 
 @dataclass(frozen=True)
 class Turn:
-    """A phase that has just begun, as far as can be told by now.
+    """A phase that has just been detected.
 
     Attributes:
         site: where.
         phase: ``"growing"`` or ``"decorrelating"``.
-        step: at which it was told, later than it began.
+        step: when it was detected, later than it began.
         phases: the series so far; its ``peak`` is where decorrelation began.
     """
 
@@ -33,9 +33,9 @@ class Turn:
 
 @dataclass
 class _Series:
-    """What a watch has seen of a site and told of it, by step."""
+    """The values seen at a site and the phases reported there, by step."""
 
-    parameters: str
+    kind: tuple[str, str]  # parameters and mode
     values: dict[int, float] = field(default_factory=dict)
     told: dict[int, Phase] = field(default_factory=dict)
 
@@ -57,18 +57,19 @@ class _Series:
 class PhaseWatch:
     """A tracker's sink that says "now decorrelating" while training goes on.
 
-    Each new value is tested anew; the level is spent over these tests, so that in the whole run a site of nothing but
-    white noise is told to change with a probability of at most ``level``. Where several measures give rows of that name
-    at a site, the first that came is followed. If training goes back to an earlier step, so does the watch.
+    Each new value is tested. The level is divided among these tests, so that in the whole run a site with white noise
+    alone is reported with a probability of at most ``level``. If several measures, or both modes, give rows of that
+    name at a site, the watch follows the first to arrive. If training goes back to an earlier step, so does the watch.
 
     Args:
-        measure: the name of the rows to follow.
-        then: called with each `Turn`: to stop early, to lower a learning rate, to write a line.
-        noise: as for `find_phases`; by default it comes from the series, whose first 8 values are then waited for.
+        measure: the quantity to follow: one of cofire's, or of your own measures.
+        then: called with each `Turn`: to stop early, to lower a learning rate, to print a line.
+        noise: as for `find_phases`; by default it is estimated from the series, which takes 8 values.
         level: the p-value below which a phase counts as found.
 
     Raises:
-        ValueError: if the noise is not positive, or the level not between 0 and 1.
+        ValueError: if ``measure`` looks like a misspelled quantity, the noise is not positive, or the level is not
+            between 0 and 1.
 
     Example:
         >>> watch = PhaseWatch(noise=0.01, then=lambda turn: print(turn.site, turn.phase, "by step", turn.step))
@@ -88,6 +89,7 @@ class PhaseWatch:
         noise: float | None = None,
         level: float = 0.05,
     ) -> None:
+        refuse_misspelled(measure)
         check_level(level)
         check_noise(1, noise)
         self._measure, self._then, self._noise, self._level = measure, then, noise, level
@@ -98,11 +100,12 @@ class PhaseWatch:
         return f"PhaseWatch({self._measure!r}, noise={self._noise}, level={self._level}, phases={told})"
 
     def __call__(self, rows: Iterable[Row]) -> None:
-        """Take the rows of a recording; values that are not finite are left out."""
+        """Take the rows of a recording; values that are not finite are ignored."""
         for row in rows:
             if row.measure == self._measure and math.isfinite(row.value):
-                series = self._series.setdefault(row.site, _Series(row.parameters))
-                if series.parameters == row.parameters and series.latest != (row.step, row.value):
+                kind = row.parameters, row.mode
+                series = self._series.setdefault(row.site, _Series(kind))
+                if series.kind == kind and series.latest != (row.step, row.value):
                     series.go_back_before(row.step)
                     series.values[row.step] = row.value
                     self._look(row.site, series)
@@ -119,10 +122,10 @@ class PhaseWatch:
             self._then(Turn(site, phase, steps[-1], found))
 
     def phase(self, site: str) -> Phase:
-        """The latest phase of a site that was told."""
+        """Return the latest phase reported at a site."""
         return self._series[site].phase if site in self._series else "none yet"
 
     @property
     def decorrelating(self) -> bool:
-        """Whether all sites that were recorded are decorrelating."""
+        """Whether all recorded sites are decorrelating."""
         return bool(self._series) and all(self.phase(site) == "decorrelating" for site in self._series)

@@ -30,6 +30,8 @@ class Probe:
         mask: as for `Capture`.
     """
 
+    mode = "eval"
+
     def __init__(self, model: nn.Module, inputs: Any, *, max_samples: int, seed: int, mask: Mask | None = None) -> None:
         self._model = model
         self._mask = mask

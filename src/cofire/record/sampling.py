@@ -66,7 +66,9 @@ class Reservoir:
 
 
 class Source(Protocol):
-    """Gives the samples of sites at a step."""
+    """Gives the samples of sites at a step; ``mode`` is the mode of the model that gives them."""
+
+    mode: str
 
     def arm(self, sites: Sequence[Site], step: int) -> None:
         """Get ready: something may be due at the step that comes next."""
@@ -99,6 +101,8 @@ class TrainingBatches:
     Only forward passes in training mode count, so an evaluation between two steps is not mixed in. The
     samples of a step are those of its ``window`` last batches.
     """
+
+    mode = "train"
 
     def __init__(self, model: nn.Module, *, window: int, max_samples: int, seed: int, mask: Mask | None = None) -> None:
         self._model = model

@@ -1,7 +1,6 @@
-"""The neuronal correlation of a wide layer from some of its units, chosen at random: unbiased, with its error."""
+"""The neuronal correlation of a wide layer from a random choice of its units: unbiased, with its error."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -11,47 +10,40 @@ from ..stats import Moments
 from .measures import Measure, correlation
 
 FEWEST = 64
-"""Below this the error that the choice of units makes is no longer small beside the number itself."""
+"""With fewer units, the error due to their choice is no longer small compared to the number itself."""
 
 
 def of_some_units(measure: Measure, n_units: int, generator: torch.Generator) -> Measure:
-    """The measure that looks at ``n_units`` units of wider layers, if it is one that can; else as it is."""
+    """Return the measure limited to ``n_units`` units of wider layers; measures that can't be limited are unchanged."""
     if measure.statistic is not correlation().statistic:
         return measure
 
     def statistic(x: Tensor, *, compute_dtype: str) -> dict[str, float]:
         if x.shape[1] <= n_units:
-            return measure.statistic(x, compute_dtype=compute_dtype)
-        return correlation_of_some(x, n_units, generator, whole=measure.statistic, compute_dtype=compute_dtype)
+            return measure.values((x,))
+        return correlation_of_some(x, n_units, generator, compute_dtype=compute_dtype)
 
-    return replace(measure, statistic=statistic, arrays=None)
+    return replace(measure, statistic=statistic, prepare=None, arrays=None)
 
 
-def correlation_of_some(
-    x: Tensor,
-    n_units: int,
-    generator: torch.Generator,
-    *,
-    whole: Callable[..., dict[str, float]],
-    compute_dtype: str,
-) -> dict[str, float]:
-    r"""What `correlation` records, from the pairs of ``n_units`` random units.
+def correlation_of_some(x: Tensor, n_units: int, generator: torch.Generator, *, compute_dtype: str) -> dict[str, float]:
+    r"""Return what `correlation` records, from the pairs of ``n_units`` random units.
 
-    A mean over the pairs of a random set of units is, over the choice, on average the mean over all pairs. Its
-    variance is estimated by the jackknife over units, with the finite-population factor:
+    The mean over the pairs of a random set of units is an unbiased estimate of the mean over all pairs. Its variance
+    is estimated by the jackknife over units, with the finite-population factor:
 
     .. math:: \left(1 - \frac{u}{d}\right) \frac{4 (u - 1)}{u (u - 2)^2} \sum_i (h_i - \bar h)^2
 
     h_i is the mean abs(rho) of unit i with the other chosen ones. ``nc_low`` and ``nc_high`` are widened by it;
-    ``nc_unit_error`` is its root; ``n_units_seen`` the number chosen. ``n_constant`` and ``n_nonfinite`` are scaled up
-    to all units.
+    ``nc_unit_error`` is its root, and ``n_units_seen`` the number chosen. ``n_constant`` and ``n_nonfinite`` are scaled
+    up to all units.
 
     References: Arvesen 1969 (the jackknife of U-statistics); Nandi, Sen 1963 (finite populations).
     """
     n_all = x.shape[1]
     chosen = torch.randperm(n_all, generator=generator)[:n_units].sort().values.to(x.device)
     x = x[:, chosen]
-    found = whole(x, compute_dtype=compute_dtype)
+    found = correlation(compute_dtype=compute_dtype).values((x,))
     error = unit_error(x, n_all)
     spread = 1.96 * error
     return {
@@ -67,7 +59,7 @@ def correlation_of_some(
 
 
 def unit_error(x: Tensor, n_all: int) -> float:
-    """Standard error of the mean abs(rho) that comes of the choice of the units ``x`` shows among ``n_all``."""
+    """Return the standard error of the mean abs(rho) due to the choice of the units of ``x`` among ``n_all``."""
     moments = Moments().update(x)
     defined = moments.defined_units()
     n = int(defined.sum())

@@ -1,4 +1,4 @@
-"""`Tracker`: takes measures in any training loop."""
+"""`Tracker`: records measures in any training loop."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -16,6 +16,7 @@ from .arguments import Sink, check_objects, check_seed, check_whole
 from .budget import Budget, Overhead, budget_of
 from .late_arrays import LateArrays
 from .measures import Measure, Statistic, as_measures
+from .measures.measure import Shared
 from .probe import Probe
 from .recording import Found, Plan, Taken, Task, all_sites, model_facts, take
 from .runs.rows import Array, Row
@@ -36,38 +37,37 @@ class Tracker:
                 optimizer.step()
                 tracker.step()
 
-    Samples come from the training batches themselves, without a further forward pass: hooks are attached
-    only for steps at which something may be due, and only forward passes in training mode count. What is
-    recorded at step k then comes from the forward pass of that step, before its update; weights are read
-    after it. With ``probe``, samples come from that fixed set, run in eval mode after the update, with the
-    model's modes, buffers and the random generators left as they were; step 0, before training, is recorded
-    too.
+    Samples come from the training batches themselves, without an extra forward pass: hooks are attached only for steps
+    at which something may be due, and only forward passes in training mode count. The numbers of step k then come from
+    the forward pass of that step, before its update; weights are read after it. With ``probe``, samples come from that
+    fixed set, run in eval mode after the update, which leaves the model's modes and buffers and the random generators
+    unchanged; step 0, before training, is recorded too. Rows say which it was (``mode``).
 
-    Layers that yield many rows (positions of images, tokens) keep ``max_samples`` of them, a uniform random
-    choice by a generator of the tracker's own.
+    Layers that yield many rows (positions of images, tokens) keep ``max_samples`` of them, a uniform random choice by
+    the tracker's own generator.
 
     Args:
         model: the model.
         measures: `Measure`s, or plain functions from samples (n_samples, n_units) to a number or a mapping
             of numbers.
-        run: where rows go: a directory, created if absent, or an open run. None: to the sink alone.
-        every: the schedule of the measures that have none: ``10``, ``"epoch"``, a list of steps, or a
-            `Schedule`; by default steps spaced geometrically, by a tenth.
-        sink: also given the rows of each recording: any callable; one whose ``takes_arrays`` is true is called
-            with rows and arrays, as `Rows` is.
+        run: where rows go: a directory, created if absent, or an open run. None: to the sink only.
+        every: the schedule of measures without one of their own: ``10``, ``"epoch"``, a list of steps, or a
+            `Schedule`; by default geometric steps, each a tenth larger than the last.
+        sink: any callable; it also gets the rows of each recording. If its ``takes_arrays`` is true, it is called with
+            rows and arrays, as `Rows` is.
         probe: a tensor of inputs or a collection of batches.
-        window: training batches whose samples are put together; with a probe it must be 1.
+        window: number of training batches whose samples are pooled; with a probe it must be 1.
         max_samples: rows kept per site and batch, or per site and probe set.
-        seed: written into the rows, and the seed of the choice of rows.
+        seed: seed of the choice of rows; the rows state it.
         mask: which samples count, as for `cofire.capture`: the name of an argument of the model's forward, such as
             ``"attention_mask"``, or a callable.
-        synchronize: take the batches of all processes, or of those of a process group, together. Each step at which
-            something is due then has a collective, which all must reach; the group's time-out says how long they
-            wait. Rows are the same on all, and written by the first alone. Each keeps its share of ``max_samples``.
-        budget: the share of the time of training that the tracker may cost, such as 0.02. What is due and cannot be
-            paid for waits; wide layers are looked at by some of their units (`some_units`). Which steps are recorded
-            then depends on the clock. `overhead` and the rows ``overhead`` tell what was used.
-        state: the ``state_dict()`` of an earlier tracker, to go on from there; as `load_state_dict`, but with a
+        synchronize: pool the batches of all processes, or of those of a process group. Each step at which something is
+            due then has a collective that all must reach; they wait as long as the group's time-out allows. Rows are
+            the same on all processes, and the first one writes them. Each keeps its share of ``max_samples``.
+        budget: the share of training time that the tracker may cost, such as 0.02. Recordings that don't fit wait, and
+            wide layers are sampled by some of their units. Which steps are recorded then depends on the clock.
+            `overhead` and the rows ``overhead`` say how much was used.
+        state: the ``state_dict()`` of an earlier tracker, to continue from. As `load_state_dict`, except that with a
             probe step 0 is not recorded again.
 
     Raises:
@@ -109,9 +109,11 @@ class Tracker:
         check_seed(seed)
         check_objects(model, run, sink)
         if probe is not None and window != 1:
-            raise ValueError(f"a window is of training batches; with a probe it must be 1, got {window}")
+            raise ValueError(f"window pools training batches; with a probe it must be 1, got {window}")
         if budget is not None and (window != 1 or synchronize is not False):
-            raise ValueError("a budget goes with a window of 1 and one process; each would decide by its own clock")
+            raise ValueError(
+                "budget requires window=1 and a single process; leave out budget, or window and synchronize"
+            )
         self._budget = budget_of(budget)
         self._plan = Plan.of(model, as_measures(measures), as_schedule(every))
         self.group = group_of(synchronize)
@@ -122,14 +124,14 @@ class Tracker:
         )
         self._window = window
         if self.group is not None and dist.get_rank(self.group) > 0:
-            # The rows are the same on all processes; one of them writes.
+            # The rows are the same on all processes, so only one writes them.
             run, sink = None, sink if getattr(sink, "on_every_process", False) else None
         self._sink = sink
         self._sink_takes_arrays = bool(getattr(sink, "takes_arrays", False))
         self._seed = seed
         self._step = self._epoch = 0
         self._closed = False
-        self._taken: set[Taken] = set()  # at this step
+        self._taken: set[Taken] = set()  # at this step, by the step and by the end of an epoch
         self._late = LateArrays()
         self._owned = WritableRun(run) if isinstance(run, str | Path) else None
         self._run = self._owned if isinstance(run, str | Path) else run
@@ -169,15 +171,15 @@ class Tracker:
 
     @property
     def overhead(self) -> Overhead | None:
-        """What was used of the budget so far; None without one."""
+        """How much of the budget was used so far; None without one."""
         return self._budget.overhead
 
     def step(self) -> None:
-        """An optimizer step is over: record what is due.
+        """Count an optimizer step and record what is due.
 
         Raises:
-            ValueError: if no site that is due saw a forward pass, the tracker is closed, or the run's directory holds
-                an earlier run's rows and `load_state_dict` was not called.
+            ValueError: if no site that is due saw a forward pass, the tracker is closed, or the run's directory has
+                rows of an earlier run and `load_state_dict` was not called.
             OSError: if the rows cannot be written.
         """
         self._refuse_unless_open()
@@ -189,24 +191,28 @@ class Tracker:
             self._arm()
 
     def end_epoch(self) -> None:
-        """An epoch is over: record what is due at its end."""
+        """Count an epoch and record what is due at its end."""
         self._refuse_unless_open()
         self._epoch += 1
         self._record(self._budget.at_epoch_end(self._plan.due(self._step, epoch_end=True)))
 
-    def log(self, **numbers: Any) -> None:
+    def log(self, mode: str = "", /, **numbers: Any) -> None:
         """Record numbers of the whole run, such as ``loss``, at the current step.
 
+        Args:
+            mode: ``"train"`` or ``"eval"``, if the rows are to say where the numbers come from.
+            **numbers: by name.
+
         Raises:
-            ValueError: if one is no number, nor a tensor of one.
+            ValueError: if one is neither a number nor a tensor with one element.
         """
         self._refuse_unless_open()
         values = {name: _number(name, number) for name, number in numbers.items()}
-        self._write([self._row("", name, "{}", value, 0) for name, value in values.items()], [])
+        self._write([self._row("", name, value, mode=mode) for name, value in values.items()], [])
 
     def _refuse_unless_open(self) -> None:
         if self._closed:
-            raise ValueError("this tracker is closed; make another, with state=tracker.state_dict() to go on from here")
+            raise ValueError("this tracker is closed; make another, with state=tracker.state_dict() to continue")
         if self._waiting and self._run is not None:
             raise ValueError(
                 f"{self._run.directory} holds an earlier run, up to step {self._run.table.last_step()}; "
@@ -214,7 +220,7 @@ class Tracker:
             )
 
     def _arm(self) -> None:
-        """Have the source watch the coming step, if it may be wanted by then or within the window."""
+        """Have the source watch the coming step, if its samples may be needed then or within the window."""
         coming = range(self._step + 1, self._step + 1 + self._window)
         wanted = self._budget.watched(self._plan, coming)
         if wanted:
@@ -227,13 +233,16 @@ class Tracker:
         samples = self._source.collect(wanted, self._step) if wanted else {}
         rows: list[Row] = []
         arrays: list[Array] = []
+        shared: Shared = {}
         for task in tasks:
-            found = take(task, samples, self._taken)
-            rows += self._rows(found)
-            if task.measure.arrays is not None and self._keeps_arrays:
-                arrays += self._late.recorded(task.measure, partial(_arrays, self._name, self._step, found))
+            found = take(task, samples, self._taken, shared)
+            mode = "" if task.measure.stage == "weights" else self._source.mode
+            rows += [row for one in found for row in self._rows(one, mode)]
+            if task.measure.arrays is not None and (self._run is not None or self._sink_takes_arrays):
+                make = partial(_arrays, self._name, self._step, mode, found)
+                arrays += self._late.recorded(task.measure, make)
         if (overhead := self._budget.overhead) is not None:
-            rows.append(self._row("", "overhead", "{}", overhead.share, 0))
+            rows.append(self._row("", "overhead", overhead.share, unit=""))
         self._write(rows, arrays)
 
     def _write(self, rows: list[Row], arrays: list[Array]) -> None:
@@ -242,34 +251,34 @@ class Tracker:
         if self._sink is not None and (rows or self._sink_takes_arrays):
             self._sink(rows, *([arrays] if self._sink_takes_arrays else []))
 
-    @property
-    def _keeps_arrays(self) -> bool:
-        return self._run is not None or self._sink_takes_arrays
-
-    def _rows(self, found: Iterable[Found]) -> list[Row]:
+    def _rows(self, found: Found, mode: str) -> list[Row]:
+        facts: dict[str, Any] = {"parameters": found.parameters, "n_samples": found.n_samples, "mode": mode}
+        facts |= {"n_units_seen": found.n_units_seen, "n_units": found.n_units}
         return [
-            self._row(one.site, name, one.parameters, value, one.n_samples)
-            for one in found
-            for name, value in one.values.items()
+            self._row(found.site, name, value, unit=found.measure.unit_of(name), **facts)
+            for name, value in found.values.items()
         ]
 
-    def _row(self, site: str, measure: str, parameters: str, value: float, n_samples: int) -> Row:
-        return Row(self._name, self._step, self._epoch, site, measure, parameters, value, n_samples, self._seed)
+    def _row(
+        self, site: str, measure: str, value: float, *, parameters: str = "{}", n_samples: int = 0, **facts: Any
+    ) -> Row:
+        place = self._name, self._step, self._epoch, site
+        return Row(*place, measure, parameters, value, n_samples, self._seed, **facts)
 
     @property
     def _name(self) -> str:
         return self._run.name if self._run is not None else ""
 
     def finish(self) -> None:
-        """Training is over: write the arrays of the last recordings too."""
+        """Write the arrays of the last recordings too: training is over."""
         arrays = self._late.take()
         if arrays:
             self._write([], arrays)
 
     def close(self) -> None:
-        """Finish, take hooks away, and let go of a directory that the tracker opened itself.
+        """Finish, remove hooks, and close a directory that the tracker opened itself.
 
-        So the last arrays are kept however the training ended, short of a kill. A second call does nothing.
+        This keeps the last arrays however training ended, unless the process was killed. A second call does nothing.
         """
         self._closed = True
         self._source.close()
@@ -288,7 +297,7 @@ class Tracker:
         self.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the tracker stands, for a checkpoint."""
+        """Return the tracker's state, for a checkpoint."""
         return {
             "step": self._step,
             "epoch": self._epoch,
@@ -297,7 +306,7 @@ class Tracker:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there; rows of later steps in the run are dropped, for they will be recorded anew."""
+        """Continue from a state; rows of later steps are removed from the run, as they will be recorded again."""
         self._step, self._epoch = state["step"], state["epoch"]
         self._taken.clear()
         waiting = self._late.load_state_dict(state["arrays"], run=self._name)
@@ -305,7 +314,7 @@ class Tracker:
         self._source.load_state_dict(state["source"])
         if self._run is not None:
             self._run.table.drop_after(self._step)
-            # An earlier process that ended there took them for the last.
+            # A process that ended here has written them as those of the last recording.
             self._run.table.drop_arrays(waiting)
         self._waiting = False
         self._arm()
@@ -319,5 +328,5 @@ def _number(name: str, value: Any) -> float:
         raise ValueError(f"log takes numbers, got {got} for {name!r}; give its mean, for instance") from None
 
 
-def _arrays(run: str, step: int, found: Iterable[Found]) -> list[Array]:
-    return [Array(run, step, one.site, name, value) for one in found for name, value in one.arrays().items()]
+def _arrays(run: str, step: int, mode: str, found: Iterable[Found]) -> list[Array]:
+    return [Array(run, step, one.site, name, value, mode) for one in found for name, value in one.arrays().items()]

@@ -53,7 +53,7 @@ def test_total_correlation_is_its_function():
 def test_options_reach_the_function_and_stand_in_the_rows(method, options, expected):
     measure = entropy(method, **options, max_samples=None)
     assert measure.values((X,)) == {f"entropy_{method}": expected().item()}
-    assert measure.parameters_at((X,)) == options
+    assert measure.parameters_for(X.shape[1]) == options
 
 
 def test_where_ties_matter_it_is_taken_before_the_activation():

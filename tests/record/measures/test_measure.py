@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cofire.record import Cautioned, Measure, NotMeasured, Tracker, correlation
-from cofire.record.measures.measure import as_measure
+from cofire.record.measures import as_measures
 from cofire.record.recording import Plan, take
 from cofire.record.schedule import EverySteps
 
@@ -44,7 +44,7 @@ class TestMaxSamples:
         model, x = nn.Sequential(nn.Linear(3, 4)), torch.randn(20, 3)
         [task] = Plan.of(model, [Measure(mean_of_first, max_samples=8)], EverySteps(1)).tasks
         [target] = task.targets
-        [found] = take(task, {target.sites[0].at_call(0): model(x)}, set())
+        [found] = take(task, {target.sites[0].at_call(0): model(x)}, set(), {})
         assert found.n_samples == 8 and found.parameters == '{"max_samples": 8}'
 
     def test_it_is_part_of_the_identity(self):
@@ -100,4 +100,4 @@ class TestCautions:
 def test_a_maker_of_measures_is_no_measure():
     with pytest.raises(ValueError, match=r"call it: correlation\(\)"):
         Tracker(nn.Linear(2, 3), [correlation])
-    assert as_measure(correlation()) == correlation()
+    assert as_measures([correlation()]) == [correlation()]

@@ -16,7 +16,7 @@ from cofire.stats import weight_correlation as measured
 def recorded(model: nn.Module, measure: Measure) -> dict[str, dict[str, float]]:
     """The values of a measure of weights, by the name of their rows."""
     [task] = Plan.of(model, [measure], EverySteps(1)).tasks
-    return {found.site: dict(found.values) for found in take(task, {}, set())}
+    return {found.site: dict(found.values) for found in take(task, {}, set(), {})}
 
 
 def test_rows_are_what_the_statistic_says():
@@ -83,7 +83,7 @@ def test_weights_are_read_anew_each_time():
     model = nn.Sequential(nn.Linear(4, 6))
     [task] = Plan.of(model, [weight_correlation()], EverySteps(1)).tasks
     model[0].weight = nn.Parameter(torch.ones(6, 4))
-    assert take(task, {}, set())[0].values["wc"] == pytest.approx(1.0)
+    assert take(task, {}, set(), {})[0].values["wc"] == pytest.approx(1.0)
 
 
 def test_epsilon_is_the_difference_that_correlation_records():

@@ -1,4 +1,4 @@
-"""Measures: what to record, ready made or of one's own."""
+"""Measures: what to record, ready-made or your own."""
 
 from .correlation_measures import correlation, epsilon
 from .dependence_measure import dependence

@@ -8,37 +8,35 @@ SAMPLE_UNITS = 128
 
 
 def evenly_spaced(n_units: int, at_most: int) -> Tensor:
-    """The numbers of all units, or of so many of them.
+    """Return the indices of all units, or of ``at_most`` of them.
 
-    Those of half as many are among them, where ``n_units`` exceeds both.
+    They include those of half as many, where ``n_units`` exceeds both.
     """
     count = min(n_units, at_most)
     return torch.arange(count) * n_units // max(count, 1)
 
 
 def chosen_rows(n_samples: int, at_most: int) -> Tensor:
-    """So many rows at random, ascending: the same whenever there are as many to choose from."""
+    """Return ``at_most`` random row indices, ascending: the same whenever there are as many to choose from."""
     generator = torch.Generator().manual_seed(0)
     return torch.randperm(n_samples, generator=generator, device="cpu")[:at_most].sort().values
 
 
 def sample_arrays(x: Tensor) -> dict[str, Tensor]:
-    """What is kept of samples (n_samples, n_units), by the name of the array.
+    """Return a few samples of (n_samples, n_units), by the name of the array.
 
-    ``sample`` (rows, units): at most 256 random rows of at most 128 evenly spaced units, each unit from 0 at its
-    lowest to 1 at its highest value, so that float16 holds large and far-off values too. ``sample_range`` (2, units)
-    has the lowest and the highest; a constant unit is 0 throughout, one with a value that is not finite NaN.
-    ``sample_units``: their numbers.
+    ``sample`` (rows, units): at most 256 random rows of at most 128 evenly spaced units, each unit scaled from 0 at its
+    lowest to 1 at its highest value, so that float16 holds large and distant values too. ``sample_range`` (2, units)
+    has the lowest and the highest. A constant unit is 0 throughout; one with a value that is not finite is NaN.
+    ``sample_units``: their indices.
 
     Example:
         >>> kept = sample_arrays(torch.tensor([[1e6, 3.0], [1e6 + 4, 3.0]]))
         >>> kept["sample"].tolist(), kept["sample_range"].tolist()
         ([[0.0, 0.0], [1.0, 0.0]], [[1000000.0, 3.0], [1000004.0, 3.0]])
     """
-    rows, units = (
-        chosen_rows(len(x), SAMPLE_ROWS).to(x.device),
-        evenly_spaced(x.shape[1], SAMPLE_UNITS).to(x.device),
-    )
+    rows = chosen_rows(len(x), SAMPLE_ROWS).to(x.device)
+    units = evenly_spaced(x.shape[1], SAMPLE_UNITS).to(x.device)
     kept = x[:, units][rows].double()
     low, high = (kept.amin(0), kept.amax(0)) if len(kept) else (kept.new_full((len(units),), torch.nan),) * 2
     span = torch.where(high > low, high - low, 1.0)

@@ -1,11 +1,9 @@
-"""Measures of correlation: how strongly units co-vary, and what the activation function does to it."""
+"""Measures of correlation: how strongly units co-vary, and how the activation function changes that."""
 
-from collections.abc import MutableMapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
 
 from ...nets import with_units
 from ...stats._base.definitions import are_copies
@@ -19,7 +17,7 @@ HEAT_MAP_UNITS = 256
 
 
 def compute_dtype(n_units: int) -> str:
-    """``"float32"`` for layers of 512 units and more, twice as fast and 4e-8 off; or ``"float64"``."""
+    """Return the type of the products: ``"float32"``, twice as fast and 4e-7 off, from 512 units on; ``"float64"``."""
     return "float32" if n_units >= WIDE else "float64"
 
 
@@ -30,17 +28,17 @@ def correlation(
     every: Any = None,
     compute_dtype: Any = compute_dtype,
 ) -> Measure:
-    """Neuronal correlation of the activations: how strongly the units of a layer co-vary on average.
+    """Return the measure of neuronal correlation: how strongly the units of a layer co-vary on average.
 
     Rows: ``nc`` (mean abs(rho)), ``nc_debiased``, ``nc_low`` and ``nc_high`` (95 % interval),
     ``nc_noise_floor``, ``nc_rms``, ``nc_mean`` (signed), ``n_units``, ``n_constant``, ``n_nonfinite`` (units that met a
     NaN or an infinity). Arrays: ``histogram`` (50 counts of abs(rho)), ``correlation`` with ``correlation_units`` (at
-    most 256 units, evenly spaced), ``constant_units``, ``duplicates`` (rows i, j, rho: each unit with its strongest
-    partner, where abs(rho) ≥ 0.99), and ``sample`` with ``sample_range`` and ``sample_units``: at most 256 rows of at
-    most 128 units, by which a report draws one unit against another.
+    most 256 units, evenly spaced), ``constant_units``, ``duplicates`` (rows i, j, rho: each copy with its strongest
+    partner, abs(rho) ≥ 0.99), and ``sample`` with ``sample_range`` and ``sample_units``: at most 256 rows of at
+    most 128 units, from which a report draws one unit against another.
 
     Args:
-        sites: which layers; by default all with units of their own, as `Measure` says.
+        sites: which layers; by default all with units of their own, see `Measure`.
         stage: after (``"post"``) or before (``"pre"``) the activation function.
         every: when; None leaves it to the tracker.
         compute_dtype: ``"float32"`` or ``"float64"`` for the products; by default float32 from 512 units on.
@@ -51,19 +49,16 @@ def correlation(
         >>> sorted(values)[:4]
         ['n_constant', 'n_nonfinite', 'n_units', 'nc']
     """
-    return Measure(
-        _correlation,
-        {"compute_dtype": compute_dtype},
-        sites,
-        every,
-        stage=stage,
-        name="correlation",
-        arrays=_correlation_arrays,
-    )
+    parameters = {"compute_dtype": compute_dtype}
+    shown = {"prepare": _summary, "arrays": _correlation_arrays}
+    return Measure(_correlation, parameters, sites, every, stage=stage, name="correlation", **shown)
 
 
-def _correlation(x: Tensor, *, compute_dtype: str) -> dict[str, float]:
-    found = _summary(x, compute_dtype)
+def _summary(x: Tensor, *, compute_dtype: str) -> CorrelationSummary:
+    return neuronal_correlation(x, compute_dtype=getattr(torch, compute_dtype))
+
+
+def _correlation(found: CorrelationSummary) -> dict[str, float]:
     low, high = found.interval
     return {
         "nc": found.mean_abs,
@@ -82,9 +77,11 @@ def _correlation(x: Tensor, *, compute_dtype: str) -> dict[str, float]:
 def _correlation_arrays(x: Tensor, *, compute_dtype: str) -> dict[str, Tensor]:
     moments = Moments(compute_dtype=getattr(torch, compute_dtype)).update(x)
     shown = evenly_spaced(x.shape[1], HEAT_MAP_UNITS).to(x.device)
+    # The map is float64. Where the moments are too and have no more units, they hold it already.
+    of_shown = moments if len(shown) == x.shape[1] and compute_dtype == "float64" else Moments().update(x[:, shown])
     return {
         "histogram": moments.histogram(bins=50),
-        "correlation": Moments().update(x[:, shown]).correlation().to(torch.float16),
+        "correlation": of_shown.correlation().to(torch.float16),
         "correlation_units": shown,
         "constant_units": moments.constant_units().nonzero()[:, 0],
         "duplicates": _duplicates(*moments.strongest_partner()),
@@ -93,7 +90,7 @@ def _correlation_arrays(x: Tensor, *, compute_dtype: str) -> dict[str, Tensor]:
 
 
 def _duplicates(rho: Tensor, partner: Tensor) -> Tensor:
-    """Pairs (k, 3) of i < j and rho; a pair that found each other stands once. NaN partners fall out."""
+    """Return pairs (k, 3) of i < j and rho; two units that are each other's partner make one pair."""
     first = are_copies(rho).nonzero()[:, 0]
     pairs = torch.stack([first, partner[first].to(first.dtype)], 1).sort(1).values
     found = torch.cat([pairs.to(torch.float64), rho[first, None].to(torch.float64)], 1)
@@ -102,12 +99,12 @@ def _duplicates(rho: Tensor, partner: Tensor) -> Tensor:
 
 
 def epsilon(*, sites: Any = with_units, every: Any = None, compute_dtype: Any = compute_dtype) -> Measure:
-    """What the activation function does to the correlation: ε = abs(NC after − NC before).
+    """Return the measure of how the activation function changes the correlation: ε = abs(NC after − NC before).
 
     Row: ``epsilon``, at the site's name; 0 where no activation function follows.
 
     Args:
-        sites: which layers; by default all with units of their own, as `Measure` says.
+        sites: which layers; by default all with units of their own, see `Measure`.
         every: when; None leaves it to the tracker.
         compute_dtype: as for `correlation`.
 
@@ -117,20 +114,9 @@ def epsilon(*, sites: Any = with_units, every: Any = None, compute_dtype: Any = 
         >>> epsilon().values((x, x))
         {'epsilon': 0.0}
     """
-    return Measure(_epsilon, {"compute_dtype": compute_dtype}, sites, every, stage="both", name="epsilon")
+    parameters = {"compute_dtype": compute_dtype}
+    return Measure(_epsilon, parameters, sites, every, stage="both", name="epsilon", prepare=_summary)
 
 
-def _epsilon(before: Tensor, after: Tensor, *, compute_dtype: str) -> float:
-    return change_in_correlation(_summary(after, compute_dtype).mean_abs, _summary(before, compute_dtype).mean_abs)
-
-
-_summaries: MutableMapping[Tensor, dict[tuple[str, int], CorrelationSummary]] = WeakIdKeyDictionary()
-
-
-def _summary(x: Tensor, compute_dtype: str) -> CorrelationSummary:
-    """What `correlation` and `epsilon` both ask of the same samples, worked out once."""
-    known = _summaries.setdefault(x, {})
-    key = compute_dtype, x._version
-    if key not in known:
-        known[key] = neuronal_correlation(x, compute_dtype=getattr(torch, compute_dtype))
-    return known[key]
+def _epsilon(before: CorrelationSummary, after: CorrelationSummary) -> float:
+    return change_in_correlation(after.mean_abs, before.mean_abs)

@@ -1,4 +1,4 @@
-"""The measure of dependence: what two units tell about one another, beyond what their correlation shows."""
+"""The measure of dependence: what two units tell about one another, beyond their correlation."""
 
 from typing import Any, Literal
 
@@ -36,31 +36,31 @@ def dependence(
     map_units: int = 128,
     seed: int = 0,
 ) -> Measure:
-    """The dependence score ι: mean mutual information over pairs of a layer's units, in nats.
+    """Return the measure of dependence: ι, the mean mutual information over pairs of a layer's units, in nats.
 
-    Rows: ``dependence`` (ι), ``dependence_standard_error``, ``dependence_threshold`` (what ι of independent units
-    with the same marginals stays below in 95 % of cases, judged by shuffling each unit's samples),
-    ``dependence_pairs``, ``dependence_determined`` (pairs in which one unit determines the other: their information
-    is infinite, and they are left out of the means) and ``nonlinear_excess`` (mean of the information less that of
-    normal units with the same correlation). Arrays, over ``dependence_units`` (evenly spaced): ``dependence``
-    (information of each pair), ``dependence_correlation``, ``dependence_difference`` (see
-    `cofire.stats.Disagreement`), and ``dependence_chance``: mean information of independent units, and what one
-    pair of them stays below in 95 % of cases.
+    Rows: ``dependence`` (ι), ``dependence_standard_error``, ``dependence_threshold`` (independent units with the same
+    marginals stay below it in 95 % of cases, estimated by shuffling each unit's samples), ``dependence_pairs``,
+    ``dependence_determined`` (pairs in which one unit determines the other: their information is infinite, and the
+    means leave them out) and ``nonlinear_excess`` (mean of the information less that of normal units with the same
+    correlation). Where ``max_pairs`` leaves out units, ``n_units_seen`` counts the others. Arrays, over
+    ``dependence_units`` (evenly spaced): ``dependence`` (information of each pair), ``dependence_correlation``,
+    ``dependence_difference`` (see `cofire.stats.Disagreement`), and ``dependence_chance``: mean information of
+    independent units, and the value that one pair of them stays below in 95 % of cases.
 
-    Samples that the estimator refuses (not finite, fewer than it needs, units with atoms by another method than
-    ``"default"``) give NaN, and a `NotMeasured` warning once a site.
+    Samples that the estimator refuses (not finite, too few, units with atoms by another method than ``"default"``) give
+    NaN, and a `NotMeasured` warning once per site.
 
     Args:
-        sites: which layers; by default all with units of their own, as `Measure` says.
+        sites: which layers; by default all with units of their own, see `Measure`.
         stage: after (``"post"``) or before (``"pre"``) the activation function.
         every: when; None leaves it to the tracker.
-        method: ``"default"`` bears atoms and ties, as after a ReLU; ``"3h"`` as Zhang et al. and ``"ksg"`` are for
-            ``stage="pre"``. See `cofire.stats.dependence_score`.
+        method: ``"default"`` handles atoms and ties, as after a ReLU; ``"3h"``, as in Zhang et al., and ``"ksg"`` are
+            for ``stage="pre"``. See `cofire.stats.dependence_score`.
         n_neighbors: k of the estimator.
         max_pairs: pairs measured for the rows, drawn at random; None: all.
-        max_samples: see `Measure`; the work grows with it faster than linearly.
-        map_units: units of the arrays, whose pairs are all measured; 256 take four times as long as 128.
-        seed: of the draw of pairs and of the shuffles.
+        max_samples: see `Measure`; time grows with it faster than linearly.
+        map_units: units in the arrays; all their pairs are measured, so 256 take four times as long as 128.
+        seed: for the choice of pairs and the shuffles.
 
     Raises:
         ValueError: if an argument is not as described.
@@ -73,18 +73,14 @@ def dependence(
         >>> values["dependence"] > values["dependence_threshold"], values["dependence_pairs"]
         (True, 1.0)
     """
-    _check_map(map_units)
-    # refuses what no samples could mend
+    if isinstance(map_units, bool) or not isinstance(map_units, int) or map_units < 2:
+        raise ValueError(f"map_units must be a whole number of at least 2, got {map_units!r}")
+    # Options that no samples could satisfy are refused now, not in the middle of training.
     dependence_score(torch.zeros(TRIED, 1), n_neighbors, method, max_pairs, seed)
+    options = {"method": method, "n_neighbors": n_neighbors, "max_pairs": max_pairs}
     return Measure(
         _dependence,
-        {
-            "method": method,
-            "n_neighbors": n_neighbors,
-            "max_pairs": max_pairs,
-            "map_units": map_units,
-            "seed": seed,
-        },
+        {**options, "map_units": map_units, "seed": seed},
         sites,
         every,
         stage=stage,
@@ -92,11 +88,6 @@ def dependence(
         arrays=_dependence_arrays,
         max_samples=max_samples,
     )
-
-
-def _check_map(map_units: object) -> None:
-    if isinstance(map_units, bool) or not isinstance(map_units, int) or map_units < 2:
-        raise ValueError(f"map_units must be a whole number of at least 2, got {map_units!r}")
 
 
 def _dependence(x: Tensor, *, method: str, n_neighbors: int, max_pairs: int | None, map_units: int, seed: int) -> Any:
@@ -108,6 +99,7 @@ def _values(x: Tensor, n_neighbors: int, method: str, max_pairs: int | None, see
     finite = score.finite()
     most = min(max_pairs or PAIRS_BY_CHANCE, PAIRS_BY_CHANCE)
     chance, _ = pairs_by_chance(x, n_neighbors, method, least_units=LEAST_UNITS, max_pairs=most, seed=seed)
+    seen = int((~score.matrix.isnan()).any(0).sum()) + score.n_constant
     return {
         "dependence": finite.mean,
         "dependence_standard_error": finite.standard_error,
@@ -115,6 +107,7 @@ def _values(x: Tensor, n_neighbors: int, method: str, max_pairs: int | None, see
         "dependence_pairs": score.n_pairs,
         "dependence_determined": score.n_pairs - finite.n_pairs,
         "nonlinear_excess": pairs_measured(x, finite)[1].mean(),
+        **({"n_units_seen": seen} if 0 < seen < x.shape[1] else {}),
     }
 
 
@@ -124,7 +117,7 @@ def _dependence_arrays(
     shown = evenly_spaced(x.shape[1], map_units).to(x.device)
     try:
         found = disagreement(x[:, shown], n_neighbors, method, seed=seed)
-    except ValueError:  # the rows of this recording say why
+    except ValueError:  # the warning with this recording's rows says why
         return {}
     return {
         "dependence": found.information.to(torch.float16),

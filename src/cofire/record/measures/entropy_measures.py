@@ -1,4 +1,4 @@
-"""Measures of entropy: how much the units of a layer vary together, by any of the estimators."""
+"""Measures of entropy: how freely the units of a layer vary together, by any of the estimators."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from .refusal import TRIED, cautious
 
 @dataclass(frozen=True)
 class Method:
-    """An estimator of entropy: which options it takes, and the stage where its answer means something."""
+    """An estimator of entropy: the options it takes, and the stage it is meant for."""
 
     statistic: Callable[..., Tensor]
     options: tuple[str, ...] = ()
@@ -49,27 +49,26 @@ def entropy(
     max_samples: int | None = 2000,
     **options: Any,
 ) -> Measure:
-    """Joint entropy of a layer's units, in nats.
+    """Return the measure of joint entropy of a layer's units, in nats.
 
-    Row: ``entropy_`` and the method. Taken before the activation function by default, since after a ReLU a unit has
-    an atom at zero and no density, so that its entropy is −∞; the bounds ``"kde_upper"`` and ``"kde_lower"`` (whose
+    Row: ``entropy_`` and the method. It is taken before the activation function by default, because after a ReLU a unit
+    has an atom at zero and no density, so its entropy is −∞. The bounds ``"kde_upper"`` and ``"kde_lower"`` (whose
     noise has a density) and ``"binned"`` (which is discrete) are taken after it.
 
-    Nearest neighbors in 10 units and more (20 when whitened) say more about the method than about the layer: such
-    values are recorded as they are, with a `cofire.stats.HighDimensionWarning` once a site. Samples that an
-    estimator refuses (not finite, or no more of them than units, for the covariance) give NaN, and a `NotMeasured`
-    warning once a site.
+    Nearest neighbors in 10 units and more (20 when whitened) say more about the method than about the layer. Such
+    values are recorded with a `cofire.stats.HighDimensionWarning` once per site. Samples that an estimator refuses (not
+    finite, or for the covariance no more samples than units) give NaN, and a `NotMeasured` warning once per site.
 
     Args:
         method: ``"gaussian"``, an upper bound for layers of any width; ``"knn"`` and ``"knn_whitened"``;
             ``"kde_upper"``, ``"kde_lower"`` and ``"kde_leave_one_out"``; ``"binned"``; ``"independence_bound"``;
-            ``"embedded"``. They are the functions ``entropy_*`` of `cofire.stats`, which say what is biased how.
-        sites: which layers; by default all with units of their own, as `Measure` says.
+            ``"embedded"``. The functions ``entropy_*`` of `cofire.stats` document their bias.
+        sites: which layers; by default all with units of their own, see `Measure`.
         stage: before (``"pre"``) or after (``"post"``) the activation function; None: see above.
         every: when; None leaves it to the tracker.
-        max_samples: see `Measure`. Bias depends on the number of samples, so keep it through a run; a layer of more
-            units needs more of them for ``"gaussian"`` and ``"knn_whitened"``.
-        options: of the estimator: ``n_neighbors``, ``variance``, ``bins``, or for ``"embedded"`` ``bandwidth``,
+        max_samples: see `Measure`. Bias depends on the number of samples, so don't change it during a run. Layers of
+            more units than that need more for ``"gaussian"`` and ``"knn_whitened"``.
+        options: options of the estimator: ``n_neighbors``, ``variance``, ``bins``, or for ``"embedded"`` ``bandwidth``,
             ``beta``, ``kernel``, ``features`` and ``estimator``.
 
     Raises:
@@ -99,17 +98,17 @@ def total_correlation(
     whiten: bool = True,
     max_samples: int | None = 2000,
 ) -> Measure:
-    """Total correlation: how far the units of a layer are from independent, counting dependence of every order.
+    """Return the measure of total correlation: dependence of every order between the units of a layer, in nats.
 
-    Row: ``total_correlation``, in nats; its cautions are those of `entropy`. For more than a few units take
-    `dependence`, which goes by pairs.
+    Row: ``total_correlation``; the cautions of `entropy` apply. For more than a few units use `dependence`, which goes
+    pair by pair.
 
     Args:
-        sites: which layers; by default all with units of their own, as `Measure` says.
-        stage: before the activation function by default; a unit with an atom makes the statistic refuse.
+        sites: which layers; by default all with units of their own, see `Measure`.
+        stage: before the activation function by default; the statistic refuses units with an atom.
         every: when; None leaves it to the tracker.
         n_neighbors: see `cofire.stats.total_correlation`.
-        whiten: likewise.
+        whiten: see `cofire.stats.total_correlation`.
         max_samples: see `entropy`.
 
     Example:
@@ -133,11 +132,10 @@ def _measure(
 ) -> Measure:
     some = torch.randn(TRIED, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     with cautions():
-        statistic(some, **options)  # refuses what no samples could mend
-
+        statistic(some, **options)  # options that no samples could satisfy are refused now, not during training
     return Measure(_recorded(name, statistic), options, sites, every, stage=stage, name=name, max_samples=max_samples)
 
 
-@cache  # the same function for the same statistic, so that two measures can be seen to record the same
+@cache  # one function per statistic, so that two measures that record the same are seen to do so
 def _recorded(name: str, statistic: Callable[..., Tensor]) -> Callable[..., Any]:
     return lambda x, **options: cautious(lambda samples: {name: statistic(samples, **options)}, [name], x)

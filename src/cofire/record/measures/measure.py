@@ -11,23 +11,26 @@ import torch
 from torch import Tensor
 
 from ...nets import with_units
+from ...stats._base.quantities import QUANTITIES
 from ..runs.rows import canonical
 from ..schedule import GeometricSteps, Schedule, as_schedule
 from .activation_sample import chosen_rows
 
 Stage = Literal["post", "pre", "both", "weights"]
 Statistic = Callable[..., Any]
+Shared = dict[tuple[Statistic, int, str], tuple[Any, Tensor]]
+"""What was prepared within a recording, by function, input and parameters; with the input itself."""
 
 WIDE = 512
 
 
 class NotMeasured(UserWarning):
-    """A measure gave NaN at a site, since its statistic refused the samples there."""
+    """A measure gave NaN at a site because its statistic refused the samples there."""
 
 
 @dataclass(frozen=True)
 class Cautioned:
-    """What a statistic returns where its values need a word of caution, which a tracker gives once a site.
+    """Values with a caution, as a statistic may return them; a tracker warns of it once per site.
 
     Args:
         values: the values, by the name of their row.
@@ -47,25 +50,29 @@ class Measure:
     Two measures are equal when their `identity` is: name, parameters, sites and stage.
 
     Args:
-        statistic: a function of what ``stage`` names, and of the parameters by keyword. It returns a number,
-            which is recorded under the measure's name, or a mapping from names to numbers, or either `Cautioned`.
+        statistic: a function of the inputs that ``stage`` names, and of the parameters by keyword. It returns a number,
+            which is recorded under the measure's name, a mapping from names to numbers, or `Cautioned`. If the mapping
+            has ``n_units_seen``, the rows state that it looked at so many of the layer's units; else at all of them.
         parameters: numbers, strings, lists, dicts. One that depends on the layer's width may be given as a
             function of the number of units; the rows state its value.
-        sites: which layers: a pattern as `cofire.sites` takes it; by default all layers with units of their own, not
-            activation modules and normalizations, which give what the layer before them gives. What only takes away
-            (``"!head"``) leaves the others of these.
+        sites: which layers: a pattern as `cofire.sites` takes it. By default all layers with units of their own:
+            activation modules and normalizations have those of the layer before them. A pattern that only excludes
+            (``"!head"``) keeps the others of these.
         every: when: a `Schedule` or its shorthand (``10``, ``"epoch"``, ``[0, 100]``). None leaves it to the
             tracker.
-        stage: what the statistic is given: ``"post"`` (or ``"pre"``): samples (n_samples, n_units) after
-            (before) the activation function; ``"both"``: the samples before and those after, the same rows;
-            ``"weights"``: a layer's incoming weights, one unit a row, and for a convolution in groups their
-            number as a second argument, since units of different groups share no input.
+        stage: the statistic's inputs: ``"post"`` (or ``"pre"``): samples (n_samples, n_units) after (before) the
+            activation function; ``"both"``: the samples before and those after, the same rows; ``"weights"``: a
+            layer's incoming weights, one unit per row, and for a grouped convolution the number of groups as a second
+            argument, because units of different groups share no input.
         name: by default that of the statistic.
-        arrays: a function like ``statistic`` that returns named arrays; they are large, so they are recorded
+        unit: unit of measure, such as ``"nats"``, of the numbers that are none of cofire's own quantities.
+        prepare: a function of one input and the parameters. The statistic gets its results in place of inputs and
+            parameters. Within a recording they are computed once for all measures that prepare alike.
+        arrays: a function of inputs and parameters that returns named arrays. They are large, so they are recorded only
             at the recordings that ``arrays_every`` picks (it counts recordings, from 1), and at the last.
         arrays_every: by default the 1st, 2nd, 4th, 8th, ... recording.
-        max_samples: the statistic gets so many samples at most, for what is costly: a random choice, the same
-            whenever there are as many to choose from.
+        max_samples: for costly statistics, the largest number of samples they get: a random choice, the same whenever
+            there are as many to choose from.
 
     Raises:
         ValueError: if an argument is not as described.
@@ -84,6 +91,8 @@ class Measure:
     every: Schedule | int | str | Iterable[int] | None = None
     stage: Stage = field(default="post", kw_only=True)
     name: str = field(default="", kw_only=True)
+    unit: str | None = field(default=None, kw_only=True)
+    prepare: Statistic | None = field(default=None, kw_only=True)
     arrays: Statistic | None = field(default=None, kw_only=True)
     arrays_every: Schedule = field(default=GeometricSteps(2), kw_only=True)
     max_samples: int | None = field(default=None, kw_only=True)
@@ -95,7 +104,7 @@ class Measure:
         if self.stage not in get_args(Stage):
             raise ValueError(f"stage must be one of {', '.join(get_args(Stage))}, got {self.stage!r}")
         _check_limit(self.max_samples, self.stage)
-        settle = object.__setattr__
+        settle = object.__setattr__  # the class is frozen
         settle(self, "name", self.name or getattr(self.statistic, "__name__", type(self.statistic).__name__))
         settle(self, "parameters", dict(self.parameters))
         if self.every is not None:
@@ -103,22 +112,18 @@ class Measure:
         canonical(self._arguments(n_units=WIDE))
 
     def __repr__(self) -> str:
-        named = {name: getattr(value, "__name__", value) for name, value in self.parameters.items()}
         where = getattr(self.sites, "__name__", self.sites)
-        rest = {"parameters": named, "sites": where, "every": self.every, "stage": self.stage}
-        told = [f"{name}={value!r}" for name, value in (rest | self._limit).items() if value not in (None, {})]
-        return f"Measure({', '.join([repr(self.name), *told])})"
+        rest = {"parameters": self._named, "sites": where, "every": self.every, "stage": self.stage}
+        shown = [f"{name}={value!r}" for name, value in (rest | self._limit).items() if value not in (None, {})]
+        return f"Measure({', '.join([repr(self.name), *shown])})"
 
-    def parameters_at(self, inputs: tuple[Tensor, ...]) -> dict[str, Any]:
-        """The parameters for these inputs, as a row states them."""
-        return self._arguments_at(inputs) | self._limit
+    def n_units(self, inputs: tuple[Tensor, ...]) -> int:
+        """Return the number of units that inputs are of."""
+        return inputs[0].shape[0 if self.stage == "weights" else -1]
 
     def parameters_for(self, n_units: int) -> dict[str, Any]:
-        """The parameters for a layer of that width, as a row states them."""
+        """Return the parameters for a layer of that width, as its rows state them."""
         return self._arguments(n_units) | self._limit
-
-    def _arguments_at(self, inputs: tuple[Tensor, ...]) -> dict[str, Any]:
-        return self._arguments(inputs[0].shape[0 if self.stage == "weights" else -1])
 
     def _arguments(self, n_units: int) -> dict[str, Any]:
         return {name: value(n_units) if callable(value) else value for name, value in self.parameters.items()}
@@ -127,12 +132,15 @@ class Measure:
     def _limit(self) -> dict[str, int]:
         return {} if self.max_samples is None else {"max_samples": self.max_samples}
 
+    @property
+    def _named(self) -> dict[str, Any]:
+        return {name: getattr(value, "__name__", value) for name, value in self.parameters.items()}
+
     @cached_property
     def identity(self) -> str:
-        """The measure in words: equal for equal measures, in every process."""
-        named = {name: getattr(value, "__name__", value) for name, value in self.parameters.items()} | self._limit
+        """The measure as text: equal for equal measures, in every process."""
         where = getattr(self.sites, "__name__", self.sites)
-        return f"{self.name}{canonical(named)} of {self.stage} at {where}"
+        return f"{self.name}{canonical(self._named | self._limit)} of {self.stage} at {where}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Measure) and self.identity == other.identity
@@ -140,21 +148,35 @@ class Measure:
     def __hash__(self) -> int:
         return hash(self.identity)
 
+    def unit_of(self, name: str) -> str | None:
+        """Return the unit of measure of one of its numbers; None if it is unknown."""
+        return QUANTITIES[name].unit if name in QUANTITIES else self.unit
+
     def limited(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """At most ``max_samples`` rows of each input, the same rows of all."""
+        """Return at most ``max_samples`` rows of each input, the same rows of all."""
         n_samples = len(inputs[0])
         if self.max_samples is None or n_samples <= self.max_samples:
             return inputs
         rows = chosen_rows(n_samples, self.max_samples)
         return tuple(samples[rows.to(samples.device)] for samples in inputs)
 
-    def values(self, inputs: tuple[Tensor, ...], *, site: str = "") -> dict[str, float]:
-        """The numbers, by the name of their row; a caution is given as a warning once a site.
+    def values(self, inputs: tuple[Tensor, ...], *, site: str = "", shared: Shared | None = None) -> dict[str, float]:
+        """Return the numbers, by the name of their row; a caution becomes a warning, once per site.
+
+        Args:
+            inputs: as ``stage`` says.
+            site: for warnings.
+            shared: what measures have prepared in this recording; what is prepared now is added.
 
         Raises:
             ValueError: if the statistic returned something else.
         """
-        found = self.statistic(*inputs, **self._arguments_at(inputs))
+        arguments = self._arguments(self.n_units(inputs))
+        if self.prepare is None:
+            found = self.statistic(*inputs, **arguments)
+        else:
+            shared = {} if shared is None else shared
+            found = self.statistic(*(_prepared(self.prepare, x, arguments, shared) for x in inputs))
         if isinstance(found, Cautioned):
             self._warn_once(site, found)
             found = found.values
@@ -177,11 +199,19 @@ class Measure:
             ) from None
 
     def array_values(self, inputs: tuple[Tensor, ...]) -> dict[str, np.ndarray]:
-        """The arrays, by name; none if the measure has none."""
+        """Return the arrays, by name; none if the measure has none."""
         if self.arrays is None:
             return {}
-        found = self.arrays(*inputs, **self._arguments_at(inputs))
+        found = self.arrays(*inputs, **self._arguments(self.n_units(inputs)))
         return {name: torch.as_tensor(value).cpu().numpy() for name, value in found.items()}
+
+
+def _prepared(prepare: Statistic, x: Tensor, arguments: Mapping[str, Any], shared: Shared) -> Any:
+    key = prepare, id(x), canonical(arguments)
+    if key not in shared:
+        # The input is kept as well: if it were freed, another tensor could get its id.
+        shared[key] = prepare(x, **arguments), x
+    return shared[key][0]
 
 
 def _check_limit(max_samples: object, stage: str) -> None:
@@ -190,32 +220,23 @@ def _check_limit(max_samples: object, stage: str) -> None:
     if isinstance(max_samples, bool) or not isinstance(max_samples, int) or max_samples < 1:
         raise ValueError(f"max_samples must be a whole number of at least 1, or None, got {max_samples!r}")
     if stage == "weights":
-        raise ValueError("max_samples limits samples, and a measure of weights is given none; leave it out")
-
-
-def as_measure(measure: "Measure | Statistic") -> Measure:
-    """A measure, also from a plain function of samples.
-
-    Raises:
-        ValueError: for a function that makes a measure and was not called.
-    """
-    if isinstance(measure, Measure):
-        return measure
-    if getattr(measure, "__annotations__", {}).get("return") in (Measure, "Measure"):
-        name = getattr(measure, "__name__", "it")
-        raise ValueError(f"{name} makes a measure and is none itself; call it: {name}()")
-    return Measure(measure)
+        raise ValueError("max_samples limits samples, and a measure of weights gets none; leave it out")
 
 
 def as_measures(measures: "Iterable[Measure | Statistic]") -> list[Measure]:
-    """At least one measure, each as by `as_measure`.
+    """Return at least one measure; plain functions of samples become measures.
 
     Raises:
-        ValueError: for none, or for one that is not in a list.
+        ValueError: if there are none, a measure is not in a list, or a function that makes a measure was not called.
     """
     if isinstance(measures, Measure) or not isinstance(measures, Iterable):
         raise ValueError(f"measures is a list of measures, got {measures!r} alone; put it in brackets: [...]")
-    found = [as_measure(measure) for measure in measures]
+    found = []
+    for measure in measures:
+        if getattr(measure, "__annotations__", {}).get("return") in (Measure, "Measure"):
+            name = getattr(measure, "__name__", "it")
+            raise ValueError(f"{name} is a function that makes a measure; call it: {name}()")
+        found.append(measure if isinstance(measure, Measure) else Measure(measure))
     if not found:
         raise ValueError("measures is empty: nothing would be recorded; give one, such as cofire.record.correlation()")
     return found

@@ -1,4 +1,4 @@
-"""Statistics that refuse some samples: in a training loop they give NaN and say why, once a site."""
+"""Statistics that refuse some samples: in a training loop they give NaN and a warning, once per site."""
 
 from collections.abc import Callable, Sequence
 from math import nan
@@ -13,10 +13,10 @@ TRIED = 64
 
 
 def cautious(statistic: Callable[..., dict[str, Any]], names: Sequence[str], x: Tensor) -> Any:
-    """The statistic's values; NaN under the names where it refuses ``x``; with its cautions, if there are any.
+    """Return the statistic's values, with its cautions if there are any; NaN under the names where it refuses ``x``.
 
-    So a batch too small, a unit with an atom, or activations that are no longer finite leave a gap in a curve and do
-    not end the training.
+    A batch that is too small, a unit with an atom, or activations that are no longer finite leave a gap in a curve;
+    they don't end the training.
     """
     with cautions() as heard:
         try:

@@ -10,15 +10,15 @@ from .measure import Measure
 
 
 def weight_correlation(*, sites: Any = with_units, every: Any = None) -> Measure:
-    """Weight correlation: the mean cosine between the incoming weights of two units.
+    """Return the measure of weight correlation: the mean cosine between the incoming weights of two units.
 
     Rows: ``wc`` (of the absolute cosine), ``wc_signed``, and ``wc_lower_quartile``, ``wc_median``,
     ``wc_upper_quartile`` of the absolute cosine; ``wc_left_out`` counts units whose weights are all zero or not
-    finite, which have no direction. No forward pass is needed. A convolution's kernel is read flattened, recurrent
-    gates and attention's projections apart.
+    finite, which have no direction. It needs no forward pass. Kernels of convolutions are flattened; recurrent gates
+    and attention's projections are layers of their own.
 
     Args:
-        sites: which layers; by default all with units of their own, as `Measure` says.
+        sites: which layers; by default all with units of their own, see `Measure`.
         every: when; None leaves it to the tracker.
     """
     return Measure(_weight_correlation, {}, sites, every, stage="weights", name="weight_correlation")

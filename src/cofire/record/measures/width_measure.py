@@ -13,16 +13,16 @@ from .measure import Measure
 
 
 def width(*, sites: Any = with_units, every: Any = None, unexplained: float = UNEXPLAINED) -> Measure:
-    """The recommended width: the smallest number of units of which all are linear combinations, up to a tolerance.
+    """Return the measure of width: the fewest units of which all are linear combinations, up to a tolerance.
 
-    Rows: ``width``, and its 95 % interval ``width_low``, ``width_high``; NaN where there are too few samples to tell:
-    it takes more of them than units are needed, so put batches together with ``window``, or give a probe. It costs
-    n_units³; take it more rarely than `correlation` in wide layers.
+    Rows: ``width``, and its 95 % interval ``width_low``, ``width_high``; NaN where there are too few samples. It needs
+    more samples than the width it finds, so put batches together with ``window``, or give a probe. It costs n_units³:
+    record it less often than `correlation` in wide layers.
 
     Args:
-        sites: which layers; by default all with units of their own, as `Measure` says.
+        sites: which layers; by default all with units of their own, see `Measure`.
         every: when; None leaves it to the tracker.
-        unexplained: share of the units' variance that may be left, on average over the units.
+        unexplained: share of the units' variance that may be left unexplained, on average over the units.
 
     Raises:
         ValueError: if ``unexplained`` is not a share above 0.

@@ -3,26 +3,46 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .sqlite_connections import Reading, Writing
+from ...stats._base.quantities import QUANTITIES
+from .sqlite_connections import DamagedRows, Reading, Writing
+from .table_format import SOURCES, VERSION, damaged_at, digest, prepare, seal, verify, version_of, write_recording
 from .whole_files import replaced
 
 if TYPE_CHECKING:
     import pandas
 
+MODES = ("train", "eval", "")
+
 
 class Row(NamedTuple):
     """One recorded number.
 
-    ``step`` counts optimizer steps (0 is before training), ``epoch`` the epochs completed when it was
-    recorded. ``site`` is empty for numbers of the whole run, such as the loss. ``parameters`` is JSON text
-    with sorted keys, so that equal parameters are equal text.
+    Attributes:
+        run: name of the run's directory.
+        step: optimizer steps so far; 0 is before training.
+        epoch: epochs completed when it was recorded.
+        site: the layer; empty for numbers of the whole run, such as the loss.
+        measure: name of the quantity.
+        parameters: JSON text with sorted keys, so that equal parameters are equal text.
+        value: the number; NaN where it could not be computed.
+        n_samples: samples it was computed from; 0 for weights.
+        seed: seed of the choice of samples.
+        mode: ``"train"`` or ``"eval"``: the mode of the model that gave the samples; ``""`` if neither is known or
+            applies, as for weights.
+        unit: unit of measure, such as ``"nats"``; ``""`` for a pure number, None if unknown.
+        n_units_seen: how many of the layer's units were looked at; None if unknown.
+        n_units: how many units the layer has; None if unknown.
     """
 
     run: str
@@ -34,35 +54,28 @@ class Row(NamedTuple):
     value: float
     n_samples: int
     seed: int | None
+    mode: str = ""
+    unit: str | None = None
+    n_units_seen: int | None = None
+    n_units: int | None = None
 
 
 class Array(NamedTuple):
-    """One recorded array: a histogram, a correlation matrix, a list of units."""
+    """One recorded array: a histogram, a correlation matrix, a list of units. Its ``mode`` is as for `Row`."""
 
     run: str
     step: int
     site: str
     name: str
     value: np.ndarray
+    mode: str = ""
 
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS rows (
-    run TEXT NOT NULL, step INTEGER NOT NULL, epoch INTEGER NOT NULL, site TEXT NOT NULL,
-    measure TEXT NOT NULL, parameters TEXT NOT NULL, value REAL, n_samples INTEGER NOT NULL, seed INTEGER,
-    PRIMARY KEY (run, step, site, measure, parameters)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS arrays (
-    run TEXT NOT NULL, step INTEGER NOT NULL, site TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
-    PRIMARY KEY (run, step, site, name)
-);
-"""
-_ROW_KEY = ("run", "step", "site", "measure", "parameters")
-_SELECT = f"SELECT {', '.join(Row._fields)} FROM rows"
+_KEY = ("run", "step", "site", "measure", "parameters", "mode")
 
 
 def canonical(parameters: Mapping[str, object]) -> str:
-    """Parameters as JSON text, keys sorted.
+    """Return parameters as JSON text with sorted keys.
 
     Example:
         >>> canonical({"window": 3, "dtype": "float32"})
@@ -76,18 +89,42 @@ def canonical(parameters: Mapping[str, object]) -> str:
         ) from None
 
 
+def refuse_misspelled(measure: str, recorded: Iterable[str] = ()) -> None:
+    """Refuse a name that is neither known nor recorded, but looks like one that is.
+
+    Names of a user's own measures are free. One that only adds to a known name, as ``"width2"`` does, passes too.
+
+    Raises:
+        ValueError: with the names that look alike.
+
+    Example:
+        >>> refuse_misspelled("nc_debaised")
+        Traceback (most recent call last):
+        ...
+        ValueError: unknown quantity 'nc_debaised'; did you mean 'nc_debiased'?
+    """
+    known = {*QUANTITIES, *recorded}
+    alike = get_close_matches(measure, known, n=3, cutoff=0.85)
+    if alike and measure not in known and not measure.startswith(alike[0]):
+        raise ValueError(f"unknown quantity {measure!r}; did you mean {' or '.join(map(repr, alike))}?")
+
+
 class Rows:
     """The rows and arrays of one or more runs in a SQLite file.
 
-    Calling it writes: one transaction for all rows and arrays of the call, so that a crash leaves a recording
-    whole or absent. A key (run, step, site, measure, parameters) that is there already is left as it is.
-    ``Rows.read`` opens for reading only: nothing is created and no writer is held up.
+    Calling it writes one transaction with all rows and arrays of the call, so that a crash leaves a recording whole or
+    absent. An existing key (run, step, site, measure, parameters, mode) keeps its value. ``Rows.read`` opens for
+    reading only: it creates nothing and holds up no writer.
+
+    The first read verifies the checksum of every recording, later ones those of new recordings; arrays are verified
+    when they are read.
 
     Args:
         path: the file; created, with its folders, if absent.
 
     Raises:
-        ValueError: if the file is not a table of rows.
+        DamagedRows: if the file is not a table of rows.
+        ValueError: if a newer version of cofire wrote it.
 
     Example:
         >>> import tempfile
@@ -100,7 +137,14 @@ class Rows:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._connection: Writing | Reading = Writing(self.path, _SCHEMA)
+        writing = Writing(self.path)
+        try:
+            prepare(writing)
+        except BaseException:
+            writing.close()
+            raise
+        self._connection: Writing | Reading = writing
+        self._verified: int | None = None
 
     def __repr__(self) -> str:
         return f"Rows({str(self.path)!r})"
@@ -111,28 +155,40 @@ class Rows:
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if the file is not a table of rows.
+            DamagedRows: if the file is not a table of rows.
         """
         rows = cls.__new__(cls)
         rows.path = Path(path)
         rows._connection = Reading(rows.path)
+        rows._verified = None
         return rows
 
     def __call__(self, rows: Iterable[Row], arrays: Iterable[Array] = ()) -> None:
         """Write rows and arrays in one transaction.
 
         Raises:
-            ValueError: if two of the rows have the same key.
+            ValueError: if two of the rows have the same key, or a field has the wrong type.
             OSError: if they cannot be written, for instance because the disk is full; nothing of the call is
                 kept then.
         """
-        rows = [Row._make(row) for row in rows]
-        _refuse_twins(rows)
-        packed = [(*array[:4], _to_bytes(array.value)) for array in arrays]
-        self._connection.write(
-            ("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", rows),
-            ("INSERT INTO arrays VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING", packed),
-        )
+        groups: dict[tuple[str, int], tuple[list[Row], list[Any]]] = {}
+        seen: set[tuple[object, ...]] = set()
+        for row in rows:
+            row = _plain(Row(*row))
+            key = (row.run, row.step, row.site, row.measure, row.parameters, row.mode)
+            if key in seen:
+                raise ValueError(
+                    f"two rows of one recording have the same key {dict(zip(_KEY, key, strict=True))}; "
+                    "give the measures different names or parameters"
+                )
+            seen.add(key)
+            groups.setdefault(key[:2], ([], []))[0].append(row)
+        for run, step, site, name, value, mode in (Array(*array) for array in arrays):
+            packed = run, _whole(step), site, name, _to_bytes(value), _mode(mode)
+            groups.setdefault(packed[:2], ([], []))[1].append(packed)
+        with self._connection.transaction() as connection:
+            for key, group in groups.items():
+                write_recording(connection, *key, *group)
 
     def select(
         self,
@@ -141,34 +197,65 @@ class Rows:
         site: str | None = None,
         measure: str | None = None,
         step: int | None = None,
+        mode: str | None = None,
     ) -> list[Row]:
-        """The rows that match, by run, site, measure, parameters and step.
-
-        A value that could not be computed is NaN.
-        """
-        where, values = _where(run=run, site=site, measure=measure, step=step)
-        order = "ORDER BY run, site, measure, parameters, step"
-        return [_row(found) for found in self._connection.fetch(f"{_SELECT} {where} {order}", values)]
-
-    def array(self, site: str, name: str, *, step: int | None = None, run: str | None = None) -> np.ndarray:
-        """The array of that name at a site, the latest one unless a step is given.
+        """Return the rows that match, by run, site, measure, parameters, mode and step.
 
         Raises:
+            DamagedRows: if a recording is not what was written.
+            ValueError: if ``measure`` looks like a misspelling of a quantity that is known or recorded.
+        """
+        where, values = _where(run=run, site=site, measure=measure, step=step, mode=mode)
+        source, _ = self._sources()
+        query = f"SELECT {', '.join(Row._fields)} FROM {source} {where}"
+        found = self._connection.fetch(f"{query} ORDER BY run, site, measure, parameters, mode, step", values)
+        if measure is not None and not found:
+            refuse_misspelled(measure, {name for (name,) in self._connection.fetch("SELECT measure FROM rows")})
+        return [_row(values) for values in found]
+
+    def array(
+        self, site: str, name: str, *, step: int | None = None, run: str | None = None, mode: str | None = None
+    ) -> np.ndarray:
+        """Return the array of that name at a site, the latest one unless a step is given.
+
+        Raises:
+            DamagedRows: if it is not what was written.
             KeyError: if there is none.
         """
-        where, values = _where(run=run, site=site, name=name, step=step)
-        found = self._connection.fetch(f"SELECT value FROM arrays {where} ORDER BY step DESC LIMIT 1", values)
+        where, values = _where(run=run, site=site, name=name, step=step, mode=mode)
+        _, source = self._sources()
+        query = f"SELECT step, digest, value FROM {source} {where} ORDER BY step DESC, mode DESC LIMIT 1"
+        found = self._connection.fetch(query, values)
         if not found:
             at = "" if step is None else f" at step {step}"
             raise KeyError(f"no array {name!r} was recorded for site {site!r}{at}")
-        return np.load(io.BytesIO(found[0][0]), allow_pickle=False)
+        at, checksum, content = found[0]
+        try:
+            if checksum not in (None, digest(content)):
+                raise ValueError("its checksum differs")
+            return np.load(io.BytesIO(content), allow_pickle=False)
+        except (EOFError, TypeError, ValueError) as error:
+            raise damaged_at(self._connection, f"the array {name!r} of site {site!r} at step {at}", at) from error
 
     def arrays(self) -> list[tuple[str, int, str, str]]:
-        """What arrays there are: (run, step, site, name), without their values."""
-        return self._connection.fetch("SELECT run, step, site, name FROM arrays ORDER BY 1, 3, 4, 2")
+        """Return the run, step, site and name of each array."""
+        _, source = self._sources()
+        return self._connection.fetch(f"SELECT DISTINCT run, step, site, name FROM {source} ORDER BY 1, 3, 4, 2")
+
+    def _sources(self) -> tuple[str, str]:
+        """Return what to select rows and arrays from, once everything recorded by now is verified."""
+        version = version_of(self._connection)
+        if version not in SOURCES:
+            raise DamagedRows(f"{self.path} has no rows yet; if nobody is about to write it, restore it from a backup")
+        if version == VERSION:
+            [(last,)] = self._connection.fetch("SELECT ifnull(max(id), 0) FROM recordings")
+            if last != self._verified:
+                verify(self._connection, after=min(self._verified or 0, last))
+                self._verified = last
+        return SOURCES[version]
 
     def snapshot(self) -> AbstractContextManager[None]:
-        """All reads within see one state of the table, whatever others write meanwhile.
+        """Make all reads within see one state of the table, whatever others write meanwhile.
 
         Raises:
             WrittenMeanwhileError: by a read within, if nobody wrote at first and then somebody began.
@@ -176,26 +263,36 @@ class Rows:
         return self._connection.snapshot()
 
     def last_step(self) -> int | None:
-        """The largest step that has a row; None when there are no rows."""
-        return self._connection.fetch("SELECT max(step) FROM rows")[0][0]
+        """Return the largest step that has a row; None if there are no rows."""
+        source, _ = self._sources()
+        return self._connection.fetch(f"SELECT max(step) FROM {source}")[0][0]
 
     def rename(self, run: str) -> None:
         """Give all rows and arrays to that run."""
-        self._connection.write(
-            *((f"UPDATE OR REPLACE {table} SET run = ? WHERE run != ?", [(run, run)]) for table in ("rows", "arrays"))
-        )
+        with self._connection.transaction() as connection:
+            for table in ("rows", "arrays", "recordings"):
+                connection.execute(f"UPDATE {table} SET run = ? WHERE run != ?", (run, run))
 
     def drop_after(self, step: int) -> None:
-        """Take away the rows and arrays of later steps, to go on from ``step``."""
-        self._connection.write(*((f"DELETE FROM {table} WHERE step > ?", [(step,)]) for table in ("rows", "arrays")))
+        """Remove the rows and arrays of later steps, to go on from ``step``."""
+        with self._connection.transaction() as connection:
+            for table in ("rows", "arrays", "recordings"):
+                connection.execute(f"DELETE FROM {table} WHERE step > ?", (step,))
 
     def drop_arrays(self, arrays: Iterable[Array]) -> None:
-        """Take away the arrays of these runs, steps, sites and names; their values do not matter."""
-        keys = [tuple(array[:4]) for array in arrays]
-        self._connection.write(("DELETE FROM arrays WHERE run = ? AND step = ? AND site = ? AND name = ?", keys))
+        """Remove the arrays of these runs, steps, sites, names and modes; their values do not matter."""
+        keys = [(array.run, array.step, array.site, array.name, array.mode) for array in arrays]
+        if keys:
+            self._sources()  # a checksum made anew must not hide damage
+        with self._connection.transaction() as connection:
+            for key in keys:
+                where = "run = ? AND step = ? AND site = ? AND name = ? AND mode = ?"
+                found = connection.execute(f"DELETE FROM arrays WHERE {where} RETURNING recording", key).fetchall()
+                for (recording,) in found:
+                    seal(connection, *key[:2], recording)
 
     def flush(self) -> None:
-        """Make all that was written safe from a power loss too."""
+        """Make everything that was written safe from a power loss too."""
         self._connection.flush()
 
     def close(self) -> None:
@@ -203,13 +300,12 @@ class Rows:
         self._connection.close()
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """All rows as a data frame, one column a field.
+        """Return all rows as a data frame, one column per field.
 
         Raises:
             ImportError: if pandas is absent.
         """
-        pandas = _need("pandas")
-        return pandas.DataFrame(self.select(), columns=list(Row._fields))
+        return _need("pandas").DataFrame(self.select(), columns=list(Row._fields))
 
     def to_csv(self, path: str | Path) -> None:
         """Write all rows to a CSV file with a header."""
@@ -233,8 +329,6 @@ class Rows:
 
 
 def _need(package: str) -> Any:
-    from importlib import import_module
-
     try:
         return import_module(package)
     except ImportError as error:
@@ -244,11 +338,13 @@ def _need(package: str) -> Any:
 def _row(values: Sequence[Any]) -> Row:
     row = Row._make(values)
     # SQLite has no NaN and stores NULL for it.
-    return row if row.value is not None else row._replace(value=float("nan"))
+    return row if row.value is not None else row._replace(value=math.nan)
 
 
-def _where(**equal: object) -> tuple[str, list[object]]:
+def _where(**equal: Any) -> tuple[str, list[object]]:
     given = {column: value for column, value in equal.items() if value is not None}
+    if "step" in given:
+        given["step"] = _whole(given["step"])
     clause = " AND ".join(f"{column} = ?" for column in given)
     return (f"WHERE {clause}" if clause else "", list(given.values()))
 
@@ -259,13 +355,42 @@ def _to_bytes(value: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _refuse_twins(rows: Sequence[Row]) -> None:
-    seen: set[tuple[object, ...]] = set()
-    for row in rows:
-        key = tuple(getattr(row, name) for name in _ROW_KEY)
-        if key in seen:
-            raise ValueError(
-                f"two rows of one recording have the same key {dict(zip(_ROW_KEY, key, strict=True))}; "
-                "give the measures different names or parameters"
-            )
-        seen.add(key)
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("text is needed")
+    return value
+
+
+def _mode(value: Any) -> str:
+    if value not in MODES:
+        raise ValueError(f"one of {MODES} is needed")
+    return value
+
+
+def _whole(value: Any) -> int:
+    whole = operator.index(value)
+    if not -(2**63) <= whole < 2**63:
+        raise ValueError("a whole number of at most 64 bits is needed")
+    return whole
+
+
+def _unless_none(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else convert(value)
+
+
+# SQLite would store numbers of numpy and torch, which aren't Python's, as their bytes.
+_CONVERT: tuple[Callable[[Any], Any], ...] = (
+    *(_text, _whole, _whole, _text, _text, _text, float, _whole, _unless_none(_whole)),
+    *(_mode, _unless_none(_text), _unless_none(_whole), _unless_none(_whole)),
+)
+
+
+def _plain(row: Row) -> Row:
+    """Return a row of Python's own numbers and texts."""
+    values: list[Any] = []
+    for name, value, convert in zip(Row._fields, row, _CONVERT, strict=True):
+        try:
+            values.append(convert(value))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name} of a row cannot be {value!r}: {error}") from None
+    return Row._make(values)

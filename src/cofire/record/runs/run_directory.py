@@ -103,21 +103,29 @@ class Run:
         """The layers that were not measured, each with the reason."""
         return self.facts.get("left_out", {})
 
-    def rows(self, *, site: str | None = None, measure: str | None = None, step: int | None = None) -> list[Row]:
-        """The rows that match, by site, measure and step."""
-        return self.table.select(site=site, measure=measure, step=step)
+    def rows(
+        self,
+        *,
+        site: str | None = None,
+        measure: str | None = None,
+        step: int | None = None,
+        mode: str | None = None,
+    ) -> list[Row]:
+        """Return the rows that match, as `Rows.select` does."""
+        return self.table.select(site=site, measure=measure, step=step, mode=mode)
 
     def frame(self) -> "pandas.DataFrame":
         """All rows as a data frame; needs pandas."""
         return self.table.to_pandas()
 
-    def array(self, site: str, name: str, *, step: int | None = None) -> np.ndarray:
-        """A recorded array, the latest unless a step is given.
+    def array(self, site: str, name: str, *, step: int | None = None, mode: str | None = None) -> np.ndarray:
+        """Return a recorded array, the latest unless a step is given.
 
         Raises:
+            DamagedRows: if it is not what was written.
             KeyError: if there is none.
         """
-        return self.table.array(site, name, step=step)
+        return self.table.array(site, name, step=step, mode=mode)
 
     def arrays(self) -> list[tuple[int, str, str]]:
         """What arrays there are: (step, site, name)."""

@@ -1,4 +1,4 @@
-"""Connections to a SQLite file: one that writes, and one that reads without a trace."""
+"""Connections to a SQLite file: one that writes, and one that reads without leaving a trace."""
 
 import sqlite3
 import weakref
@@ -7,35 +7,72 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-Statement = tuple[str, Sequence[Sequence[Any]]]
-"""A statement, and the values of each time that it is carried out."""
+# Errors of the machine rather than of the file: it is busy, full, or not to be opened.
+_OUTSIDE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+)
+
+
+class DamagedRows(ValueError):
+    """A file does not hold the rows that were written to it, or never held rows."""
+
+
+class WrittenMeanwhileError(OSError):
+    """Somebody began to write to a file while it was read; reading it again helps."""
 
 
 class _Connection:
-    """What both have; threads may share one, as long as they take turns."""
+    """What reading and writing share. Threads may share one, as long as they take turns."""
 
     def __init__(self, path: Path, address: str, *, uri: bool) -> None:
         self.path = path
         self._connection = sqlite3.connect(address, uri=uri, timeout=30, check_same_thread=False)
         self._finalizer = weakref.finalize(self, self._connection.close)
         try:
-            self._connection.execute("SELECT count(*) FROM sqlite_master")
-        except sqlite3.DatabaseError as error:
+            self.fetch("SELECT count(*) FROM sqlite_master")
+        except (OSError, ValueError):
             self.close()
-            raise ValueError(f"{self.path} is not a table of rows: {error}") from error
+            raise
 
     def fetch(self, query: str, values: Sequence[object] = ()) -> list[Any]:
-        """All that a query finds."""
-        return self._connection.execute(query, values).fetchall()
+        """Return all that a query finds.
+
+        Raises:
+            DamagedRows: if the file is damaged.
+            OSError: if it cannot be read.
+            ValueError: if it is closed.
+        """
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # sqlite3 decodes its own error messages too
+            raise self._explained(error, "read from") from error
+
+    def _explained(self, error: Exception, doing: str) -> Exception:
+        """Return the error to raise in place of SQLite's own, which names no file."""
+        if isinstance(error, sqlite3.ProgrammingError):
+            return ValueError(f"{self.path} is closed; close a tracker before the run it writes to")
+        if isinstance(error, sqlite3.IntegrityError):
+            return ValueError(f"rows could not be {doing} {self.path}: {error}")
+        code = getattr(error, "sqlite_errorcode", None)  # absent for text that isn't UTF-8
+        if code is not None and code & 0xFF in _OUTSIDE:  # the upper bits only say more about the same error
+            return OSError(f"rows could not be {doing} {self.path} ({error}); what was recorded before is safe")
+        return DamagedRows(f"{self.path} is damaged, or is not a table of rows ({error}); restore it from a backup")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """All that is fetched within is of one state."""
-        self._connection.execute("BEGIN")
+        """Make all reads within see one state of the file."""
+        self.fetch("BEGIN")
         try:
             yield
         finally:
-            self._connection.execute("ROLLBACK")
+            self._connection.rollback()
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -45,42 +82,37 @@ class _Connection:
 class Writing(_Connection):
     """A connection for writing; the file is created, with its folders, if absent."""
 
-    def __init__(self, path: Path, schema: str) -> None:
+    def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         super().__init__(path, str(path), uri=False)
         # In WAL mode NORMAL loses nothing when the process dies; `flush` makes rows safe from power loss.
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")
-        self._connection.executescript(schema)
+        self.fetch("PRAGMA journal_mode=WAL")
+        self.fetch("PRAGMA synchronous=NORMAL")
 
-    def write(self, *statements: Statement) -> None:
-        """Carry out all statements in one transaction."""
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Keep everything that is executed within, or nothing.
+
+        Raises:
+            OSError: if it cannot be written, for instance because the disk is full.
+        """
         try:
             with self._connection:
-                for statement, values in statements:
-                    self._connection.executemany(statement, values)
-        except sqlite3.ProgrammingError as error:
-            raise ValueError(f"{self.path} is closed; close a tracker before the run it writes to") from error
-        except sqlite3.OperationalError as error:
-            raise OSError(
-                f"rows could not be written to {self.path} ({error}); what was recorded before is safe"
-            ) from error
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+        except sqlite3.Error as error:
+            raise self._explained(error, "written to") from error
 
     def flush(self) -> None:
-        """Make all that was written safe from a power loss too."""
-        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-
-
-class WrittenMeanwhileError(OSError):
-    """Somebody began to write to a file while it was read; to read it again is of use."""
+        """Make everything that was written safe from a power loss too."""
+        self.fetch("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 class Reading:
     """A connection for reading: it creates no file and holds up no writer.
 
-    Without a write-ahead log nobody is writing, and the file is opened as one that does not change, for which SQLite
-    needs no files of its own. Should somebody begin to write all the same, that is seen after each query: the file is
-    opened anew, and asked again.
+    Without a write-ahead log nobody is writing, and the file is opened as immutable, for which SQLite needs no files of
+    its own. Should somebody begin to write all the same, each query notices: the file is opened anew, and asked again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -99,20 +131,19 @@ class Reading:
     def _outdated(self) -> bool:
         try:
             return self._seen is not None and _state(self.path) != self._seen
-        except FileNotFoundError:  # it was moved or removed, and what was open is as it was
+        except FileNotFoundError:  # it was moved or removed; the open file stays what it was
             return False
 
     def fetch(self, query: str, values: Sequence[object] = ()) -> list[Any]:
-        """All that a query finds.
+        """Return all that a query finds.
 
         Raises:
+            DamagedRows: if the file is damaged.
             WrittenMeanwhileError: within `snapshot`, if somebody began to write.
         """
         try:
             found = self._connection.fetch(query, values)
-        except sqlite3.ProgrammingError:  # closed
-            raise
-        except sqlite3.DatabaseError:  # such as half a page, if it is being written
+        except DamagedRows:  # half a page looks damaged while it is being written
             if not self._outdated:
                 raise
         else:
@@ -126,7 +157,7 @@ class Reading:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """All that is fetched within is of one state."""
+        """Make all reads within see one state of the file."""
         if self._outdated:
             self._connection.close()
             self._open()
@@ -137,12 +168,12 @@ class Reading:
         finally:
             self._in_snapshot = False
 
-    def write(self, *_: Statement) -> None:
-        """Refuse."""
+    def transaction(self) -> Any:
+        """Refuse to write."""
         raise OSError(f"rows could not be written to {self.path}, which was opened for reading")
 
     def flush(self) -> None:
-        """Nothing was written."""
+        """Do nothing: nothing was written."""
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -150,7 +181,7 @@ class Reading:
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:
-    """What tells whether a file that nobody writes to is still the same; None while somebody writes."""
+    """Return what changes when a file is written to; None while somebody has it open for writing."""
     if path.with_name(path.name + "-wal").exists():
         return None
     now = path.stat()

@@ -225,12 +225,13 @@ def _natural(name: str) -> list[tuple[int, str]]:
 def group(rows: Iterable[Row]) -> dict[str, dict[str, Series]]:
     """Rows as series, by site and then by measure.
 
-    A measure that was recorded with several parameter sets at one site is shown with the first of them.
+    A measure that was recorded with several parameter sets or in both modes at one site is shown with the first.
     """
     found: dict[str, dict[str, dict[int, Row]]] = {}
-    shown: dict[tuple[str, str], str] = {}
+    shown: dict[tuple[str, str], tuple[str, str]] = {}
     for row in rows:
-        if shown.setdefault((row.site, row.measure), row.parameters) == row.parameters:
+        kind = row.parameters, row.mode
+        if shown.setdefault((row.site, row.measure), kind) == kind:
             found.setdefault(row.site, {}).setdefault(row.measure, {})[row.step] = row
     return {
         site: {measure: _series(by_step) for measure, by_step in measures.items()} for site, measures in found.items()
