@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := report,papers,dask,lightning,transformers,torchmetrics,loggers,docs,dev
+EXTRAS := demo,report,papers,dask,pandas,lightning,transformers,torchmetrics,loggers,docs,dev
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format lint types layers docs bench dist clean
@@ -19,7 +19,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 setup: $(VENV)/.ready ## create .venv and install everything into it
 
-demo: setup ## train a small network, follow it, write report.html
+demo: setup ## train a small network and write report.html
 	$(BIN)/cofire demo
 
 test: setup ## run the tests
@@ -27,7 +27,7 @@ test: setup ## run the tests
 
 check: setup lint types layers docs test ## everything that CI runs
 
-format: setup ## rewrite the files in the house format
+format: setup ## format the files
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -44,11 +44,11 @@ layers: setup
 docs: setup ## build the site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-bench: setup ## measure speed next to peers, as ratios
+bench: setup ## measure speed against other libraries, as ratios
 	$(BIN)/python -m benchmarks
 
 dist: setup ## build sdist and wheel into dist/
 	$(BIN)/python -m build --no-isolation
 
-clean: ## remove the environment and what runs leave behind
+clean: ## remove the environment, runs and build outputs
 	rm -rf $(VENV) runs site dist report.html .pytest_cache .ruff_cache .import_linter_cache

@@ -7,7 +7,7 @@ import pytest
 
 import cofire
 
-HEAVY = {"pandas", "scipy", "sklearn", "plotly", "matplotlib", "jinja2", "numba", "rich", "typer", "pyarrow", "joblib"}
+HEAVY = {"pandas", "scipy", "sklearn", "matplotlib", "jinja2", "numba", "rich", "typer", "pyarrow", "joblib"}
 HEAVY |= {"lightning", "transformers", "torchmetrics", "tensorboard", "wandb", "mlflow"}
 
 

@@ -73,8 +73,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError, ImportError) as error:
-        # cofire's own hints at missing packages have no name; a name without ModuleNotFoundError is a bug of ours
-        if isinstance(error, ImportError) and error.name and not isinstance(error, ModuleNotFoundError):
+        # A missing package is the user's to install. A module or a name that is missing in cofire is a bug: show where.
+        if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "cofire":
             raise
         typer.echo(f"cofire: {_message(error)}", err=True)
         sys.exit(2)

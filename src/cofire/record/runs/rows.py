@@ -332,7 +332,7 @@ def _need(package: str) -> Any:
     try:
         return import_module(package)
     except ImportError as error:
-        raise ImportError(f'this needs {package}; install it with: pip install "cofire[report]"') from error
+        raise ImportError(f'this needs {package}; install it with: pip install "cofire[pandas]"') from error
 
 
 def _row(values: Sequence[Any]) -> Row:
