@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cofire.stats.correlation.moments import Moments
-from cofire.stats.redundancy.activation_redundancy import explained_by_others, recommended_width, redundancy
+from cofire.stats.redundancy.activation_redundancy import recommended_width, redundancy
 
 
 def found_in(x: torch.Tensor, **options: float):
@@ -40,8 +40,9 @@ def test_explained_where_the_correlations_are_singular():
     explained = found_in(x).explained_in_sample
     torch.testing.assert_close(explained[:3], torch.ones(3, dtype=torch.float64), atol=1e-6, rtol=0)
     assert explained[3] < 0.01
-    assert explained_by_others(torch.ones(1, 1)).item() == 0
-    assert explained_by_others(torch.full((1, 1), math.nan)).isnan().all()
+    lone = torch.stack([torch.randn(50), torch.ones(50)], 1)
+    assert found_in(lone).explained_in_sample[0] == 0 and found_in(lone).explained_in_sample[1].isnan()
+    assert found_in(lone[:, 1:]).explained_in_sample.isnan().all()
 
 
 def test_independent_units_explain_nothing_on_average():
@@ -132,5 +133,5 @@ def test_what_is_out_of_range_is_named():
     for options, says in (({"threshold": 0}, "threshold"), ({"significance": 2}, "significance")):
         with pytest.raises(ValueError, match=says):
             found_in(torch.randn(50, 3), **options)
-    with pytest.raises(ValueError, match="unexplained must be a share above 0"):
+    with pytest.raises(ValueError, match="unexplained must be above 0"):
         recommended_width(torch.eye(2).double(), n_samples=50, rows=torch.randn(5, 2), unexplained=0)

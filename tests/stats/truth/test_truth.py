@@ -278,7 +278,7 @@ def test_independent_parts_add():
     parts = truth.Independent([truth.MultivariateNormal.pair(0.6), truth.Uniform(2, 0, 3)])
     assert parts.entropy == pytest.approx(parts.parts[0].entropy + 2 * log(3))
     assert parts.total_correlation == pytest.approx(parts.parts[0].mutual_information)
-    with pytest.raises(ValueError, match="4 units; take total_correlation"):
+    with pytest.raises(ValueError, match="has 4; use total_correlation"):
         _ = parts.mutual_information
 
 

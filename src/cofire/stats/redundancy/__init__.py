@@ -1,1 +1,1 @@
-"""How redundant a layer is: duplicates, linear dependence, effective rank, width."""
+"""Redundancy of a layer: duplicates, linear dependence, effective rank, width."""

@@ -1,13 +1,11 @@
-"""How redundant a layer is: copies, linear dependence, effective rank, and the width it needs."""
+"""Redundancy of a layer by its activations: copies, linear dependence, effective rank and the width it needs."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .._base.arrays import as_tensor
 from .._base.definitions import COPY, UNEXPLAINED
 from .._base.display import Shown
 from .._base.precision import exactly
@@ -19,19 +17,19 @@ from .duplicates import Cluster, duplicate_clusters, whole_matrix
 from .effective_rank import effective_rank_entropy, effective_rank_participation
 from .selection import Selection
 
-LUCK = 0.1  # noise also tips which units are chosen; simulated, that moves what they leave by up to a tenth
+LUCK = 0.1  # noise also decides which units are chosen; in simulations that changes what they leave by up to a tenth
 FLOOR = 64 * torch.finfo(torch.float64).eps
 
 
 @dataclass(frozen=True)
 class Width(Shown):
-    """How many units suffice.
+    """The number of units that suffice.
 
     Attributes:
-        units: smallest number of units of which all units are linear combinations, up to the tolerance.
+        units: smallest number of units that span all units linearly, up to the tolerance.
         interval: 95 % interval of that number.
-        chosen: which units, in order of choice.
-        enough_samples: whether the samples sufficed to tell; if not, ``units`` is the present number of units.
+        chosen: the units, in order of choice.
+        enough_samples: whether there were enough samples to find it; if not, ``units`` is the present number of units.
     """
 
     units: int
@@ -42,21 +40,21 @@ class Width(Shown):
 
 @dataclass(frozen=True, eq=False)
 class Redundancy(Shown):
-    """What the moments of a layer say about its redundancy.
+    """Redundancy of a layer by the moments of its units.
 
     Attributes:
         correlation: neuronal correlation with noise floor, debiased value and interval.
         constant_units: units that never varied.
         nonfinite_units: units that met a NaN or an infinity.
         duplicates: clusters of duplicate and negated units, see :class:`~cofire.stats.redundancy.duplicates.Cluster`.
-        explained: how much of each unit's variance a linear combination of all others explains, adjusted for fitting
+        explained: share of each unit's variance that a linear combination of all others explains, adjusted for fitting
             noise: 1 − (1 − R²) (n_samples − 1) / (n_samples − n_units). Shape (n_units,); near 0, and as often
             negative, for independent units; NaN for constant and non-finite units, and for all with too few samples.
         explained_in_sample: R² itself, which noise raises to 1 with as many units as samples.
-        eigenvalues: of the correlation matrix of the units that vary, descending.
-        effective_rank_entropy: exponential of their entropy.
+        eigenvalues: eigenvalues of the correlation matrix of the units that vary, descending.
+        effective_rank_entropy: exponential of the entropy of the eigenvalues' shares.
         effective_rank_participation: their participation ratio, n / (1 + (n − 1) · mean ρ²).
-        effective_rank_debiased: that with the part of ρ² that noise adds taken off.
+        effective_rank_debiased: the participation ratio without the part of ρ² that noise adds.
         width: the recommended width.
     """
 
@@ -91,17 +89,17 @@ class Redundancy(Shown):
 def redundancy(
     moments: Moments, *, threshold: float = COPY, significance: float = 0.01, unexplained: float = UNEXPLAINED
 ) -> Redundancy:
-    """The redundancy of a layer; n_units² memory, n_units³ time.
+    """Return the redundancy of a layer; needs n_units² memory and n_units³ time.
 
-    Everything is of correlations, so that a unit's scale does not matter. Samples are taken as independent.
+    Everything is computed from correlations, so a unit's scale does not matter. Samples are assumed independent.
 
     Args:
-        moments: of the layer's units.
+        moments: moments of the layer's units.
         threshold: abs(rho) from which on two units count as duplicates.
         significance: chance allowed that independent units show any duplicate at all; raises the threshold where
             there are few samples.
-        unexplained: share of the units' variance that the recommended width may leave unexplained, on average over
-            the units.
+        unexplained: share of a unit's variance that the recommended width may leave unexplained, on average over the
+            units.
 
     Raises:
         ValueError: for moments without samples, or a parameter out of range.
@@ -113,13 +111,13 @@ def redundancy(
         >>> found.constant_units, [cluster.units for cluster in found.duplicates], found.width.units
         ((5,), [(0, 3)], 3)
     """
-    if not moments.count:
-        raise ValueError("the moments hold no samples; update them with a batch first")
+    _check_samples(moments)
     summary = moments.summary()
     correlation = moments.correlation()
     with exactly(correlation.device):
         defined = moments.defined_units()
         eigenvalues, in_sample = _spectrum(correlation, defined)
+        spectrum = eigenvalues if len(eigenvalues) else eigenvalues.new_full((1,), torch.nan)  # whose ranks are NaN
         return Redundancy(
             correlation=summary,
             constant_units=_indices(moments.constant_units()),
@@ -130,37 +128,15 @@ def redundancy(
             explained=_adjusted(in_sample, moments.count, int(defined.sum())),
             explained_in_sample=in_sample,
             eigenvalues=eigenvalues,
-            effective_rank_entropy=_rank(effective_rank_entropy, eigenvalues),
-            effective_rank_participation=_rank(effective_rank_participation, eigenvalues),
-            effective_rank_debiased=_debiased_rank(summary),
+            effective_rank_entropy=float(effective_rank_entropy(spectrum)),
+            effective_rank_participation=float(effective_rank_participation(spectrum)),
+            effective_rank_debiased=rank_of_square(summary.mean_square_debiased, int(defined.sum())),
             width=_width_of(moments, correlation, unexplained),
         )
 
 
-def explained_by_others(correlation: Tensor) -> Tensor:
-    r"""R² of the regression of each unit on all others, from their correlation matrix.
-
-    .. math:: R_i^2 = 1 - 1 / (C^{-1})_{ii}
-
-    Taken in the limit of ever less noise where C is singular: 1 for the units that are linear combinations of others,
-    and the R² on the others for the rest.
-
-    Args:
-        correlation: shape (n_units, n_units); NaN on the diagonal for undefined units.
-
-    Returns:
-        Float64, shape (n_units,); NaN for undefined units, 0 for a lone one.
-
-    Example:
-        >>> explained_by_others(torch.tensor([[1.0, 0.6], [0.6, 1.0]]))
-        tensor([0.3600, 0.3600], dtype=torch.float64)
-    """
-    matrix = as_tensor(correlation, "correlation").double()
-    return _spectrum(matrix, ~matrix.diagonal().isnan())[1]
-
-
 def width_of(moments: Moments, *, unexplained: float = UNEXPLAINED) -> Width:
-    """The `recommended_width` of a layer by its moments alone.
+    """Return the `recommended_width` of a layer from its moments.
 
     Raises:
         ValueError: for moments without samples, or if ``unexplained`` is out of range.
@@ -170,10 +146,14 @@ def width_of(moments: Moments, *, unexplained: float = UNEXPLAINED) -> Width:
         >>> width_of(Moments().update(torch.cat([x, x @ torch.ones(3, 5)], 1))).units
         3
     """
-    if not moments.count:
-        raise ValueError("the moments hold no samples; update them with a batch first")
+    _check_samples(moments)
     with exactly(moments.mean().device):
         return _width_of(moments, moments.correlation(), unexplained)
+
+
+def _check_samples(moments: Moments) -> None:
+    if not moments.count:
+        raise ValueError("the moments hold no samples; update them with a batch first")
 
 
 def _width_of(moments: Moments, correlation: Tensor, unexplained: float) -> Width:
@@ -184,25 +164,28 @@ def _width_of(moments: Moments, correlation: Tensor, unexplained: float) -> Widt
 def recommended_width(
     correlation: Tensor, *, n_samples: int, rows: Tensor, unexplained: float = UNEXPLAINED, confidence: float = 0.95
 ) -> Width:
-    """The smallest number of units of which all units are linear combinations, up to a tolerance.
+    """Return the smallest number of units that span all units linearly, up to a tolerance.
 
-    Units are chosen one by one, each time the one least explained by those before (a pivoted Cholesky factorization),
-    until the variance left, on average over the units, is ``unexplained``. The greedy choice may be some units above
-    the best. What is left is raised by n_samples' worth of fitting noise.
+    Units are chosen one by one, each time the one that those before explain least (a pivoted Cholesky factorization),
+    until the share of variance left, on average over the units, is ``unexplained``. The share is adjusted for the noise
+    that the fit explains.
 
     Args:
         correlation: shape (n_units, n_units), float64; NaN for undefined units, which need no width.
-        n_samples: behind the correlations.
-        rows: some standardized samples, shape (n_rows, n_units), 0 for undefined units. How much they scatter in what
-            they leave unexplained gives the interval, whatever their distribution.
+        n_samples: number of samples behind the correlations.
+        rows: some standardized samples, shape (n_rows, n_units), 0 for undefined units. The scatter of what the choice
+            leaves unexplained in them gives the interval, whatever their distribution.
         unexplained: the tolerance, from 0 (exclusive) to 1.
-        confidence: of the interval.
+        confidence: confidence level of the interval.
 
     Raises:
         ValueError: if ``unexplained`` is out of range.
+
+    Bias:
+        The greedy choice may take a few units more than the best one would.
     """
     if not 0 < unexplained <= 1:
-        raise ValueError(f"unexplained must be a share above 0 and at most 1, got {unexplained}")
+        raise ValueError(f"unexplained must be above 0 and at most 1, got {unexplained}")
     if n_samples < 2:
         return Width(len(correlation), (0, len(correlation)), (), enough_samples=False)
     selection = Selection(correlation, freedom=n_samples - 1)
@@ -210,10 +193,10 @@ def recommended_width(
     shares = _shares_left(selection, number, unexplained)
     if shares[-1] > unexplained:
         return Width(number, (len(shares) - 1, number), tuple(selection.chosen), enough_samples=False)
-    units = len(shares) - 1
-    chosen = tuple(selection.chosen)
+    units, chosen = len(shares) - 1, tuple(selection.chosen)
     quantile = student_quantile((1 + confidence) / 2, max(len(rows) - 1, 1))
     reach = quantile * _error(selection, rows, n_samples) + LUCK * unexplained
+    # the same course read at a higher and at a lower tolerance; the lower one may take further choices
     low = next(k for k, share in enumerate(shares) if share <= unexplained + reach)
     beyond = _shares_left(selection, number, unexplained - reach)
     high = units + len(beyond) - 1 if beyond[-1] <= unexplained - reach else number
@@ -221,7 +204,7 @@ def recommended_width(
 
 
 def _shares_left(selection: Selection, number: int, until: float) -> list[float]:
-    """Mean share unexplained before and after each further choice, until it is small enough or samples run short."""
+    """Return the mean share unexplained before and after each further choice, until it is small or samples run out."""
     shares = [_mean_left(selection)]
     while shares[-1] > until and len(selection.chosen) < number and selection.enough_samples:
         before = len(selection.chosen)
@@ -238,7 +221,7 @@ def _mean_left(selection: Selection) -> float:
 
 
 def _error(selection: Selection, rows: Tensor, n_samples: int) -> float:
-    """Standard error of the mean share unexplained, from how the rows scatter in it."""
+    """Return the standard error of the mean share unexplained, from its scatter over the rows."""
     usable = selection.usable
     if len(rows) < 2 or not usable.any():
         return 0.0
@@ -249,7 +232,11 @@ def _error(selection: Selection, rows: Tensor, n_samples: int) -> float:
 
 
 def _spectrum(correlation: Tensor, defined: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues of the defined units' correlations, descending, and R² of each unit on the others."""
+    """Return the eigenvalues of the defined units' correlations, descending, and R² of each unit on all others.
+
+    R² is 1 − 1 / (C⁻¹)_ii. Where C is singular it is the limit of ever less added noise: 1 for units that are linear
+    combinations of others, and the R² on the others for the rest.
+    """
     explained = correlation.new_full((len(defined),), torch.nan)
     if not defined.any():
         return correlation.new_empty(0), explained
@@ -266,18 +253,12 @@ def _adjusted(in_sample: Tensor, n_samples: int, n_units: int) -> Tensor:
     return 1 - (1 - in_sample) * ((n_samples - 1) / spare if spare > 0 else math.nan)
 
 
-def _debiased_rank(summary: CorrelationSummary) -> float:
-    """Participation ratio from the debiased mean of ρ², within 1 and the number of units that vary."""
-    n = summary.n_units - summary.n_constant - summary.n_nonfinite
-    return rank_of_square(summary.mean_square_debiased, n)
-
-
 def rank_of_square(mean_square: float, n_units: int) -> float:
-    """The participation ratio of correlations by the mean of ρ² over their pairs, within 1 and the number of units.
+    """Return the participation ratio of correlations from the mean of ρ², within 1 and the number of units.
 
     Args:
-        mean_square: over all pairs, debiased or not; of a single unit, which has none, it does not matter.
-        n_units: those that vary.
+        mean_square: mean of ρ² over all pairs, debiased or not; ignored for a single unit, which has no pair.
+        n_units: number of units that vary.
 
     Example:
         >>> rank_of_square(0.0, 8), rank_of_square(1.0, 8)
@@ -286,10 +267,6 @@ def rank_of_square(mean_square: float, n_units: int) -> float:
     if n_units < 2 or math.isnan(mean_square):
         return 1.0 if n_units == 1 else math.nan
     return n_units / (1 + (n_units - 1) * min(max(mean_square, 0.0), 1.0))
-
-
-def _rank(rank: Callable[[Tensor], Tensor], eigenvalues: Tensor) -> float:
-    return float(rank(eigenvalues)) if len(eigenvalues) else math.nan
 
 
 def _indices(mask: Tensor) -> tuple[int, ...]:

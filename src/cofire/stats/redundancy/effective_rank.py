@@ -1,4 +1,4 @@
-"""How many dimensions a layer really uses, from the eigenvalues of its covariance or the like."""
+"""Effective rank: the number of dimensions that a layer really uses, from eigenvalues or singular values."""
 
 import torch
 from torch import Tensor
@@ -7,15 +7,15 @@ from .._base.arrays import Array, as_tensor
 
 
 def effective_rank_entropy(eigenvalues: Array) -> Tensor:
-    r"""Exponential of the entropy of the eigenvalues' shares.
+    r"""Return the exponential of the entropy of the eigenvalues' shares.
 
     .. math:: \exp\Big(-\sum_k p_k \log p_k\Big), \quad p_k = λ_k / \sum_j λ_j
 
-    Between 1 (one direction) and n (n equal ones). Roy and Vetterli take the singular values of a matrix; pass those
-    to have theirs.
+    Between 1 (one direction) and n (n equal ones). Roy and Vetterli's quantity uses the singular values of a
+    matrix; pass those.
 
     Args:
-        eigenvalues: shape (..., n), at least 0; what rounding has left slightly below counts as 0.
+        eigenvalues: shape (..., n), at least 0; slightly negative ones, from rounding, count as 0.
 
     Returns:
         Float64, shape (...); NaN where all are 0 or one is not finite.
@@ -31,7 +31,7 @@ def effective_rank_entropy(eigenvalues: Array) -> Tensor:
 
 
 def effective_rank_participation(eigenvalues: Array) -> Tensor:
-    r"""Participation ratio of the eigenvalues.
+    r"""Return the participation ratio of the eigenvalues.
 
     .. math:: \Big(\sum_k λ_k\Big)^2 \Big/ \sum_k λ_k^2
 
@@ -39,7 +39,7 @@ def effective_rank_participation(eigenvalues: Array) -> Tensor:
     n / (1 + (n − 1) · mean ρ²).
 
     Args:
-        eigenvalues: shape (..., n), at least 0; what rounding has left slightly below counts as 0.
+        eigenvalues: shape (..., n), at least 0; slightly negative ones, from rounding, count as 0.
 
     Returns:
         Float64, shape (...); NaN where all are 0 or one is not finite.
@@ -57,6 +57,6 @@ def _shares(eigenvalues: Array) -> Tensor:
     values = as_tensor(eigenvalues, "eigenvalues").double().clamp(min=0)
     if values.ndim == 0 or values.shape[-1] == 0:
         raise ValueError(f"eigenvalues must have shape (..., n) with n at least 1, got {tuple(values.shape)}")
-    # by the largest first, so that neither huge nor tiny eigenvalues leave the range
+    # divided by the largest first, so that neither huge nor tiny eigenvalues leave the range
     scaled = values / values.amax(-1, keepdim=True)
     return scaled / scaled.sum(-1, keepdim=True)

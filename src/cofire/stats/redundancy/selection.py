@@ -1,21 +1,22 @@
-"""Choosing few units of a layer of which the others are linear combinations, as far as may be."""
+"""Greedy choice of a few units whose linear combinations approximate the others."""
 
 import torch
 from torch import Tensor
 
-SPARE = 10  # samples beyond those that fitting uses up, below which a good fit is no evidence
-TIE = 1e-9
+SPARE = 10  # a fit that leaves fewer degrees of freedom than this proves nothing
+TIE = 1e-9  # rounding makes exact copies differ by this much; the first of them is chosen
 
 
 class Selection:
-    """Units chosen one by one, and how much of each unit a linear combination of the chosen leaves unexplained.
+    """Units chosen one by one, and the share of each unit that linear combinations of them leave unexplained.
 
-    A pivoted Cholesky factorization of the Gram matrix: choosing a unit takes what it explains off all others.
+    This is a pivoted Cholesky factorization of the Gram matrix: choosing a unit subtracts what it explains from all
+    others.
 
     Args:
         gram: covariance of the units, or second moments for combinations without a constant; float64, shape (n_units,
-            n_units). Units with a NaN or an infinity anywhere on their diagonal take no part.
-        freedom: samples behind it: n_samples − 1 for a covariance, n_samples for second moments.
+            n_units). Units whose diagonal entry is NaN or infinite take no part.
+        freedom: degrees of freedom of ``gram``: n_samples − 1 for a covariance, n_samples for second moments.
 
     Attributes:
         usable: units that are finite, bool, shape (n_units,).
@@ -44,24 +45,24 @@ class Selection:
 
     @property
     def enough_samples(self) -> bool:
-        """Whether the samples tell a fit by the chosen units from chance."""
+        """Whether there are enough samples to tell a fit by the chosen units from chance."""
         return self.freedom - len(self.chosen) >= SPARE
 
     def unexplained(self) -> Tensor:
-        """Share of each unit's variance that is left, shape (n_units,), raised by what fitting noise explains.
+        """Return the share of each unit's variance that is left, adjusted for the noise that a fit explains.
 
-        The adjusted 1 − R²: times freedom / (freedom − n_chosen). 0 for constant units, NaN for unusable ones and,
-        where the samples do not suffice, for all that the chosen are to explain.
+        This is 1 − R² times freedom / (freedom − n_chosen), shape (n_units,). 0 for constant units; NaN for unusable
+        ones and, if there are no degrees of freedom left, for all that are not chosen.
         """
         spare = self.freedom - len(self.chosen)
         raised = self._left * (self.freedom / spare) if spare > 0 else self._left * torch.nan
         return torch.where(self.usable, raised.masked_fill(self._left == 0, 0.0), torch.nan)
 
     def choose(self, unit: int) -> None:
-        """Take a unit among the chosen."""
+        """Choose a unit."""
         n, norm = len(self.chosen), self._norm
         if n == len(self._factor):
-            self._factor = torch.cat([self._factor, torch.zeros_like(self._factor)])
+            self._factor = torch.cat([self._factor, torch.zeros_like(self._factor)])  # doubled, as lists grow
         known = self._factor[:n]
         remaining = self._gram[:, unit] / (norm * norm[unit]) - known[:, unit] @ known
         remaining = torch.where(self.usable, remaining / self._left[unit].sqrt(), 0.0)
@@ -71,9 +72,9 @@ class Selection:
         self.chosen.append(unit)
 
     def choose_until_explained(self, tolerance: float | Tensor) -> None:
-        """Choose the least explained unit, again and again, until none is left unexplained by more than ``tolerance``.
+        """Choose the least explained unit, repeatedly, until at most ``tolerance`` of each unit is unexplained.
 
-        Stops before the samples no longer suffice; units that are neither chosen nor ``explained`` are then left.
+        Stops early, with units that are neither chosen nor ``explained``, when samples run short.
 
         Args:
             tolerance: one share, or one for each unit, shape (n_units,).
@@ -85,7 +86,7 @@ class Selection:
             self.choose(_first_largest(self._left.masked_fill(self.explained | ~self.usable, -1.0)))
 
     def choose_among(self, units: Tensor) -> None:
-        """Choose all of these units that those before do not explain, the least explained first.
+        """Choose those of the given units that earlier choices don't explain, the least explained first.
 
         Args:
             units: indices, shape (n,).
@@ -95,13 +96,13 @@ class Selection:
         self.choose_by(among / self._norm.square(), len(units))
 
     def choose_by(self, importance: Tensor, number: int) -> None:
-        """Choose ``number`` units, each time the one of which most is unexplained, in units of its importance.
+        """Choose until ``number`` units are chosen, each time that with the largest importance × unexplained variance.
 
-        Fewer where the chosen explain all others that are of any importance.
+        Stops early once the chosen units explain every other unit whose importance is above 0.
 
         Args:
-            importance: what a unit's variance is worth, at least 0, shape (n_units,).
-            number: of units.
+            importance: weight of a unit's variance, at least 0, shape (n_units,).
+            number: how many units to have chosen in the end.
         """
         weight = importance.double() * self._norm.square()
         while len(self.chosen) < number:
@@ -111,7 +112,7 @@ class Selection:
             self.choose(unit)
 
     def coefficients(self) -> Tensor:
-        """How the chosen units combine into each unit, shape (n_chosen, n_units); 0 for unusable units."""
+        """Return how the chosen units combine into each unit, shape (n_chosen, n_units); 0 for unusable units."""
         factor = self._factor[: len(self.chosen)]
         own = factor[:, self.chosen]  # upper triangular
         combined = torch.linalg.solve_triangular(own, factor, upper=True)
@@ -119,5 +120,5 @@ class Selection:
 
 
 def _first_largest(values: Tensor) -> int:
-    """The first of the largest values; rounding does not tell copies apart."""
+    """Return the place of the largest value, the first one where several differ by rounding alone."""
     return int((values >= values.max() * (1 - TIE)).nonzero()[0, 0])

@@ -1,4 +1,4 @@
-"""How redundant a layer is by its weights alone: no data needed, and no table of all pairs of units."""
+"""Redundancy of a layer by its weights alone: no data, and no table of all pairs of units."""
 
 import math
 from dataclasses import dataclass
@@ -22,20 +22,20 @@ WIDEST = 8192
 
 @dataclass(frozen=True)
 class WeightRedundancy(Shown):
-    """What a layer's weights say about its redundancy; NaN where there is no pair or no spectrum.
+    """Redundancy of a layer by its weights; NaN where there is no pair or no spectrum.
 
     Attributes:
         n_units: incoming vectors, one a unit.
-        fan_in: weights of each.
-        zero_units: units whose weights are all zero, constant whatever comes in.
+        fan_in: weights of each vector.
+        zero_units: units whose weights are all zero: they are constant, whatever the input.
         nonfinite_units: units with a NaN or infinite weight.
         mean_abs: weight correlation (WC), the mean of abs(cosine) over pairs.
         mean: mean of the cosine.
-        chance_level: about what ``mean_abs`` is for random weights, √(2 / (π fan_in)).
+        chance_level: ``mean_abs`` of random weights, about √(2 / (π fan_in)).
         duplicates: clusters of (anti)parallel weight vectors.
         effective_rank_participation: participation ratio of the squared singular values.
         effective_rank_entropy: exponential of the entropy of the singular values' shares (Roy, Vetterli 2007).
-        effective_rank_error: standard error of that where it is estimated, 0 where it is computed.
+        effective_rank_error: its standard error if it is estimated, 0 if it is computed.
     """
 
     n_units: int
@@ -60,9 +60,9 @@ def weight_redundancy(
     significance: float = 0.01,
     exact_up_to: int = WIDEST,
 ) -> WeightRedundancy:
-    """Weight correlation, duplicate units and effective rank of one weight, in one pass over the pairs of units.
+    """Return weight correlation, duplicate units and effective rank of a weight, in one pass over the pairs of units.
 
-    The bias does not enter: units with parallel weights are affine copies of each other before the activation
+    The bias plays no part: units with parallel weights are affine copies of each other before the activation
     function, whatever their biases.
 
     Args:
@@ -72,11 +72,11 @@ def weight_redundancy(
         threshold: abs(cosine) from which on two units count as duplicates.
         significance: chance allowed that random weights show any duplicate at all; raises the threshold where the
             fan-in is small.
-        exact_up_to: the shorter side of a weight up to which all singular values are computed; beyond, their entropy
-            is estimated, see :func:`~cofire.stats.redundancy.lanczos.effective_rank_entropy_lanczos`.
+        exact_up_to: compute all singular values if the shorter side of the weight is at most this; beyond, estimate
+            their entropy: see :func:`~cofire.stats.redundancy.lanczos.effective_rank_entropy_lanczos`.
 
     Raises:
-        ValueError: as :func:`weight_correlation`, and for a parameter out of range.
+        ValueError: as for :func:`weight_correlation`, and if a parameter is out of range.
 
     Example:
         >>> weight = torch.randn(6, 50, generator=torch.Generator().manual_seed(0))
@@ -94,7 +94,9 @@ def weight_redundancy(
         lengths = _relative_lengths(vectors, cosines.defined)
         mean_abs, square = _one_pass(cosines, scan, lengths)
         n_pairs = cosines.pairs.n_defined
-        rank = _entropy_rank(_with_direction(vectors, cosines.defined, groups), groups, exact_up_to)
+        # a grouped weight keeps its zero vectors, or it would no longer divide into its groups
+        kept = vectors if groups > 1 else vectors[cosines.defined]
+        rank = _entropy_rank(kept, groups, exact_up_to)
         return WeightRedundancy(
             n_units=len(vectors),
             fan_in=vectors.shape[1],
@@ -110,38 +112,8 @@ def weight_redundancy(
         )
 
 
-def singular_values(weight: Array, *, unit_axis: int = 0, groups: int = 1) -> Tensor:
-    """Singular values of the matrix that a layer multiplies with, descending.
-
-    From the Gram matrix of the shorter side; those below about 1e-8 of the largest are noise. A grouped convolution's
-    matrix is block-diagonal.
-
-    Args:
-        weight: as torch stores it, shape (out, in, ...).
-        unit_axis: 1 for transposed convolutions and embeddings.
-        groups: of a convolution.
-
-    Returns:
-        Float64, shape (groups * min(out / groups, fan_in),).
-
-    Raises:
-        ValueError: if the shorter side is above 8192, or a weight is not finite.
-
-    Example:
-        >>> singular_values(torch.tensor([[3.0, 0.0, 0.0], [0.0, -4.0, 0.0]]))
-        tensor([4., 3.], dtype=torch.float64)
-    """
-    [(vectors, groups)] = unit_vectors(weight, unit_axis=unit_axis, groups=groups, reading="flattened")
-    if not vectors.isfinite().all():
-        raise ValueError("the weight must be finite to have singular values, got a NaN or an infinity")
-    if min(len(vectors) // groups, vectors.shape[1]) > WIDEST:
-        raise ValueError(f"at most {WIDEST} singular values can be had, got a matrix of {tuple(vectors.shape)}")
-    with exactly(vectors.device):
-        return torch.cat([_singular(part) for part in vectors.chunk(groups)]).sort(descending=True).values
-
-
 def _one_pass(cosines: Cosines, scan: DuplicateScan, lengths: Tensor) -> tuple[float, float]:
-    """Sum of abs(cosine) over pairs, and of the squared products of all ordered pairs of vectors; feeds the scan."""
+    """Feed the scan; return the sums of abs(cosine) over pairs and of squared products over all ordered pairs."""
     total = lengths.new_zeros(2)
     for tile in cosines.pairs.tiles():
         scan.take(tile)
@@ -154,15 +126,10 @@ def _one_pass(cosines: Cosines, scan: DuplicateScan, lengths: Tensor) -> tuple[f
 
 
 def _relative_lengths(vectors: Tensor, defined: Tensor) -> Tensor:
-    """Lengths of the vectors, the longest 1, those without a direction 0; float64."""
+    """Return the lengths of the vectors over the longest one, float64; 0 for those without a direction."""
     length = torch.linalg.vector_norm(vectors, dim=1, dtype=working_dtype(vectors.dtype, torch.float32)).double()
     length = torch.where(defined, length, 0.0)
     return length / length.max().clamp(min=torch.finfo(torch.float64).tiny)
-
-
-def _with_direction(vectors: Tensor, defined: Tensor, groups: int) -> Tensor:
-    """The vectors that have a direction; a grouped weight keeps all, so that it still falls into its groups."""
-    return vectors if groups > 1 or bool(defined.all()) else vectors[defined]
 
 
 def _entropy_rank(vectors: Tensor, groups: int, exact_up_to: int) -> Estimate:
@@ -181,7 +148,7 @@ def _singular(matrix: Tensor) -> Tensor:
 
 
 def _exact_gram(tall: Tensor, scale: float) -> Tensor:
-    """Products of the columns over the square of the scale, float64, without a float64 copy of the matrix."""
+    """Return the products of the columns over the scale squared, float64, without a float64 copy of the matrix."""
     gram = torch.zeros(tall.shape[1], tall.shape[1], dtype=torch.float64, device=tall.device)
     for rows in tall.split(max(1, CHUNK_ELEMENTS // tall.shape[1])):
         exact = rows.to(torch.float64, copy=True).div_(scale)

@@ -1,11 +1,11 @@
-"""Distributions with known moments, entropy or information, for tests, docs and benchmarks to draw on."""
+"""Distributions with known moments, entropy or information, for tests, docs and benchmarks."""
 
-from cofire.stats.truth.cases import pairs
-from cofire.stats.truth.continuous import Exponential, GammaExponential, Uniform, UniformNoise
-from cofire.stats.truth.distribution import Affine, Distribution, Independent, Monotone
-from cofire.stats.truth.elliptical import MultivariateNormal, MultivariateStudentT
-from cofire.stats.truth.mixed import DiscreteTable, NormalWithAtoms, OverlappingUniform, ZeroInflatedPoisson
-from cofire.stats.truth.rectified import RectifiedNormal
+from .cases import pairs
+from .continuous import Exponential, GammaExponential, Uniform, UniformNoise
+from .distribution import Affine, Distribution, Independent, Monotone
+from .elliptical import MultivariateNormal, MultivariateStudentT
+from .mixed import DiscreteTable, NormalWithAtoms, OverlappingUniform, ZeroInflatedPoisson
+from .rectified import RectifiedNormal
 
 __all__ = [
     "Affine",

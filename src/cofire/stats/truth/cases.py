@@ -1,26 +1,23 @@
-"""One list of pairs with known mutual information, for tests and benchmarks to run through."""
+"""Pairs of units with known mutual information, for tests and benchmarks."""
 
 import torch
 
-from cofire.stats.truth.continuous import Exponential, GammaExponential, Uniform, UniformNoise
-from cofire.stats.truth.distribution import Distribution, Independent, Monotone
-from cofire.stats.truth.elliptical import MultivariateNormal, MultivariateStudentT
-from cofire.stats.truth.mixed import DiscreteTable, NormalWithAtoms, OverlappingUniform, ZeroInflatedPoisson
-from cofire.stats.truth.rectified import RectifiedNormal
+from .continuous import Exponential, GammaExponential, Uniform, UniformNoise
+from .distribution import Distribution, Independent, Monotone, float64
+from .elliptical import MultivariateNormal, MultivariateStudentT
+from .mixed import DiscreteTable, NormalWithAtoms, OverlappingUniform, ZeroInflatedPoisson
+from .rectified import RectifiedNormal
 
 
 def pairs() -> dict[str, Distribution]:
-    """Pairs of units by name: continuous, heavy-tailed, discrete and mixed ones.
+    """Return pairs of units by name: continuous, heavy-tailed, discrete and mixed.
 
     Example:
         >>> round(pairs()["normal 0.6"].mutual_information, 4)
         0.2231
     """
-    return {**_continuous_pairs(), **_atomic_pairs()}
-
-
-def _continuous_pairs() -> dict[str, Distribution]:
     normals = {f"normal {rho}": MultivariateNormal.pair(rho) for rho in (0.0, 0.3, 0.6, 0.9, -0.6)}
+    rectified = {f"rectified {rho}": RectifiedNormal(rho) for rho in (0.0, 0.6, 0.9, -0.6)}
     return {
         **normals,
         "independent uniform": Uniform(2),
@@ -34,16 +31,9 @@ def _continuous_pairs() -> dict[str, Distribution]:
         "gamma-exponential 0.5": GammaExponential(0.5),
         "gamma-exponential 3": GammaExponential(3.0),
         "monotone maps": Monotone(MultivariateNormal.pair(0.9), [torch.exp, lambda y: -(y**3)]),
-    }
-
-
-def _atomic_pairs() -> dict[str, Distribution]:
-    table = torch.tensor([[0.3, 0.1, 0.05], [0.05, 0.2, 0.3]], dtype=torch.float64, device="cpu")
-    rectified = {f"rectified {rho}": RectifiedNormal(rho) for rho in (0.0, 0.6, 0.9, -0.6)}
-    return {
         **rectified,
-        "discrete table": DiscreteTable(table),
-        "independent discrete": DiscreteTable(torch.full((4, 3), 1 / 12, dtype=torch.float64, device="cpu")),
+        "discrete table": DiscreteTable(float64([[0.3, 0.1, 0.05], [0.05, 0.2, 0.3]])),
+        "independent discrete": DiscreteTable(float64([[1 / 12] * 3] * 4)),
         "overlapping uniform": OverlappingUniform(5),
         "normal with atoms": NormalWithAtoms(),
         "zero-inflated poisson": ZeroInflatedPoisson(0.15),

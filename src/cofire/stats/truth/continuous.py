@@ -1,4 +1,4 @@
-"""Continuous laws other than the elliptical ones."""
+"""Continuous distributions other than the elliptical ones."""
 
 from dataclasses import dataclass
 from math import lgamma, log, nan
@@ -6,16 +6,8 @@ from math import lgamma, log, nan
 import torch
 from torch import Generator, Tensor
 
-from cofire.stats.truth.distribution import Distribution, numpy_generator
-from cofire.stats.truth.elliptical import digamma
-
-
-def _uniform(n_samples: int, n_units: int, generator: Generator) -> Tensor:
-    return torch.rand(n_samples, n_units, generator=generator, dtype=torch.float64, device=generator.device)
-
-
-def _vector(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64, device="cpu")
+from .distribution import Distribution, Pair, float64, numpy_generator, uniform
+from .elliptical import digamma
 
 
 @dataclass(frozen=True)
@@ -41,15 +33,15 @@ class Uniform(Distribution):
             raise ValueError(f"got low={self.low}, high={self.high}; expected low < high")
 
     def sample(self, n_samples: int, generator: Generator) -> Tensor:
-        return self.low + (self.high - self.low) * _uniform(n_samples, self.n_units, generator)
+        return self.low + (self.high - self.low) * uniform(n_samples, self.n_units, generator)
 
     @property
     def mean(self) -> Tensor:
-        return _vector((self.low + self.high) / 2).repeat(self.n_units)
+        return float64([(self.low + self.high) / 2] * self.n_units)
 
     @property
     def covariance(self) -> Tensor:
-        return _vector((self.high - self.low) ** 2 / 12).repeat(self.n_units).diag()
+        return float64([(self.high - self.low) ** 2 / 12] * self.n_units).diag()
 
     @property
     def entropy(self) -> float:
@@ -82,15 +74,15 @@ class Exponential(Distribution):
 
     def sample(self, n_samples: int, generator: Generator) -> Tensor:
         # 1 − u, since u may be exactly 0 and never 1
-        return -torch.log1p(-_uniform(n_samples, self.n_units, generator)) / self.rate
+        return -torch.log1p(-uniform(n_samples, self.n_units, generator)) / self.rate
 
     @property
     def mean(self) -> Tensor:
-        return _vector(1 / self.rate).repeat(self.n_units)
+        return float64([1 / self.rate] * self.n_units)
 
     @property
     def covariance(self) -> Tensor:
-        return _vector(self.rate**-2).repeat(self.n_units).diag()
+        return float64([self.rate**-2] * self.n_units).diag()
 
     @property
     def entropy(self) -> float:
@@ -102,10 +94,10 @@ class Exponential(Distribution):
 
 
 @dataclass(frozen=True)
-class UniformNoise(Distribution):
+class UniformNoise(Pair):
     r"""X uniform on [0, 1] and Y = X + N, with N uniform on [−noise, noise].
 
-    The sum has a trapezoid as density, so
+    The density of the sum is a trapezoid, so
 
     .. math:: I(X;Y) = \begin{cases}\epsilon - \log 2\epsilon & \epsilon \le 1/2 \\
               1 / 4\epsilon & \epsilon > 1/2\end{cases}
@@ -124,21 +116,17 @@ class UniformNoise(Distribution):
         if not self.noise > 0:
             raise ValueError(f"got noise={self.noise}; expected a number above 0")
 
-    @property
-    def n_units(self) -> int:
-        return 2
-
     def sample(self, n_samples: int, generator: Generator) -> Tensor:
-        x, u = _uniform(n_samples, 2, generator).unbind(dim=1)
+        x, u = uniform(n_samples, 2, generator).unbind(dim=1)
         return torch.stack([x, x + self.noise * (2 * u - 1)], dim=1)
 
     @property
     def mean(self) -> Tensor:
-        return _vector(0.5, 0.5)
+        return float64([0.5, 0.5])
 
     @property
     def covariance(self) -> Tensor:
-        return torch.full((2, 2), 1 / 12, dtype=torch.float64, device="cpu") + _vector(0, self.noise**2 / 3).diag()
+        return float64([[1, 1], [1, 1 + 4 * self.noise**2]]) / 12
 
     @property
     def entropy(self) -> float:
@@ -152,8 +140,8 @@ class UniformNoise(Distribution):
 
 
 @dataclass(frozen=True)
-class GammaExponential(Distribution):
-    r"""X gamma with shape θ, and Y given X exponential with rate X: no linear measure sees all of it.
+class GammaExponential(Pair):
+    r"""X gamma with shape θ, and Y given X exponential with rate X: linear measures miss part of the dependence.
 
     .. math:: p(x, y) = \frac{x^{\theta} e^{-x - xy}}{\Gamma(\theta)}, \qquad
               I(X;Y) = \psi(\theta + 1) - \log\theta
@@ -175,10 +163,6 @@ class GammaExponential(Distribution):
         if not self.shape > 0:
             raise ValueError(f"got shape={self.shape}; expected a number above 0")
 
-    @property
-    def n_units(self) -> int:
-        return 2
-
     def sample(self, n_samples: int, generator: Generator) -> Tensor:
         rng = numpy_generator(generator)
         x = torch.from_numpy(rng.standard_gamma(self.shape, size=n_samples))
@@ -187,7 +171,7 @@ class GammaExponential(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        return _vector(self.shape, 1 / (self.shape - 1) if self.shape > 1 else nan)
+        return float64([self.shape, 1 / (self.shape - 1) if self.shape > 1 else nan])
 
     @property
     def covariance(self) -> Tensor:
@@ -195,7 +179,7 @@ class GammaExponential(Distribution):
             return super().covariance
         shared = -1 / (self.shape - 1)
         spread = self.shape * shared**2 / (self.shape - 2)
-        return torch.tensor([[self.shape, shared], [shared, spread]], dtype=torch.float64, device="cpu")
+        return float64([[self.shape, shared], [shared, spread]])
 
     @property
     def entropy(self) -> float:

@@ -1,9 +1,10 @@
-"""What every distribution with known answers offers, and the ways to make new ones of old."""
+"""The base class of distributions with known answers, and ways to make new ones from others."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import inf, nan
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +16,8 @@ from .._base.wording import plural
 class Distribution(ABC):
     """A distribution over ``n_units`` units whose true statistics are known.
 
-    A truth that is not known in closed form is NaN, so that comparing an estimate with it fails. Entropies
-    and informations are in nats.
+    A truth without a closed form is NaN, so that comparing an estimate with it fails. Entropies and informations are in
+    nats.
 
     Example:
         >>> from cofire.stats.truth import MultivariateNormal
@@ -30,7 +31,7 @@ class Distribution(ABC):
     @property
     @abstractmethod
     def n_units(self) -> int:
-        """Number of units, that is columns of a sample."""
+        """Number of units: the columns of a sample."""
 
     @abstractmethod
     def sample(self, n_samples: int, generator: Generator) -> Tensor:
@@ -39,12 +40,12 @@ class Distribution(ABC):
     @property
     def mean(self) -> Tensor:
         """Expectation of each unit, shape (n_units,)."""
-        return torch.full((self.n_units,), nan, dtype=torch.float64, device="cpu")
+        return float64([nan] * self.n_units)
 
     @property
     def covariance(self) -> Tensor:
         """Covariance of the units, shape (n_units, n_units)."""
-        return torch.full((self.n_units, self.n_units), nan, dtype=torch.float64, device="cpu")
+        return float64([[nan] * self.n_units] * self.n_units)
 
     @property
     def correlation(self) -> Tensor:
@@ -60,7 +61,7 @@ class Distribution(ABC):
 
     @property
     def entropy(self) -> float:
-        """Joint differential entropy in nats; −inf where a unit has an atom."""
+        """Joint differential entropy in nats; −inf if a unit has an atom."""
         return nan
 
     @property
@@ -73,19 +74,35 @@ class Distribution(ABC):
         """Mutual information of a pair of units, in nats.
 
         Raises:
-            ValueError: for any other number of units than two.
+            ValueError: if there are not exactly two units.
         """
         if self.n_units != 2:
             raise ValueError(
-                f"mutual_information is that of a pair, and this distribution has {plural(self.n_units, 'unit')}; "
-                "take total_correlation"
+                f"mutual_information needs exactly two units, and this distribution has {self.n_units}; "
+                "use total_correlation"
             )
         return self.total_correlation
 
 
+class Pair(Distribution):
+    """A distribution over two units."""
+
+    @property
+    def n_units(self) -> int:
+        return 2
+
+
+class MixedPair(Pair):
+    """A pair of which a unit takes some value with positive probability (an atom), so that its entropy is −inf."""
+
+    @property
+    def entropy(self) -> float:
+        return -inf
+
+
 @dataclass(frozen=True, eq=False)
 class Independent(Distribution):
-    """Independent parts side by side: entropies and total correlations add, covariances stand in blocks.
+    """Independent parts side by side: entropies and total correlations add, and the covariance is block-diagonal.
 
     Args:
         parts: the distributions, in the order of their columns.
@@ -124,7 +141,7 @@ class Independent(Distribution):
 
 @dataclass(frozen=True, eq=False)
 class Monotone(Distribution):
-    """Every unit of ``base`` sent through its own strictly monotone map, which leaves information as it was.
+    """Every unit of ``base`` under its own strictly monotone map, which leaves information unchanged.
 
     Args:
         base: the distribution to map.
@@ -143,7 +160,7 @@ class Monotone(Distribution):
     def __post_init__(self) -> None:
         if len(self.maps) != self.base.n_units:
             raise ValueError(
-                f"got {plural(len(self.maps), 'map')} for {plural(self.base.n_units, 'unit')}; give one for each"
+                f"got {plural(len(self.maps), 'map')} for {plural(self.base.n_units, 'unit')}; expected one for each"
             )
 
     @property
@@ -206,7 +223,17 @@ class Affine(Distribution):
         return self.base.entropy + torch.linalg.slogdet(self._matrix).logabsdet.item()
 
 
+def float64(values: Any) -> Tensor:
+    """Return numbers, in nested lists or not, as a float64 tensor on the CPU, whatever the default device."""
+    return torch.tensor(values, dtype=torch.float64, device="cpu")
+
+
+def uniform(n_samples: int, n_units: int, generator: Generator) -> Tensor:
+    """Draw float64 numbers from [0, 1), shape (n_samples, n_units), on the generator's device."""
+    return torch.rand(n_samples, n_units, generator=generator, dtype=torch.float64, device=generator.device)
+
+
 def numpy_generator(generator: Generator) -> np.random.Generator:
-    """A numpy generator seeded by a torch one, for laws that torch draws from its global state only."""
+    """Return a numpy generator seeded by a torch one, for distributions that torch only draws from its global state."""
     seed = torch.randint(2**63 - 1, (1,), generator=generator, device=generator.device)
     return np.random.default_rng(int(seed))

@@ -1,4 +1,4 @@
-"""Multivariate normal and Student-t: everything follows from one matrix."""
+"""Multivariate normal and Student-t distributions."""
 
 from dataclasses import dataclass
 from math import inf, lgamma, log, nan, pi
@@ -6,7 +6,7 @@ from math import inf, lgamma, log, nan, pi
 import torch
 from torch import Generator, Tensor
 
-from cofire.stats.truth.distribution import Distribution, numpy_generator
+from .distribution import Distribution, float64, numpy_generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,23 +35,23 @@ class MultivariateNormal(Distribution):
 
     @classmethod
     def pair(cls, rho: float) -> "MultivariateNormal":
-        """Two unit-variance units of correlation ``rho``; their information is −½ log(1 − ρ²)."""
+        """Return two unit-variance units of correlation ``rho``; their information is −½ log(1 − ρ²)."""
         return cls.equicorrelated(2, rho)
 
     @classmethod
     def equicorrelated(cls, n_units: int, rho: float) -> "MultivariateNormal":
-        """Unit variances and one correlation, at least −1/(n_units − 1), for every pair."""
+        """Return units of variance 1 and one correlation, at least −1/(n_units − 1), for every pair."""
         return cls(_equicorrelation(n_units, rho))
 
     @classmethod
     def blocks(cls, n_blocks: int, block_size: int, rho: float) -> "MultivariateNormal":
-        """Independent blocks of equicorrelated unit-variance units."""
+        """Return independent blocks of equicorrelated unit-variance units."""
         return cls(torch.block_diag(*[_equicorrelation(block_size, rho)] * n_blocks))
 
     @classmethod
     def additive_noise(cls, noise: float) -> "MultivariateNormal":
-        """A unit normal X, and X plus a normal of deviation ``noise``: I = ½ log(1 + 1/noise²)."""
-        return cls(torch.tensor([[1.0, 1.0], [1.0, 1.0 + noise**2]], dtype=torch.float64, device="cpu"))
+        """Return a unit normal X, and X plus a normal of deviation ``noise``: I = ½ log(1 + 1/noise²)."""
+        return cls(float64([[1.0, 1.0], [1.0, 1.0 + noise**2]]))
 
     @property
     def n_units(self) -> int:
@@ -108,12 +108,12 @@ class MultivariateStudentT(Distribution):
 
     @classmethod
     def pair(cls, degrees: float, rho: float) -> "MultivariateStudentT":
-        """Two units with unit scales."""
+        """Return two units with unit scales."""
         return cls(degrees, _equicorrelation(2, rho))
 
     @classmethod
     def single(cls, degrees: float) -> "MultivariateStudentT":
-        """The standard one-dimensional Student-t."""
+        """Return the standard one-dimensional Student-t."""
         return cls(degrees, _equicorrelation(1, 0.0))
 
     @property
@@ -144,15 +144,15 @@ class MultivariateStudentT(Distribution):
         return shared + self.n_units * self._standard_entropy(1) - self._standard_entropy(self.n_units)
 
     def _standard_entropy(self, n_units: int) -> float:
-        """Entropy for the identity as scale matrix."""
+        """Return the entropy for the identity as scale matrix."""
         half, joint = self.degrees / 2, (self.degrees + n_units) / 2
         log_constant = lgamma(half) - lgamma(joint) + n_units / 2 * log(self.degrees * pi)
         return log_constant + joint * (digamma(joint) - digamma(half))
 
 
 def digamma(x: float) -> float:
-    """ψ(x), the derivative of log Γ."""
-    return torch.special.digamma(torch.tensor(x, dtype=torch.float64, device="cpu")).item()
+    """Return ψ(x), the derivative of log Γ."""
+    return torch.special.digamma(float64(x)).item()
 
 
 def _equicorrelation(n_units: int, rho: float) -> Tensor:
@@ -172,7 +172,7 @@ def _covariance(matrix: Tensor) -> Tensor:
 
 
 def _tolerance(spectrum: Tensor) -> Tensor:
-    """What rounding leaves of a zero eigenvalue."""
+    """Return how far from 0 rounding may carry a zero eigenvalue."""
     return len(spectrum) * torch.finfo(spectrum.dtype).eps * spectrum[-1].abs()
 
 

@@ -1,20 +1,20 @@
-"""Discrete laws, and mixtures of atoms and densities."""
+"""Discrete distributions, and mixtures of atoms and densities."""
 
 from dataclasses import dataclass
-from math import inf, log
+from math import log
 
 import torch
 from torch import Generator, Tensor
 from torch.special import entr, xlogy
 
-from cofire.stats.truth.distribution import Distribution, numpy_generator
-from cofire.stats.truth.elliptical import MultivariateNormal
-from cofire.stats.truth.quadrature import integrate
+from .distribution import MixedPair, Pair, float64, numpy_generator, uniform
+from .elliptical import MultivariateNormal
+from .quadrature import integrate
 
 
 @dataclass(frozen=True, eq=False)
-class DiscreteTable(Distribution):
-    """A pair of discrete units: row and column number of a cell, drawn by a table of joint probabilities.
+class DiscreteTable(Pair):
+    """A pair of discrete units: the row and column of a cell, drawn from a table of joint probabilities.
 
     ``entropy`` is the discrete (Shannon) entropy.
 
@@ -36,15 +36,10 @@ class DiscreteTable(Distribution):
             )
         object.__setattr__(self, "table", table / table.sum())
 
-    @property
-    def n_units(self) -> int:
-        return 2
-
     def sample(self, n_samples: int, generator: Generator) -> Tensor:
         weights = self.table.flatten().to(generator.device)
         cells = torch.multinomial(weights, n_samples, replacement=True, generator=generator)
-        columns = self.table.shape[1]
-        return torch.stack([cells // columns, cells % columns], dim=1).double()
+        return torch.stack(torch.unravel_index(cells, self.table.shape), dim=1).double()
 
     @property
     def _values(self) -> tuple[Tensor, Tensor]:
@@ -72,7 +67,7 @@ class DiscreteTable(Distribution):
 
 
 @dataclass(frozen=True)
-class OverlappingUniform(Distribution):
+class OverlappingUniform(MixedPair):
     r"""X uniform on 0 … levels − 1, and Y given X uniform on [X, X + 2], so that neighboring levels overlap.
 
     .. math:: I(X;Y) = \log m - \frac{m-1}{m} \log 2
@@ -94,29 +89,18 @@ class OverlappingUniform(Distribution):
         if self.levels < 1:
             raise ValueError(f"got levels={self.levels}; expected at least 1")
 
-    @property
-    def n_units(self) -> int:
-        return 2
-
     def sample(self, n_samples: int, generator: Generator) -> Tensor:
-        device = generator.device
-        level = torch.randint(self.levels, (n_samples,), generator=generator, device=device).double()
-        spread = 2 * torch.rand(n_samples, generator=generator, dtype=torch.float64, device=device)
-        return torch.stack([level, level + spread], dim=1)
+        level = torch.randint(self.levels, (n_samples, 1), generator=generator, device=generator.device).double()
+        return torch.cat([level, level + 2 * uniform(n_samples, 1, generator)], dim=1)
 
     @property
     def mean(self) -> Tensor:
-        middle = (self.levels - 1) / 2
-        return torch.tensor([middle, middle + 1], dtype=torch.float64, device="cpu")
+        return float64([(self.levels - 1) / 2, (self.levels + 1) / 2])
 
     @property
     def covariance(self) -> Tensor:
         spread = (self.levels**2 - 1) / 12
-        return torch.tensor([[spread, spread], [spread, spread + 1 / 3]], dtype=torch.float64, device="cpu")
-
-    @property
-    def entropy(self) -> float:
-        return -inf
+        return float64([[spread, spread], [spread, spread + 1 / 3]])
 
     @property
     def total_correlation(self) -> float:
@@ -124,10 +108,10 @@ class OverlappingUniform(Distribution):
 
 
 @dataclass(frozen=True)
-class NormalWithAtoms(Distribution):
+class NormalWithAtoms(MixedPair):
     r"""With probability ``weight`` a pair of signs (±1, ±1), otherwise a normal pair.
 
-    Which of the two it is can be told from either unit, so with w the weight and a the agreement
+    Either unit shows which of the two it is, so with w the weight and a the agreement
 
     .. math:: I = H(w) + w\,(\log 2 - H(a)) - \tfrac{1-w}{2}\log(1-\rho^2)
 
@@ -152,29 +136,21 @@ class NormalWithAtoms(Distribution):
         if not (abs(self.rho) < 1 and 0 <= self.agreement <= 1 and 0 < self.weight < 1):
             raise ValueError(f"got {self}; expected −1 < rho < 1, 0 ≤ agreement ≤ 1 and 0 < weight < 1")
 
-    @property
-    def n_units(self) -> int:
-        return 2
-
     def sample(self, n_samples: int, generator: Generator) -> Tensor:
         normal = MultivariateNormal.pair(self.rho).sample(n_samples, generator)
-        chance = torch.rand(n_samples, 3, generator=generator, dtype=torch.float64, device=generator.device)
+        chance = uniform(n_samples, 3, generator)
         sign = torch.where(chance[:, 0] < 0.5, -1.0, 1.0)
         signs = torch.stack([sign, torch.where(chance[:, 1] < self.agreement, sign, -sign)], dim=1)
         return torch.where(chance[:, 2:] < self.weight, signs.double(), normal)
 
     @property
     def mean(self) -> Tensor:
-        return torch.zeros(2, dtype=torch.float64, device="cpu")
+        return float64([0, 0])
 
     @property
     def covariance(self) -> Tensor:
         shared = self.weight * (2 * self.agreement - 1) + (1 - self.weight) * self.rho
-        return torch.tensor([[1.0, shared], [shared, 1.0]], dtype=torch.float64, device="cpu")
-
-    @property
-    def entropy(self) -> float:
-        return -inf
+        return float64([[1, shared], [shared, 1]])
 
     @property
     def total_correlation(self) -> float:
@@ -184,12 +160,12 @@ class NormalWithAtoms(Distribution):
 
 
 @dataclass(frozen=True)
-class ZeroInflatedPoisson(Distribution):
+class ZeroInflatedPoisson(MixedPair):
     r"""X exponential of mean 1, and Y zero with probability ``zeros``, otherwise Poisson of mean X.
 
-    Without inflation I(X;Y) = 2 log 2 − γ − Σ log k · 2⁻ᵏ. Gao et al. print (1 − zeros) times that, which is
-    an upper bound only, since an inflated zero cannot be told from a Poisson one. Given here is
-    H(Y) − H(Y|X), its outer integral by quadrature.
+    Without inflation I(X;Y) = 2 log 2 − γ − Σ log k · 2⁻ᵏ. Gao et al. print (1 − zeros) times that, which is only an
+    upper bound, since an inflated zero looks like a Poisson one. This is H(Y) − H(Y|X), the outer integral by
+    quadrature.
 
     Args:
         zeros: probability of the inflation, in [0, 1].
@@ -208,10 +184,6 @@ class ZeroInflatedPoisson(Distribution):
         if not 0 <= self.zeros <= 1:
             raise ValueError(f"got zeros={self.zeros}; expected a number in [0, 1]")
 
-    @property
-    def n_units(self) -> int:
-        return 2
-
     def sample(self, n_samples: int, generator: Generator) -> Tensor:
         rng = numpy_generator(generator)
         x = rng.standard_exponential(size=n_samples)
@@ -220,28 +192,24 @@ class ZeroInflatedPoisson(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        return torch.tensor([1.0, 1 - self.zeros], dtype=torch.float64, device="cpu")
+        return float64([1, 1 - self.zeros])
 
     @property
     def covariance(self) -> Tensor:
         kept = 1 - self.zeros
-        return torch.tensor([[1.0, kept], [kept, 3 * kept - kept**2]], dtype=torch.float64, device="cpu")
-
-    @property
-    def entropy(self) -> float:
-        return -inf
+        return float64([[1, kept], [kept, 3 * kept - kept**2]])
 
     @property
     def total_correlation(self) -> float:
         marginal = self._inflate(0.5 ** torch.arange(1, 200, dtype=torch.float64, device="cpu"))
-        # x = t³, since the entropy is like −x log x at 0 and its slope there has no bound
+        # substitute x = t³: the entropy behaves like −x log x at 0, where its slope is unbounded
         conditional = integrate(
             lambda t: 3 * t**2 * torch.exp(-(t**3)) * self._conditional_entropy(t**3), 0.0, 40.0 ** (1 / 3)
         )
         return entr(marginal).sum().item() - conditional
 
     def _conditional_entropy(self, x: Tensor) -> Tensor:
-        """H(Y | X = x); 200 counts hold all but 1e-60 of a Poisson of mean 40."""
+        """Return H(Y | X = x) from 200 counts, which hold all but 1e-60 of a Poisson of mean 40."""
         count = torch.arange(200, dtype=torch.float64, device="cpu")
         poisson = torch.exp(xlogy(count, x[..., None]) - x[..., None] - torch.lgamma(count + 1))
         return entr(self._inflate(poisson)).sum(dim=-1)
@@ -253,5 +221,4 @@ class ZeroInflatedPoisson(Distribution):
 
 
 def _binary_entropy(probability: float) -> float:
-    p = torch.tensor([probability, 1 - probability], dtype=torch.float64, device="cpu")
-    return entr(p).sum().item()
+    return entr(float64([probability, 1 - probability])).sum().item()

@@ -8,13 +8,13 @@ from torch import Tensor
 
 
 def integrate(function: Callable[[Tensor], Tensor], low: float, high: float, *, panels: int = 256) -> float:
-    """Integral by a Gauss–Legendre rule of 16 nodes on each of equal panels.
+    """Return an integral by a Gauss–Legendre rule of 16 nodes on each of equal panels.
 
     Args:
-        function: elementwise on a float64 tensor.
+        function: works elementwise on a float64 tensor.
         low: lower end.
         high: upper end.
-        panels: number of equal parts; the integrand should look like a polynomial on each.
+        panels: number of equal parts; the integrand should be close to a polynomial on each.
 
     Example:
         >>> round(integrate(torch.exp, 0.0, 1.0), 12)

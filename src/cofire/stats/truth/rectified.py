@@ -1,19 +1,19 @@
 """A pair of normal units after a ReLU: half an atom at zero, half a density."""
 
 from dataclasses import dataclass
-from math import asin, inf, log, pi, sqrt
+from math import asin, log, pi, sqrt
 
 import torch
 from torch import Generator, Tensor
 from torch.special import log_ndtr
 
-from cofire.stats.truth.distribution import Distribution
-from cofire.stats.truth.elliptical import MultivariateNormal
-from cofire.stats.truth.quadrature import integrate
+from .distribution import MixedPair, float64
+from .elliptical import MultivariateNormal
+from .quadrature import integrate
 
 
 @dataclass(frozen=True)
-class RectifiedNormal(Distribution):
+class RectifiedNormal(MixedPair):
     r"""max(0, X), max(0, Y) of a standard normal pair of correlation ρ.
 
     With :math:`s = \sqrt{1-\rho^2}`, both are zero with probability
@@ -43,26 +43,17 @@ class RectifiedNormal(Distribution):
         if not abs(self.rho) < 1:
             raise ValueError(f"got rho={self.rho}; expected a number strictly between −1 and 1")
 
-    @property
-    def n_units(self) -> int:
-        return 2
-
     def sample(self, n_samples: int, generator: Generator) -> Tensor:
         return MultivariateNormal.pair(self.rho).sample(n_samples, generator).relu()
 
     @property
     def mean(self) -> Tensor:
-        return torch.full((2,), 1 / sqrt(2 * pi), dtype=torch.float64, device="cpu")
+        return float64([1 / sqrt(2 * pi)] * 2)
 
     @property
     def covariance(self) -> Tensor:
-        square, product = 0.5, self._product_moment
-        moments = torch.tensor([[square, product], [product, square]], dtype=torch.float64, device="cpu")
-        return moments - self.mean.outer(self.mean)
-
-    @property
-    def entropy(self) -> float:
-        return -inf
+        product = self._product_moment
+        return float64([[0.5, product], [product, 0.5]]) - self.mean.outer(self.mean)
 
     @property
     def total_correlation(self) -> float:
@@ -84,7 +75,8 @@ class RectifiedNormal(Distribution):
 
     @property
     def _edge(self) -> float:
-        """One unit on, the other at zero: x = t·s makes the integrand as smooth at ρ near 1 as elsewhere."""
+        """E[log(joint / product); one unit on, the other at zero]."""
+        # x = t·s makes the integrand as smooth at ρ near 1 as elsewhere
 
         def integrand(t: Tensor) -> Tensor:
             log_off = log_ndtr(-self.rho * t)
