@@ -148,7 +148,7 @@ def test_wrong_input_prints_one_line_and_exits_with_two(here, tmp_path, monkeypa
     assert "is empty" in complain("empty.pt")
     assert "is damaged" in complain("cut.pt")
     assert "no such file" in complain("nowhere.pt")
-    assert "their files end in" in complain("notes.txt")
+    assert "their names end in" in complain("notes.txt")
     assert "is a folder" in complain("folder")
     assert "neither a file" in complain("what")
     assert "is part of Python itself" in complain("os:system")

@@ -97,7 +97,7 @@ def test_weights_are_those_of_the_file_and_keep_asks_for_a_width():
     for keep in ("0.25", "5"):
         done = invoke(*common, "--keep", keep)
         assert "15 of 20 units of 1 layer were removed" in done.stdout, done.output
-        assert "'module' was taken off the names" in done.stdout
+        assert "'module' was removed from the names" in done.stdout
     with safe_open("x.safetensors", "pt") as file:
         assert tuple(file.get_slice("1.weight").get_shape()) == (5, 64)
         assert not torch.equal(file.get_tensor("1.weight"), build_model("mergenets:build")[1].weight[:5])
@@ -156,7 +156,7 @@ def test_wrong_input_prints_one_line(monkeypatch, capsys):
     assert "name the file to write, for example smaller.safetensors" in say(*good[:4], ".")
     assert "asks for 21 units of layer '1', which has 20" in say(*good, "--keep", "21")
     assert "no layer of the model matches" in say(*good, "--layers", "nothing")
-    assert "leaves no layer to cut: all are taken away" in say(*good, "--layers", "!*")
+    assert "leaves no layer to cut: all are excluded" in say(*good, "--layers", "!*")
     assert "is refused" in say("os:system", "--data", "digits", "--out", "x.safetensors")
     assert not Path("x.safetensors").exists()
 

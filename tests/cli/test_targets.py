@@ -16,7 +16,7 @@ def test_a_file_of_weights_has_no_model(weights):
     target = load_target(str(weights))
     assert target.model is None and target.checkpoint is not None
     assert list(target.checkpoint.weights) == ["weight"]
-    assert target.notes == ("'module' was taken off the names",)
+    assert target.notes == ("'module' was removed from the names",)
 
 
 def test_a_factory_takes_weights(tmp_path):

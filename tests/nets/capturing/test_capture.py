@@ -384,7 +384,7 @@ def test_what_vmap_runs_is_left_out_with_the_reason():
     model, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), torch.randn(6, 3)
     with cofire.capture(model, "0") as activations:
         torch.func.vmap(model)(x)
-    with pytest.raises(KeyError, match=r"torch\.func\.vmap runs at once; call the model on a batch"):
+    with pytest.raises(KeyError, match=r"torch\.func\.vmap computes at once; call the model on a batch"):
         _ = activations["0"]
 
 

@@ -49,10 +49,10 @@ def test_left_out_says_why(model):
     ("pattern", "message"),
     [
         ("heads", "did you mean 'head'"),
-        ("re:(", "no regular expression"),
+        ("re:(", "not a valid regular expression"),
         (nn.Conv2d, "no layer of the model matches"),
         ([], "leaves no layer"),
-        (["head", "!head"], "all are taken away"),
+        (["head", "!head"], "all are excluded"),
         (3, "got int"),
         (Site("hed"), "did you mean 'head'"),
         ("re:nothing", "there are|did you mean"),

@@ -149,7 +149,7 @@ def test_places_that_are_no_files_of_weights(tmp_path):
     (tmp_path / "notes.txt").write_text("weights")
     with pytest.raises(ValueError, match="is a folder"):
         read_checkpoint(tmp_path / "model.pt")
-    with pytest.raises(ValueError, match=r"their files end in \.safetensors, \.pt"):
+    with pytest.raises(ValueError, match=r"their names end in \.safetensors, \.pt"):
         read_checkpoint(tmp_path / "notes.txt")
     with pytest.raises(FileNotFoundError):
         read_checkpoint(tmp_path / "nowhere.pt")

@@ -144,5 +144,5 @@ def test_loaders_come_from_the_current_directory_alone(here):
 )
 def test_what_has_not_the_form_of_a_factory(text):
     assert not is_factory(text)
-    with pytest.raises(ValueError, match="has not the form module:name"):
+    with pytest.raises(ValueError, match="does not have the form module:name"):
         build_model(text)

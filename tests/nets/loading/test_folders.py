@@ -31,14 +31,14 @@ def test_types_that_models_take(dtype, wanted, tmp_path):
 
 def test_pickled_objects_are_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(ValueError, match="no array of numbers"):
+    with pytest.raises(ValueError, match="not an array of numbers"):
         Arrays(tmp_path)
 
 
 def test_labels_beside_inputs_are_noticed(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((4, 8)))
     np.save(tmp_path / "y.npy", np.zeros(4))
-    with pytest.raises(ValueError, match=r"y\.npy has samples of shape \(\), x\.npy of \(8,\); keep inputs alone"):
+    with pytest.raises(ValueError, match=r"y\.npy has samples of shape \(\), but x\.npy of \(8,\); keep only inputs"):
         Arrays(tmp_path)
 
 

@@ -134,7 +134,7 @@ def test_without_labels_of_classes_there_is_no_accuracy(labels):
 
 
 def test_the_cost_of_what_is_no_surgery_is_refused():
-    with pytest.raises(ValueError, match=r"what fold\(\) or prune\(\) gave, got Sequential"):
+    with pytest.raises(ValueError, match=r"result of fold\(\) or prune\(\), got Sequential"):
         cost(make(), make(), torch.randn(50, 5))  # pyright: ignore
 
 

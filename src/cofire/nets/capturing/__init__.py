@@ -1,1 +1,1 @@
-"""Capture activations while a model runs, without changing the model."""
+"""Capture the activations of chosen layers while a model runs, without changing the model."""

@@ -1,4 +1,4 @@
-"""Capture: the activations of chosen layers while a model runs, and nothing of the model changed."""
+"""Capture the activations of chosen layers while a model runs, without changing the model."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,8 +13,8 @@ from ..layers.sites import Site, Stage, sites
 from .captured import Activations
 from .forward_pass import Pass, Record
 from .padding_masks import Mask, reader
-from .recorder import Recorder, always
-from .row_store import Store
+from .recorder import Recorder
+from .row_store import Store, nothing_pending
 
 T = TypeVar("T")
 Asked = Pattern | Site | Sequence[Pattern | Site]
@@ -23,20 +23,19 @@ Asked = Pattern | Site | Sequence[Pattern | Site]
 class Capture(Generic[T]):
     """A capture that is switched on and off; `capture` is the same as a context manager.
 
-    While it is off the model carries no hook. It belongs to the thread that attached it: what the model does
-    in other threads is not seen. While any capture is on, compiled models run uncompiled, so that their
-    layers are seen.
+    While it is off, the model carries no hook. A capture sees only the thread that attached it. While any capture is
+    on, compiled models run uncompiled, so that hooks see their layers.
 
     Args:
-        model: the network, or a part of it; compiled or wrapped is the same.
+        model: the network, or a part of it; it may be compiled or wrapped.
         pattern: the sites, as for `sites`.
         stage: "post" (after the activation function) or "pre".
-        mask: which samples count: a (batch, time) bool tensor, True is keep; or a callable (args, kwargs) of
+        mask: which samples count. A (batch, time) bool tensor, True for keep; or a callable (args, kwargs) of
             the model's call that returns one, or None for all; or the name of an argument of its forward. An
-            argument whose name ends in ``padding_mask`` is read as PyTorch means it, True is ignore.
-        into: makes an empty state, such as ``Moments``, that takes a batch: ``state = state.update(rows)``.
-        pool_positions: average the positions of a feature map instead of taking each as a sample.
-        when: asked each time a layer runs whether that counts; by default all do.
+            argument whose name ends in ``padding_mask`` is read as PyTorch means it, True for ignore.
+        into: makes an empty state, such as ``Moments``, that takes batches: ``state = state.update(rows)``.
+        pool_positions: average over the positions of a feature map instead of taking each as a sample.
+        when: asked each time a layer runs whether to capture it; by default every run is captured.
 
     Raises:
         ValueError: if a pattern matches nothing, or both mask and pool_positions are given.
@@ -66,7 +65,7 @@ class Capture(Generic[T]):
         when: Callable[[], bool] | None = None,
     ) -> None:
         if mask is not None and pool_positions:
-            raise ValueError("give mask or pool_positions, not both: a mask is for positions that are samples")
+            raise ValueError("pass mask or pool_positions, not both: a mask is for positions that are samples")
         self._model = unwrap(model)
         self._sites = sites(model, pattern, stage=stage)
         self._pool_positions = pool_positions
@@ -79,7 +78,7 @@ class Capture(Generic[T]):
             read_mask=None if mask is None else reader(mask, self._model),
             emit=self._add,
             leave_out=self._store.left_out.__setitem__,
-            when=when or always,
+            when=when,
         )
 
     def __repr__(self) -> str:
@@ -87,22 +86,22 @@ class Capture(Generic[T]):
 
     @property
     def sites(self) -> Sequence[Site]:
-        """What is captured."""
+        """The sites to capture."""
         return self._sites
 
     @property
     def left_out(self) -> Mapping[str, str]:
-        """Layers that are not, with the reason."""
+        """Layers that are not captured, with the reason."""
         return self._store.left_out
 
     @property
     def attached(self) -> bool:
-        """Whether it is on."""
+        """Whether the capture is on."""
         return self._recorder.attached
 
     @property
     def activations(self) -> Activations[T]:
-        """What was captured since the last `take`."""
+        """The activations captured since the last `take`."""
         return Activations(self._store)
 
     def attach(self) -> None:
@@ -117,18 +116,18 @@ class Capture(Generic[T]):
         self._store.settle = self._recorder.settle
 
     def detach(self) -> None:
-        """Switch off, and take every hook off the model; if it is off, nothing happens."""
+        """Switch off, and take every hook off the model; does nothing if the capture is off."""
         if self.attached:
-            self._store.settle = _settled
+            self._store.settle = nothing_pending
             self._recorder.detach()
 
     def take(self) -> dict[Site, T]:
-        """What was captured so far, after which the capture is empty again."""
+        """Return what was captured, and empty the capture."""
         self._store.settle()
         return self._store.take()
 
     def check(self) -> None:
-        """See that every site has fired.
+        """Check that every site has fired.
 
         Raises:
             RuntimeError: with the names of those that have not, and the usual reasons.
@@ -137,10 +136,9 @@ class Capture(Generic[T]):
         silent = [str(s) for s in self._sites if s not in self._fired and s.layer not in self._store.left_out]
         if silent:
             raise RuntimeError(
-                f"never ran while captured: {', '.join(silent)}. Either the model was not called in "
-                "this thread, or it does not call these modules: a layer that is not used, a weight used "
-                "without its module (tied weights), a call of module.forward. Ask for others, or take these "
-                "away with '!name'."
+                f"never ran while captured: {', '.join(silent)}. Either the model was not called in this thread, or "
+                "it does not call these modules: a layer is unused, a weight is used without its module (tied "
+                "weights), or module.forward is called directly. Ask for other layers, or leave these out with '!name'."
             )
 
     def _add(self, shown: Pass) -> None:
@@ -154,10 +152,6 @@ class Capture(Generic[T]):
         return record.rows(mask, self._model)
 
 
-def _settled() -> None:
-    """Off: nothing is pending."""
-
-
 @contextmanager
 def capture(
     model: nn.Module,
@@ -168,7 +162,7 @@ def capture(
     into: Callable[[], Any] | None = None,
     pool_positions: bool = False,
 ) -> Iterator[Activations[Any]]:
-    """Capture what the model's layers put out while the block runs.
+    """Capture the outputs of a model's layers while the block runs.
 
     Args: as for `Capture`.
 
@@ -179,7 +173,7 @@ def capture(
 
     Raises:
         ValueError: if a pattern matches nothing.
-        RuntimeError: on leaving, if a site never ran.
+        RuntimeError: when the block ends, if a site never ran.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""What a capture holds: a mapping from names to activations or states."""
+"""What a capture returns: a mapping from names to activations or states."""
 
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Activations(Mapping[str, T], Generic[T]):
-    """What was captured, by layer name; ``left_out`` says which layers were not, and why.
+    """Captured activations, or states, by layer name; ``left_out`` names the layers without, and why.
 
-    A layer that ran several times in one forward pass is ``name#0``, ``name#1``, ...; where both stages were
-    asked for, the one before the activation is ``name:pre``. A `Site` is a key as well.
+    A layer that ran several times in one forward pass is ``name#0``, ``name#1``, ... Where both stages were
+    captured, the one before the activation function is ``name:pre``. A `Site` is a key as well.
     """
 
     def __init__(self, store: Store[T]) -> None:
@@ -22,19 +22,19 @@ class Activations(Mapping[str, T], Generic[T]):
 
     @property
     def left_out(self) -> Mapping[str, str]:
-        """Layers that were not measured, with the reason."""
+        """Layers that were not captured, with the reason."""
         return self._store.left_out
 
     @property
     def sites(self) -> list[Site]:
-        """The sites that were captured so far, one for each call."""
+        """The sites captured so far, one for each call."""
         self._store.settle()
         return list(self._store.measured())
 
     def __getitem__(self, key: str | Site) -> T:
         site = self._site(key)
         if site is None:
-            raise KeyError(self._why_missing(key))
+            raise KeyError(self._why_missing(str(key)))
         return self._store.value(site)
 
     def __contains__(self, key: object) -> bool:
@@ -62,8 +62,7 @@ class Activations(Mapping[str, T], Generic[T]):
             names |= {self._label(site): site for site in found}
         return names.get(name)
 
-    def _why_missing(self, key: str | Site) -> str:
-        name = str(key)
+    def _why_missing(self, name: str) -> str:
         calls = [label for label in self if label.replace(":pre", "").startswith(f"{name.removesuffix(':pre')}#")]
         if calls:
             return f"{name!r} ran {len(calls)} times in one forward pass; ask for one of {', '.join(calls)}"

@@ -1,4 +1,4 @@
-"""What one forward pass of a model has shown: a record for each call of each site."""
+"""The record of one forward pass: samples for each call of each site."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from .padding_masks import is_time_first, keep
 
 @dataclass(frozen=True)
 class Layer:
-    """A module, and the sites that are wanted of it."""
+    """A module, and the sites that are captured at it."""
 
     name: str
     module: nn.Module
@@ -23,13 +23,13 @@ class Layer:
     sites: tuple[Site, ...]
 
     def wanted(self, stage: Stage, call: int) -> list[Site]:
-        """The sites at one stage of one call."""
+        """Return the sites at one stage of one call."""
         return [site for site in self.sites if site.stage == stage and site.call in (None, call)]
 
     def unit_axis(self, x: Tensor) -> int | None:
-        """The axis that holds the units, if the layer itself tells."""
-        told = next((site.unit_axis for site in self.sites if site.unit_axis is not None), None)
-        return self.kind.unit_axis(self.module, x) if told is None else told
+        """Return the axis of the units; None if neither the sites nor the kind of layer say."""
+        given = next((site.unit_axis for site in self.sites if site.unit_axis is not None), None)
+        return self.kind.unit_axis(self.module, x) if given is None else given
 
 
 @dataclass(eq=False)
@@ -45,15 +45,15 @@ class Record:
 
     @property
     def n_position_axes(self) -> int:
-        """Axes of the layer's output behind that of the units: a feature map's positions."""
+        """Axes of the layer's output behind that of the units, which are a feature map's positions."""
         return -self.unit_axis - 1
 
     def applied(self, activation: Tensor) -> None:
-        """An activation function was applied: its output is what counts."""
+        """Replace the layer's own output by the output of the activation function that was applied to it."""
         self.samples = self.copy(activation, self.unit_axis, over=self.samples)
 
     def rows(self, mask: Tensor | None, model: nn.Module) -> Tensor:
-        """(n_samples, n_units); with a mask, those samples that count.
+        """Return (n_samples, n_units); with a mask, only the samples that it keeps.
 
         Raises:
             ValueError: if the mask does not fit.
@@ -65,14 +65,14 @@ class Record:
         if kept is None:
             raise ValueError(
                 f"the mask of shape {tuple(mask.shape)} does not fit {self.site}, whose samples have shape "
-                f"{shape}; take the layer away with '!{self.site.layer}', or leave the mask out"
+                f"{shape}; leave the layer out with '!{self.site.layer}', or capture without a mask"
             )
         return self.samples[kept]
 
 
 @dataclass
 class Pass:
-    """What one forward pass of the model has shown so far."""
+    """One forward pass of the model so far."""
 
     mask: Tensor | None = None
     records: list[Record] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Pass:
 
 
 def layers_of(model: nn.Module, sites: Sequence[Site]) -> list[Layer]:
-    """The layers of the sites, in the order of the sites."""
+    """Return the layers of the sites, in the order of the sites."""
     modules = named_layers(model)
     wanted: dict[str, list[Site]] = {}
     for site in sites:

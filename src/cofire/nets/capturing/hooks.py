@@ -1,26 +1,27 @@
-"""The hooks by which a model is watched."""
+"""The hooks that a capture puts on a model."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 
 class Hook:
-    """A hook that a copied or pickled model does not take along."""
+    """A forward hook that stays behind when its model is copied or pickled.
+
+    The copy gets a hook that does nothing in its place. Without this a copied model would report to the capture of the
+    original, and a pickled one would have to pickle the capture.
+    """
 
     def __init__(self, run: Callable[..., object]) -> None:
         self._run = run
 
     def __call__(self, *args: Any) -> object:
-        """What a module calls."""
+        """Run the hook; torch calls this."""
         return self._run(*args)
 
-    def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
-        return _copied, ()
-
-
-def _copied() -> Callable[..., None]:
-    return _do_nothing
+    def __reduce__(self) -> tuple[type[partial[None]], tuple[Callable[..., None]]]:
+        return partial, (_do_nothing,)
 
 
 def _do_nothing(*args: Any) -> None:
-    """The hook of a copy."""
+    """Stand in for the hook in a copy."""

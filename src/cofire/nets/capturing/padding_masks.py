@@ -1,4 +1,4 @@
-"""Padding masks: which of the samples count."""
+"""Padding masks: which samples of a batch count."""
 
 from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
@@ -16,7 +16,7 @@ ReadMask = Callable[[tuple[Any, ...], Mapping[str, Any]], Tensor | None]
 
 
 def reader(mask: Mask, model: nn.Module) -> ReadMask:
-    """From any way to give a mask to a function of the model's arguments; True is keep.
+    """Return a function of the model's arguments that gives the mask, True for keep, however the mask was given.
 
     Raises:
         ValueError: if it is neither a tensor, nor an argument of the model, nor callable.
@@ -27,19 +27,22 @@ def reader(mask: Mask, model: nn.Module) -> ReadMask:
     if isinstance(mask, str):
         return _argument(mask, model)
     if callable(mask):
-        return lambda args, kwargs: _optional(mask(args, kwargs))
-    got = type(mask).__name__
-    raise ValueError(f"mask is a tensor, an argument's name or a callable (args, kwargs) -> tensor; got {got}")
+        return lambda args, kwargs: _as_bool(mask(args, kwargs))
+    raise ValueError(
+        "a mask must be a tensor, the name of an argument or a callable (args, kwargs) -> tensor; "
+        f"got {type(mask).__name__}"
+    )
 
 
-def _optional(mask: Tensor | None) -> Tensor | None:
-    return None if mask is None else _as_bool(mask)
-
-
-def _as_bool(mask: Tensor) -> Tensor:
+def _as_bool(mask: Tensor | None) -> Tensor | None:
+    if mask is None:
+        return None
+    # Floating-point masks are refused: 0 means keep where they are added to attention's scores, and drop elsewhere.
     if not isinstance(mask, Tensor) or mask.is_floating_point() or mask.is_complex():
         got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise ValueError(f"a mask is a bool or integer tensor, true is keep; got {got}: write mask > 0 or mask == 0")
+        raise ValueError(
+            f"a mask must be a bool or integer tensor, True for keep; got {got}: write mask > 0 or mask == 0"
+        )
     return mask.bool()
 
 
@@ -49,23 +52,21 @@ def _argument(name: str, model: nn.Module) -> ReadMask:
     if name not in parameters and not takes_any:
         raise ValueError(f"the model's forward has no argument {name!r}; {near(name, list(parameters))}")
     position = list(parameters).index(name) if name in parameters else None
-    ignores = name.endswith("padding_mask")
+    ignores = name.endswith("padding_mask")  # PyTorch's key_padding_mask and its like are True for ignore
 
     def read(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
         given = kwargs.get(name, args[position] if position is not None and position < len(args) else None)
-        if given is None:
-            return None
-        return given == 0 if ignores else _as_bool(given)
+        return given == 0 if ignores and given is not None else _as_bool(given)
 
     return read
 
 
 def keep(samples: Tensor, mask: Tensor, *, time_first: bool) -> Tensor | None:
-    """Which samples of (*sample_shape, n_units) count, or None if the mask does not fit.
+    """Return which samples of (*sample_shape, n_units) count; None if the mask does not fit.
 
-    The mask is (batch, time). Samples of shape (batch,) all count: padding is gone by then. Those of a
-    flattened (batch * time,) follow the mask's order; (batch, time, ...) repeat it. A sequence cut to its
-    longest sample (``pad_packed_sequence``) takes the mask's beginning, if what is cut away is padding only.
+    The mask is (batch, time). Samples of shape (batch,) all count, as no padding is left in them. Samples of shape
+    (batch * time,) follow the mask's order; (batch, time, ...) repeat it. A sequence cut to its longest sample
+    (``pad_packed_sequence``) takes the beginning of the mask if only padding is cut away.
     """
     shape = samples.shape[:-1]
     if shape in ((), mask.shape[:1]) and mask.ndim > 1:
@@ -88,10 +89,10 @@ def _cut(mask: Tensor, shape: tuple[int, ...], *, time_axis: int) -> Tensor:
 
 
 def is_time_first(module: nn.Module, model: nn.Module, *, shape: tuple[int, ...], mask: Tensor) -> bool:
-    """Whether a layer's output is (time, batch, ...) rather than (batch, time, ...).
+    """Return whether a layer's output is (time, batch, ...) rather than (batch, time, ...).
 
-    Its own ``batch_first`` tells; else the shapes do; else, where batch and time are equally long, it is so
-    if every layer of the model that has a ``batch_first`` has it False.
+    The layer's own ``batch_first`` decides; without one, the shapes. If batch and time are equally long, the shapes
+    say nothing: then the output is time first if every layer of the model with a ``batch_first`` has it False.
     """
     own = _batch_first(module)
     if own is not None:

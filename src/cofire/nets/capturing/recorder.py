@@ -1,4 +1,4 @@
-"""The hooks that watch a model run."""
+"""Put hooks on the layers of a model, and turn what they see into records of forward passes."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..layers.kinds import following, looks_like_activation
 from ..layers.sample_rows import Copy, describe, first_floating, is_packed, units_last
-from ..layers.sites import Site
+from ..layers.sites import Site, Stage
 from ..torch_private import in_backward, without_torch_functions
 from .activation_functions import Follower, Step
 from .forward_pass import Layer, Pass, Record, layers_of
@@ -24,17 +24,12 @@ Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
 
 
-def always() -> bool:
-    """Every forward pass counts."""
-    return True
-
-
 class Recorder:
     """Watches the layers of one model and hands over each forward pass when it is complete.
 
-    A pass is a call of the model. What runs outside of one (a submodule called on its own,
+    A pass is a call of the model. What runs outside of such a call (a submodule called on its own, or
     ``model.forward(x)``, which runs no hook) counts as a new pass as soon as a layer runs again. ``when`` is asked
-    each time a layer runs whether that counts.
+    each time a layer runs whether to record it.
     """
 
     def __init__(
@@ -46,7 +41,7 @@ class Recorder:
         emit: Callable[[Pass], None],
         leave_out: Callable[[str, str], None],
         copy: Copy = units_last,
-        when: Callable[[], bool] = always,
+        when: Callable[[], bool] | None = None,
     ) -> None:
         self._model, self._layers = model, layers_of(model, sites)
         self._read_mask, self._emit, self._leave_out, self._copy = read_mask, emit, leave_out, copy
@@ -93,49 +88,33 @@ class Recorder:
             self._emit(shown)
 
     def _hook_all(self) -> None:
-        self._hook_before(self._model, self._begins)
+        # Hooks run in the order of registration. The fused output comes first, so that the others see the output that
+        # the model continues with; the end of the model's call comes last, when all layers are recorded.
+        self._hook(self._model.register_forward_pre_hook, self._begins, with_kwargs=True)
         for module in fused_modules(self._model):
-            self._hook_fused(module)
+            self._hook(module.register_forward_hook, partial(self._fused, module), with_kwargs=True)
         for layer in self._layers:
             if layer.kind.is_activation:
-                self._hook_before(layer.module, partial(self._takes, layer))
-            self._hook_after(layer.module, partial(self._ran, layer))
+                self._hook(layer.module.register_forward_pre_hook, partial(self._takes, layer), with_kwargs=True)
+            self._hook(layer.module.register_forward_hook, partial(self._ran, layer))
         for module in self._model.modules():
             if looks_like_activation(module):
-                self._hook_own_activation(module)
-        self._hook_after(self._model, self._ends, always_call=True)
+                # It counts as one activation function, whatever functions it calls inside.
+                steps: list[Step | None] = []
+                self._hook(module.register_forward_pre_hook, partial(self._enters, steps), with_kwargs=True)
+                self._hook(module.register_forward_hook, partial(self._leaves, steps), always_call=True)
+        # always_call: the depth must go back down also when forward raises.
+        self._hook(self._model.register_forward_hook, self._ends, always_call=True)
 
-    def _hook_fused(self, module: nn.Module) -> None:
-        """First of all hooks, so that the others see what the model goes on with."""
+    def _hook(self, register: Callable[..., RemovableHandle], run: Callable[..., object], **options: bool) -> None:
+        def here(module: nn.Module, *given: Any) -> object:
+            # Another thread may run the same model, and backward runs checkpointed layers again: neither counts.
+            return None if get_ident() != self._thread or in_backward() else run(*given)
 
-        def here(module: nn.Module, args: Args, kwargs: Kwargs, output: object) -> object:
-            return None if self._elsewhere() else fused_output(module, args, kwargs)
+        self._handles.append(register(Hook(here), **options))
 
-        self._handles.append(module.register_forward_hook(Hook(here), with_kwargs=True))
-
-    def _hook_own_activation(self, module: nn.Module) -> None:
-        """An activation that is the user's own module counts as a whole, whatever it calls inside."""
-        steps: list[Step | None] = []
-        self._hook_before(module, partial(self._enters, steps))
-        self._hook_after(module, partial(self._leaves, steps), always_call=True)
-
-    def _hook_before(self, module: nn.Module, run: Callable[[Args, Kwargs], None]) -> None:
-        def here(_: nn.Module, args: Args, kwargs: Kwargs) -> None:
-            if not self._elsewhere():
-                run(args, kwargs)
-
-        self._handles.append(module.register_forward_pre_hook(Hook(here), with_kwargs=True))
-
-    def _hook_after(self, module: nn.Module, run: Callable[[object], None], *, always_call: bool = False) -> None:
-        def here(_: nn.Module, args: Args, output: object) -> None:
-            if not self._elsewhere():
-                run(output)
-
-        self._handles.append(module.register_forward_hook(Hook(here), always_call=always_call))
-
-    def _elsewhere(self) -> bool:
-        """In another thread, or in a backward pass that recomputes a checkpointed forward pass."""
-        return get_ident() != self._thread or in_backward()
+    def _fused(self, module: nn.Module, args: Args, kwargs: Kwargs, output: object) -> object:
+        return fused_output(module, args, kwargs)
 
     def _begins(self, args: Args, kwargs: Kwargs) -> None:
         self._depth += 1
@@ -145,50 +124,48 @@ class Recorder:
             self._handled = sys.exception()
             self._pass.mask = self._read_mask(args, kwargs) if self._read_mask else None
 
-    def _ends(self, output: object) -> None:
+    def _ends(self, args: Args, output: object) -> None:
         self._depth -= 1
         if self._depth > 0:
             return
+        # Hooks are not told whether forward raised. It did if an exception is on its way that was not there when it
+        # began: the model may have been called while an earlier one was being handled.
         failed, self._handled = sys.exception() is not self._handled, None
         if failed:
             self._pass = Pass()
-        # What follows (keeping the samples, the loss, backward, the optimizer) need not pass through it.
+        # What comes next (adding the samples, loss, backward, optimizer) need not pass through the follower.
         self._follower.rest()
         self._hand_over()
 
     def _takes(self, layer: Layer, args: Args, kwargs: Kwargs) -> None:
-        """An activation module's input is its "pre"; copied here, before it is changed in place."""
+        """Note the input of an activation module, its "pre", before the module may change it in place."""
         with without_torch_functions():
             x = first_floating((*args, *kwargs.values()))
         if x is not None:
             self._begins_outside(layer)
-            call = self._pass.calls[layer.name]
             with without_torch_functions():
-                self._note(layer, layer.wanted("pre", call), call, x)
+                self._note(layer, "pre", x)
 
-    def _ran(self, layer: Layer, output: object) -> None:
+    def _ran(self, layer: Layer, args: Args, output: object) -> None:
         with without_torch_functions():
             x = first_floating(output)
-            reason = f"its output is {describe(output)}" if x is None else ""
-        if x is None:
-            self._leave_out(layer.name, reason)
-            return
-        if not layer.kind.is_activation:
+            if x is None:
+                self._leave_out(layer.name, f"its output is {describe(output)}")
+                return
+        own = not layer.kind.is_activation
+        if own:
             self._begins_outside(layer)
         with without_torch_functions():
-            self._note_output(layer, x, padded=not is_packed(output))
-
-    def _note_output(self, layer: Layer, x: Tensor, *, padded: bool) -> None:
-        call = self._pass.calls[layer.name]
+            padded = not is_packed(output)
+            if own:
+                self._note(layer, "pre", x, padded=padded)
+            post = self._note(layer, "post", x, padded=padded)
+            if own:
+                self._follower.follow(x, [record.applied for record in post])
         self._pass.calls[layer.name] += 1
-        if not layer.kind.is_activation:
-            self._note(layer, layer.wanted("pre", call), call, x, padded)
-        post = self._note(layer, layer.wanted("post", call), call, x, padded)
-        if not layer.kind.is_activation:
-            self._follower.follow(x, [record.applied for record in post])
 
     def _begins_outside(self, layer: Layer) -> None:
-        """A layer runs: outside of a call of the model a new pass begins, if it has run already."""
+        """Begin a new pass if the layer runs outside of a call of the model, and has run already."""
         if self._depth > 0:
             return
         self._follower.join()
@@ -197,12 +174,15 @@ class Recorder:
         if self._read_mask and self._pass.mask is None:
             self._pass.mask = self._read_mask((), {})
 
-    def _note(self, layer: Layer, wanted: list[Site], call: int, x: Tensor, padded: bool = True) -> list[Record]:
-        if not wanted or not self._when():
+    def _note(self, layer: Layer, stage: Stage, x: Tensor, *, padded: bool = True) -> list[Record]:
+        call = self._pass.calls[layer.name]
+        wanted = layer.wanted(stage, call)
+        if not wanted or (self._when is not None and not self._when()):
             return []
         axis = layer.unit_axis(x)
         axis = self._follower.unit_axis(x) if axis is None else axis
         from_end = axis - x.ndim if axis >= 0 else axis
+        # One copy serves all sites. It must be made now: the model may change its output in place.
         samples = self._copy(x, from_end)
         records = [Record(site.at_call(call), layer.module, samples, from_end, padded, self._copy) for site in wanted]
         self._pass.records.extend(records)
@@ -214,7 +194,7 @@ class Recorder:
             steps.append(None if x is None else self._follower.activation_of(x))
         self._follower.suspend()
 
-    def _leaves(self, steps: list[Step | None], output: object) -> None:
+    def _leaves(self, steps: list[Step | None], args: Args, output: object) -> None:
         self._follower.resume()
         step = steps.pop() if steps else None
         if step is not None and isinstance(output, Tensor):

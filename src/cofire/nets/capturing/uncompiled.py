@@ -1,4 +1,4 @@
-"""While something is captured, compiled models run uncompiled: hooks in a compiled graph would not run."""
+"""Run compiled models uncompiled while something is captured: a compiled graph does not call hooks."""
 
 from threading import Lock
 from typing import Any
@@ -7,7 +7,11 @@ import torch
 
 
 class _Eager:
-    """Counts the captures that are on; the first asks for eager execution, the last gives it back."""
+    """Counts the captures that are on: the first switches to eager execution, the last switches back.
+
+    The stance is global to the process and has no stack, so that captures which overlap without nesting would restore
+    each other's.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -15,14 +19,14 @@ class _Eager:
         self._stance: Any = None
 
     def enter(self) -> None:
-        """One more capture is on."""
+        """Count one more capture."""
         with self._lock:
             self._n_on += 1
             if self._n_on == 1:
                 self._stance = torch.compiler.set_stance("force_eager")
 
     def leave(self) -> None:
-        """One fewer is."""
+        """Count one capture less."""
         with self._lock:
             self._n_on -= 1
             if self._n_on == 0:

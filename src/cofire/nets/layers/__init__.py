@@ -1,1 +1,1 @@
-"""Layers and sites: names, patterns, and where units lie in activations and weights."""
+"""Layers and sites: names, patterns, and where the units are in activations and weights."""

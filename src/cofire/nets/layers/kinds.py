@@ -1,4 +1,4 @@
-"""The table of which modules have their units on which axis. To teach cofire a layer, add it to ``KINDS``."""
+"""Table of the axis on which each kind of module has its units. To teach cofire a layer, add it to ``KINDS``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ def _second(module: nn.Module, output: Tensor) -> int:
 
 
 def _from_end(axis: int) -> UnitAxis:
-    """Counted from the end, so that an unbatched input needs no case of its own."""
+    """Return an axis counted from the end, so that an unbatched input needs no case of its own."""
     return lambda module, output: axis
 
 
@@ -31,13 +31,13 @@ def _before_the_normalized(module: nn.Module, output: Tensor) -> int:
 
 
 def following(module: nn.Module, output: Tensor) -> None:
-    """The units lie where the layer before has them: on the channels behind a convolution, else last."""
+    """Leave the axis open: the units are where the layer before has them, on a convolution's channels or else last."""
     return
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What is measured of a family of modules, and the axis of its output that holds the units."""
+    """A family of modules, and the axis of their output that holds the units."""
 
     name: str
     types: tuple[type[nn.Module], ...]
@@ -73,7 +73,7 @@ KINDS = (
 )
 
 CUSTOM = Kind("module", (nn.Module,), following)
-"""Any other module: measured where it is a leaf with weights, or where it was asked for."""
+"""Any other module, measured if it is a leaf with weights or is asked for by name."""
 
 
 _NEVER_CALLED = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
@@ -100,11 +100,11 @@ _NO_ACTIVATION = (
     "reshape",
     "loss",
 )
-"""Words in the class name of a module without weights that say that it is no activation function."""
+"""Words in the class name of a module without weights which say that it is not an activation function."""
 
 
 def kind_of(module: nn.Module) -> Kind | str:
-    """The kind of a module, or why it is left out unless asked for by name.
+    """Return the kind of a module, or why it is left out unless asked for by name.
 
     Example:
         >>> kind_of(nn.Linear(2, 3)).name, kind_of(nn.Dropout())
@@ -122,9 +122,9 @@ def kind_of(module: nn.Module) -> Kind | str:
 
 
 def with_units(name: str, module: nn.Module) -> bool:
-    """The pattern for all layers that have units of their own: not activation functions and normalizations.
+    """Match all layers with units of their own, which activation functions and normalizations do not have.
 
-    Their outputs stand for the layer before them, whose site is behind its activation function already.
+    Their outputs belong to the layer before them, whose site is behind its activation function already.
 
     Example:
         >>> with_units("0", nn.Linear(2, 3)), with_units("1", nn.BatchNorm1d(3))
@@ -150,7 +150,7 @@ def _kind_of_unknown(module: nn.Module) -> Kind | str:
 
 
 def looks_like_activation(module: nn.Module) -> bool:
-    """Whether a user's own module is an activation function: no weights, no children, not named otherwise."""
+    """Return whether a user's module looks like an activation function: no weights, no children, no telling name."""
     if isinstance(module, ScriptModule) or type(module).__module__.startswith("torch."):
         return False
     if any(True for kept in (module.parameters(), module.buffers(), module.children()) for _ in kept):
@@ -159,7 +159,7 @@ def looks_like_activation(module: nn.Module) -> bool:
 
 
 def captured_as(module: nn.Module) -> Kind:
-    """The kind under which a module that was asked for is measured.
+    """Return the kind under which a module that was asked for is measured.
 
     Raises:
         ValueError: for TorchScript, and for lists of modules, which are never called.

@@ -1,4 +1,4 @@
-"""The names of layers, as ``named_modules()`` gives them, less what wrappers add."""
+"""Names of layers, as ``named_modules()`` gives them, without the parts that wrappers add."""
 
 from difflib import get_close_matches
 
@@ -9,7 +9,7 @@ WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
 
 def clean(name: str) -> str:
-    """The name without the wrappers' parts.
+    """Return a name without the parts that wrappers add.
 
     Example:
         >>> clean("encoder._orig_mod.0._checkpoint_wrapped_module.fc")
@@ -19,7 +19,7 @@ def clean(name: str) -> str:
 
 
 def unwrap(module: nn.Module) -> nn.Module:
-    """The module inside compile, FSDP, DistributedDataParallel and averaging wrappers."""
+    """Return the module inside the wrappers of compile, FSDP, DistributedDataParallel and weight averaging."""
     while (inner := _wrapped_by(module)) is not None:
         module = inner
     return module
@@ -30,12 +30,13 @@ def _wrapped_by(module: nn.Module) -> nn.Module | None:
     for name in WRAPPERS:
         if name in children:
             return children[name]
+    # Users' models may have a child of that name; DataParallel, DDP and AveragedModel have no other.
     torchs_own = type(module).__module__.startswith("torch.")
     return children["module"] if torchs_own and list(children) == ["module"] else None
 
 
 def named_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Every module under each of its names; the name of a wrapper means what it wraps.
+    """Return every module under each of its names; the name of a wrapper leads to the module inside.
 
     Example:
         >>> list(named_layers(nn.Sequential(nn.Linear(2, 3), nn.ReLU())))
@@ -45,13 +46,13 @@ def named_layers(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def first_names(layers: dict[str, nn.Module]) -> dict[str, str]:
-    """For each name the first name of the same module: that under which a shared module is measured."""
+    """Return for each name the first name of the same module, under which a shared module is measured."""
     first: dict[int, str] = {}
     return {name: first.setdefault(id(module), name) for name, module in layers.items()}
 
 
 def near(name: str, names: list[str]) -> str:
-    """A hint for an error: the names most like the one that was not found."""
+    """Return a hint for an error: the names most like the one that was not found."""
     close = get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f"did you mean {', '.join(map(repr, close))}?"

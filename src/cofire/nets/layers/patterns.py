@@ -1,4 +1,4 @@
-"""Patterns: which layers are meant."""
+"""Patterns that select layers."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +13,7 @@ Pattern = str | type[nn.Module] | Callable[[str, nn.Module], bool]
 
 
 def matching(pattern: Pattern, layers: Mapping[str, nn.Module]) -> list[str]:
-    """Names of the layers that one pattern matches, in the model's order.
+    """Return the names of the layers that a pattern matches, in the model's order.
 
     Raises:
         ValueError: if there are none, or the pattern is of no known kind.
@@ -32,57 +32,54 @@ def matching(pattern: Pattern, layers: Mapping[str, nn.Module]) -> list[str]:
 
 def _test(pattern: Pattern) -> Callable[[str, nn.Module], bool]:
     if isinstance(pattern, str) and pattern.startswith("re:"):
-        expression = _compiled(pattern.removeprefix("re:"))
+        try:
+            expression = re.compile(pattern.removeprefix("re:"))
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is not a valid regular expression: {error}") from error
         return lambda name, _: expression.fullmatch(name) is not None
     if isinstance(pattern, str):
         glob = clean(pattern)
+        # Names copied from a DataParallel model begin with "module.".
         return lambda name, _: name == glob or fnmatchcase(name, glob) or f"module.{name}" == glob
     if isinstance(pattern, type) and issubclass(pattern, nn.Module):
         return lambda _, module: isinstance(module, pattern)
     if callable(pattern) and not isinstance(pattern, nn.Module):
         return lambda name, module: bool(pattern(name, module))
     raise ValueError(
-        "a pattern is a glob, 're:...', a module type, a callable (name, module) -> bool, or a list; "
+        "a pattern must be a glob, 're:...', a module type, a callable (name, module) -> bool, or a list of these; "
         f"got {type(pattern).__name__}"
     )
 
 
-def _compiled(expression: str) -> re.Pattern[str]:
-    try:
-        return re.compile(expression)
-    except re.error as error:
-        raise ValueError(f"'re:{expression}' is no regular expression: {error}") from error
-
-
 def as_list(patterns: object) -> list[object]:
-    """A single pattern or site as a list of one."""
+    """Return a single pattern or site as a list of one, and several as a list."""
     if isinstance(patterns, str | type) or callable(patterns) or not isinstance(patterns, Iterable):
         return [patterns]
     return list(patterns)
 
 
 def default_less(patterns: object, default: Pattern) -> list[object]:
-    """The patterns; if they only take away (``!name``), or there are none, the default less what they take.
+    """Return the patterns; or, if all of them only exclude (``!name``), the default without what they exclude.
 
     Example:
         >>> default_less("!head", nn.Linear), default_less(["encoder.*", "!encoder.0"], nn.Linear)
         ([<class 'torch.nn.modules.linear.Linear'>, '!head'], ['encoder.*', '!encoder.0'])
     """
     asked = as_list(patterns)
-    return asked if any(not _takes_away(one) for one in asked) else [default, *asked]
+    return [default, *asked] if all(map(_excludes, asked)) else asked
 
 
 def split(patterns: list[object]) -> tuple[list[object], list[str]]:
-    """What is asked for, and what is taken away again (``!name``): from all layers, where nothing else is asked for.
+    """Return the patterns that select, all layers if there are none, and those that exclude (``!name``).
 
     Example:
         >>> split(["encoder.*", "!encoder.0"]), split(["!head"])
         ((['encoder.*'], ['encoder.0']), (['*'], ['head']))
     """
-    unwanted = [one[1:] for one in patterns if isinstance(one, str) and _takes_away(one)]
-    wanted = [one for one in patterns if not _takes_away(one)]
+    unwanted = [str(one)[1:] for one in patterns if _excludes(one)]
+    wanted = [one for one in patterns if not _excludes(one)]
     return (["*"] if unwanted and not wanted else wanted), unwanted
 
 
-def _takes_away(pattern: object) -> bool:
+def _excludes(pattern: object) -> bool:
     return isinstance(pattern, str) and pattern.startswith("!")

@@ -1,4 +1,4 @@
-"""From what a layer returns to one row per sample and one column per unit."""
+"""Turn the output of a layer into one row per sample and one column per unit."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
@@ -12,11 +12,11 @@ from ...stats._base.wording import with_article
 from ..torch_private import in_vmap
 
 Copy = Callable[..., Tensor]
-"""How an activation is kept: (output, unit_axis, *, over=None) -> samples with the units last; see `units_last`."""
+"""Copies an activation: (output, unit_axis, *, over=None) -> samples with the units last; see `units_last`."""
 
 
 def first_floating(output: object) -> Tensor | None:
-    """The first real floating-point tensor with an axis, however deep in tuples, dicts and dataclasses.
+    """Return the first real floating-point tensor with an axis, however deep in tuples, dicts and dataclasses.
 
     Example:
         >>> first_floating({"ids": torch.tensor([1]), "hidden": (torch.ones(2, 3), None)}).shape
@@ -37,24 +37,24 @@ def _parts(output: object) -> Iterable[object]:
 
 
 def is_packed(output: object) -> bool:
-    """Whether a recurrent layer's output is a packed sequence, which holds no padding."""
+    """Return whether a recurrent layer's output is a packed sequence, which holds no padding."""
     return isinstance(output, PackedSequence) or (isinstance(output, tuple) and any(map(is_packed, output[:1])))
 
 
 def describe(output: object) -> str:
-    """What was returned instead of a floating-point tensor, for a reason or an error."""
+    """Describe what was returned instead of a floating-point tensor, for a reason or an error."""
     if isinstance(output, Tensor):
         if in_vmap(output):
-            return "one of many that torch.func.vmap runs at once; call the model on a batch instead"
+            return "one of many that torch.func.vmap computes at once; call the model on a batch instead"
         layout = "nested" if output.is_nested else "sparse" if output.is_sparse else f"of shape {tuple(output.shape)}"
         return f"a {output.dtype} tensor, {layout}"
     return f"{with_article(type(output).__name__)} without one"
 
 
 def units_last(output: Tensor, unit_axis: int, *, over: Tensor | None = None) -> Tensor:
-    """A copy of its own with the units on the last axis, outside autograd and inference mode.
+    """Return a copy with the units on the last axis, outside autograd and inference mode.
 
-    It is written over an earlier copy where that fits: fresh memory costs more than the copying.
+    ``over`` is an earlier copy to overwrite if it fits: allocating memory costs more than copying.
     """
     with torch.inference_mode(False), torch.no_grad():
         moved = output.detach().movedim(unit_axis, -1)
@@ -63,5 +63,5 @@ def units_last(output: Tensor, unit_axis: int, *, over: Tensor | None = None) ->
 
 
 def rows(samples: Tensor) -> Tensor:
-    """(..., n_units) -> (n_samples, n_units); a lone vector is one sample."""
+    """Reshape (..., n_units) to (n_samples, n_units); a single vector is one sample."""
     return samples.reshape(prod(samples.shape[:-1]), samples.shape[-1])

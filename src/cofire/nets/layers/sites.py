@@ -1,4 +1,4 @@
-"""Sites: which layer is measured, before or after its activation function."""
+"""Sites: a layer, before or after its activation function."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,10 +19,10 @@ class Site:
 
     Args:
         layer: the layer's name, as ``named_modules()`` gives it, without wrappers' prefixes.
-        stage: "pre" is the layer's own output; "post" the output of the activation function that is applied
-            to it, or its own where none is. An activation module's "pre" is its input, "post" its output.
+        stage: "pre" is the layer's own output, "post" the output of the activation function applied to it (its own
+            output if there is no such function). An activation module's "pre" is its input, "post" its output.
         call: which of its calls within one forward pass of the model, from 0; None for all of them.
-        unit_axis: the axis of the output that holds the units; None for the one that the kind of layer tells.
+        unit_axis: the axis of the output that holds the units; None for the usual one of that kind of layer.
 
     Example:
         >>> str(Site("encoder.0")), str(Site("encoder.0", "pre")), str(Site("encoder.0", call=1))
@@ -36,24 +36,24 @@ class Site:
 
     def __post_init__(self) -> None:
         if self.stage not in ("pre", "post"):
-            raise ValueError(f"stage is 'pre' or 'post', got {self.stage!r}")
+            raise ValueError(f"stage must be 'pre' or 'post', got {self.stage!r}")
 
     def __str__(self) -> str:
         return self.layer_and_call + (":pre" if self.stage == "pre" else "")
 
     @property
     def layer_and_call(self) -> str:
-        """The name without the stage."""
+        """The site's name without the stage."""
         return self.layer if self.call is None else f"{self.layer}#{self.call}"
 
     def at_call(self, call: int | None) -> "Site":
-        """The same site at one of its calls."""
+        """Return the same site at one of its calls."""
         return self if call == self.call else replace(self, call=call)
 
 
 @dataclass(frozen=True)
 class Sites(Sequence[Site]):
-    """The sites found, in the order asked for; ``left_out``: layers without units, with the reason."""
+    """The sites found, in the order asked for; ``left_out`` names the layers without units, with the reason."""
 
     found: tuple[Site, ...]
     left_out: Mapping[str, str]
@@ -78,10 +78,10 @@ def sites(
     *,
     stage: Stage = "post",
 ) -> Sites:
-    """The sites of a model that a pattern asks for.
+    """Return the sites of a model that a pattern selects.
 
-    A pattern that matches layers with units takes these. One that matches none of them, such as the name of a
-    container, takes what it does match. In a list, a name that begins with ``!`` takes away what it matches.
+    A pattern selects the layers with units among those that it matches; if none of them has units (it may name a
+    container), it selects all that it matches. In a list, a name that begins with ``!`` excludes what it matches.
 
     Args:
         model: the network.
@@ -106,22 +106,17 @@ def sites(
     layers = named_layers(model)
     kinds = _kinds(layers)
     wanted, unwanted = split(as_list(pattern))
-    taken: dict[Site, Site] = {}
-    for one in wanted:
-        for site in _found(one, layers, kinds, stage):
-            taken.setdefault(site, site)
+    # The first of equal sites counts: sites compare without their unit_axis.
+    taken = dict.fromkeys(site for one in wanted for site in _sites_of(one, layers, kinds, stage))
     dropped = {name for one in unwanted for name in matching(one, layers)}
     found = tuple(site for site in taken if site.layer not in dropped)
     if not found:
-        raise ValueError(
-            f"{pattern!r} leaves no layer to measure: {'all are taken away' if dropped else 'it is empty'}"
-        )
+        raise ValueError(f"{pattern!r} leaves no layer to measure: {'all are excluded' if dropped else 'it is empty'}")
     left_out = {name: kind for name, kind in kinds.items() if isinstance(kind, str) and name}
     return Sites(found, {name: reason for name, reason in left_out.items() if name not in {s.layer for s in found}})
 
 
 def _kinds(layers: Mapping[str, nn.Module]) -> dict[str, Kind | str]:
-    """What each name stands for, or why it is left out."""
     first = first_names(dict(layers))
     kinds: dict[str, Kind | str] = {}
     for name, module in layers.items():
@@ -135,21 +130,17 @@ def _kinds(layers: Mapping[str, nn.Module]) -> dict[str, Kind | str]:
     return kinds
 
 
-def _found(one: object, layers: Mapping[str, nn.Module], kinds: Mapping[str, Kind | str], stage: Stage) -> list[Site]:
+def _sites_of(
+    one: object, layers: Mapping[str, nn.Module], kinds: Mapping[str, Kind | str], stage: Stage
+) -> list[Site]:
     first = first_names(dict(layers))
     if isinstance(one, Site):
         if one.layer not in layers:
             raise ValueError(f"the model has no layer {one.layer!r}; {near(one.layer, list(layers))}")
         return [replace(one, layer=first[one.layer])]
-    pattern, stage = _staged(one, stage)
-    matched = matching(pattern, layers)
+    if isinstance(one, str) and one.endswith((":pre", ":post")):  # as `Site` writes its stage
+        one, _, own = one.rpartition(":")
+        stage = cast(Stage, own)
+    matched = matching(cast(Pattern, one), layers)
     with_units = [name for name in matched if isinstance(kinds[name], Kind)]
     return [Site(first[name], stage) for name in with_units or matched]
-
-
-def _staged(one: object, stage: Stage) -> tuple[Pattern, Stage]:
-    """A pattern may end in the stage, as `Site` writes it."""
-    if isinstance(one, str) and one.endswith((":pre", ":post")):
-        one, _, own = one.rpartition(":")
-        return one, cast(Stage, own)
-    return cast(Pattern, one), stage

@@ -1,1 +1,1 @@
-"""Load models, checkpoints and data from files."""
+"""Load models, checkpoints and batches."""

@@ -1,4 +1,4 @@
-"""Running a model over data: batches of a tensor, or those of a loader."""
+"""Run a model on data: batches cut from a tensor, or those of a loader."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -13,10 +13,10 @@ BATCH = 512
 
 
 def as_batches(data: Any) -> Iterable[Any]:
-    """A tensor or array of inputs cut into batches; a collection of batches as it is.
+    """Return a tensor or array of inputs cut into batches; a collection of batches as it is.
 
     Raises:
-        ValueError: if it is neither, is empty, or can be gone through only once.
+        ValueError: if it is neither, is empty, or can be iterated over only once.
 
     Example:
         >>> [len(batch) for batch in as_batches(torch.zeros(1000, 3))]
@@ -29,14 +29,18 @@ def as_batches(data: Any) -> Iterable[Any]:
             raise ValueError(f"the data must hold samples, got a tensor of shape {tuple(data.shape)}")
         return data.split(BATCH)
     if isinstance(data, str | bytes | Mapping) or not isinstance(data, Iterable):
-        raise ValueError(f"data is a tensor of inputs or a collection of batches, got {type(data).__qualname__}")
-    if isinstance(data, Iterator):  # calling iter() on a loader would draw random numbers
-        raise ValueError("the data can be gone through only once; pass a loader, or a list of its batches")
+        raise ValueError(f"data must be a tensor of inputs or a collection of batches, got {type(data).__qualname__}")
+    # Checked by type: calling iter() on a loader to see whether it returns itself would draw random numbers.
+    if isinstance(data, Iterator):
+        raise ValueError("the data can be iterated over only once; pass a loader, or a list of its batches")
     return data
 
 
 def arguments(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What a model is called with for a batch: a tensor, a tuple of which the first is the input, or keyword inputs."""
+    """Return the arguments to call a model with, on its device.
+
+    A tensor is the input, the first element of a tuple or list likewise; a mapping holds keyword arguments.
+    """
     device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
     if isinstance(batch, Mapping):
         return (), {name: _on(device, value) for name, value in batch.items()}
@@ -44,7 +48,7 @@ def arguments(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, 
 
 
 def forward(model: nn.Module, batch: Any) -> Any:
-    """The model's output for a batch, see :func:`arguments`.
+    """Return the model's output for a batch, see :func:`arguments`.
 
     Raises:
         ValueError: if the model cannot take the batch.
@@ -53,15 +57,12 @@ def forward(model: nn.Module, batch: Any) -> Any:
     try:
         return model(*args, **kwargs)
     except (RuntimeError, TypeError, IndexError) as error:
-        shown = str(error).strip().split("\n")[0]
-        raise ValueError(f"the model cannot take {_described(batch)}: {shown}") from error
-
-
-def _described(batch: Any) -> str:
-    first = batch[0] if isinstance(batch, list | tuple) and batch else batch
-    if isinstance(first, Tensor):
-        return f"a batch of shape {tuple(first.shape)}, {str(first.dtype).removeprefix('torch.')}"
-    return f"a batch that is {with_article(type(batch).__name__)}"
+        first = batch[0] if isinstance(batch, list | tuple) and batch else batch
+        what = f"a batch that is {with_article(type(batch).__name__)}"
+        if isinstance(first, Tensor):
+            what = f"a batch of shape {tuple(first.shape)}, {str(first.dtype).removeprefix('torch.')}"
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"the model cannot take {what}: {reason}") from error
 
 
 def _on(device: torch.device, value: Any) -> Any:
@@ -69,11 +70,11 @@ def _on(device: torch.device, value: Any) -> Any:
 
 
 class FirstSamples:
-    """The first samples of a collection of batches, the last batch cut to fit; every pass goes through them anew.
+    """The first samples of a collection of batches, with the last batch cut to fit; every pass starts anew.
 
     Args:
-        batches: tensors, tuples of which the first is the input, or keyword inputs.
-        n_samples: how many, at least 1.
+        batches: tensors, tuples whose first element is the input, or keyword inputs.
+        n_samples: how many samples, at least 1.
 
     Example:
         >>> [len(batch) for batch in FirstSamples(torch.zeros(1000, 3).split(400), n_samples=500)]
@@ -94,7 +95,7 @@ class FirstSamples:
 
 
 def batch_length(batch: Any) -> int:
-    """How many samples a batch holds: the length of the first tensor in it.
+    """Return how many samples a batch holds, which is the length of the first tensor in it.
 
     Raises:
         ValueError: if there is no tensor with an axis.
@@ -102,7 +103,7 @@ def batch_length(batch: Any) -> int:
     parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, list | tuple) else (batch,)
     first = next((part for part in parts if isinstance(part, Tensor) and part.ndim), None)
     if first is None:
-        raise ValueError(f"a batch is a tensor, a tuple or mapping of tensors; got {type(batch).__qualname__}")
+        raise ValueError(f"a batch must be a tensor, or a tuple or mapping of tensors; got {type(batch).__qualname__}")
     return len(first)
 
 
@@ -111,4 +112,5 @@ def _cut(batch: Any, length: int, kept: int) -> Any:
         return {name: _cut(part, length, kept) for name, part in batch.items()}
     if isinstance(batch, list | tuple):
         return [_cut(part, length, kept) for part in batch]
+    # Tensors of another length, such as class weights, are not per sample.
     return batch[:kept] if isinstance(batch, Tensor) and batch.ndim and len(batch) == length else batch

@@ -1,9 +1,9 @@
-"""State dicts from files that others wrote: nothing in them is executed, and wrappers' prefixes are taken off."""
+"""Read state dicts from files by others: nothing in them is executed, and wrappers' prefixes are removed."""
 
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ PICKLED = (".pt", ".pth", ".bin", ".ckpt")
 SUFFIXES = (".safetensors", *PICKLED)
 PICKLE = b"\x80"
 NESTED_UNDER = ("state_dict", "model_state_dict", "model", "module", "net", "network")
-"""Where training scripts keep the weights beside an optimizer's state, the first to be looked at first."""
+"""Keys under which training scripts keep the weights beside an optimizer's state, tried in this order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +28,9 @@ class Checkpoint:
     """The weights in a file.
 
     Attributes:
-        path: of the file.
-        weights: tensors by name, without the prefixes of wrappers; on the CPU, mapped from the file where it allows.
-        notes: what was done to get at them, in words.
+        path: the file.
+        weights: tensors by name, without the prefixes of wrappers; on the CPU, mapped from the file where possible.
+        notes: what was done to find them, in words.
     """
 
     path: Path
@@ -39,9 +39,9 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """The weights in a ``.safetensors`` file, or in a state dict that ``torch.save`` wrote.
+    """Read the weights from a ``.safetensors`` file, or from a state dict that ``torch.save`` wrote.
 
-    Only tensors and plain values are read: a file that asks for anything else is refused, and nothing in it runs.
+    Only tensors and plain values are read. A file that asks for anything else is refused, and nothing in it runs.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -55,61 +55,57 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         >>> list(found.weights)
         ['fc.weight']
         >>> found.notes
-        ("the weights were found under 'model'", "'module' was taken off the names")
+        ("the weights were found under 'model'", "'module' was removed from the names")
     """
     path = Path(path)
-    _refuse_unreadable(path)
+    _check_readable(path)
     content = _safetensors(path) if path.suffix == ".safetensors" else _unpickled(path)
     found, place = _state_dict(content, path)
-    tensors, apart = _tensors(found)
-    weights, wrappers = without_wrappers(tensors)
+    weights, wrappers = without_wrappers(
+        {str(name): value.detach() for name, value in found.items() if isinstance(value, Tensor)}
+    )
+    others = [str(name) for name, value in found.items() if not isinstance(value, Tensor)]
     notes = [f"the weights were found under {place!r}"] if place else []
-    notes += [f"{', '.join(map(repr, wrappers))} was taken off the names"] if wrappers else []
-    notes += [f"left out, as they are no tensors: {', '.join(apart[:4])}"] if apart else []
+    notes += [f"{', '.join(map(repr, wrappers))} was removed from the names"] if wrappers else []
+    notes += [f"left out, as they are not tensors: {', '.join(others[:4])}"] if others else []
     return Checkpoint(path, weights, tuple(notes))
 
 
 def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint's weights into a model of the same structure, whatever either is wrapped in.
+    """Load a checkpoint's weights into a model of the same structure, whatever either is wrapped in.
 
     Raises:
         ValueError: if a weight is missing, unexpected or of another shape, with its name.
     """
     model = unwrap(model)
-    own, full = _own_weights(model)
-    given = {**_tied(own, checkpoint.weights), **checkpoint.weights}
-    _refuse_mismatch(set(own), set(given), checkpoint.path)
-    _refuse_shapes(own, given, checkpoint.path)
+    state = model.state_dict(keep_vars=True)
+    own, full = without_wrappers(state)[0], without_wrappers({name: name for name in state})[0]
+    # A file may hold weights that several layers share only once.
+    present = {id(tensor): checkpoint.weights[name] for name, tensor in own.items() if name in checkpoint.weights}
+    tied = {name: present[id(tensor)] for name, tensor in own.items() if id(tensor) in present}
+    given = {**tied, **checkpoint.weights}
+    problems = _mismatches(own, given)
+    if problems:
+        raise ValueError(f"{checkpoint.path} does not fit the model; {_some(problems, separator='; ')}")
     model.load_state_dict({full[name]: tensor for name, tensor in given.items()}, strict=True)
 
 
-def _own_weights(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The model's own parameters and buffers by name without wrappers, and the names that it uses itself."""
-    state = model.state_dict(keep_vars=True)
-    return without_wrappers(state)[0], without_wrappers({name: name for name in state})[0]
-
-
-def _tied(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a file that holds shared weights only once leaves out."""
-    present = {id(tensor): given[name] for name, tensor in own.items() if name in given}
-    return {name: present[id(tensor)] for name, tensor in own.items() if name not in given and id(tensor) in present}
-
-
-def _refuse_shapes(own: Mapping[str, Tensor], given: Mapping[str, Tensor], path: Path) -> None:
-    wrong = [
+def _mismatches(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    missing, unexpected = sorted(own.keys() - given), sorted(given.keys() - own)
+    problems = [f"missing: {_some(missing)}"] if missing else []
+    problems += [f"unexpected: {_some(unexpected)}"] if unexpected else []
+    return problems or [
         f"{name} is {tuple(tensor.shape)}, the model's is {tuple(own[name].shape)}"
         for name, tensor in given.items()
         if not is_lazy(own[name]) and tensor.shape != own[name].shape
     ]
-    if wrong:
-        raise ValueError(f"{path} does not fit the model: {_some(wrong)}")
 
 
-def _refuse_unreadable(path: Path) -> None:
+def _check_readable(path: Path) -> None:
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name one file of weights in it")
     if path.suffix not in SUFFIXES:
-        raise ValueError(f"{path} is not known to hold weights; their files end in {', '.join(SUFFIXES)}")
+        raise ValueError(f"{path} is not a known file of weights; their names end in {', '.join(SUFFIXES)}")
     with path.open("rb") as file:
         if not file.read(1):
             raise ValueError(f"{path} is empty")
@@ -122,21 +118,21 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged, or no safetensors file: {str(error).rstrip('.')}") from error
+        raise ValueError(f"{path} is damaged, or not a safetensors file: {str(error).rstrip('.')}") from error
 
 
 def _unpickled(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickle's versions, which say nothing about the weights
-            # files from before torch 1.6 are no archives, and cannot be mapped
+            warnings.simplefilter("ignore")  # about versions of pickle, which say nothing about the weights
+            # Only zip archives can be mapped; files from before torch 1.6 are not.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    # a broken file can raise nearly anything, with messages that speak of torch's own parts
+    # A broken file can raise nearly anything, with messages about torch's internals.
     except Exception as error:
-        raise ValueError(f"{path} {_refusal(str(error), path)}") from error
+        raise ValueError(f"{path} {_why_refused(str(error), path)}") from error
 
 
-def _refusal(message: str, path: Path) -> str:
+def _why_refused(message: str, path: Path) -> str:
     named = re.search(r"GLOBAL (\S+)", message)
     with path.open("rb") as file:
         pickled = file.read(1) == PICKLE
@@ -149,18 +145,24 @@ def _refusal(message: str, path: Path) -> str:
 
 
 def _state_dict(content: Any, path: Path) -> tuple[Mapping[Any, Any], str]:
-    """The mapping of names to tensors, and the keys that lead to it."""
+    """Return the mapping of names to tensors, and the keys that lead to it."""
     place: list[str] = []
     while isinstance(content, Mapping) and (key := _inner(content)) is not None:
         place.append(key)
         content = content[key]
-    if not _holds_tensors(content):
-        raise ValueError(f"{path} holds no state dict: {_what(content)}; save model.state_dict()")
-    return content, ".".join(place)
+    if _holds_tensors(content):
+        return content, ".".join(place)
+    if not isinstance(content, Mapping):
+        what = f"it is {with_article(type(content).__name__)}"
+    elif several := [repr(key) for key, value in content.items() if _leads_to_tensors(value)]:
+        what = f"there are several in it, {_some(several)}, and one is needed"
+    else:
+        what = f"there are no tensors under its keys {_some(map(repr, content)) or '(it has none)'}"
+    raise ValueError(f"{path} holds no state dict: {what}; save model.state_dict()")
 
 
 def _inner(content: Mapping[Any, Any]) -> str | None:
-    """The key to go on with, if the weights lie deeper."""
+    """Return the key under which the weights are nested, if they are."""
     deeper = [key for key, value in content.items() if isinstance(key, str) and _leads_to_tensors(value)]
     known = [key for key in NESTED_UNDER if key in deeper]
     if known:
@@ -178,28 +180,6 @@ def _holds_tensors(value: Any) -> bool:
     )
 
 
-def _what(content: Any) -> str:
-    if not isinstance(content, Mapping):
-        return f"it is {with_article(type(content).__name__)}"
-    several = [key for key, value in content.items() if _leads_to_tensors(value)]
-    if several:
-        return f"there are several in it, {_some(list(map(repr, several)))}, and one is needed"
-    return f"there are no tensors under its keys {_some(list(map(repr, content))) or '(it has none)'}"
-
-
-def _tensors(found: Mapping[Any, Any]) -> tuple[dict[str, Tensor], list[str]]:
-    tensors = {str(name): value.detach() for name, value in found.items() if isinstance(value, Tensor)}
-    return tensors, [str(name) for name, value in found.items() if not isinstance(value, Tensor)]
-
-
-def _refuse_mismatch(own: set[str], given: set[str], path: Path) -> None:
-    missing, unexpected = sorted(own - given), sorted(given - own)
-    if not missing and not unexpected:
-        return
-    parts = [f"missing: {_some(missing)}"] if missing else []
-    parts += [f"unexpected: {_some(unexpected)}"] if unexpected else []
-    raise ValueError(f"{path} does not fit the model; {'; '.join(parts)}")
-
-
-def _some(names: list[str], most: int = 6) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _some(names: Iterable[str], most: int = 6, separator: str = ", ") -> str:
+    names = list(names)
+    return separator.join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

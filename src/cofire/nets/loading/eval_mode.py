@@ -1,4 +1,4 @@
-"""Running a model without changing it."""
+"""Run a model without changing it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,16 +9,18 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients within; modes and torch's random generators as before after.
+    """Switch to evaluation mode without gradients for a block; restore modes and torch's random generators after it.
 
-    A ``DataLoader`` draws from the generators, and so may the model.
+    A ``DataLoader`` draws from the generators, and so may the model: without this, measuring would change training.
     """
     modes = [(module, module.training) for module in model.modules()]
+    # fork_rng would initialize CUDA where nobody has.
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     try:
         with torch.random.fork_rng(devices=devices), torch.no_grad():
             model.eval()
             yield
     finally:
+        # Not model.train(): modules may be in different modes, as frozen batch normalization is.
         for module, training in modes:
             module.training = training

@@ -1,6 +1,6 @@
-"""``module:name`` from a command line: a model, or the batches to run it on. What may be called is narrow.
+"""Build a model, or the batches to run it on, from ``module:name`` as given on a command line.
 
-See ``docs/decisions/0010-what-a-factory-may-be.md``.
+Few things may be called: see ``docs/decisions/0010-what-a-factory-may-be.md``.
 """
 
 import importlib
@@ -18,9 +18,9 @@ INSTALLED = {"site-packages", "dist-packages"}
 
 
 def build_model(factory: str) -> nn.Module:
-    """The model that ``module:factory`` makes, a class or function that is called without arguments.
+    """Return the model that ``module:factory`` makes, a class or function that is called without arguments.
 
-    From modules under the current directory any function or class may be named; from installed ones a subclass of
+    In modules under the current directory it may be any function or class; in installed ones a subclass of
     ``nn.Module``, or a function that is annotated to return one. Python's own library is never imported for it.
 
     Raises:
@@ -41,20 +41,20 @@ def build_model(factory: str) -> nn.Module:
 
 
 def build_loader(loader: str) -> Any:
-    """The batches that ``module:loader`` gives, which must lie under the current directory.
+    """Return the batches that ``module:loader`` gives, which must lie under the current directory.
 
-    Where it gives an iterator (a generator function does), it is called anew for each pass.
+    If it gives an iterator, as a generator function does, it is called again for each pass.
 
     Raises:
         ValueError: if it is refused, not found, or fails.
     """
     factory = _checked(loader, "data", lambda made: False)
     made = _called(loader, factory)
-    return _Anew(loader, factory) if isinstance(made, Iterator) else made
+    return _Again(loader, factory) if isinstance(made, Iterator) else made
 
 
-class _Anew:
-    """What a function gives, which can be gone through once, asked for at each pass."""
+class _Again:
+    """Batches of a function whose result can be iterated over only once: it is called for each pass."""
 
     def __init__(self, text: str, factory: Callable[[], Any]) -> None:
         self._text, self._factory = text, factory
@@ -64,7 +64,7 @@ class _Anew:
 
 
 def is_factory(text: str) -> bool:
-    """Whether a text has the form ``module:name``.
+    """Return whether a text has the form ``module:name``.
 
     Example:
         >>> is_factory("nets.small:build"), is_factory("C:/weights.pt"), is_factory("digits")
@@ -75,13 +75,22 @@ def is_factory(text: str) -> bool:
 
 
 def _checked(text: str, makes: str, may_be: Callable[[Any], bool]) -> Callable[[], Any]:
+    """Return the class or function of that name, after all checks; ``may_be`` judges those of installed modules."""
     if not is_factory(text):
-        raise ValueError(f"{text!r} has not the form module:name, for example nets.small:build")
+        raise ValueError(f"{text!r} does not have the form module:name, for example nets.small:build")
     module, _, name = text.partition(":")
+    # Where the module comes from is checked before anything in it runs.
     spec = _found(text, module.split(".")[0], makes)
-    _refuse_private(text)
-    found = _attribute(text, module, name)
-    _refuse_foreign(text, found, module)
+    if any(part.startswith("__") for part in text.replace(":", ".").split(".")):
+        raise ValueError(f"{text!r} is refused: names that begin with two underscores are Python's own")
+    try:
+        imported = importlib.import_module(module)
+    except Exception as error:  # users' modules can fail in any way
+        raise ValueError(f"{text!r}: importing {module} failed, {_first_line(error)}") from error
+    if not hasattr(imported, name):
+        raise ValueError(f"{text!r} was not found: the module {module} has no {name!r}")
+    found = getattr(imported, name)
+    _check_own(text, found, module)
     if not (_is_local(spec) or may_be(found)):
         raise ValueError(
             f"{text!r} is refused: outside of the current directory only subclasses of nn.Module, and functions "
@@ -91,7 +100,6 @@ def _checked(text: str, makes: str, may_be: Callable[[Any], bool]) -> Callable[[
 
 
 def _found(text: str, top: str, makes: str) -> ModuleSpec:
-    """Where the module comes from, asked before anything of it runs."""
     if top in sys.stdlib_module_names or top == "__main__":
         raise ValueError(f"{text!r} is refused: {top!r} is part of Python itself, and makes no {makes}")
     if (here := str(Path.cwd())) not in sys.path:
@@ -107,28 +115,14 @@ def _is_local(spec: ModuleSpec) -> bool:
     places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or [])
     here = Path.cwd().resolve()
     paths = [Path(place).resolve() for place in places if place]
+    # A virtual environment may lie under the current directory: what is installed in it is not the user's own.
     return bool(paths) and all(
         path.is_relative_to(here) and not INSTALLED & set(path.relative_to(here).parts) for path in paths
     )
 
 
-def _refuse_private(text: str) -> None:
-    if any(part.startswith("__") for part in text.replace(":", ".").split(".")):
-        raise ValueError(f"{text!r} is refused: names that begin with two underscores are Python's own")
-
-
-def _attribute(text: str, module: str, name: str) -> Any:
-    try:
-        imported = importlib.import_module(module)
-    except Exception as error:  # a module of the user's can fail in any way
-        raise ValueError(f"{text!r}: importing {module} failed, {_said(error)}") from error
-    if not hasattr(imported, name):
-        raise ValueError(f"{text!r} was not found: the module {module} has no {name!r}")
-    return getattr(imported, name)
-
-
-def _refuse_foreign(text: str, found: Any, module: str) -> None:
-    """Only what the module's own package defines: not what it imports from elsewhere."""
+def _check_own(text: str, found: Any, module: str) -> None:
+    """Refuse all but what the module's own package defines: what it imports from elsewhere could be anything."""
     if not (isfunction(found) or isclass(found)):
         raise ValueError(f"{text!r} must be a function or a class, got {type(found).__qualname__}")
     home = str(found.__module__)
@@ -153,10 +147,10 @@ def _makes_models(found: Any) -> bool:
 def _called(text: str, factory: Callable[[], Any]) -> Any:
     try:
         return factory()
-    except (Exception, SystemExit) as error:  # whatever a stranger's code does
-        raise ValueError(f"{text!r} failed: {_said(error)}") from error
+    except (Exception, SystemExit) as error:  # users' code can fail in any way
+        raise ValueError(f"{text!r} failed: {_first_line(error)}") from error
 
 
-def _said(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     line = str(error).strip().split("\n")[0].rstrip(".")
     return f"{type(error).__name__}: {line}" if line else type(error).__name__

@@ -1,4 +1,4 @@
-"""Inputs from a folder of arrays, read batch by batch and never whole."""
+"""Read inputs from a folder of arrays, batch by batch."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,16 +12,16 @@ from .batches import BATCH
 
 
 class Arrays:
-    """Batches of inputs from ``.npy`` files, in the order of their names; every pass reads them anew.
+    """Batches of inputs from ``.npy`` files, in the order of their names; every pass reads the files again.
 
-    Each file holds samples along its first axis, all with the same shape behind it. Whole numbers come as int64 (token
-    ids, say), all others as float32. Pickled objects are refused.
+    Each file holds samples along its first axis; the other axes agree between files. Integers become int64 (token ids,
+    say), all other numbers float32. Files with pickled objects are refused.
 
     Args:
         place: a folder with ``.npy`` files, or one such file.
 
     Raises:
-        FileNotFoundError: if there is no such place.
+        FileNotFoundError: if there is no such file or folder.
         ValueError: if it holds no array, or arrays that do not fit together.
 
     Example:
@@ -44,8 +44,8 @@ class Arrays:
         for path, shape in shapes.items():
             if shape[1:] != first[1:]:
                 raise ValueError(
-                    f"{path} has samples of shape {shape[1:]}, {self._paths[0].name} of {first[1:]}; "
-                    "keep inputs alone in the folder, labels elsewhere"
+                    f"{path} has samples of shape {shape[1:]}, but {self._paths[0].name} of {first[1:]}; "
+                    "keep only inputs in the folder, and labels elsewhere"
                 )
         self.n_samples = sum(shape[0] for shape in shapes.values())
         if not self.n_samples:
@@ -54,23 +54,19 @@ class Arrays:
     def __iter__(self) -> Iterator[Tensor]:
         for path in self._paths:
             array = _opened(path)
+            # A copy, as the file is mapped read-only and may have another byte order than torch takes.
+            dtype = np.int64 if array.dtype.kind in "iu" else np.float32
             for start in range(0, len(array), BATCH):
-                yield _as_tensor(array[start : start + BATCH])
+                yield torch.from_numpy(array[start : start + BATCH].astype(dtype))
 
 
 def _opened(path: Path) -> NDArray[np.generic]:
-    """An array mapped from its file, checked."""
+    """Map an array from its file, and check it."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OverflowError) as error:
-        raise ValueError(f"{path} is no array of numbers, or damaged; write it with numpy.save") from error
+        raise ValueError(f"{path} is damaged, or not an array of numbers; write it with numpy.save") from error
     if not isinstance(array, np.ndarray) or array.ndim == 0 or array.dtype.kind not in "fiub":
         what = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
         raise ValueError(f"{path} must hold an array of real numbers, samples first; got {what}")
     return array
-
-
-def _as_tensor(part: NDArray[np.generic]) -> Tensor:
-    # a copy: the file is mapped read-only, and may have another byte order
-    whole = part.dtype.kind in "iu"
-    return torch.from_numpy(part.astype(np.int64 if whole else np.float32))

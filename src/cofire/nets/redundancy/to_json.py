@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ...stats.redundancy.activation_redundancy import Redundancy
+from ...stats.redundancy.duplicates import Cluster
 from ...stats.redundancy.weight_redundancy import WeightRedundancy
 from .layer_quantities import JUDGED
 from .layer_redundancy import LayerRedundancy, RedundancyReport
@@ -24,8 +25,7 @@ def as_plain(report: RedundancyReport) -> dict[str, Any]:
     """
     return _plain(
         {
-            "threshold": report.threshold,
-            "unexplained": report.unexplained,
+            **_fields(report, "threshold unexplained"),
             "layers": [_layer(layer) for layer in report.by_redundancy],
             "left_out": report.left_out,
             "assumptions": report.assumptions(),
@@ -35,11 +35,9 @@ def as_plain(report: RedundancyReport) -> dict[str, Any]:
 
 def _layer(layer: LayerRedundancy) -> dict[str, Any]:
     return {
-        "layer": layer.layer,
-        "n_units": layer.n_units,
+        **_fields(layer, "layer n_units"),
         "n_units_measured": layer.n_measured,
-        "n_samples": layer.n_samples,
-        "n_inputs": layer.n_inputs,
+        **_fields(layer, "n_samples n_inputs"),
         "quantities": {name: read(layer) for name, read in JUDGED.items()},
         "activations": _activations(layer.activations, layer.width_is_known) if layer.activations else None,
         "weights": _weights(layer.weights) if layer.weights else None,
@@ -56,13 +54,8 @@ def _activations(found: Redundancy, width_is_known: bool) -> dict[str, Any]:
         "nc_noise_floor": correlation.noise_floor,
         "nc_rms": correlation.rms,
         "nc_mean": correlation.mean,
-        "constant_units": found.constant_units,
-        "nonfinite_units": found.nonfinite_units,
-        "duplicates": [vars(cluster) for cluster in found.duplicates],
-        "explained": found.explained,
-        "effective_rank_entropy": found.effective_rank_entropy,
-        "effective_rank_participation": found.effective_rank_participation,
-        "effective_rank_debiased": found.effective_rank_debiased,
+        **_fields(found, "constant_units nonfinite_units duplicates explained"),
+        **_fields(found, "effective_rank_entropy effective_rank_participation effective_rank_debiased"),
         "width": found.width.units if width_is_known else None,
         "width_interval": found.width.interval if width_is_known else None,
         "width_units": found.width.chosen if width_is_known else None,
@@ -74,19 +67,21 @@ def _weights(found: WeightRedundancy) -> dict[str, Any]:
         "wc": found.mean_abs,
         "wc_signed": found.mean,
         "wc_chance": found.chance_level,
-        "fan_in": found.fan_in,
-        "zero_units": found.zero_units,
-        "nonfinite_units": found.nonfinite_units,
-        "duplicates": [vars(cluster) for cluster in found.duplicates],
-        "effective_rank_participation": found.effective_rank_participation,
-        "effective_rank_entropy": found.effective_rank_entropy,
-        "effective_rank_error": found.effective_rank_error,
+        **_fields(found, "fan_in zero_units nonfinite_units duplicates"),
+        **_fields(found, "effective_rank_participation effective_rank_entropy effective_rank_error"),
     }
+
+
+def _fields(found: object, names: str) -> dict[str, Any]:
+    """Return some attributes under their own names."""
+    return {name: getattr(found, name) for name in names.split()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Tensor):
         value = value.tolist()
+    if isinstance(value, Cluster):
+        value = vars(value)
     if isinstance(value, Mapping):
         return {str(name): _plain(one) for name, one in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Smaller networks: units folded into others that explain them, or pruned to a wanted number."""
+"""Make networks smaller: fold units into others that explain them, or prune to a given number."""
 
 from .cost import Cost, cost
 from .cuts import Cut, Surgery

@@ -1,4 +1,4 @@
-"""What data say about links: the moments of the units where they are taken in, and what a cut does to the output."""
+"""Run data through a network for the moments of units where layers take them in, and for the errors of cuts."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,14 +22,14 @@ Hook = Callable[[nn.Module, tuple[Any, ...], Any], None]
 
 @dataclass(frozen=True)
 class Change:
-    """What a cut takes off a layer: its old weights less the new ones, in the old shape."""
+    """The old weights of a layer minus the new ones, in the old shape."""
 
     weight: Tensor
     bias: Tensor | None
 
 
 def moments_of(net: nn.Module, found: Iterable[Link], batches: Iterable[Any]) -> dict[str, Moments]:
-    """Moments of the units of each link, as its consumers take them in; every position is a sample.
+    """Return the moments of the units of each link, as its consumers take them in; every position is a sample.
 
     Raises:
         ValueError: if there are fewer than two samples.
@@ -45,10 +45,10 @@ def moments_of(net: nn.Module, found: Iterable[Link], batches: Iterable[Any]) ->
 
 
 def output_errors(net: nn.Module, changes: Mapping[str, Change], batches: Iterable[Any]) -> dict[str, OutputError]:
-    """How far each changed layer's output moves on the data, each for its own change alone.
+    """Return how far each changed layer's output moves on the data by its own change alone.
 
-    What is taken off the weights is applied to the layer's inputs: the outputs' difference, without the cancellation
-    of subtracting them.
+    The change of the weights is applied to the layer's inputs. That gives the difference of the outputs without the
+    cancellation of subtracting them.
     """
     sums = {name: ErrorSums() for name in changes}
     run(net, batches, {name: _error_adder(change, sums[name]) for name, change in changes.items()})

@@ -1,4 +1,4 @@
-"""What a smaller network costs: sizes, how far its outputs move, and how often it is right."""
+"""The cost of making a network smaller: parameters, output error and accuracy."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from .output_errors import OutputError
 
 @dataclass(frozen=True)
 class Cost:
-    """A network and a smaller one.
+    """A network compared with a smaller one made from it.
 
     Attributes:
         parameters: before and after.
-        predicted: how far the outputs were predicted to move, on the data that the cuts were made with; see
+        predicted: how far the outputs were predicted to move on the data that the cuts were made with; see
             :class:`Surgery`.
         measured: how far they move.
-        accuracy: share of right answers before and after; None without labels.
+        accuracy: share of correct answers before and after; None without labels.
     """
 
     parameters: tuple[int, int]
@@ -34,12 +34,12 @@ class Cost:
 
 
 def cost(model: nn.Module, surgery: Surgery, data: Any) -> Cost:
-    """What a surgery cost.
+    """Measure the cost of a surgery.
 
     Args:
         model: the network as it was.
-        surgery: what was done to it.
-        data: inputs to measure on, as for :func:`fold`; batches (inputs, labels) where accuracy is wanted.
+        surgery: the result of :func:`fold` or :func:`prune`.
+        data: inputs to measure on, as for :func:`fold`; batches (inputs, labels) to measure accuracy too.
 
     Raises:
         ValueError: for data that cannot be used, or on which the outputs are not finite.
@@ -54,11 +54,14 @@ def cost(model: nn.Module, surgery: Surgery, data: Any) -> Cost:
         ((58, 30), True, None)
     """
     if not isinstance(surgery, Surgery):
-        raise ValueError(f"cost takes what fold() or prune() gave, got {type(surgery).__qualname__}; see output_error")
+        raise ValueError(
+            f"cost takes the result of fold() or prune(), got {type(surgery).__qualname__}; "
+            "use output_error to compare two networks"
+        )
     batches = as_batches(data)
     measured = output_error(model, surgery.model, batches)
     if not isfinite(measured.rms):
-        raise ValueError("the network's outputs on these inputs are NaN or infinite; leave out what is not finite")
+        raise ValueError("the network's outputs on these inputs are NaN or infinite; leave such inputs out")
     before, after = (accuracy(net, batches) for net in (model, surgery.model))
     return Cost(
         parameters=(_n_parameters(unwrap(model)), _n_parameters(surgery.model)),
@@ -69,7 +72,7 @@ def cost(model: nn.Module, surgery: Surgery, data: Any) -> Cost:
 
 
 def accuracy(model: nn.Module, batches: Iterable[Any]) -> float | None:
-    """Share of samples whose largest logit is that of their label; None for batches without labels of classes."""
+    """Return the share of samples whose largest logit is that of their label; None without class labels."""
     right, seen = 0, 0
     with evaluating(model):
         for batch in batches:

@@ -1,4 +1,4 @@
-"""Cutting: which units stay, how the others are made up for, and the smaller network that comes of it."""
+"""Cut layers: which units stay, how they make up for the others, and the smaller network."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ from .output_errors import OutputError
 
 @dataclass(frozen=True)
 class Cut:
-    """What was done to one layer.
+    """The cut of one layer.
 
     Attributes:
         layer: its name.
         n_units: units before.
         kept: which of them stay, ascending; unit i of the smaller layer is ``kept[i]`` of the old one.
-        errors: for each layer that takes the units in, how far its output moves by this cut alone, as predicted on the
-            data that the cut was made with; empty without data.
+        errors: how far the output of each layer that takes the units in moves by this cut alone, predicted on the data
+            that the cut was made with; empty without data.
     """
 
     layer: str
@@ -46,23 +46,23 @@ class Cut:
 
     @property
     def removed(self) -> tuple[int, ...]:
-        """The units that are gone."""
+        """The units that were removed."""
         kept = set(self.kept)
         return tuple(unit for unit in range(self.n_units) if unit not in kept)
 
 
 @dataclass(frozen=True, eq=False)
 class Surgery:
-    """A smaller network and how it came about.
+    """A smaller network, and the cuts that made it.
 
     Attributes:
         model: a copy of the network with smaller layers; the original is untouched.
         cuts: by layer, for the layers that lost units.
         left: layers that cannot be cut, with the reason.
-        whole: layers that could be cut and lost no unit.
+        whole: layers that could be cut but lost no unit.
         predicted: how far the network's outputs move by all cuts together, to first order, on the data that the cuts
-            were made with; None without data, or where an operation has no forward derivative. What they really move
-            by tells :func:`output_error`.
+            were made with; None without data, or if an operation has no forward derivative. :func:`output_error`
+            measures how far they really move.
     """
 
     model: nn.Module
@@ -83,13 +83,13 @@ class Surgery:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which units of a link stay, and how they make up for the others.
+    """The plan of a cut: which units of a link stay, and how they make up for the others.
 
     Attributes:
         link: the link.
         kept: ascending indices, shape (n_kept,).
         mixing: how the kept units combine into each removed one, float64, shape (n_kept, n_removed).
-        constant: what is added to that, shape (n_removed,).
+        constant: the constant added to each combination, shape (n_removed,).
     """
 
     link: Link
@@ -99,14 +99,14 @@ class Plan:
 
     @property
     def removed(self) -> Tensor:
-        """Ascending indices of the units that go."""
+        """Ascending indices of the units to remove."""
         gone = torch.ones(self.link.n_units, dtype=torch.bool, device=self.kept.device)
         gone[self.kept] = False
         return gone.nonzero()[:, 0]
 
 
 def chosen_links(model: nn.Module, pattern: "Pattern | list[Pattern]") -> Links:
-    """The links of the layers that a pattern asks for, and why the others asked for are left.
+    """Return the links of the layers that a pattern selects, and why the other selected layers cannot be cut.
 
     Raises:
         ValueError: if the pattern matches nothing.
@@ -117,7 +117,7 @@ def chosen_links(model: nn.Module, pattern: "Pattern | list[Pattern]") -> Links:
     asked = {name for one in wanted for name in matching(cast(Pattern, one), names)}
     asked -= {name for one in unwanted for name in matching(one, names)}
     if not asked:
-        raise ValueError(f"{pattern!r} leaves no layer to cut: {'all are taken away' if unwanted else 'it is empty'}")
+        raise ValueError(f"{pattern!r} leaves no layer to cut: {'all are excluded' if unwanted else 'it is empty'}")
     return Links(
         {name: link for name, link in every.found.items() if name in asked},
         {name: reason for name, reason in every.left.items() if name in asked},
@@ -125,12 +125,12 @@ def chosen_links(model: nn.Module, pattern: "Pattern | list[Pattern]") -> Links:
 
 
 def combining(net: nn.Module, link: Link) -> bool:
-    """Whether all consumers of the units can take up a constant in their bias."""
+    """Return whether all consumers of the units can absorb a constant in their bias."""
     return all(takes_constants(cast(Cuttable, net.get_submodule(name))) for name in link.consumers)
 
 
 def selection_of(moments: Moments, *, constant: bool) -> Selection:
-    """A choice among units by their covariance, or by second moments where no constant can be taken up."""
+    """Return a selection among units by covariance, or by second moments if no constant can be absorbed."""
     covariance = moments.covariance()
     if constant:
         return Selection(covariance, freedom=moments.count - 1)
@@ -140,7 +140,7 @@ def selection_of(moments: Moments, *, constant: bool) -> Selection:
 
 
 def made_up_by(link: Link, kept: Tensor, selection: Selection, mean: Tensor | None) -> Plan:
-    """The plan in which the selection's chosen units make up for those not kept; ``mean`` where constants may be."""
+    """Return the plan in which the chosen units make up for those not kept, with constants if ``mean`` is given."""
     plan = without(link, kept)
     basis = torch.tensor(selection.chosen, dtype=torch.int64, device=kept.device)
     mixing = torch.zeros_like(plan.mixing)
@@ -150,7 +150,7 @@ def made_up_by(link: Link, kept: Tensor, selection: Selection, mean: Tensor | No
 
 
 def without(link: Link, kept: Tensor) -> Plan:
-    """The plan in which nothing makes up for the units not kept."""
+    """Return the plan in which nothing makes up for the units not kept."""
     n_removed = link.n_units - len(kept)
     none = torch.zeros(len(kept), n_removed, dtype=torch.float64, device=kept.device)
     return Plan(link, kept, none, none.new_zeros(n_removed))
@@ -211,7 +211,7 @@ def _change(net: nn.Module, plan: Plan, name: str) -> Change:
 
 
 def _constant(plan: Plan, layout: Layout, weight: Tensor, axis: int) -> Tensor:
-    """What the removed units' constants add to the consumer's output, shape (n_outputs,)."""
+    """Return what the removed units' constants add to the consumer's output, shape (n_outputs,)."""
     constant = plan.constant.new_zeros(plan.link.n_units)
     constant[plan.removed] = plan.constant
     # (out, features, kernel ...) -> (out, features)
@@ -224,6 +224,6 @@ def _try(net: nn.Module, batches: Iterable[Any]) -> None:
         run(net, [next(iter(batches))], {})
     except Exception as error:  # whatever the user's forward raises on a width it did not expect
         raise ValueError(
-            f"the smaller network does not run ({error}); its forward may count on a number of units: "
-            "leave that layer out by the pattern"
+            f"the smaller network does not run ({error}); its forward may depend on a fixed number of units: "
+            "leave that layer out with the pattern"
         ) from error

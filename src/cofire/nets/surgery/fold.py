@@ -1,4 +1,4 @@
-"""Folding: units that others explain are removed, and their weights handed to those others."""
+"""Fold networks: remove units that others explain, and hand their weights to those others."""
 
 from typing import Any
 
@@ -14,33 +14,33 @@ from .cuts import Plan, Surgery, carry_out, chosen_links, combining, made_up_by,
 from .links import Link
 from .trace import copied
 
-LEAST_SHARE = 1e-6  # of its second moment that a unit's variance counts as, however small it is
+LEAST_SHARE = 1e-6  # a unit's variance counts as at least this share of its second moment
 
 
 def fold(model: nn.Module, data: Any, *, tolerance: float = EXACT, pattern: "Pattern | list[Pattern]" = "*") -> Surgery:
     r"""Remove units that are constant, duplicate, negated or linear combinations of others, keeping the function.
 
     A unit h_r that enters the next layer as :math:`h_r ≈ \sum_s a_{rs} h_s + b_r` is removed there by
-    :math:`w_s ← w_s + \sum_r a_{rs} w_r` and bias :math:`← bias + \sum_r b_r w_r`. The a and b are of least squares
-    over the data, on a set of units that is chosen greedily
-    (:class:`~cofire.stats.redundancy.selection.Selection`). Exact redundancy leaves the
-    outputs equal up to rounding; else the error of each cut is predicted.
+    :math:`w_s ← w_s + \sum_r a_{rs} w_r` and bias :math:`← bias + \sum_r b_r w_r`. The a and b are least-squares
+    coefficients over the data, on a greedily chosen set of units
+    (:class:`~cofire.stats.redundancy.selection.Selection`). With exact redundancy the outputs stay equal up to
+    rounding; otherwise the error of each cut is predicted.
 
-    Linear and convolution layers are cut whose units reach linear or convolution layers through activations, batch and
-    instance normalization, dropout, pooling and flattening only. All others are named in ``left``, with the reason.
-    Where the next layer has no bias, or pads with zeros, no constant can be taken up: a_rs alone make up for a unit.
+    A linear or convolution layer is cut if its units reach linear or convolution layers only through activations, batch
+    and instance normalization, dropout, pooling and flattening. All other layers are in ``left``, with the reason. If
+    the next layer has no bias, or pads with zeros, it cannot absorb a constant: then a_rs alone make up for a unit.
 
     Args:
         model: the network; neither it nor its buffers change.
         data: inputs to learn the units' relations from, run in eval mode: a tensor, or a collection of batches (of
-            tensors, (inputs, ...) or keyword inputs) that can be gone through several times.
-        tolerance: largest share of a unit's variance that may be left unexplained (1 − R², adjusted for the number of
-            samples) for it to be removed.
+            tensors, (inputs, ...) or keyword inputs) that can be iterated over several times.
+        tolerance: a unit is removed if the others leave at most this share of its variance unexplained (1 − R²,
+            adjusted for the number of samples).
         pattern: the layers whose units may be removed.
 
     Returns:
-        The smaller network, the cuts with their predicted errors, and what was left. Each layer keeps at least one
-        unit. In training mode dropout makes removed copies felt.
+        The smaller network, the cuts with their predicted errors, and the layers that were left. Each layer keeps at
+        least one unit. In training mode the networks differ if dropout follows: copies were dropped independently.
 
     Raises:
         ValueError: for a tolerance outside [1e-12, 1), data that cannot be used, or a pattern that matches nothing.
@@ -58,7 +58,7 @@ def fold(model: nn.Module, data: Any, *, tolerance: float = EXACT, pattern: "Pat
         True
     """
     if not 1e-12 <= tolerance < 1:
-        raise ValueError(f"tolerance is a share of variance from 1e-12 to below 1, got {tolerance}")
+        raise ValueError(f"tolerance must be a share of variance, at least 1e-12 and below 1; got {tolerance}")
     batches = as_batches(data)
     found = chosen_links(model, pattern)
     net = copied(unwrap(model))
@@ -78,6 +78,6 @@ def _plan(net: nn.Module, link: Link, moments: Moments, tolerance: float) -> Pla
 
 
 def _share_that_varies(moments: Moments) -> Tensor:
-    """Variance over second moment: also where no constant can be taken up, a unit is judged by its variance."""
+    """Return variance over second moment: a unit is judged by its variance also if no constant can be absorbed."""
     variance, mean = moments.variance(), moments.mean()
     return (variance / (variance + mean.square())).nan_to_num(1.0).clamp(min=LEAST_SHARE)

@@ -1,4 +1,4 @@
-"""Which layers can be cut: from a layer along all that carries its units to the layers that take them in."""
+"""Find the layers that can be cut, by following the units of each to the layers that take them in."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -28,13 +28,13 @@ from .traced_operations import (
 
 @dataclass(frozen=True)
 class Link:
-    """A layer, what has numbers for each of its units on the way, and the layers that take them in.
+    """A layer, the modules on the way with parameters for each of its units, and the layers that take the units in.
 
     Attributes:
-        layer: name of the layer whose units these are.
-        n_units: how many.
-        carriers: normalizations and the like, by name, with how the units lie in their features.
-        consumers: layers that take the units in, by name, with how the units lie in their inputs.
+        layer: name of the layer.
+        n_units: its number of units.
+        carriers: normalizations and the like by name, with the layout of the units in their features.
+        consumers: layers that take the units in by name, with the layout of the units in their inputs.
     """
 
     layer: str
@@ -52,14 +52,14 @@ class Links:
 
 
 class _NotCuttable(Exception):
-    """Carries the reason."""
+    """A layer cannot be cut, for the reason that this carries."""
 
 
 def links(model: nn.Module) -> Links:
-    """The links of a model, as its forward runs with its optional arguments left out.
+    """Return the links of a model, as its forward runs without its optional arguments.
 
-    The forward is traced symbolically in training and in eval mode; a layer is cut only if both agree. What cannot be
-    proven to leave units apart is taken to mix them.
+    The forward is traced symbolically in training and in eval mode; a layer is cut only if both agree. An operation
+    that is not known to keep units apart is assumed to mix them.
 
     Example:
         >>> found = links(nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 2)))
@@ -100,7 +100,7 @@ class _Walk:
     sources: set[fx.Node] = field(default_factory=set)
 
     def link(self, name: str) -> Link:
-        """The link of a layer.
+        """Return the link of a layer.
 
         Raises:
             _NotCuttable: if it has none.
@@ -132,7 +132,7 @@ class _Walk:
                 self._follow(user, after)
 
     def _through(self, node: fx.Node, source: fx.Node, place: Place) -> Place | None:
-        """The place behind a step; None where the units end there."""
+        """Return the place of the units behind a step; None if they end there."""
         if node.op != "call_module":
             return _or_raise(through_function(node, source, place))
         name = str(node.target)
@@ -155,7 +155,7 @@ class _Walk:
         return _or_raise(through_module(module, place))
 
     def _carries(self, module: nn.Module, place: Place) -> bool:
-        """Whether a module treats each unit by numbers of its own."""
+        """Return whether a module has parameters of its own for each unit."""
         if type(module) in BATCH_NORMS or (type(module) is nn.PReLU and module.num_parameters > 1):
             return True
         return type(module) in INSTANCE_NORMS and place.positions > 0
@@ -184,7 +184,7 @@ class _Walk:
         return calls[0]
 
     def _check_own(self, name: str) -> None:
-        """Nothing else may depend on the module's weights, nor change what it does."""
+        """Refuse a module if something else depends on its weights, or changes what it computes."""
         module = self.modules[name]
         for reason in _entanglements(self.model, name, module):
             raise _NotCuttable(reason)
@@ -206,13 +206,13 @@ def _entanglements(model: nn.Module, name: str, module: nn.Module) -> Iterator[s
 
 
 def _memory(parameter: Tensor) -> tuple[int, int]:
-    """Where a parameter's numbers begin and end, so that also a tie by a transposed view is seen; (0, 0) for none."""
+    """Return where a parameter begins and ends in memory, (0, 0) for none; transposed views of it overlap there."""
     start = 0 if isinstance(parameter, UninitializedParameter) else parameter.data_ptr()
     return start, start + parameter.nbytes if start else 0
 
 
 def _unpredictable(name: str, module: nn.Module) -> str | None:
-    """Why what a module does is not known from its type alone, if so."""
+    """Return why a module's type does not tell what it computes; None if it does."""
     if any(isinstance(parameter, UninitializedParameter) for parameter in module.parameters()):
         return f"{name} is lazy and not initialized yet; run the model on a batch first"
     if forward_hooks(module):

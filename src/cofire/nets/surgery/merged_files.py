@@ -1,4 +1,4 @@
-"""A smaller network in a file, and back: the model's own code still makes it at its old size."""
+"""Save a smaller network, and load it into the model that its own code still makes at the old size."""
 
 import json
 from collections.abc import Mapping
@@ -30,9 +30,9 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def merged_bytes(surgery: Surgery) -> bytes:
-    """A smaller network's state dict as a safetensors file, with the widths of its layers in the file's metadata.
+    """Return a smaller network's state dict as a safetensors file, with its layers' widths in the metadata.
 
-    Weights that several names share are there under the first of them.
+    Weights that several names share are stored under the first of them.
     """
     from safetensors.torch import save
 
@@ -46,13 +46,13 @@ def merged_bytes(surgery: Surgery) -> bytes:
 
 
 def load_merged(model: M, path: str | Path) -> M:
-    """Put the weights of a smaller network into a fresh model of the old size, which becomes as small.
+    """Load a smaller network into a fresh model of the old size, whose layers are resized to fit.
 
-    The layers are resized to the shapes in the file, so that it may as well be a state dict of the smaller network that
-    was trained further and saved by ``torch.save``.
+    The shapes in the file decide, so it may also be a state dict of the smaller network that was trained further and
+    saved with ``torch.save``.
 
     Args:
-        model: as the model's own code makes it; changed in place.
+        model: the model as its own code makes it; changed in place.
         path: a file that ``cofire merge`` wrote, or another checkpoint of such a network.
 
     Returns:
@@ -79,7 +79,7 @@ def load_merged(model: M, path: str | Path) -> M:
 
 
 def resize(model: nn.Module, weights: Mapping[str, Tensor], widths: Mapping[str, int]) -> None:
-    """Make linear and convolution layers and normalizations as small as weights are; what does not fit stays.
+    """Shrink linear and convolution layers and normalizations to the shapes of weights; leave what does not fit.
 
     Args:
         model: changed in place.
@@ -118,7 +118,7 @@ def _size(module: nn.Module) -> int | None:
 
 
 def _recorded_widths(path: Path) -> dict[str, int]:
-    """The widths in a file's metadata; none where it has none, or was written by something else."""
+    """Return the widths in a file's metadata; empty if another program wrote it."""
     if path.suffix != ".safetensors":
         return {}
     from safetensors import safe_open
@@ -128,7 +128,7 @@ def _recorded_widths(path: Path) -> dict[str, int]:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged: what it says of widths is no JSON") from error
+        raise ValueError(f"{path} is damaged: its metadata on widths is not JSON") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged: what it says of widths is no table")
+        raise ValueError(f"{path} is damaged: its metadata on widths is not a table")
     return {str(name): width for name, width in found.items() if isinstance(width, int) and width > 0}

@@ -1,4 +1,4 @@
-"""How far a network's outputs move when it is cut: as predicted before, and as measured after."""
+"""How far a network's outputs move when it is cut, predicted before and measured after."""
 
 import warnings
 from collections.abc import Iterable, Mapping
@@ -15,10 +15,11 @@ from .output_errors import ErrorSums, OutputError, combined
 
 
 def predicted_error(net: nn.Module, changes: Mapping[str, Change], batches: Iterable[Any]) -> OutputError | None:
-    """How far the outputs move to first order when all changes are made together; None where torch cannot tell.
+    """Return how far the outputs move to first order by all changes together; None if torch cannot derive it.
 
-    A cut only changes the weights of the layers that take units in, those of removed units to 0. The derivative of
-    the outputs along all these changes is taken forward; exact where the outputs are linear in them.
+    A cut changes only the weights of the layers that take the units in, and those of removed units become 0. So the
+    change is one direction in weight space, and a single forward-mode derivative along it suffices. It is exact if the
+    outputs are linear in these weights.
     """
     if not changes:
         return OutputError(0.0, 0.0)
@@ -29,23 +30,31 @@ def predicted_error(net: nn.Module, changes: Mapping[str, Change], batches: Iter
     try:
         with evaluating(net):
             for batch in batches:
-                _add(sums, *_moved(net, here, direction, batch))
+                args, kwargs = arguments(net, batch)
+
+                def outputs(weights: dict[str, Tensor], args: Any = args, kwargs: Any = kwargs) -> list[Tensor]:
+                    return _numbers(functional_call(net, weights, args, kwargs))
+
+                with warnings.catch_warnings():  # torch's own, about itself, when it first loads its derivatives
+                    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
+                    moved = jvp(outputs, (here,), (direction,))
+                _add(sums, moved[1], moved[0])
     except NotImplementedError:  # an operation without a forward derivative
         return None
     return combined(sums)
 
 
 def output_error(model: nn.Module, other: nn.Module, data: Any) -> OutputError:
-    """How far the outputs of another network are from those of a model, in eval mode.
+    """Measure how far the outputs of another network are from those of a model, in eval mode.
 
     Args:
-        model: the network to compare with; its outputs' standard deviation is the scale.
+        model: the network to compare with; the standard deviation of its outputs is the scale.
         other: the network to compare, such as the model of a :class:`Surgery`.
         data: inputs, as for :func:`fold`.
 
     Returns:
-        The error over all outputs that are real numbers, whatever tuples or dicts they come in; the last axis is taken
-        as that of the units.
+        The error over all outputs that are real numbers, in whatever tuples or dicts they are returned. The last axis
+        is taken as that of the units.
 
     Raises:
         ValueError: for data that cannot be used, or outputs of different shapes.
@@ -67,20 +76,6 @@ def output_error(model: nn.Module, other: nn.Module, data: Any) -> OutputError:
     return combined(sums)
 
 
-def _moved(
-    net: nn.Module, here: dict[str, Tensor], direction: dict[str, Tensor], batch: Any
-) -> tuple[list[Tensor], list[Tensor]]:
-    with warnings.catch_warnings():  # torch's own, about itself, when it first loads its derivatives
-        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
-        found = jvp(lambda weights: _called(net, weights, batch), (here,), (direction,))
-    return found[1], found[0]
-
-
-def _called(net: nn.Module, weights: dict[str, Tensor], batch: Any) -> list[Tensor]:
-    args, kwargs = arguments(net, batch)
-    return _numbers(functional_call(net, weights, args, kwargs))
-
-
 def _numbers(output: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
@@ -88,8 +83,4 @@ def _numbers(output: Any) -> list[Tensor]:
 def _add(sums: list[ErrorSums], moved: Iterable[Tensor], outputs: list[Tensor]) -> None:
     sums.extend(ErrorSums() for _ in outputs[len(sums) :])
     for one, change, output in zip(sums, moved, outputs, strict=True):
-        one.add(_rows(change), _rows(output))
-
-
-def _rows(output: Tensor) -> Tensor:
-    return output.flatten(0, -2) if output.ndim > 1 else output.reshape(-1, 1)
+        one.add(*(x.flatten(0, -2) if x.ndim > 1 else x.reshape(-1, 1) for x in (change, output)))

@@ -1,4 +1,4 @@
-"""How far outputs move: sums over batches, and what comes of them."""
+"""The error of outputs, summed over batches."""
 
 import math
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ class OutputError:
     """How far the output of a layer, or of a network, moves.
 
     Attributes:
-        rms: root of the mean square over samples and units; a layer's output is taken before its activation function.
-        relative: that over the standard deviation of the output; NaN where the output does not vary.
+        rms: root of the mean square over samples and units; for a layer, before its activation function.
+        relative: ``rms`` over the standard deviation of the output; NaN if the output does not vary.
     """
 
     rms: float
@@ -23,14 +23,14 @@ class OutputError:
 
 @dataclass
 class ErrorSums:
-    """Sum of squares of what moved, and the output's variance by units, in float64."""
+    """Sum of squared changes, and the output's variance by units, in float64."""
 
     square: float = 0.0
     entries: int = 0
     _parts: list[tuple[int, Tensor, Tensor]] = field(default_factory=list)
 
     def add(self, moved: Tensor, output: Tensor) -> None:
-        """Rows (n_samples, n_units) of one batch."""
+        """Add the rows (n_samples, n_units) of one batch."""
         self.square += float(moved.double().square().sum())
         self.entries += moved.numel()
         exact = output.double()
@@ -38,16 +38,17 @@ class ErrorSums:
         self._parts.append((len(exact), center, (exact - center).square().sum(0)))
 
     def variance(self) -> float:
-        """Variance of the output over samples, on average over its units."""
+        """Return the variance of the output over samples, averaged over its units."""
         counts = torch.tensor([count for count, _, _ in self._parts], dtype=torch.float64)
         centers = torch.stack([center.cpu() for _, center, _ in self._parts])
         within = torch.stack([square.cpu() for _, _, square in self._parts]).sum(0)
+        # Within batches plus between them. Sums of squares alone would cancel where the mean is large.
         mean = counts @ centers / counts.sum()
         return float(((within + counts @ (centers - mean).square()) / counts.sum()).mean())
 
 
 def combined(sums: Sequence[ErrorSums]) -> OutputError:
-    """The error over all batches and all of some outputs."""
+    """Return the error over all batches and all of several outputs."""
     entries = sum(one.entries for one in sums)
     if not entries:
         return OutputError(math.nan, math.nan)

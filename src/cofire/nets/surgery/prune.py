@@ -1,4 +1,4 @@
-"""Pruning to a wanted width: by redundancy, or by magnitude as the usual way to compare with."""
+"""Prune layers to a given width, by redundancy or by magnitude, the usual baseline."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias, cast
@@ -33,27 +33,26 @@ def prune(
 ) -> Surgery:
     """Cut layers to a wanted number of units, without retraining.
 
-    ``"redundancy"`` keeps units of which the others are linear combinations as far as may be, each unit weighted by the
-    size of the weights that read it, and lets them make up for the others by least squares, as :func:`fold` does.
-    ``"magnitude"`` keeps the units whose incoming weights have the largest norm and makes up for nothing: the usual
-    baseline. ``"magnitude_refit"`` keeps the same units and lets them make up for the others, which tells what the
-    choice is worth from what making up is.
+    ``"redundancy"`` keeps the units that explain the others best as linear combinations, each unit weighted by the
+    size of the weights that read it. They make up for the others by least squares, as in :func:`fold`.
+    ``"magnitude"`` keeps the units with the largest incoming weights and makes up for nothing: the usual baseline.
+    ``"magnitude_refit"`` keeps the same units and lets them make up for the others: it separates the gain from the
+    choice of units from the gain from the refit.
 
     Args:
         model: the network; neither it nor its buffers change.
-        data: inputs, as for :func:`fold`. With ``"magnitude"`` it may be left out; then no errors are told, and nothing
-            is run: whether the model's code counts on a number of units, or gives a Linear layer tokens of which the
-            BatchNorm1d behind it then sees the positions as its features, shows at the first batch.
+        data: inputs, as for :func:`fold`. It may be left out with ``"magnitude"``; then errors are not predicted, and
+            the smaller network is not tried: code that relies on the old number of units fails at the first batch.
         keep: how many units stay: a share in (0, 1], a whole number, or either by layer. At least one unit stays.
         by: the criterion.
         pattern: the layers to cut.
 
     Returns:
-        The smaller network, the cuts, and which layers were left, as for :func:`fold`.
+        The smaller network, the cuts, and the layers that were left, as for :func:`fold`.
 
     Raises:
-        ValueError: for a ``keep`` out of range or of an unknown layer, another criterion, no or too little data, or a
-            pattern that matches nothing.
+        ValueError: for a ``keep`` out of range or for an unknown layer, an unknown criterion, missing or too little
+            data, or a pattern that matches nothing.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -71,7 +70,7 @@ def prune(
 
 
 def _by_redundancy(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any) -> list[Plan]:
-    """Units of which the others are linear combinations."""
+    """Keep the units that explain the others best."""
 
     def kept(link: Link, selection: Selection) -> Tensor:
         selection.choose_by(_outgoing_square(net, link).to(selection.usable.device), numbers[link.layer])
@@ -89,7 +88,7 @@ def _by_magnitude(net: nn.Module, found: Links, numbers: Mapping[str, int], batc
 
 
 def _by_magnitude_refit(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any) -> list[Plan]:
-    """Units of large weights, which make up for the others."""
+    """Keep the units of largest weights, and let them make up for the others."""
 
     def kept(link: Link, selection: Selection) -> Tensor:
         units = _largest(net, link, numbers[link.layer]).to(selection.usable.device)
@@ -106,9 +105,9 @@ def _refitted(
     batches: Any,
     kept: Choice,
 ) -> list[Plan]:
-    """Plans in which the units that ``kept`` chooses make up for the others by least squares."""
+    """Return plans in which the units that ``kept`` chooses make up for the others by least squares."""
     if batches is None:
-        raise ValueError("making up for units needs data; pass inputs, or prune by='magnitude'")
+        raise ValueError("making up for removed units needs data; pass inputs, or use by='magnitude'")
     cut = {name: link for name, link in found.found.items() if numbers[name] < link.n_units}
     moments = moments_of(net, cut.values(), batches)
     return [_refit(net, link, moments[name], numbers[name], kept) for name, link in cut.items()]
@@ -133,14 +132,14 @@ CRITERIA: dict[Criterion, Callable[[nn.Module, Links, Mapping[str, int], Any], l
 
 
 def _largest(net: nn.Module, link: Link, number: int) -> Tensor:
-    """The units with the largest incoming weights, ascending."""
+    """Return the units with the largest incoming weights, ascending."""
     layer = cast(Cuttable, net.get_submodule(link.layer))
     norm = _square_by(layer.weight, 1 if isinstance(layer, TRANSPOSED) else 0)
     return norm.argsort(descending=True, stable=True)[:number].sort().values
 
 
 def _outgoing_square(net: nn.Module, link: Link) -> Tensor:
-    """For each unit the squared norm of all weights that read it, float64."""
+    """Return for each unit the squared norm of all weights that read it, float64."""
     total = torch.zeros(link.n_units, dtype=torch.float64)
     for name, layout in link.consumers.items():
         consumer = cast(Cuttable, net.get_submodule(name))
@@ -150,12 +149,12 @@ def _outgoing_square(net: nn.Module, link: Link) -> Tensor:
 
 
 def _square_by(weight: Tensor, axis: int) -> Tensor:
-    """Squared norm of each slice along an axis, float64."""
+    """Return the squared norm of each slice along an axis, float64."""
     return weight.detach().double().movedim(axis, 0).flatten(1).square().sum(1)
 
 
 def _numbers(found: Links, keep: Keep) -> dict[str, int]:
-    """How many units of each layer stay."""
+    """Return how many units of each layer stay."""
     if not isinstance(keep, Mapping):
         _refuse(keep)
         return {name: _number(keep, link) for name, link in found.found.items()}
@@ -167,11 +166,11 @@ def _numbers(found: Links, keep: Keep) -> dict[str, int]:
 
 
 def _refuse(keep: object, where: str = "") -> None:
-    """What is right for no layer."""
+    """Refuse a value that is valid for no layer."""
     whole = isinstance(keep, int) and not isinstance(keep, bool) and keep >= 1
     share = isinstance(keep, float) and 0 < keep <= 1
     if not (whole or share):
-        raise ValueError(f"keep is a share above 0 and at most 1, or a whole number from 1 on; got {keep!r}{where}")
+        raise ValueError(f"keep must be a share above 0 and at most 1, or a whole number above 0; got {keep!r}{where}")
 
 
 def _number(keep: float | int, link: Link) -> int:

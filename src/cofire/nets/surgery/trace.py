@@ -1,4 +1,4 @@
-"""Copies of a model to work on, and the graph of its forward, without running it."""
+"""Copy a model to work on, and trace the graph of its forward without running it."""
 
 import inspect
 from copy import deepcopy
@@ -7,19 +7,19 @@ from torch import Tensor, fx, nn
 
 
 def copied(model: nn.Module) -> nn.Module:
-    """A copy that shares nothing with the model.
+    """Return a copy that shares nothing with the model.
 
     Tensors that a hook has computed from parameters, as ``weight_norm`` and ``torch.nn.utils.prune`` do, are detached:
-    torch does not copy them, and the hook computes them anew.
+    torch cannot copy them, and the hook computes them again.
     """
     computed = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
     return deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in computed if not tensor.is_leaf})
 
 
 def traced(model: nn.Module, *, training: bool) -> fx.Graph | str:
-    """The graph as the model runs in one mode, optional arguments left out; or why there is none.
+    """Return the graph of the model in one mode, without its optional arguments; or why it cannot be traced.
 
-    A copy is traced, so that whatever forward does to the model stays there.
+    A copy is traced, so that whatever forward does to the model is lost with it.
     """
     try:
         given = inspect.signature(model.forward).parameters.items()

@@ -1,6 +1,6 @@
-"""What each step of a traced network does to the units that pass through it.
+"""The effect of each step of a traced network on the units that pass through it.
 
-To teach cofire that an operation leaves units alone, add it to one of the tables.
+To teach cofire an operation that keeps units apart, add it to one of the tables.
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,11 @@ from ..capturing.activation_functions import ACTIVATIONS
 
 @dataclass(frozen=True)
 class Place:
-    """Where units are in a tensor.
+    """The place of units in a tensor.
 
     Attributes:
         positions: axes of positions behind the axis of the units.
-        flattened: "" as they came, "units first" behind flattening channels, "units last" behind flattening tokens.
+        flattened: "" if not, "units first" behind flattened channels, "units last" behind flattened tokens.
     """
 
     positions: int
@@ -53,18 +53,18 @@ INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
 
 def name_of(node: fx.Node) -> str:
-    """The function's or method's name, without the underscore of in-place ones."""
+    """Return the name of the function or method, without the underscore of in-place ones."""
     target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
     return target.rstrip("_")
 
 
 def joins_others(node: fx.Node, source: fx.Node) -> bool:
-    """Whether anything computed besides ``source`` enters the step, or it enters twice."""
+    """Return whether anything computed besides ``source`` enters the step, or it enters twice."""
     return [entry for entry in _entries((node.args, node.kwargs)) if isinstance(entry, fx.Node)] != [source]
 
 
 def through_module(module: nn.Module, place: Place) -> Place | str:
-    """Where units are behind a module that has no numbers of its own for each, or what happens to them there."""
+    """Return the place of units behind a module without parameters for each unit, or why they cannot be followed."""
     if type(module) in ELEMENTWISE_MODULES or isinstance(module, nn.PReLU):
         return place
     if type(module) in POOLING_MODULES:
@@ -76,7 +76,7 @@ def through_module(module: nn.Module, place: Place) -> Place | str:
 
 
 def through_function(node: fx.Node, source: fx.Node, place: Place) -> Place | str:
-    """Where units are behind a function or method, or what happens to them there."""
+    """Return the place of units behind a function or method, or why they cannot be followed."""
     name = name_of(node)
     if name in ("view", "reshape"):
         return _reshaped(node, place)
@@ -92,7 +92,7 @@ def through_function(node: fx.Node, source: fx.Node, place: Place) -> Place | st
 
 
 def only_reads(node: fx.Node, place: Place) -> bool:
-    """Whether a step looks at the tensor's type or shape only, and not at its number of units."""
+    """Return whether a step reads only the tensor's type or shape, and not its number of units."""
     if node.op not in ("call_function", "call_method"):
         return False
     name = name_of(node)
@@ -105,7 +105,7 @@ def only_reads(node: fx.Node, place: Place) -> bool:
 
 
 def _reads_size(node: fx.Node, place: Place) -> bool:
-    """An axis of a shape, other than that of the units."""
+    """Return whether a step reads an axis of the shape other than that of the units."""
     if not node.users:
         return True
     axis = node.args[1] if len(node.args) == 2 else node.kwargs.get("dim")
@@ -149,7 +149,7 @@ def _is_batch_size(entry: object) -> bool:
 
 
 def _reduced(node: fx.Node, place: Place) -> Place | str:
-    """Behind a mean, sum or maximum over positions."""
+    """Return the place of units behind a mean, sum or maximum over positions."""
     given = dict(zip(("dim", "keepdim"), node.args[1:], strict=False)) | node.kwargs
     axes = given.get("dim")
     axes = [axes] if isinstance(axes, int) else list(axes) if isinstance(axes, tuple | list) else []
