@@ -12,7 +12,7 @@ WIDTHS = [0.05, 0.3, 1.0, 4.0, 1e4]
 
 def sums_of(points, classes, kernel, add, monkeypatch):
     monkeypatch.setattr(gram, "_add_compiled", add)
-    return gram._kernel_sums(points, WIDTHS, classes, kernel)
+    return gram.kernel_sums(points, WIDTHS, classes, kernel)
 
 
 @pytest.mark.parametrize("add", [gram._add_compiled, gram._add_by_tensors])
@@ -46,7 +46,7 @@ def test_exponential_of_numbers_up_to_0():
 @pytest.mark.parametrize("add", [gram._add_compiled, gram._add_by_tensors])
 def test_no_widths_have_no_sums(add, monkeypatch):
     monkeypatch.setattr(gram, "_add_compiled", add)
-    rows, inner, squares = gram._kernel_sums(
+    rows, inner, squares = gram.kernel_sums(
         torch.randn(9, 2).double(), [], torch.zeros(9, dtype=torch.int64), "gaussian"
     )
     assert (rows.shape, inner.shape, squares.shape) == ((0, 9), (0,), (0,))

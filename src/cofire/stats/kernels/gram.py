@@ -1,4 +1,4 @@
-"""Kernel matrices of a layer's samples: their sums at many widths in one pass, their alignment with labels."""
+"""Kernel matrices of a layer's samples, their sums at many widths in one pass, and their alignment with labels."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,25 +12,29 @@ from torch import Tensor
 
 from .._base.arrays import Array, as_tensor
 from .._base.display import Shown
-from .._base.distances import Block, blocks_of_distances, distances_between
+from .._base.distances import Block, blocks_of_distances, distances_between, rows_at_a_time
 from .._base.precision import exactly
 from .._base.wording import plural
 from ..information.density import finite_points
 
 KERNELS = ("gaussian", "laplacian")
+UNDERFLOWN = 1e-280
+"""Sums below this may lack terms: the compiled kernel is 0 below 1e-304."""
+LARGEST_EXPONENT = 745.0  # exp(-745) is the last number above 0
 Ends: TypeAlias = tuple[Tensor, ...]
+"""First and last column of each row's own class in a block."""
 
 
 @dataclass(frozen=True)
 class WidthScan(Shown):
-    """What kernel widths make of a layer, one entry for each of ``bandwidths``; all float64.
+    """Entropies and label alignment of a layer at each kernel width; all float64, shape (n_widths,).
 
     Attributes:
-        bandwidths: the widths σ, shape (n_widths,).
+        bandwidths: the widths σ.
         information: −mean log((1/n) Σ_j K_ij), from 0 to log n: the part of the Kolchinsky–Tracey bound that
             depends on the layer.
-        leave_one_out: leave-one-out kernel density entropy in nats; inf where a sample has no other within reach.
-        alignment: with the label kernel, Eq. 8 of Jin et al.; NaN without labels.
+        leave_one_out: leave-one-out kernel density entropy in nats.
+        alignment: alignment with the label kernel, Eq. 8 of Jin et al.; NaN without labels.
     """
 
     bandwidths: Tensor
@@ -40,11 +44,11 @@ class WidthScan(Shown):
 
 
 def gram_matrix(x: Array, bandwidth: float, *, kernel: str = "gaussian") -> Tensor:
-    r"""Kernel matrix of the samples.
+    r"""Return the kernel matrix of the samples.
 
     .. math:: K_{ij} = \exp(-\|x_i - x_j\|_2^2 / 2\sigma^2) \quad\text{or}\quad \exp(-\|x_i - x_j\|_1 / \sigma)
 
-    Both are characteristic and factor over the units, as the embedding of Jin et al. asks.
+    Both kernels are characteristic and factor over the units, as the embedding of Jin et al. requires.
 
     Args:
         x: samples, shape (n_samples, n_units) or (n_samples,).
@@ -55,7 +59,7 @@ def gram_matrix(x: Array, bandwidth: float, *, kernel: str = "gaussian") -> Tens
         Float64, shape (n_samples, n_samples), ones on the diagonal.
 
     Raises:
-        ValueError: if a value is not finite, or the width or kernel is not one.
+        ValueError: if a value is not finite, ``bandwidth`` is not above 0, or ``kernel`` is unknown.
 
     Example:
         >>> gram_matrix(torch.tensor([0.0, 2.0]), 2.0)[0, 1].log().item()
@@ -63,12 +67,13 @@ def gram_matrix(x: Array, bandwidth: float, *, kernel: str = "gaussian") -> Tens
     """
     points = finite_points(x, least=1)
     with exactly(points.device):
-        centered = points - points.mean(dim=0)
-        return torch.exp(distances_between(centered, centered, kernel) * scale_of(bandwidth, kernel)).fill_diagonal_(1)
+        own = torch.arange(len(points), device=points.device)
+        distances = distances_between(points, points, kernel, own)
+        return distances.mul_(scale_of(bandwidth, kernel)).exp_().fill_diagonal_(1)
 
 
 def kernel_alignment(a: Array, b: Array) -> Tensor:
-    r"""Cosine of two kernel matrices, taken as vectors (Eq. 8 of Jin et al.).
+    r"""Return the cosine of two kernel matrices, taken as vectors (Eq. 8 of Jin et al.).
 
     .. math:: A(K_a, K_b) = \frac{\mathrm{tr}(K_a K_b^\top)}{\|K_a\|_F \|K_b\|_F}
 
@@ -77,7 +82,7 @@ def kernel_alignment(a: Array, b: Array) -> Tensor:
         b: another of the same shape.
 
     Returns:
-        Scalar float64; from 0 to 1 for kernels without negative entries.
+        Scalar float64; between 0 and 1 if no entry is negative.
 
     Raises:
         ValueError: if the shapes differ.
@@ -93,11 +98,13 @@ def kernel_alignment(a: Array, b: Array) -> Tensor:
     if left.shape != right.shape or left.ndim != 2:
         raise ValueError(f"kernel matrices must have the same shape, got {tuple(left.shape)} and {tuple(right.shape)}")
     with exactly(left.device):
+        # divided by their largest entries first, so that no square overflows
+        left, right = left / left.abs().amax(), right / right.abs().amax()
         return (left * right).sum() / (torch.linalg.matrix_norm(left) * torch.linalg.matrix_norm(right))
 
 
 def label_kernel(labels: Array) -> Tensor:
-    """1 where two samples have the same label and 0 elsewhere, float64, shape (n_samples, n_samples)."""
+    """Return 1 where two samples have the same label and 0 elsewhere, float64, shape (n_samples, n_samples)."""
     values = as_tensor(labels, "labels")
     return (values[:, None] == values).double()
 
@@ -105,10 +112,10 @@ def label_kernel(labels: Array) -> Tensor:
 def kernel_width_scan(
     x: Array, bandwidths: Sequence[float] | Tensor, labels: "Array | None" = None, *, kernel: str = "gaussian"
 ) -> WidthScan:
-    """Entropy bounds and label alignment at many kernel widths, in one pass over the pairs; K is never stored.
+    """Compute entropies and label alignment at many kernel widths, in one pass over the pairs; K is never stored.
 
-    Samples are centered first, so an offset costs no digits. On the CPU the sums of a block are one compiled loop
-    for each width; elsewhere they are tensor operations.
+    Neither an offset of all samples nor a large distance between clusters costs digits. On the CPU a compiled loop
+    sums each block of pairs; other devices use tensor operations.
 
     Args:
         x: samples, shape (n_samples, n_units) or (n_samples,), at least two.
@@ -120,7 +127,7 @@ def kernel_width_scan(
         One entry for each width; see :class:`WidthScan`.
 
     Raises:
-        ValueError: if a value is not finite, a width not above 0, or the labels are not one for each sample.
+        ValueError: if a value is not finite, a width is not above 0, or there is not one label for each sample.
 
     Example:
         >>> x = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
@@ -132,14 +139,13 @@ def kernel_width_scan(
     widths = torch.as_tensor(bandwidths, dtype=torch.float64, device="cpu").flatten().tolist()
     with exactly(points.device):
         classes = _classes(labels, points)
-        sums = _kernel_sums(points, widths, classes, kernel)
-        others, inner, squares = sums
+        others, inner, squares = kernel_sums(points, widths, classes, kernel)
         n_samples, n_units = points.shape
         information = log(n_samples) - torch.log1p(others).mean(dim=1)
         norms = torch.tensor(
             [log_normalizer(width, n_units, kernel) for width in widths], dtype=torch.float64, device=points.device
         )
-        leave_one_out = norms + log(n_samples - 1) - others.log().mean(dim=1)
+        leave_one_out = norms + log(n_samples - 1) - _log_sums(points, widths, others, kernel).mean(dim=1)
         _, counts = classes.unique(return_counts=True)
         alignment = (inner + n_samples) / ((squares + n_samples).sqrt() * counts.double().square().sum().sqrt())
         if labels is None:
@@ -148,17 +154,18 @@ def kernel_width_scan(
 
 
 def scale_of(bandwidth: float, kernel: str) -> float:
-    """Factor of the distances in the exponent."""
+    """Return the factor of the distances in the kernel's exponent."""
     if kernel not in KERNELS:
         raise ValueError(f"kernel must be one of {', '.join(KERNELS)}, got {kernel!r}")
     if not 0 < bandwidth < torch.inf:
         raise ValueError(f"bandwidth must be above 0 and finite, got {bandwidth}")
-    return -1 / bandwidth if kernel == "laplacian" else -0.5 / bandwidth**2
+    # divided twice, as the square of a very large width overflows; never -0, as a sample is infinitely far from itself
+    return min(-1 / bandwidth if kernel == "laplacian" else -0.5 / bandwidth / bandwidth, -5e-324)
 
 
 def log_normalizer(bandwidth: float, n_units: int, kernel: str) -> float:
-    """Log of the kernel's integral over the space of the units."""
-    return n_units * (log(2 * bandwidth) if kernel == "laplacian" else log(2 * torch.pi * bandwidth**2) / 2)
+    """Return the log of the kernel's integral over the space of the units."""
+    return n_units * (log(2) if kernel == "laplacian" else log(2 * torch.pi) / 2) + n_units * log(bandwidth)
 
 
 def _classes(labels: "Array | None", points: Tensor) -> Tensor:
@@ -167,20 +174,26 @@ def _classes(labels: "Array | None", points: Tensor) -> Tensor:
     values = as_tensor(labels, "labels").to(points.device)
     if values.shape != points.shape[:1]:
         raise ValueError(
-            f"labels must be one for each of {plural(len(points), 'sample')}, got shape {tuple(values.shape)}"
+            f"expected one label for each of {plural(len(points), 'sample')}, got shape {tuple(values.shape)}"
         )
     return values.unique(return_inverse=True)[1]
 
 
-def _kernel_sums(points: Tensor, widths: list[float], classes: Tensor, kernel: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Off the diagonal, for each width: Σ_j K_ij (n_widths, n_samples), Σ K over equal classes, Σ K².
+def kernel_sums(
+    points: Tensor, widths: list[float], classes: Tensor, kernel: str = "gaussian"
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return sums over the off-diagonal entries of K at each width.
 
-    The samples are taken class after class, so that a row's own class is a range of columns.
+    Returns:
+        Σ_j K_ij for each sample, shape (n_widths, n_samples); Σ K over samples of the same class, shape (n_widths,);
+        Σ K², shape (n_widths,).
     """
     scales = points.new_tensor([scale_of(width, kernel) for width in widths])
+    # sorted by class, so that the samples of a row's own class are a range of columns
     classes, order = classes.sort()
     first, last = torch.searchsorted(classes, classes), torch.searchsorted(classes, classes, right=True)
     rows, sums = points.new_zeros(len(widths), len(points)), points.new_zeros(2, len(widths))
+    # threads share each block, which is in the cache, and split the widths
     n_parts = torch.get_num_threads() if points.device.type == "cpu" else 1
     parts = (scales.tensor_split(n_parts), rows.tensor_split(n_parts), sums.tensor_split(n_parts, 1))
     with ThreadPoolExecutor(n_parts) as threads:
@@ -194,8 +207,31 @@ def _kernel_sums(points: Tensor, widths: list[float], classes: Tensor, kernel: s
     return rows[:, order.argsort()], sums[0], sums[1]
 
 
+def _log_sums(points: Tensor, widths: list[float], sums: Tensor, kernel: str) -> Tensor:
+    """Return log Σ_j≠i K_ij, shape (n_widths, n_samples), given the sums.
+
+    Where a sample is far from all others for a width, every term of its sum underflows although the logarithm is an
+    ordinary number. There the largest term, that of the nearest sample, is factored out.
+    """
+    logs, small = sums.log(), sums < UNDERFLOWN
+    scales = points.new_tensor([scale_of(width, kernel) for width in widths])
+    rows = small.any(dim=0).nonzero().flatten()
+    for own in rows.split(rows_at_a_time(points)) if len(rows) else ():
+        distances = distances_between(points[own], points, kernel, own)
+        nearest = distances.amin(dim=1)
+        # beyond this distance terms are 0 beside the largest even at the widest kernel in question: few pairs remain
+        widest = torch.where(small[:, own], scales[:, None], -torch.inf).amax(dim=0)
+        near = distances <= (nearest - LARGEST_EXPONENT / widest)[:, None]
+        at_row = near.nonzero()[:, 0]
+        excess = distances[near] - nearest[at_row]
+        for at in small[:, own].any(dim=1).nonzero().flatten().tolist():
+            ratios = torch.zeros_like(nearest).index_add_(0, at_row, (excess * scales[at]).exp_())
+            logs[at, own] = torch.where(small[at, own], nearest * scales[at] + ratios.log(), logs[at, own])
+    return logs
+
+
 def _add(block: Block, ends: Ends, scales: Tensor, rows: Tensor, sums: Tensor) -> None:
-    """Add a block's sums at some widths; on the diagonal, where rows and columns are one, the columns go nowhere."""
+    """Add a block's sums at some widths. A diagonal block is symmetric: its column sums repeat its row sums."""
     height, width = block.values.shape
     own, others = rows.new_zeros(len(scales), height), rows.new_zeros(len(scales), width)
     of_block = torch.zeros_like(sums)
@@ -210,7 +246,8 @@ def _add(block: Block, ends: Ends, scales: Tensor, rows: Tensor, sums: Tensor) -
 def _add_compiled(*arrays: Tensor) -> None:
     from .kernel_sums_numba import block_sums
 
-    block_sums(*(array.numpy() for array in arrays))  # in one piece each: others go by a slower loop
+    # every array is contiguous; numba compiles a second, slower loop for strided ones
+    block_sums(*(array.numpy() for array in arrays))
 
 
 def _add_by_tensors(
@@ -223,7 +260,7 @@ def _add_by_tensors(
     inner: Tensor,
     squares: Tensor,
 ) -> None:
-    """As ``block_sums``, which says what the arguments are."""
+    """Do the same as ``block_sums``, with the same arguments, by tensor operations."""
     at = torch.arange(distances.shape[1], device=distances.device)
     same = ((at >= first[:, None]) & (at < last[:, None])).to(distances.dtype)
     for width, scale in enumerate(scales):

@@ -3,44 +3,46 @@
 from math import inf, log, pi
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from .._base.arrays import Array
 from .._base.distances import median_distance
+from .._base.precision import exactly
 from ..information.density import finite_points
 from ..information.entropy import joint_entropy
-from .gram import kernel_width_scan
+from .gram import kernel_sums, kernel_width_scan
 
 NOISE_VARIANCE = 0.1
 Bound = Literal["upper", "lower", "leave_one_out"]
 
 
 def entropy_kde(x: Array, variance: float | None = None, bound: Bound = "upper") -> Tensor:
-    r"""Entropy by a Gaussian around each sample, in nats.
+    r"""Estimate the entropy by a Gaussian around each sample, in nats.
 
     .. math:: \hat H = \tfrac d2 \log(2\pi e s) + \log n - \frac1n \sum_i \log \sum_j e^{-\|x_i - x_j\|^2 / c}
 
-    bounds the entropy of the samples' mixture, that is of the layer plus Gaussian noise of variance s, from above
-    with c = 2s and from below with c = 8s. ``"leave_one_out"`` estimates the layer itself:
+    bounds the entropy of the mixture of Gaussians at the samples, that is, of the layer plus Gaussian noise of
+    variance s: from above with c = 2s and from below with c = 8s. ``"leave_one_out"`` estimates the layer itself:
 
     .. math:: \hat H = \tfrac d2 \log(2\pi s) - \frac1n \sum_i \log \frac{1}{n-1}
               \sum_{j \ne i} e^{-\|x_i - x_j\|^2 / 2s}
 
     Args:
         x: samples, shape (n_samples, n_units) or (n_samples,), at least two.
-        variance: s, in squared units of ``x``. None: 0.1 for the bounds; for leave-one-out the one of a grid that
-            makes the samples most likely.
+        variance: s, in squared units of ``x``. None: 0.1 for the bounds; for leave-one-out the variance that makes
+            the samples most likely, to a quarter octave of the width.
         bound: ``"upper"``, ``"lower"`` or ``"leave_one_out"``.
 
     Returns:
-        Scalar float64. Leave-one-out: −∞ where a unit has an atom or the units are linearly dependent. The bounds
-        are finite always, since the noise has a density.
+        Scalar float64. Leave-one-out: −∞ if a unit has an atom or the units are linearly dependent. The bounds are
+        always finite, since the noise has a density.
 
     Raises:
-        ValueError: if there are fewer than two samples, a value is not finite, or an argument is not one of these.
+        ValueError: if there are fewer than two samples, a value is not finite, or an argument is invalid.
 
-    Bias: the bounds hold for the mixture at these samples, not for the population. Leave-one-out is a cross-entropy,
-        so upwards: 5 normal units by .2 at n = 500 and .1 at 2000, 20 units by 2.
+    Bias: The bounds hold for the mixture at these samples, not for the population. Leave-one-out is a cross-entropy
+        and therefore biased upwards: for 5 normal units by 0.2 at n = 500 and 0.1 at 2000, for 20 units by 2.
 
     References:
         Kolchinsky and Tracey 2017, Eqs. 10 and 11.
@@ -61,17 +63,25 @@ def entropy_kde(x: Array, variance: float | None = None, bound: Bound = "upper")
         return _leave_one_out(points, variance)
     noise = NOISE_VARIANCE if variance is None else variance
     width = noise**0.5 if bound == "upper" else 2 * noise**0.5
-    information = kernel_width_scan(points, [width]).information[0]
-    return points.shape[1] / 2 * (1 + log(2 * pi * noise)) + information
+    with exactly(points.device):
+        others, _, _ = kernel_sums(points, [width], points.new_zeros(len(points), dtype=torch.int64))
+        # each sample is its own neighbor at distance 0, so the sum of the terms is 1 + others
+        return points.shape[1] / 2 * (1 + log(2 * pi * noise)) + log(len(points)) - torch.log1p(others).mean()
 
 
 def _leave_one_out(points: Tensor, variance: float | None) -> Tensor:
-    # the likelihood of tied samples has no maximum: the neighbors tell whether there is a density at all
+    # the likelihood of tied samples has no maximum, so nearest neighbors decide whether there is a density at all
     if bool(joint_entropy(points, min(3, len(points) - 1)) == -inf):
         return points.new_tensor(-inf)
     if variance is not None:
         return kernel_width_scan(points, [variance**0.5]).leave_one_out[0]
     middle = median_distance(points, "gaussian")
-    coarse = kernel_width_scan(points, [middle * 2.0**step for step in range(-12, 3)])
-    best = coarse.bandwidths[coarse.leave_one_out.argmin()].item()
-    return kernel_width_scan(points, [best * 2 ** (step / 4) for step in range(-3, 4)]).leave_one_out.min()
+    octaves = range(-12, 3)
+    while True:
+        scan = kernel_width_scan(points, [middle * 2.0**octave for octave in octaves])
+        best = octaves[int(scan.leave_one_out.argmin())]
+        if best not in (octaves[0], octaves[-1]):
+            break
+        # at an end of the grid the optimum may lie beyond: far clusters and outliers put it there
+        octaves = range(best - 12, best + 13)
+    return kernel_width_scan(points, [middle * 2 ** (best + step / 4) for step in range(-3, 4)]).leave_one_out.min()

@@ -1,6 +1,6 @@
-"""One pass over a block of distances that leaves every sum some kernel widths need; compiled."""
+"""Compiled sums of a kernel over one block of distances, at several widths in one pass."""
 
-# numba's intrinsics take one argument less than they are written with.
+# numba passes the first argument of an intrinsic itself, so calls have one argument less than the definition
 # pyright: reportCallIssue=false
 
 from typing import Any
@@ -11,16 +11,16 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 LARGEST = 700.0  # exp(-700) is about 1e-304; beyond, the kernel is 0
-BAND = 16  # rows that stay in cache while all the widths go over them
+BAND = 16  # rows that stay in the cache while all widths are summed over them
 LOG2_E, LN_2 = 1.4426950408889634, 0.6931471805599453
-ROUNDER = 1.5 * 2**52  # a float64 plus this is rounded to an integer, which stands in its lowest bits
-EXPONENT = 52  # place of a float64's exponent
+ROUNDER = 1.5 * 2**52  # adding it rounds a float64 to an integer, which is then in the lowest bits of the sum
+EXPONENT = 52  # number of bits below a float64's exponent
 COMPILE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 @intrinsic
 def times_power_of_two(typing_context: Any, value: Any, rounded: Any) -> Any:
-    """``value`` times 2 to the integer that adding ``ROUNDER`` has left in the lowest bits of ``rounded``."""
+    """Return ``value`` times 2 to the integer that adding ``ROUNDER`` left in the lowest bits of ``rounded``."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         word = ir.IntType(64)
@@ -32,9 +32,10 @@ def times_power_of_two(typing_context: Any, value: Any, rounded: Any) -> Any:
 
 @njit(fastmath={"contract"}, **COMPILE)
 def _exp(x):
-    """exp(x) for x ≤ 0 without a table or a branch, so that loops over it are vectorized.
+    """Return exp(x) for x ≤ 0, to a relative error of 1e-11; 0 below -700.
 
-    With x = n log 2 + r and abs(r) < .35 it is 2ⁿ exp(r), by the series of exp. The relative error is below 1e-11.
+    It has neither a table nor a branch, so that LLVM vectorizes loops over it. With x = n log 2 + r and abs(r) < 0.35
+    it is 2ⁿ exp(r), and exp(r) is its Taylor series.
     """
     rounded = x * LOG2_E + ROUNDER
     r = x - (rounded - ROUNDER) * LN_2
@@ -45,16 +46,16 @@ def _exp(x):
 
 @njit(fastmath={"contract", "reassoc", "nsz", "arcp"}, **COMPILE)
 def block_sums(distances, first, last, scales, rows, columns, inner, squares):
-    """Add the sums of the block's kernel at each of some widths.
+    """Add the sums of a block's kernel at each width to the last four arrays.
 
     Args:
         distances: shape (height, width).
-        first: the column where each row's own class begins, shape (height,).
-        last: the column where it has ended.
+        first: the first column of each row's own class, shape (height,).
+        last: the column after its last.
         scales: factors of the distances in the exponent, shape (n_widths,).
-        rows: shape (n_widths, height).
-        columns: shape (n_widths, width).
-        inner: sums over equal classes, shape (n_widths,).
+        rows: row sums, shape (n_widths, height).
+        columns: column sums, shape (n_widths, width).
+        inner: sums over samples of the same class, shape (n_widths,).
         squares: sums of squares, shape (n_widths,).
     """
     height, width = distances.shape
