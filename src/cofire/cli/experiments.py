@@ -12,10 +12,8 @@ if TYPE_CHECKING:
 
 
 def experiments(
-    scale: Annotated[
-        Literal["smoke", "quick", "paper"], typer.Option(help="Show cost and state at this scale.")
-    ] = "quick",
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder with the results.")] = RESULTS,
+    scale: Annotated[Literal["smoke", "quick", "paper"], typer.Option(help="Scale of cost and state.")] = "quick",
+    out: Annotated[Path, typer.Option(help="Folder with the results.")] = RESULTS,
 ) -> None:
     """List the papers' experiments, with their cost on two cores and their state."""
     from rich.console import Console

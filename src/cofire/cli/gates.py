@@ -26,10 +26,7 @@ class Gate:
             ValueError: for another form or an unknown quantity.
         """
         name, _, number = text.partition("=")
-        try:
-            quantity(name, JUDGED)
-        except ValueError as error:
-            raise ValueError(f"--fail-above: {error}") from None
+        quantity(name, JUDGED)  # raises for an unknown name
         try:
             limit = float(number)
         except ValueError:

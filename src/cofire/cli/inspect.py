@@ -87,17 +87,12 @@ def _report(
 def _device(name: str) -> Any:
     import torch
 
-    kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    available = ["cpu"]
-    if kind is not None:
-        available += [f"{kind.type}:{index}" for index in range(torch.accelerator.device_count())]
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or f"{device.type}:{device.index or 0}" not in ("cpu:0", *available):
-        raise ValueError(f"device {name!r} is not available; choose from: {', '.join(available)}")
-    return device
+    devices = ["cpu"]
+    if torch.accelerator.is_available() and (kind := torch.accelerator.current_accelerator()):
+        devices += [kind.type, *(f"{kind.type}:{index}" for index in range(torch.accelerator.device_count()))]
+    if name not in devices:
+        raise ValueError(f"device {name!r} is not available; choose from: {', '.join(devices)}")
+    return torch.device(name)
 
 
 def _show(target: Target, report: "RedundancyReport", settings: dict[str, str], html: Path | None) -> None:

@@ -29,17 +29,12 @@ def merge(
             help="Remove a unit if others leave at most this share of its variance unexplained; 1e-8 by default."
         ),
     ] = None,
-    keep: Annotated[
-        str | None,
-        typer.Option(help="Keep this many units of each layer instead: a share such as 0.5, or a whole number."),
-    ] = None,
+    keep: Annotated[str | None, typer.Option(help="Keep this share (0.5) or number of units in each layer.")] = None,
     layers: Annotated[
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Cut only these layers: 'encoder.*', 're:.*fc', '!head'. Repeatable."),
     ] = None,
-    check: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Measure the cost on these inputs instead of those of --data.")
-    ] = None,
+    check: Annotated[str | None, typer.Option(metavar="DATA", help="Measure the cost on these inputs instead.")] = None,
     max_samples: MaxSamplesOption = 5000,
 ) -> None:
     """Remove units that others explain, fold them into those, and write the smaller network's weights.
@@ -53,7 +48,9 @@ def merge(
     from ..record.runs.whole_files import replaced
     from ..reports.terminal.merge_table import merge_summary
 
-    _check_output(output)
+    check_writable(output, "smaller.safetensors")
+    if output.suffix != ".safetensors":
+        raise ValueError(f"--out must end in .safetensors, the only format that merge writes; got {output}")
     width = _width(keep, tolerance)
     found = load_target(target, weights=weights)
     if found.model is None:
@@ -70,12 +67,6 @@ def merge(
     with replaced(output) as file:
         file.write(merged_bytes(surgery))
     typer.echo(f"\nWrote {output}; load it with cofire.nets.surgery.load_merged into a model that {target} builds.")
-
-
-def _check_output(output: Path) -> None:
-    check_writable(output, "smaller.safetensors")
-    if output.suffix != ".safetensors":
-        raise ValueError(f"--out must end in .safetensors, the only format that merge writes; got {output}")
 
 
 def _width(keep: str | None, tolerance: float | None) -> float | int | None:

@@ -20,23 +20,17 @@ def reproduce(
         Literal["smoke", "quick", "paper"],
         typer.Option(help="smoke: seconds, on bundled digits; quick: minutes, on real data; paper: as published."),
     ] = "quick",
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Number of processes, with one thread each; one per core by default.")
-    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Number of processes; one per core by default.")] = None,
     backend: Annotated[Literal["processes", "dask"], typer.Option(help="Where to run tasks.")] = "processes",
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Address of the Dask scheduler, as tcp://host:8786.")
-    ] = None,
-    data_root: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder with the data sets, instead of downloading them.")
-    ] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of the Dask scheduler: tcp://host:8786.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Folder with the data sets; downloaded by default.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds, instead of the scale's own.")] = None,
-    out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Folder for results; finished tasks are reused.")
-    ] = RESULTS,
-    write_docs: Annotated[bool, typer.Option(help="Write the pages in docs/papers and the README's tally.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for results; finished tasks are reused.")] = RESULTS,
+    write_docs: Annotated[bool, typer.Option(help="Write docs/papers and the README's tally.")] = False,
 ) -> None:
     """Run experiments of the papers, draw their figures, and report which claims hold."""
+    from joblib import cpu_count
+
     from ..papers.framework.docs_pages import write_pages
     from ..papers.framework.outcome import outcome
     from ..papers.framework.registry import chosen
@@ -49,7 +43,7 @@ def reproduce(
         tasks = {task.id: task for _, task in work}.values()  # figures of one training share its tasks
         before = sum(results.finished(task) for task in tasks)
         with _progress(before, len(tasks)) as tell:
-            where = {"jobs": jobs or _cores(), "backend": backend, "scheduler": scheduler}
+            where = {"jobs": jobs or cpu_count(), "backend": backend, "scheduler": scheduler}
             root = None if data_root is None else str(data_root.resolve())
             ended = sweep(work, results, **where, data_root=root, tell=tell)
         found = [outcome(experiment, scale, results, seeds=seeds) for experiment in experiments]
@@ -60,29 +54,16 @@ def reproduce(
         raise typer.Exit(1)
 
 
-def _cores() -> int:
-    from joblib import cpu_count
-
-    return cpu_count()
-
-
 @contextmanager
 def _progress(before: int, total: int) -> "Iterator[Callable[[Done], None]]":
     """Draw a bar over all tasks with the time left, and print a line for each task that ends."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from ..reports.data.formatting import plural
 
-    left = TimeRemainingColumn(), TextColumn("left")
-    with Progress(TextColumn("tasks"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left) as bar:
-        grid = bar.add_task("", total=total, completed=before)
+    columns = Progress.get_default_columns()  # a text, a bar, the percentage and the time left
+    with Progress(*columns[:2], MofNCompleteColumn(), TimeElapsedColumn(), columns[-1], TextColumn("left")) as bar:
+        grid = bar.add_task("tasks", total=total, completed=before)
         if before:
             bar.console.print(f"Finished before: {before} of {plural(total, 'task')}.")
 

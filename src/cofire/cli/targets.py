@@ -49,15 +49,18 @@ def load_target(target: str, *, weights: Path | None = None) -> Target:
     from ..nets.loading.checkpoint_files import SUFFIXES, load_weights, read_checkpoint
     from ..nets.loading.factories import build_model, is_factory
 
-    if Path(target).suffix in SUFFIXES or not is_factory(target):
-        if weights is not None:
-            raise ValueError(f"--weights goes with module:factory, but {target} is a file of weights itself")
-        return Target(target, None, read_checkpoint(_known(target)))
-    model = build_model(target).eval()
-    checkpoint = read_checkpoint(weights) if weights is not None else None
-    if checkpoint is not None:
-        load_weights(model, checkpoint)
-    return Target(target, model, checkpoint)
+    path = Path(target)
+    if path.suffix not in SUFFIXES and is_factory(target):
+        model = build_model(target).eval()
+        checkpoint = None if weights is None else read_checkpoint(weights)
+        if checkpoint is not None:
+            load_weights(model, checkpoint)
+        return Target(target, model, checkpoint)
+    if weights is not None:
+        raise ValueError(f"--weights goes with module:factory, but {target} is a file of weights itself")
+    if path.suffix not in SUFFIXES and not path.exists():
+        raise ValueError(f"{target!r} is neither a file of weights ({', '.join(SUFFIXES)}) nor module:factory")
+    return Target(target, None, read_checkpoint(path))
 
 
 def load_data(data: str, *, max_samples: int) -> Iterable[Any]:
@@ -69,33 +72,19 @@ def load_data(data: str, *, max_samples: int) -> Iterable[Any]:
         FileNotFoundError: if the folder does not exist.
         ValueError: if the data are of unknown kind, damaged or unsafe.
     """
-    from ..nets.loading.batches import FirstSamples
-
-    return FirstSamples(_batches(data), n_samples=max_samples)
-
-
-def _known(target: str) -> Path:
-    from ..nets.loading.checkpoint_files import SUFFIXES
-
-    path = Path(target)
-    if not path.exists() and path.suffix not in SUFFIXES:
-        raise ValueError(f"{target!r} is neither a file of weights ({', '.join(SUFFIXES)}) nor module:factory")
-    return path
-
-
-def _batches(data: str) -> Iterable[Any]:
-    from ..nets.loading.batches import as_batches
+    from ..nets.loading.batches import FirstSamples, as_batches
     from ..nets.loading.factories import build_loader, is_factory
     from ..nets.loading.folders import Arrays
     from ..papers.training.datasets import DATASETS
 
     if data in DATASETS:
         found = DATASETS[data]()
-        return list(zip(as_batches(found.test_x), as_batches(found.test_y), strict=True))
-    if Path(data).exists():
-        return Arrays(data)
-    if is_factory(data):
-        return as_batches(build_loader(data))
-    raise ValueError(
-        f"{data!r} is neither a folder of .npy arrays, nor a data set ({', '.join(DATASETS)}), nor module:loader"
-    )
+        batches = list(zip(as_batches(found.test_x), as_batches(found.test_y), strict=True))
+    elif Path(data).exists():
+        batches = Arrays(data)
+    elif is_factory(data):
+        batches = as_batches(build_loader(data))
+    else:
+        kinds = f"a folder of .npy arrays, nor a data set ({', '.join(DATASETS)}), nor module:loader"
+        raise ValueError(f"{data!r} is neither {kinds}")
+    return FirstSamples(batches, n_samples=max_samples)

@@ -17,7 +17,7 @@ from ..record import Measure, correlation
 from .callback_tracker import TrackingCallback
 
 try:
-    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+    from transformers import TrainerCallback, TrainerControl, TrainerState
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     from transformers.trainer_callback import ExportableState
 except ImportError as error:
@@ -62,14 +62,15 @@ class NeuronCallback(TrackingCallback, TrainerCallback, ExportableState):
         trainer.add_callback(self)
         return self
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Begin tracking, from the checkpoint that the trainer loaded if there is one."""
         model: nn.Module = kwargs["model"]
-        if state.global_step and (kept := _kept(state, type(self).__name__)):
-            packed = io.BytesIO(decompress(b64decode(kept)))
-            self.load_state_dict(torch.load(packed, weights_only=True))
+        callbacks: Any = state.stateful_callbacks
+        if state.global_step and callbacks:
+            saved = callbacks.get(type(self).__name__, {})
+            saved = saved[-1] if isinstance(saved, list) else saved  # several callbacks of one class make a list
+            if packed := saved.get("tracker"):
+                self.load_state_dict(torch.load(io.BytesIO(decompress(b64decode(packed))), weights_only=True))
 
         def log(numbers: Mapping[str, float], step: int) -> None:
             if self._trainer is None:
@@ -83,19 +84,15 @@ class NeuronCallback(TrackingCallback, TrainerCallback, ExportableState):
         mask = MASK if MASK in signature(model.forward).parameters else None
         self._begin(model, log, step=state.global_step, mask=mask, default=_hidden(model))
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Record what is due at this step."""
         self._reach(state.global_step)
 
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_epoch_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Record what is due at the end of an epoch."""
         self._end_epoch()
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Remove the hooks."""
         self.close()
 
@@ -121,14 +118,6 @@ def _hidden(model: nn.Module) -> Measure:
         return with_units(name, module) and not isinstance(module, nn.Embedding) and module is not output
 
     return correlation(sites=hidden_layers)
-
-
-def _kept(state: TrainerState, name: str) -> str | None:
-    """Return this callback's state in a checkpoint; several callbacks of one class share an entry as a list."""
-    all_kept: Any = state.stateful_callbacks or {}
-    found = all_kept.get(name, {})
-    found = found[-1] if isinstance(found, list) else found
-    return found.get("tracker")
 
 
 def _has_own_loss(model: Any) -> bool:
