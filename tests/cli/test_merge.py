@@ -73,7 +73,7 @@ def test_the_smaller_checkpoint_is_written_and_its_cost_told():
     removed = int(done.stdout.split(" of ")[0])
     assert removed >= 3  # those planted; some pixels never vary, and may leave others dead
     assert f"Parameters: 1,510 before, {1510 - removed * 75:,} after" in done.stdout
-    assert "<0.0001 % of their deviation) as measured" in done.stdout
+    assert "<0.0001 % of their standard deviation) as measured" in done.stdout
     assert "predicted to first order" in done.stdout
     accuracy = next(line for line in done.stdout.splitlines() if line.startswith("Accuracy"))
     before, after = accuracy.removeprefix("Accuracy: ").removesuffix(" after.").split(" before, ")
@@ -81,7 +81,7 @@ def test_the_smaller_checkpoint_is_written_and_its_cost_told():
     assert "3: its units are the network's outputs" in done.stdout
     table = [line.split() for line in done.stdout.splitlines()]
     assert ["1", "20", str(20 - removed), "3"] in [cells[:4] for cells in table]
-    assert "layer  units  kept  next layer  moves by  of its deviation" in done.stdout
+    assert "Layer  Units  Kept  Next layer  Moves by  Of its spread" in done.stdout
     model, smaller = build_model("mergenets:build"), load_merged(build_model("mergenets:build"), "smaller.safetensors")
     assert smaller[1].out_features == 20 - removed
     x = digits().test_x  # those that it was made with: pixels that never vary there carry weights too
@@ -96,7 +96,7 @@ def test_weights_are_those_of_the_file_and_keep_asks_for_a_width():
     common = ("mergenets:build", "--weights", "last.pt", "--data", "mergenets:batches", "--out", "x.safetensors")
     for keep in ("0.25", "5"):
         done = invoke(*common, "--keep", keep)
-        assert "15 of 20 units of 1 layer were removed" in done.stdout, done.output
+        assert "15 of 20 units in 1 layer were removed" in done.stdout, done.output
         assert "'module' was removed from the names" in done.stdout
     with safe_open("x.safetensors", "pt") as file:
         assert tuple(file.get_slice("1.weight").get_shape()) == (5, 64)
@@ -117,13 +117,13 @@ def test_the_cost_is_measured_on_other_data_if_asked():
 def test_a_function_that_yields_batches_is_called_for_each_pass():
     done = invoke("mergenets:build", "--data", "mergenets:stream", "--out", "x.safetensors")
     assert done.exit_code == 0, done.output
-    assert "3 of 20 units of 1 layer were removed" in done.stdout and "Note" not in done.stdout
+    assert "3 of 20 units in 1 layer were removed" in done.stdout and "Note" not in done.stdout
 
 
 def test_why_no_unit_was_removed():
     good = ("mergenets:build", "--data", "mergenets:batches", "--out", "x.safetensors")
-    assert "No unit was removed: no layer that was asked for can be cut." in invoke(*good, "--layers", "3").stdout
-    assert "as many were to be kept" in invoke(*good, "--keep", "1.0").stdout
+    assert "No unit was removed: none of the requested layers can be cut." in invoke(*good, "--layers", "3").stdout
+    assert "keep asks for all units" in invoke(*good, "--keep", "1.0").stdout
     np.save("few.npy", np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32))
     few = " ".join(invoke("mergenets:build", "--data", "few.npy", "--out", "x.safetensors").stdout.split())
     assert "Note: only 5 inputs were run" in few and "chance makes units look like copies" in few

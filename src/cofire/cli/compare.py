@@ -35,7 +35,9 @@ def compare(
     """
     from rich.console import Console
 
-    from ..reports.data.comparison import Comparison, as_plain, write_comparison
+    from ..reports.data.comparison import Comparison
+    from ..reports.findings.comparison_findings import as_plain
+    from ..reports.page.comparison_page import write_comparison
     from ..reports.terminal.comparison_table import comparison_summary
 
     for output in filter(None, (html, json_file)):

@@ -22,7 +22,7 @@ def test_what_was_recorded_before_the_activation_alone_has_the_title_to_itself()
     before = Layer("a:pre", {"entropy_gaussian": Series((0, 1), (-900.0, -880.0))})
     (drawn,) = charts(View("run", (before,)))
     assert drawn.key == "entropy_gaussian-pre" and drawn.title == "Entropy, as if normal"
-    assert drawn.note.endswith("Before the activation function.") and drawn.lines[0].name == "a"
+    assert drawn.note.endswith("Measured before the activation function.") and drawn.lines[0].name == "a"
     assert -905 < drawn.domain[0] < -900 and -880 < drawn.domain[1] < -875  # its 0 means nothing
 
 
@@ -116,4 +116,4 @@ def test_phases_are_marked_where_they_can_be_told() -> None:
     chart = charts(View("run", (layer("short", course[:3]), layer("fc", course))))[0]
     (found,) = chart.phases
     assert (found.name, found.line, found.peak) == ("fc", 1, 400)
-    assert found.told == str(phases_of(layer("fc", course)))
+    assert found.description == str(phases_of(layer("fc", course)))

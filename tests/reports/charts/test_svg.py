@@ -96,4 +96,4 @@ def test_each_line_may_have_a_floor_of_its_own() -> None:
     drawn = parse(svg.chart(Chart("nc", "NC", "", tuple(own))))
     assert len(drawn.findall(".//*[@class='own-floor']")) == 2 and not drawn.findall(".//*[@class='noise']")
     (told,) = drawn.findall(".//*[@class='floor-label']")
-    assert told.text == "dotted: noise floor, each layer's own"
+    assert told.text == "dotted: noise floor of each layer"

@@ -12,7 +12,9 @@ from torch import nn
 from cofire.nets.redundancy import redundancy_report, weight_redundancy_report
 from cofire.record import Run, Tracker, correlation, weight_correlation, width
 from cofire.reports import read
-from cofire.reports.data.comparison import QUANTITIES, Comparison, Estimate, Side, as_plain, told, write_comparison
+from cofire.reports.data.comparison import COMPARED, Comparison, Estimate, Side
+from cofire.reports.findings.comparison_findings import as_plain, findings, headline
+from cofire.reports.page.comparison_page import write_comparison
 from cofire.reports.terminal.comparison_table import comparison_summary
 
 
@@ -47,25 +49,25 @@ def test_a_clear_rise_is_told_with_both_numbers_and_the_difference():
     assert found.pairs[0].layer == "0"
     assert difference.value == pytest.approx(alike.layers["0"]["nc"].value - plain.layers["0"]["nc"].value)
     assert 0 < difference.low < difference.value < difference.high
-    assert found.headline.startswith("In the second, units fire together more in ")
-    rise = next(one for one in found.findings if one.kind == "nc")
+    assert headline(found).startswith("In the second network, units fire together more in ")
+    rise = next(one for one in findings(found) if one.kind == "nc")
     assert rise.level == "watch"
-    assert told(difference, "nc", signed=True) in dict(rise.points)["0"]
+    assert difference.text("nc", signed=True) in dict(rise.points)["0"]
     back = Comparison(alike, plain)
     assert back.pairs[0].difference("nc").value == -difference.value
-    assert next(one for one in back.findings if one.kind == "nc").level == "note"
+    assert next(one for one in findings(back) if one.kind == "nc").level == "note"
 
 
 def test_the_same_network_on_other_samples_does_not_differ():
     found = Comparison(side("a", network()), side("b", network(), seed=2))
     assert not any(pair.difference("nc").clear for pair in found.pairs)
-    assert found.headline == "No layer's correlation differs clearly."
+    assert headline(found) == "No layer's correlation differs clearly."
 
 
 def test_a_network_and_itself():
     one = side("a", network())
     found = Comparison(one, one)
-    assert [finding.kind for finding in found.findings] == ["same"]
+    assert [finding.kind for finding in findings(found)] == ["same"]
     assert all(pair.difference(name).value == 0 for pair in found.pairs for name in found.quantities)
 
 
@@ -81,7 +83,7 @@ def test_intervals_of_differences_cover():
 
 def test_exact_numbers_have_exact_differences():
     difference = Estimate(3).minus(Estimate(5))
-    assert (difference.value, difference.estimated, difference.clear) == (-2, False, True)
+    assert (difference.value, difference.has_interval, difference.clear) == (-2, False, True)
     assert not Estimate(3).minus(Estimate()).known
     assert not Estimate(3).minus(Estimate()).clear
     mixed = Estimate(0.5, 0.4, 0.7).minus(Estimate(0.2))
@@ -90,20 +92,20 @@ def test_exact_numbers_have_exact_differences():
 
 def test_constant_units_sizes_and_widths():
     found = Comparison(side("a", network()), side("b", network(24, dead=5)))
-    kinds = {finding.kind: finding for finding in found.findings}
+    kinds = {finding.kind: finding for finding in findings(found)}
     assert kinds["constant"].headline == "More units are constant in 0"
     assert "0 → 5, +5" in kinds["constant"].points[0][1]
     assert "30 → 24, −6" in kinds["units"].points[0][1]
-    assert set(found.quantities) == set(QUANTITIES)
+    assert set(found.quantities) == set(COMPARED)
 
 
 def test_other_architectures_are_matched_by_name_and_the_rest_is_listed():
     deeper = nn.Sequential(nn.Linear(10, 30), nn.Tanh(), nn.Linear(30, 9), nn.Tanh(), nn.Linear(9, 3))
     found = Comparison(side("a", network()), side("b", deeper))
     assert ([pair.layer for pair in found.pairs], found.only_a, found.only_b) == (["0", "2"], [], ["4"])
-    assert next(one for one in found.findings if one.kind == "unmatched").points == (("only in b", "4"),)
+    assert next(one for one in findings(found) if one.kind == "unmatched").points == (("only in b", "4"),)
     apart = Comparison(found.a, Side("c", {"head": found.a.layers["0"]}, {}))
-    assert apart.headline == "The two have no layer of the same name."
+    assert headline(apart) == "The two networks have no layer of the same name."
     assert "only in c" in shown(apart)
 
 
@@ -111,7 +113,7 @@ def test_weights_alone():
     sides = [Side.of_report(name, weight_redundancy_report(network(alike=name == "b")), {}) for name in "ab"]
     found = Comparison(*sides)
     assert not {"nc", "width"} & set(found.quantities)
-    assert found.headline == "In the second, weight vectors are more alike in 1 of 2 layers."
+    assert headline(found) == "In the second network, weight vectors are more alike in 1 of 2 layers."
 
 
 def test_weights_beside_a_run_are_compared_by_weights_alone():
@@ -119,12 +121,12 @@ def test_weights_beside_a_run_are_compared_by_weights_alone():
     run = Side("runs/a", side("", network(alike=True)).layers, {}, "run")
     for found in (Comparison(weights, run), Comparison(run, weights)):
         assert found.quantities == ["units", "wc"]
-        assert "last.pt is weights alone, runs/a a run" in shown(found) and "two runs" in shown(found)
+        assert "last.pt holds weights only, runs/a is a run" in shown(found) and "two runs" in shown(found)
         assert "names its layers" not in shown(found)
     elsewhere = Side("runs/b", {"net.0": run.layers["0"]}, {}, "run")
     told = shown(Comparison(weights, elsewhere))
-    assert "no layer of the same name" in told and "names its layers as the model that was tracked" in told
-    assert "is weights alone" not in shown(Comparison(run, elsewhere)) + shown(Comparison(weights, weights))
+    assert "no layer of the same name" in told and "names its layers as the tracked model does" in told
+    assert "holds weights only" not in shown(Comparison(run, elsewhere)) + shown(Comparison(weights, weights))
 
 
 def test_the_headline_counts_both_ways():
@@ -134,7 +136,10 @@ def test_the_headline_counts_both_ways():
         )
         for name, at in (("a", enumerate((0.1, 0.5, 0.5))), ("b", enumerate((0.5, 0.1, 0.1))))
     ]
-    assert Comparison(*sides).headline == "In the second, weight vectors are more alike in 1 and less in 2 of 3 layers."
+    assert (
+        headline(Comparison(*sides))
+        == "In the second network, weight vectors are more alike in 1 and less in 2 of 3 layers."
+    )
 
 
 def test_runs_are_compared_as_last_recorded(tmp_path):
@@ -151,7 +156,7 @@ def test_runs_are_compared_as_last_recorded(tmp_path):
     found = Comparison(*sides)
     assert [pair.layer for pair in found.pairs] == ["0", "2"]
     difference = found.pairs[0].difference("nc")
-    assert difference.clear and difference.estimated
+    assert difference.clear and difference.has_interval
     assert found.pairs[0].difference("wc").value > 0.1
     inspected = Comparison(*(side(name, network(alike=name == "alike")) for name in ("plain", "alike")))
     for ours, theirs in zip(found.pairs, inspected.pairs, strict=True):
@@ -194,16 +199,16 @@ def test_the_page_has_every_layer_and_quantity(tmp_path):
     found = Comparison(side("first.pt", network()), side("second.pt", network(alike=True)))
     page = write_comparison(found, tmp_path / "page.html").read_text()
     for name in found.quantities:
-        assert QUANTITIES[name].capitalize() in page
-    assert told(found.pairs[0].difference("nc"), "nc", signed=True) in page
+        assert COMPARED[name].title in page
+    assert found.pairs[0].difference("nc").text("nc", signed=True) in page
     assert "first.pt" in page and "normal" in page
 
 
 def test_a_narrow_terminal_keeps_the_difference():
     found = Comparison(side("a", network()), side("b", network(alike=True)))
     wide, narrow = shown(found, 160), shown(found, 60)
-    assert all(title in wide for title in ("const", "WC", "rank", "width", "difference"))
-    assert "difference" in narrow and "rank" not in narrow.split("\n●")[0].split("\n○")[0]
+    assert all(title in wide for title in ("Constant", "WC", "Rank", "Width", "Difference"))
+    assert "Difference" in narrow and "Rank" not in narrow.split("\n●")[0].split("\n○")[0]
     assert max(map(len, narrow.splitlines())) <= 60
     assert "…" not in narrow.splitlines()[3]
 
@@ -220,11 +225,11 @@ def test_json_has_no_nan_and_says_what_is_clear():
 
 
 def test_many_layers_are_summed_up():
-    one = {"units": Estimate(4), **{name: Estimate() for name in QUANTITIES if name != "units"}}
+    one = {"units": Estimate(4), **{name: Estimate() for name in COMPARED if name != "units"}}
     names = [f"layer{index}" for index in range(9)]
     other = {**one, "units": Estimate(5)}
     sides = [Side(name, dict(zip(names, [layer] * 9, strict=True)), {}) for name, layer in (("a", one), ("b", other))]
     found = Comparison(*sides)
-    [finding] = found.findings
+    [finding] = findings(found)
     assert finding.headline == "The number of units differs in 9 layers"
-    assert finding.points[-1] == ("…", "3 layers more")
+    assert finding.points[-1] == ("…", "3 more layers")

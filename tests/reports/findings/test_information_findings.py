@@ -36,8 +36,8 @@ def test_pairs_that_correlation_misses_are_named_by_their_numbers() -> None:
         "hidden dependence": (
             "Correlation misses dependence in c and a",  # one of three pairs before one of six
             (
-                ("c", "1 of 3 pairs, most of all units 0 and 1: ρ 0.05, information 0.40 nats (as |ρ| 0.74)"),
-                ("a", "1 of 6 pairs, most of all units 0 and 1: ρ 0.05, information 0.40 nats (as |ρ| 0.74)"),
+                ("c", "1 of 3 pairs; largest difference: units 0 and 1: ρ 0.05, information 0.40 nats (as |ρ| 0.74)"),
+                ("a", "1 of 6 pairs; largest difference: units 0 and 1: ρ 0.05, information 0.40 nats (as |ρ| 0.74)"),
             ),
         )
     }
@@ -60,10 +60,10 @@ def test_both_directions_may_be_found_in_one_layer() -> None:
 @pytest.mark.parametrize(
     ("measured", "said"),
     [
-        ({"entropy_knn": -inf}, "entropy knn −∞"),
-        ({"entropy_gaussian": nan}, "entropy gaussian –"),
-        ({"dependence": nan}, "dependence –"),
-        ({"total_correlation": nan, "entropy_binned": 2.0}, "total correlation –"),
+        ({"entropy_knn": -inf}, "Entropy by nearest neighbors −∞"),
+        ({"entropy_gaussian": nan}, "Entropy, as if normal –"),
+        ({"dependence": nan}, "Dependence score, ι –"),
+        ({"total_correlation": nan, "entropy_binned": 2.0}, "Total correlation –"),
     ],
 )
 def test_what_is_not_defined_is_told(measured: dict[str, float], said: str) -> None:
@@ -95,8 +95,8 @@ def test_uncorrelated_layers_are_read_beside_their_dependence() -> None:
     dependent = layer(dependence=0.05, dependence_threshold=0.004).series
     (without,) = findings(View("run", (Layer("fc", quiet),)))
     (with_it,) = findings(View("run", (Layer("fc", {**quiet, **dependent}),)))
-    assert "stays unseen" in without.advice and with_it.advice == ""
-    assert with_it.points[0][1].endswith("ι 0.050 (independent units 0.004)")
+    assert "nonlinearly" in without.advice and with_it.advice == ""
+    assert with_it.points[0][1].endswith("ι 0.050 (independent units below 0.004)")
 
 
 def test_a_run_without_correlation_is_not_said_to_be_of_weights_only() -> None:
@@ -104,4 +104,4 @@ def test_a_run_without_correlation_is_not_said_to_be_of_weights_only() -> None:
 
 
 def test_a_correlation_that_was_recorded_and_is_defined_nowhere_is_told_from_one_that_was_not() -> None:
-    assert "defined in no layer" in headline(View("run", (Layer("fc", {"nc": Series((0,), (float("nan"),), 10)}),)))
+    assert "No layer has a defined" in headline(View("run", (Layer("fc", {"nc": Series((0,), (float("nan"),), 10)}),)))

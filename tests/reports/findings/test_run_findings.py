@@ -39,7 +39,7 @@ def test_what_asks_for_action_comes_first() -> None:
 def test_many_layers_are_counted_and_the_first_few_named() -> None:
     found = findings(View("run", tuple(layer(f"layer.{index}") for index in range(60))))
     assert found[0].headline == "Units fire together in 60 layers"
-    assert len(found[0].points) == 5 and found[0].points[-1] == ("…", "56 layers more")
+    assert len(found[0].points) == 5 and found[0].points[-1] == ("…", "56 more layers")
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_many_layers_are_counted_and_the_first_few_named() -> None:
     [
         (View("run"), "Nothing has been recorded yet."),
         (View("run", (Layer("fc", {"wc": Series((0,), (0.1,))}),)), "No activations were measured"),
-        (View("run", (layer(nc=[0.1]),)), "No layer's units clearly fire together."),
-        (View("run", (layer(),)), "The units of the one layer"),
+        (View("run", (layer(nc=[0.1]),)), "No layer has units that clearly fire together."),
+        (View("run", (layer(),)), "The units of the only layer"),
         (View("run", (layer(), layer("b", nc=[0.1]))), "In 1 of 2 layers"),
         (View("run", (layer(), layer("b"), layer("out", nc=[0.1])), made=MODEL), "The units of every hidden layer"),
-        (View("run", (layer("out"),), made=MODEL), "The units of the one layer"),
+        (View("run", (layer("out"),), made=MODEL), "The units of the only layer"),
         (View("run", (layer(), layer("b")), made=MODEL), "The units of every layer"),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_network_that_diverged_is_told_of_before_all_else(tmp_path: Path) -> N
             tracker.step()
     with Run.open(tmp_path / "run") as run:
         view = read(run)
-    assert headline(view) == "NaN or infinity was met in 0 and 2: training has probably diverged."
+    assert headline(view) == "NaN or infinity found in 0 and 2: training has probably diverged."
     first, *others = findings(view)
     assert (first.kind, first.level) == ("not finite", "act") and "undefined" not in {one.kind for one in others}
     assert dict(first.points) == {"0": "2 of 6 units, since step 3", "2": "3 of 3 units, since step 3"}

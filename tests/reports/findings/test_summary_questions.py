@@ -36,7 +36,7 @@ def test_nothing_is_answered_where_no_correlation_is_known() -> None:
 
 def test_a_layer_that_noise_explains_is_told_as_such() -> None:
     found = answers(layer("fc", [0.005]))
-    assert found["Where?"] == "nowhere clearly" and found["Since when?"] == "not above noise"
+    assert found["Where?"] == "in no layer clearly" and found["Since when?"] == "not above noise"
     assert found["Compared with what?"] == "0.2 × its noise floor"
 
 
@@ -65,10 +65,10 @@ def test_constant_units_and_copies_are_counted() -> None:
 @pytest.mark.parametrize(
     ("there", "expected"),
     [
-        ({"fc": 0.31, "b": 0.1}, "Correlation is alike in all 2 layers."),
-        ({"fc": 0.4, "b": 0.1}, "In 1 of 2 layers the runs' correlations differ."),
-        ({"fc": 0.4}, "In 1 of 1 layer the runs' correlations differ."),
-        ({"fc": 0.3}, "Correlation is alike in the one layer."),
+        ({"fc": 0.31, "b": 0.1}, "Correlation is similar in all 2 layers."),
+        ({"fc": 0.4, "b": 0.1}, "The runs' correlations differ in 1 of 2 layers."),
+        ({"fc": 0.4}, "The runs' correlations differ in 1 of 1 layer."),
+        ({"fc": 0.3}, "Correlation is similar in the only layer they share."),
         ({"else": 0.4}, "The runs have no layer in common."),
     ],
 )

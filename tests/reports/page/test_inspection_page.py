@@ -9,7 +9,7 @@ from rich.console import Console
 from torch import nn
 
 from cofire.nets.redundancy import redundancy_report, weight_redundancy_report
-from cofire.reports.data.formatting import told_apart
+from cofire.reports.data.formatting import shorten_all
 from cofire.reports.page.inspection_page import Inspection, write_inspection
 from cofire.reports.terminal.inspection_table import GATES, inspection_summary
 
@@ -48,15 +48,15 @@ def test_findings_on_data(inspections):
     found = inspections["data"]
     assert kinds(found)["copies"] == "Units copy others in 0"
     assert "2 = −7" in dict(next(f for f in found.findings if f.kind == "copies").points)["0"]
-    assert kinds(found)["narrower"].startswith("Fewer units would do in")
+    assert kinds(found)["narrower"].startswith("Fewer units would suffice in")
     assert "constant" in kinds(found) and "zero weights" in kinds(found) and "left out" in kinds(found)
-    assert found.headline == "In 2 of 2 layers before the output fewer units would do."
+    assert found.headline == "Fewer units would suffice in 2 of 2 hidden layers."
 
 
 def test_findings_by_weights(inspections):
     found = inspections["weights"]
     assert kinds(found)["copies"] == "Units have the same weights, up to a factor, in 0"
-    assert found.headline == "1 of 3 layers hold units with the same weights."
+    assert found.headline == "1 of 3 layers have units with the same weights."
     assert "narrower" not in kinds(found)
 
 
@@ -65,7 +65,7 @@ def test_independent_units_are_not_called_redundant():
     with torch.no_grad():
         net[0].weight.copy_(torch.linalg.qr(torch.randn(40, 10)).Q.T)
     found = Inspection("net", redundancy_report(net, torch.randn(3000, 40)), {})
-    assert found.headline == "No layer is clearly wider than these data need."
+    assert found.headline == "No layer is clearly wider than these data require."
     assert not {"narrower", "copies", "redundant"} & set(kinds(found))
 
 
@@ -79,9 +79,9 @@ def test_weights_that_are_not_finite_ask_for_action(model):
 def test_nothing_can_go_from_a_layer_that_puts_out_nan(model):
     report = redundancy_report(model, torch.full((300, 4), torch.nan))
     found = Inspection("net", report, {})
-    assert found.headline == "These data do not tell how many units the layers need."
+    assert found.headline == "These data are not enough to say how many units the layers need."
     assert found.findings[0].kind == "not finite" and "narrower" not in kinds(found)
-    assert math.isnan(report.layers[0].superfluous_share) and found.rows[0].width == "–"
+    assert math.isnan(report.layers[0].superfluous_share) and found.rows[0].cells["width"] == "–"
 
 
 def test_two_samples_are_no_sign_that_units_fire_together(model):
@@ -104,12 +104,12 @@ def test_positions_of_few_images_carry_no_verdict(tmp_path):
     few = Inspection("net", redundancy_report(net, images[:2]), {})
     verdicts = {"redundant", "constant", "independent", "narrower", "copies", "too few samples", "few samples"}
     assert not verdicts & set(kinds(few)) and all(finding.level != "act" for finding in few.findings)
-    assert few.headline == "Too few inputs were run to tell how redundant the layers are."
+    assert few.headline == "Too few inputs were run to judge how redundant the layers are."
     (finding,) = [one for one in few.findings if one.kind == "few inputs"]
-    assert finding.headline == "Too few inputs to judge 0, 2 and 4"
+    assert finding.headline == "Too few inputs were run to judge 0, 2 and 4"
     assert finding.points[0] == ("0", "392 samples from 2 inputs") and finding.points[2] == ("4", "2 inputs")
-    assert all(row.width == "–" for row in few.rows)
-    assert "Too few inputs to judge" in write_inspection(few, tmp_path / "page.html").read_text()
+    assert all(row.cells["width"] == "–" for row in few.rows)
+    assert "Too few inputs were run to judge" in write_inspection(few, tmp_path / "page.html").read_text()
     many = Inspection("net", redundancy_report(net, images), {})
     assert {"redundant", "constant", "copies", "narrower"} <= set(kinds(many))
     assert {one.kind: one.level for one in many.findings}["positions"] == "watch"
@@ -119,7 +119,7 @@ def test_positions_of_few_images_carry_no_verdict(tmp_path):
 def test_the_table_fits_a_terminal(kind, inspections):
     text = shown(inspections[kind])
     assert max(map(len, text.splitlines())) <= 80
-    assert "debiased" in text if kind == "data" else "by entropy" in text
+    assert "Debiased" in text if kind == "data" else "By entropy" in text
 
 
 def test_long_names_stay_apart():
@@ -136,7 +136,7 @@ def test_long_names_stay_apart():
 def test_names_break_behind_dots_and_underscores_alone():
     parts = ("feed_forward_network.intermediate_projection", "feed_forward_network.output_projection")
     long = [f"encoder.{i}.{part}" for i in (0, 1) for part in parts]
-    told = told_apart([*long, "a_name_without_dots_that_stays_apart", "head"], 16)
+    told = shorten_all([*long, "a_name_without_dots_that_stays_apart", "head"], 16)
     for name, lines in zip(long, told, strict=False):
         assert lines.replace("\n", "") == name
         assert all(len(line) <= 16 for line in lines.split("\n"))
@@ -213,6 +213,6 @@ def test_chromium_draws_it_without_errors(inspections, browser, tmp_path):
     tab.on("console", lambda message: told.append(message.text))
     tab.on("pageerror", lambda error: told.append(str(error)))
     tab.goto(write_inspection(inspections["data"], tmp_path / "page.html").as_uri())
-    assert "Fewer units would do" in tab.content()
+    assert "Fewer units would suffice" in tab.content()
     tab.close()
     assert not told

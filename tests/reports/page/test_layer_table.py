@@ -11,7 +11,7 @@ def test_a_row_holds_what_was_recorded_last_and_what_changed() -> None:
     (row,) = rows_of(sections_of([View("run", (layer("fc", [0.1, 0.4], constant=2),))]))
     values = {column.key: row.value(column.key) for column in columns_of(sections_of([View("run")]))}
     assert values["nc_debiased"] == 0.4 and values["since_start"] == 0.4 - 0.1
-    assert (values["n_units"], values["n_constant"], values["copies"]) == (64, 2, 0)
+    assert (values["n_units"], values["n_constant"], values["copy_pairs"]) == (64, 2, 0)
     assert np.isnan(values["wc"]) and "beside" not in values and "dependence" not in values
 
 

@@ -26,7 +26,7 @@ def test_waits_for_what_has_not_begun(tmp_path):
     live = LivePage([tmp_path / "later" / "run"])
     page = live.page()
     assert live.missing == [tmp_path / "later" / "run"]
-    assert not page.shows_runs and "There is no run in" in page.html and "Waiting for it to begin" in page.html
+    assert not page.shows_runs and "Waiting for a run to begin in" in page.html
 
 
 def test_runs_that_have_begun_are_shown_without_the_others(make_run, tmp_path):
@@ -82,7 +82,7 @@ def test_a_run_that_is_just_beginning_is_tried_again(moment, make_run):
 
 def test_what_cannot_be_watched_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="is a file; a run is a directory"):
+    with pytest.raises(ValueError, match="is a file; give the directory of a run"):
         LivePage([tmp_path / "file"])
     with pytest.raises(ValueError, match="nothing to watch"):
         LivePage([])
@@ -100,7 +100,7 @@ def test_the_policy_lets_every_script_of_the_page_through_and_one_address(make_r
 
 
 def test_a_page_without_a_policy_is_not_followed():
-    with pytest.raises(RuntimeError, match="no policy"):
+    with pytest.raises(RuntimeError, match="no script policy"):
         followed("<body></body>", "1")
 
 

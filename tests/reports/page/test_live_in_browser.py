@@ -48,10 +48,10 @@ def test_the_page_renews_itself_and_keeps_what_was_set(server, tab, tmp_path, ma
     complaints: list[str] = []
     tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     tab.goto(server.address)
-    playwright.expect(tab.locator("main")).to_contain_text("Waiting for it to begin")
+    playwright.expect(tab.locator("main")).to_contain_text("Waiting for a run to begin")
     run = make_run({"fc1": 0.3, "fc2": 0.1}, steps=(0, 100))
     playwright.expect(tab.locator("main")).to_contain_text("step 100")
-    playwright.expect(tab.locator("footer")).to_contain_text("follows what is recorded")
+    playwright.expect(tab.locator("footer")).to_contain_text("follows the run")
     complaints.clear()  # of the page that was not there yet
     tab.locator("#theme").click()
     theme = tab.evaluate("document.documentElement.dataset.theme")
@@ -68,7 +68,7 @@ def test_the_page_renews_itself_and_keeps_what_was_set(server, tab, tmp_path, ma
 def test_a_page_that_was_there_before_the_first_row_follows_the_end_too(server, tab, tmp_path, make_run):
     Run.open(tmp_path / "run", mode="write").close()
     tab.goto(server.address)
-    playwright.expect(tab.locator("footer")).to_contain_text("follows what is recorded")
+    playwright.expect(tab.locator("footer")).to_contain_text("follows the run")
     make_run({"fc1": 0.3}, steps=(0, 100))
     playwright.expect(tab.locator("#step-now")).to_have_text("100 of 100")
 
@@ -76,7 +76,7 @@ def test_a_page_that_was_there_before_the_first_row_follows_the_end_too(server, 
 def test_it_says_so_when_nobody_answers(server, tab, make_run):
     make_run({"fc1": 0.3}, steps=(0, 100))
     tab.goto(server.address)
-    playwright.expect(tab.locator("footer")).to_contain_text("follows what is recorded")
+    playwright.expect(tab.locator("footer")).to_contain_text("follows the run")
     server.closing.set()
     server.shutdown()
     server.socket.close()
@@ -118,7 +118,7 @@ def test_the_page_is_left_alone_while_somebody_drags_or_types(server, tab, make_
     tab.locator("#filter").fill("fc")
     with Run.open(run, mode="write") as writing:
         writing.table([Row("run", 200, 2, "fc1", "nc", "{}", 0.6, 1000, 0)])
-    playwright.expect(tab.locator("footer")).to_contain_text("More was recorded")
+    playwright.expect(tab.locator("footer")).to_contain_text("There are new recordings")
     assert tab.locator("main").text_content() == "100"
     tab.mouse.move(5, 300)
     tab.mouse.down()

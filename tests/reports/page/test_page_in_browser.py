@@ -114,7 +114,7 @@ def test_the_slider_moves_every_panel(show: Show) -> None:
     assert pixels(page, ".map canvas") != big and pixels(page, ".gallery .thumb") != small
     assert page.locator(".spread .bars").first.get_attribute("d") != bars
     assert page.locator(".scatter .point").first.get_attribute("cx") != points
-    expect(page.locator("#time-told")).to_have_text("step 0. Correlation: encoder.0 0.05, encoder.2 0.05, head 0.05.")
+    expect(page.locator("#time-status")).to_have_text("step 0. Correlation: encoder.0 0.05, encoder.2 0.05, head 0.05.")
 
 
 def test_what_was_recorded_at_fewer_steps_says_as_of_when(show: Show) -> None:
@@ -122,14 +122,14 @@ def test_what_was_recorded_at_fewer_steps_says_as_of_when(show: Show) -> None:
     move_to(page, 7)
     assert page.locator("#step").get_attribute("aria-valuetext") == "step 700 of 1,000"
     for panel in (".map .as-of", ".scatter .as-of", ".spread .as-of"):
-        expect(page.locator(panel).first).to_contain_text("as of step 500, the last one recorded by then")
+        expect(page.locator(panel).first).to_contain_text("as of step 500, the last recording before")
 
 
 def test_what_was_not_recorded_yet_says_when_it_will_be(show: Show) -> None:
     page = show("two")
     move_to(page, 0)
     expect(page.locator(".explored").nth(1).locator(".map .as-of").first).to_contain_text(
-        "not recorded by then; first at step 100"
+        "not recorded yet; first at step 100"
     )
 
 
@@ -237,7 +237,7 @@ def test_a_pair_is_chosen_by_click_by_keys_by_number_and_by_button(show: Show) -
     page.locator("#pair-second").fill("3")
     page.keyboard.press("Tab")
     expect(words).to_contain_text("units 2 and 3")
-    expect(words).to_contain_text("information says")
+    expect(words).to_contain_text("information as")
     expect(page.locator(".scatter .point")).to_have_count(256)
     assert "Unit 3 against unit 2" in page.locator(".scatter svg").get_attribute("aria-label")
     canvas.click(position={"x": 100, "y": 20})
@@ -251,7 +251,7 @@ def test_a_pair_is_chosen_by_click_by_keys_by_number_and_by_button(show: Show) -
     expect(words).to_contain_text("units 2 and 3")
     page.locator("#pair-first").fill("0")
     page.keyboard.press("Tab")
-    expect(words).to_contain_text("units 0 and 3 no correlation · no information · difference not judged")
+    expect(words).to_contain_text("units 0 and 3 no correlation · no information · disagreement not judged")
     page.locator("#pair-first").fill("999")
     page.keyboard.press("Tab")
     expect(page.locator(".scatter .as-of")).to_contain_text("not both of these")
@@ -274,7 +274,7 @@ def test_another_layer_or_kind_is_shown(show: Show) -> None:
 
 def test_a_run_without_samples_says_so(show: Show) -> None:
     page = show("bare")
-    expect(page.locator(".scatter .as-of")).to_have_text("The run kept no sample of activations to draw a pair from.")
+    expect(page.locator(".scatter .as-of")).to_have_text("This run kept no sample of activations.")
     assert not page.locator(".scatter svg").is_visible()
 
 
@@ -290,7 +290,7 @@ def test_the_theme_follows_the_system_until_it_is_chosen(show: Show) -> None:
 
 def test_two_runs_stand_side_by_side_at_the_same_step_or_share(show: Show) -> None:
     page = show("two")
-    assert page.locator("h1").inner_text() == "In 1 of 1 layer the runs' correlations differ."
+    assert page.locator("h1").inner_text() == "The runs' correlations differ in 1 of 1 layer."
     move_to(page, 0)
     page.locator("#step").press("End")
     expect(page.locator("#layers-as-of")).to_have_text("At step 1,000 of one, step 500 of other.")
@@ -304,7 +304,7 @@ def test_two_runs_stand_side_by_side_at_the_same_step_or_share(show: Show) -> No
     boxes = [one.bounding_box() for one in page.locator(".explored").all()]
     assert boxes[0]["y"] == boxes[1]["y"] and boxes[0]["x"] < boxes[1]["x"]
     page.locator("#pairs-layer").select_option(label="extra")
-    expect(page.locator(".explored .readout").first).to_have_text("No pairs of extra were recorded in this run.")
+    expect(page.locator(".explored .readout").first).to_have_text("This run recorded no pairs of extra.")
 
 
 def test_training_plays_and_stops_at_the_end(show: Show) -> None:

@@ -32,7 +32,7 @@ def test_what_the_page_does_not_show_is_left_out() -> None:
 def test_copies_are_counted_at_each_recording() -> None:
     pairs = {0: np.zeros((0, 3)), 4: np.array([[0, 1, 1.0], [1, 2, 1.0]])}
     run = data_of(View("run", (Layer("a", {}, {"duplicates": pairs[4]}, {"duplicates": pairs}),)))
-    assert run["layers"][0]["series"]["copies"] == [0, [0, 2]] and run["grids"] == [[0, 4]]
+    assert run["layers"][0]["series"]["copy_pairs"] == [0, [0, 2]] and run["grids"] == [[0, 4]]
 
 
 def test_pairs_and_spreads_refer_to_their_layer() -> None:

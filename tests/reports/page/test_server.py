@@ -63,7 +63,7 @@ def test_the_page_and_its_tag(server, run):
 def test_a_run_that_is_not_there_yet(server, run):
     server.page.directories = [run.parent / "later"]
     answer, body = ask(server)
-    assert answer.status == 503 and "Waiting for it to begin" in body
+    assert answer.status == 503 and "Waiting for a run to begin" in body
 
 
 def test_news_comes_when_something_is_recorded(server, run):
@@ -74,9 +74,9 @@ def test_news_comes_when_something_is_recorded(server, run):
     assert answer.status == 200 and answer.headers["Content-Type"] == "text/event-stream"
     assert answer.readline() == b"retry: 1000\n" and answer.readline() == b"\n"
     more(run, 200)
-    assert answer.readline() == b"data: more was recorded\n"
+    assert answer.readline() == b"data: new recordings\n"
     connection.close()
-    assert ask(server, "/changes?since=older")[1].endswith("data: more was recorded\n\n")
+    assert ask(server, "/changes?since=older")[1].endswith("data: new recordings\n\n")
 
 
 def test_who_waits_for_news_hears_that_the_server_is_there(server, monkeypatch):
@@ -93,7 +93,7 @@ def test_who_waits_for_news_hears_that_the_server_is_there(server, monkeypatch):
 def test_other_names_are_refused(server, host):
     for path in ("/", "/changes?since="):
         answer, body = ask(server, path, Host=host)
-        assert answer.status == 421 and "nothing else" in body
+        assert answer.status == 421 and "answers only to" in body
 
 
 def test_this_machines_names_are_ours(server):
@@ -112,7 +112,7 @@ def test_a_request_without_a_host_is_refused(server):
 )
 def test_there_is_one_page_and_no_file(server, path):
     answer, body = ask(server, path)
-    assert answer.status == 404 and body.startswith("There is one page here")
+    assert answer.status == 404 and body.startswith("The only page is")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "CONNECT"])
@@ -135,7 +135,7 @@ def test_a_browser_that_leaves_is_no_error(server, capsys):
 
 def test_a_port_in_use(run, monkeypatch):
     with Server(LivePage([run]), port=0) as first:
-        with pytest.raises(OSError, match=rf"port {first.server_port} cannot be used: Address already in use"):
+        with pytest.raises(OSError, match=rf"cannot open port {first.server_port}: Address already in use"):
             Server(LivePage([run]), port=first.server_port)
         monkeypatch.setattr("cofire.reports.page.server.PORT", first.server_port)
         with Server(LivePage([run])) as second:

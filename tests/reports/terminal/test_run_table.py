@@ -37,10 +37,10 @@ def test_unknown_values_are_dashes_and_an_empty_run_is_told() -> None:
 def test_a_narrow_terminal_gets_fewer_columns_and_none_cut_short() -> None:
     view = View("run", (layer("hidden1"), layer("hidden2")))
     wide, narrow, least = (
-        [line for line in shown(view, width).splitlines() if line.startswith(("layer ", "hidden"))][:3]
+        [line for line in shown(view, width).splitlines() if line.startswith(("Layer ", "hidden"))][:3]
         for width in (80, 50, 38)
     )
-    assert "floor" in wide[0] and "floor" not in narrow[0] and "NC" in narrow[0] and "NC" not in least[0]
+    assert "Floor" in wide[0] and "Floor" not in narrow[0] and "NC" in narrow[0] and "NC" not in least[0]
     for header, *layers in (wide, narrow, least):
         assert "95 % interval" in header and len(layers) == 2
         assert all("0.30 – 0.30" in line and "…" not in line for line in layers)

@@ -1,4 +1,4 @@
-"""What every figure is drawn with: axes, ticks, frames. No color is named, only classes that a style sheet themes."""
+"""Axes, ticks and frames of SVG figures. They name no colors, only classes, so that a style sheet can theme them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Scale = Callable[[float], float]
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Round numbers from ``low`` to ``high``, about as many as asked for.
+    """Return round numbers from ``low`` to ``high``, roughly ``about`` of them.
 
     Example:
         >>> ticks(0.0, 1.0), ticks(0, 70)
@@ -28,7 +28,7 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
 
 
 def decades(low: float, high: float) -> list[float]:
-    """The powers of ten from ``low`` to ``high``, with the ends where fewer than two lie between.
+    """Return the powers of ten from ``low`` to ``high``, or the two ends if fewer than two powers lie between.
 
     Example:
         >>> decades(1, 2000), decades(30, 80)
@@ -40,7 +40,7 @@ def decades(low: float, high: float) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The drawing area inside a figure of ``width`` × ``height``, axes and labels outside it."""
+    """The drawing area of a figure of ``width`` × ``height``; axes and labels are outside it."""
 
     width: float
     height: float
@@ -51,16 +51,16 @@ class Frame:
 
     @property
     def end(self) -> float:
-        """The right edge of the drawing area."""
+        """Return the right edge of the drawing area."""
         return self.width - self.right
 
     @property
     def base(self) -> float:
-        """The lower edge of the drawing area."""
+        """Return the lower edge of the drawing area."""
         return self.height - self.bottom
 
     def horizontal(self, low: float, high: float, *, logarithmic: bool = False) -> Scale:
-        """The scale from data to x; a single value stands in the middle."""
+        """Return the scale from data to x; a single value is placed in the middle."""
 
         def position(value: float) -> float:
             return log10(value + 1) if logarithmic else value
@@ -71,13 +71,13 @@ class Frame:
         return lambda value: self.left + (position(value) - start) / span * (self.end - self.left)
 
     def vertical(self, low: float, high: float) -> Scale:
-        """The scale from data to y, upward."""
+        """Return the scale from data to y, upward."""
         span = (high - low) or 1.0
         return lambda value: self.base - (value - low) / span * (self.base - self.top)
 
 
 def figure_svg(frame: Frame, parts: Iterable[str], alternative: str, kind: str) -> Markup:
-    """A drawing with its frame for the script and its words for those who cannot see it."""
+    """Return a drawing with its frame, for the script, and its description, for screen readers."""
     return Markup(
         f'<svg class="{kind}" viewBox="0 0 {frame.width:g} {frame.height:g}" role="img"'
         f' data-frame="{frame.left:g} {frame.end:g} {frame.top:g} {frame.base:g}"'
@@ -86,26 +86,22 @@ def figure_svg(frame: Frame, parts: Iterable[str], alternative: str, kind: str) 
 
 
 def text(x: float, y: float, words: str, css: str, anchor: str = "start") -> str:
-    """Escaped words."""
+    """Draw escaped text."""
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{css}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
 def rule(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
-    """A straight line."""
+    """Draw a straight line."""
     return f'<path class="{css}" d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}"/>'
 
 
 def tick_label(value: float) -> str:
-    """A value at an axis."""
+    """Format a value at an axis."""
     return f"{value:,.10g}".replace("-", "−") if abs(value) < 1e6 else f"{value:.0e}"
 
 
-def _step_label(value: float) -> str:
-    return count(value) if value < 1e5 else f"{value / 1000:,.10g}k"
-
-
 def grid(frame: Frame, y: Scale, at: Iterable[float], label: Callable[[float], str]) -> list[str]:
-    """Horizontal lines with their values."""
+    """Draw horizontal lines with their values."""
     return [
         rule(frame.left, y(value), frame.end, y(value), "axis" if value == 0 else "grid")
         + text(frame.left - 7, y(value) + 4, label(value), "tick", "end")
@@ -114,11 +110,14 @@ def grid(frame: Frame, y: Scale, at: Iterable[float], label: Callable[[float], s
 
 
 def steps_axis(frame: Frame, x: Scale, at: Sequence[float]) -> list[str]:
-    """Steps below the frame."""
-    labels = [text(x(step), frame.base + 16, _step_label(step), "tick", "middle") for step in at]
+    """Draw the axis of steps below the frame."""
+    labels = [
+        text(x(step), frame.base + 16, count(step) if step < 1e5 else f"{step / 1000:,.10g}k", "tick", "middle")
+        for step in at
+    ]
     return [*labels, text(frame.end + 8, frame.base + 4, "step", "tick")]
 
 
 def trace(points: Iterable[tuple[float, float]]) -> str:
-    """A path through points."""
+    """Return a path through points."""
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)

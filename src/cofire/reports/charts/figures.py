@@ -1,22 +1,23 @@
-"""What each figure shows, before anything is drawn: plain values that can be tested."""
+"""The contents of each figure as plain values, before anything is drawn."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
+from ...stats._base.quantities import QUANTITIES, Quantity
 from ..data.formatting import labels, number
 from ..data.run_view import BEFORE_ACTIVATION, Layer, Series, View
 from ..data.trends import phases_of
-from .panels import PANELS, Panel
+from .panels import panels
 
 SHADES = 12
 CATEGORIES = 6
-ALIKE = 1.25  # floors of several layers, of which the highest is so many times the lowest at most, count as one
+ALIKE = 1.25  # layers share one floor if the highest of theirs is at most this many times the lowest
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart; ``shade`` names its color, ``site`` and ``measure`` its rows."""
+    """One line of a chart; ``shade`` names its color, ``site`` and ``measure`` the rows it shows."""
 
     name: str
     series: Series
@@ -28,7 +29,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class PhaseRow:
-    """The phases of one line: steps of start, peak and end, and what of it was told from noise, in words."""
+    """The phases of one line: the steps of start, peak and end, what is beyond noise, and a description."""
 
     line: int
     name: str
@@ -38,16 +39,26 @@ class PhaseRow:
     end: int
     grew: bool
     decorrelated: bool
-    told: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Lines over training steps; ``floor`` is what noise alone gives, empty where the quantity has none, or where the
-    lines' floors differ: then each has its own.
+    """Lines over training steps.
 
-    ``span`` (first and last step) and ``values`` are the ends of the axes, where other charts set them too; ``names``
-    are those of all lines beside it, so that each chart leaves them the same room.
+    Attributes:
+        key: tells charts of one run apart.
+        title: its heading.
+        note: what it shows.
+        lines: the lines.
+        floor: what noise alone gives, if all lines share it; otherwise each line has its own, or there is none.
+        logarithmic: whether the axis of steps is.
+        floor_name: the label of the floor.
+        from_zero: whether the axis of values starts at 0.
+        phases: growth and decorrelation of the lines.
+        span: the first and last step, if other charts share the axis.
+        values: the ends of the axis of values, likewise.
+        names: the names in all charts beside this one, so that each leaves the same room for them.
     """
 
     key: str
@@ -65,7 +76,7 @@ class Chart:
 
     @property
     def domain(self) -> tuple[float, float]:
-        """The values that the vertical axis spans, to a little above all, and from 0 where that means something."""
+        """Return the values that the vertical axis spans, from 0 if that is meaningful, with some room above."""
         if self.values is not None:
             return self.values
         values = (
@@ -78,21 +89,21 @@ class Chart:
 
     @property
     def steps(self) -> list[int]:
-        """All steps at which any line has a value."""
+        """Return all steps at which any line has a value."""
         return sorted({step for line in self.lines for step in line.series.steps})
 
     @property
     def ends(self) -> tuple[int, int]:
-        """The steps that the horizontal axis spans."""
+        """Return the first and the last step of the horizontal axis."""
         steps = self.steps or [0]
         return self.span or (steps[0], steps[-1])
 
     @property
     def alternative(self) -> str:
-        """The chart in words, for those who cannot see it."""
-        told = [f"{line.name} ends at {number(line.series.last)}" for line in self.lines[:8]]
+        """Return the chart in words, for screen readers."""
+        ends = [f"{line.name} ends at {number(line.series.last)}" for line in self.lines[:8]]
         rest = [f"and {len(self.lines) - 8} more"] if len(self.lines) > 8 else []
-        return f"{self.title} over training. " + "; ".join(told + rest) + "."
+        return f"{self.title} over training. " + "; ".join(ends + rest) + "."
 
 
 def _finite(many: Iterable[Series]) -> list[float]:
@@ -100,7 +111,7 @@ def _finite(many: Iterable[Series]) -> list[float]:
 
 
 def shades(n_lines: int) -> list[str]:
-    """Color names for lines in order of depth: distinct hues while few, a ramp when many.
+    """Return color names for lines in order of depth: distinct hues for few, a ramp for many.
 
     Example:
         >>> shades(3), shades(24)[0], shades(24)[-1]
@@ -112,7 +123,7 @@ def shades(n_lines: int) -> list[str]:
 
 
 def is_geometric(steps: Sequence[int]) -> bool:
-    """Whether steps crowd so near the start that only a logarithmic axis shows them.
+    """Return whether most steps are so early that only a logarithmic axis shows them.
 
     Example:
         >>> is_geometric(range(0, 1000, 100)), is_geometric([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024])
@@ -125,7 +136,7 @@ def is_geometric(steps: Sequence[int]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One quantity of several runs on common axes: a chart each, None where a run has none."""
+    """One quantity of several runs on common axes: a chart for each, or None if a run lacks the quantity."""
 
     key: str
     title: str
@@ -134,7 +145,7 @@ class Group:
 
 
 def side_by_side(views: Sequence[View]) -> list[Group]:
-    """The curves of runs, all on the same axis of steps, a layer of the same name in the same color."""
+    """Return the curves of runs on one axis of steps, with layers of the same name in the same color."""
     styles = _styles(views)
     of_runs = [charts(view, styles) for view in views]
     drawn = [chart for of_run in of_runs for chart in of_run]
@@ -149,7 +160,7 @@ def side_by_side(views: Sequence[View]) -> list[Group]:
 
 
 def _group(drawn: Sequence[Chart | None]) -> Group:
-    """Those of one quantity on the same axis of values."""
+    """Put the charts of one quantity on the same axis of values."""
     there = [chart for chart in drawn if chart is not None]
     lows, highs = zip(*(chart.domain for chart in there), strict=True)
     placed = tuple(chart and replace(chart, values=(min(lows), max(highs))) for chart in drawn)
@@ -158,7 +169,7 @@ def _group(drawn: Sequence[Chart | None]) -> Group:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a layer is drawn: its short name and its color."""
+    """The short name and the color of a layer."""
 
     label: str
     shade: str
@@ -172,34 +183,36 @@ def _styles(views: Iterable[View]) -> dict[str, Style]:
 
 
 def charts(view: View, styles: Mapping[str, Style] | None = None) -> list[Chart]:
-    """The curves of a run: one chart for each quantity that was recorded, then the training's own."""
+    """Return the curves of a run: a chart for each quantity of its layers, then those of the training itself."""
     styles = styles or _styles([view])
-    drawn = [chart for panel in PANELS for chart in _panel_charts(view.layers, panel, styles)]
+    recorded = (name for layer in view.layers for name in layer.series)
+    drawn = [chart for panel in panels(recorded) for chart in _panel_charts(view.layers, panel, styles)]
     return [chart for chart in [*drawn, *_training(view)] if chart.lines]
 
 
-def _panel_charts(layers: Sequence[Layer], panel: Panel, styles: Mapping[str, Style]) -> list[Chart]:
-    """After the activation function, and before it, where that was recorded."""
-    with_it = [layer for layer in layers if layer.of(panel.measure).defined]
+def _panel_charts(layers: Sequence[Layer], panel: Quantity, styles: Mapping[str, Style]) -> list[Chart]:
+    """Return one chart for sites after the activation function, and one for sites before it."""
+    with_it = [layer for layer in layers if layer.of(panel.name).defined]
     after = [layer for layer in with_it if not layer.before_activation]
     before = [layer for layer in with_it if layer.before_activation]
-    title = "… before the activation" if after else panel.title
+    title = "… before the activation function" if after else panel.title
     return [
-        _panel_chart(after, panel, panel.measure, panel.title, styles, " After the activation function."),
-        _panel_chart(before, panel, f"{panel.measure}-pre", title, styles, " Before the activation function."),
+        _panel_chart(after, panel, panel.name, panel.title, styles, " Measured after the activation function."),
+        _panel_chart(before, panel, f"{panel.name}-pre", title, styles, " Measured before the activation function."),
     ]
 
 
 def _panel_chart(
-    layers: Sequence[Layer], panel: Panel, key: str, title: str, styles: Mapping[str, Style], where: str
+    layers: Sequence[Layer], panel: Quantity, key: str, title: str, styles: Mapping[str, Style], where: str
 ) -> Chart:
     floors = [layer.of(panel.floor) for layer in layers]
     alike = _alike(floors)
     lines = tuple(
-        _line(layer, panel.measure, styles, Series() if alike else floor)
+        _line(layer, panel.name, styles, Series() if alike else floor)
         for layer, floor in zip(layers, floors, strict=True)
     )
-    note = panel.note + (where if panel.of_activations else "")
+    note = panel.note + (f" In {panel.unit}." if panel.unit else "")
+    note += where if panel.source == "activations" and panel.name != "epsilon" else ""  # ε compares both sites
     return Chart(
         key,
         title,
@@ -207,9 +220,9 @@ def _panel_chart(
         lines,
         _highest(floors) if alike else Series(),
         _logarithmic(lines),
-        floor_name=panel.floor_name,
-        from_zero=panel.from_zero,
-        phases=_phases(layers, lines) if panel.measure == "nc" else (),
+        floor_name=QUANTITIES[panel.floor].title.lower() if panel.floor else "",
+        from_zero=panel.zero_means_none,
+        phases=_phases(layers, lines) if panel.name == "nc" else (),
     )
 
 
@@ -219,7 +232,7 @@ def _line(layer: Layer, measure: str, styles: Mapping[str, Style], floor: Series
 
 
 def _phases(layers: Sequence[Layer], lines: Sequence[Line]) -> tuple[PhaseRow, ...]:
-    """The phases of each line that has recordings enough to tell any."""
+    """Return the phases of each line that has enough recordings to find any."""
     found = [(index, line, phases_of(layer)) for index, (layer, line) in enumerate(zip(layers, lines, strict=True))]
     return tuple(
         PhaseRow(index, line.name, line.shade, of.start, of.peak, of.end, of.grew, of.decorrelated, str(of))
@@ -233,18 +246,18 @@ def _logarithmic(lines: Iterable[Line]) -> bool:
 
 
 def _alike(floors: Sequence[Series]) -> bool:
-    """Whether one floor may stand for all: layers of positions have many more samples than those of whole inputs."""
+    """Return whether one floor can represent all: convolutional layers have many more samples than others."""
     return all(max(values) <= ALIKE * min(values) for values in _by_step(floors).values())
 
 
 def _highest(floors: Sequence[Series]) -> Series:
-    """The highest noise floor at each step, so that nothing above it is noise in any layer."""
+    """Return the highest noise floor at each step: whatever exceeds it is beyond noise in every layer."""
     found = _by_step(floors)
     return Series(tuple(found), tuple(map(max, found.values())))
 
 
 def _by_step(floors: Sequence[Series]) -> dict[int, list[float]]:
-    """The finite values of all, by their steps, ascending."""
+    """Return the finite values of all series by step, ascending."""
     found: dict[int, list[float]] = {}
     for floor in floors:
         for step, value in zip(floor.steps, floor.values, strict=True):
@@ -265,12 +278,12 @@ def _training(view: View) -> list[Chart]:
 def _training_chart(key: str, title: str, group: dict[str, Series]) -> Chart:
     group = {name: series for name, series in group.items() if series.defined}
     lines = tuple(
-        Line(_spoken(name), series, shade, measure=name)
+        Line(_short(name), series, shade, measure=name)
         for (name, series), shade in zip(group.items(), shades(len(group)), strict=True)
     )
-    return Chart(key, title, "As the training loop recorded it.", lines, logarithmic=_logarithmic(lines))
+    return Chart(key, title, "As the training loop logged it.", lines, logarithmic=_logarithmic(lines))
 
 
-def _spoken(name: str) -> str:
-    """``test_accuracy`` as ``test``, ``accuracy`` alone as ``training``."""
+def _short(name: str) -> str:
+    """Shorten ``test_accuracy`` to ``test``, and ``accuracy`` alone to ``training``."""
     return name.replace("_", " ").removesuffix("accuracy").removesuffix("loss").strip() or "training"

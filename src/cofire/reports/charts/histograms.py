@@ -1,7 +1,8 @@
-"""How the |ρ| of a layer's pairs are spread, at each step where that was recorded."""
+"""The distribution of |ρ| over a layer's pairs of units, at each step that recorded it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import nan
 
 import numpy as np
 
@@ -11,9 +12,14 @@ from ..data.run_view import Layer
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How a layer's |ρ| are spread: the share of pairs in each bin of [0, 1], and the null's.
+    """The distribution of a layer's |ρ| over equal bins of [0, 1].
 
-    ``counts`` are the pairs in each bin by step; the shares are those of the last.
+    Attributes:
+        layer: its name.
+        n_pairs: the number of pairs at the last recording.
+        shares: the share of pairs in each bin at the last recording.
+        expected: the share that independent units would show; empty if not known.
+        counts: the number of pairs in each bin, by step.
     """
 
     layer: str
@@ -24,15 +30,15 @@ class Histogram:
 
     @property
     def top(self) -> float:
-        """The largest share at any step."""
+        """Return the largest share at any step."""
         shares = [max(counts) / max(sum(counts), 1) for counts in self.counts.values()]
         return max([*shares, *self.shares, *self.expected, 0.01])
 
     @property
     def alternative(self) -> str:
-        """The histogram in words."""
+        """Return the histogram in words."""
         upper = sum(self.shares[len(self.shares) // 2 :])
-        null = sum(self.expected[len(self.expected) // 2 :]) if self.expected else float("nan")
+        null = sum(self.expected[len(self.expected) // 2 :]) if self.expected else nan
         return (
             f"{self.layer}: {percent(upper)} of {plural(self.n_pairs, 'pair')} have |ρ| above 0.5; "
             f"independent units would show {percent(null)}."
@@ -40,7 +46,7 @@ class Histogram:
 
 
 def histograms(layers: Iterable[Layer]) -> list[Histogram]:
-    """The spread of |ρ| in each layer that has at least one pair."""
+    """Return the distribution of |ρ| in each layer that has at least one pair."""
     return [_histogram(layer) for layer in layers if np.sum(layer.arrays.get("histogram", 0)) > 0]
 
 
@@ -56,11 +62,11 @@ def _histogram(layer: Layer) -> Histogram:
 
 
 def expected_shares(n_samples: int | None, n_bins: int) -> tuple[float, ...]:
-    r"""The share of pairs that independent Gaussian units put in each bin of \|r\| over [0, 1].
+    r"""Compute the share of pairs that independent Gaussian units put into each bin of \|r\| over [0, 1].
 
     .. math:: P(|r| \le t) = I_{t^2}\left(\tfrac12, \tfrac{n-2}{2}\right)
 
-    Empty below three samples, where r has no density.
+    Empty for fewer than three samples, where r has no density.
 
     Example:
         >>> [round(share, 3) for share in expected_shares(4, 2)]  # uniform on [0, 1] for four samples

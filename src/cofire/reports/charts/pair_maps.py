@@ -1,4 +1,4 @@
-"""What a page holds of each layer's pairs of units: maps at every recorded step and a sample of activations, packed."""
+"""The pairs of units of each layer, packed for a page: maps at every recorded step, and a sample of activations."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,22 +19,22 @@ FULL = 127
 ROWS = 256
 MOST_OF_MAPS = 4_600_000
 MOST_OF_SAMPLES = 1_900_000
-"""Characters: with curves beside them a page of 30 layers and 200 steps stays below 8 MB."""
+"""Characters: together with its curves, a page of 30 layers and 200 steps stays below 8 MB."""
 LIKELY = 0.9
-"""Characters that a cell takes, packed, in base64; noise takes up to 1.2, a map of zeros next to none."""
+"""Characters that a cell typically takes, packed, in base64: noise takes up to 1.2, a map of zeros almost none."""
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much of what was recorded goes into the page: units a layer, and recordings, the last among them."""
+    """How many of the recorded units per layer, and of the recordings, go into the page."""
 
     units: int
     steps: int
 
     def chosen_steps(self, steps: Sequence[int]) -> list[int]:
-        """The first, the last and evenly between.
+        """Choose the first step, the last one, and steps evenly between.
 
         Example:
             >>> Detail(64, 3).chosen_steps([0, 1, 2, 4, 8]), Detail(64, 1).chosen_steps([0, 1])
@@ -58,7 +58,7 @@ SAMPLE_DETAILS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """One quantity of every pair at several steps, ``units`` in the order drawn; ``packed`` as `pack_pairs` does."""
+    """One quantity of every pair by step, ``packed`` by `pack_pairs`; ``units`` in the order of the map."""
 
     units: tuple[int, ...]
     packed: Mapping[int, str]
@@ -66,10 +66,9 @@ class Maps:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Activations of some units in a few rows, by step: ``packed`` unit by unit as `pack_levels` does."""
+    """Activations of some units on a few inputs by step, ``packed`` by `pack_levels`, and their ranges."""
 
     units: tuple[int, ...]
-    n_rows: int
     packed: Mapping[int, str]
     low: Mapping[int, tuple[float, ...]]
     high: Mapping[int, tuple[float, ...]]
@@ -77,10 +76,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A layer's maps by kind (correlation, information, difference), and its sample, if there is one.
+    """The pairs of one layer.
 
-    ``chance`` is what one pair of independent units stays below in 95 % of cases, on the scale of the information's
-    map, by step.
+    Attributes:
+        layer: its name.
+        maps: by kind: correlation, information, difference.
+        chance: what a pair of independent units stays below in 95 % of cases, on the scale of the information's map,
+            by step.
+        sample: activations to draw a chosen pair from, if they were recorded.
     """
 
     layer: str
@@ -89,13 +92,18 @@ class Pairs:
     sample: Sample | None = None
 
 
-_Packed = TypeVar("_Packed", Sample, dict[str, Maps])
+_Packed = TypeVar("_Packed", Maps, Sample)
 
 
 def pairs_of_layers(layers: Iterable[Layer], *, n_runs: int = 1) -> list[Pairs]:
-    """The pairs of all layers that have any recorded, in as much detail as a page of so many runs bears."""
-    mapped = [layer for layer in layers if _has_pairs(layer)]
-    sampled = [layer for layer in mapped if _sampled(layer)]
+    """Pack the pairs of all layers that recorded any, in as much detail as a page of ``n_runs`` runs can hold."""
+    nothing = np.empty(0)
+    mapped = [
+        layer
+        for layer in layers
+        if any(layer.arrays.get(name, nothing).size > 1 for name in ("correlation", "dependence"))
+    ]
+    sampled = [layer for layer in mapped if layer.arrays.get("sample", nothing).size and "sample_range" in layer.arrays]
     maps = _fitting(
         MAP_DETAILS, MOST_OF_MAPS // n_runs, lambda detail: _map_cells(mapped, detail), partial(_all_maps, mapped)
     )
@@ -103,36 +111,31 @@ def pairs_of_layers(layers: Iterable[Layer], *, n_runs: int = 1) -> list[Pairs]:
         SAMPLE_DETAILS,
         MOST_OF_SAMPLES // n_runs,
         lambda detail: _sample_cells(sampled, detail),
-        lambda detail: {layer.name: _sample(layer, detail) for layer in sampled},
+        lambda detail: {layer.name: {"sample": _sample(layer, detail)} for layer in sampled},
     )
-    return [Pairs(layer.name, maps[layer.name], _chance(layer), samples.get(layer.name)) for layer in mapped]
+    return [
+        Pairs(layer.name, maps[layer.name], _chance(layer), samples.get(layer.name, {}).get("sample"))
+        for layer in mapped
+    ]
 
 
 def _fitting(
-    details: Sequence[Detail], most: int, cells: Callable[[Detail], int], packed: Callable[[Detail], dict[str, _Packed]]
-) -> dict[str, _Packed]:
-    """What is packed in the first detail that fits; one that is likely too large is not tried."""
+    details: Sequence[Detail],
+    most: int,
+    cells: Callable[[Detail], int],
+    packed: Callable[[Detail], dict[str, dict[str, _Packed]]],
+) -> dict[str, dict[str, _Packed]]:
+    """Pack in the first detail that takes at most ``most`` characters, or else in the last one."""
     for detail in details[:-1]:
-        if LIKELY * cells(detail) <= most and _weight(found := packed(detail)) <= most:
-            return found
+        if LIKELY * cells(detail) <= most:  # packing is slow, so that what is probably too large is not tried
+            found = packed(detail)
+            if sum(len(text) for of in found.values() for one in of.values() for text in one.packed.values()) <= most:
+                return found
     return packed(details[-1])
 
 
-def _weight(found: Mapping[str, "Sample | Mapping[str, Maps]"]) -> int:
-    holders = [one for held in found.values() for one in ([held] if isinstance(held, Sample) else held.values())]
-    return sum(len(text) for one in holders for text in one.packed.values())
-
-
-def _has_pairs(layer: Layer) -> bool:
-    return any(layer.arrays.get(name, np.empty(0)).size > 1 for name in ("correlation", "dependence"))
-
-
-def _sampled(layer: Layer) -> bool:
-    return layer.arrays.get("sample", np.empty(0)).size > 0 and "sample_range" in layer.arrays
-
-
 def _map_cells(layers: Sequence[Layer], detail: Detail) -> int:
-    """Pairs at all steps; the difference is nearly all zeros and packs to nothing."""
+    """Count the pairs at all steps; differences are not counted, since they are mostly zeros and pack to nothing."""
     recorded = [
         (len(layer.arrays[name]), len(layer.at_steps(name)))
         for layer in layers
@@ -151,7 +154,7 @@ def _all_maps(layers: Sequence[Layer], detail: Detail) -> dict[str, dict[str, Ma
     found = {}
     for layer in layers:
         units = _drawn_units(layer, detail)
-        maps = {kind: _maps(layer, kind, units, detail) for kind in KINDS}
+        maps = {kind: _maps(layer, kind, units, detail) for kind in ("correlation", "information", "difference")}
         found[layer.name] = {kind: drawn for kind, drawn in maps.items() if drawn.packed}
     return found
 
@@ -165,7 +168,7 @@ def _chance(layer: Layer) -> dict[int, float]:
 
 
 def _drawn_units(layer: Layer, detail: Detail) -> list[int]:
-    """All units that any map shows, likes beside likes at the last recording of the correlation."""
+    """Choose the units of a layer's maps, in an order that places units side by side that correlate at the end."""
     name = "correlation" if "correlation" in layer.arrays else "dependence_correlation"
     rho = np.asarray(layer.arrays[name], dtype=np.float64)
     recorded = _units(layer, name, rho)
@@ -175,6 +178,7 @@ def _drawn_units(layer: Layer, detail: Detail) -> list[int]:
 
 
 def _units(layer: Layer, name: str, matrix: Matrix, step: int | None = None) -> NDArray[np.int64]:
+    """Return the units that a matrix was recorded for, at a step or at the last recording."""
     of_steps = layer.at_steps(UNITS[name])
     known = of_steps.get(step) if step is not None else layer.arrays.get(UNITS[name])
     if known is None:
@@ -192,16 +196,13 @@ UNITS = {
 
 
 def _of_information(nats: Matrix) -> Matrix:
-    """As the correlation that a normal pair would have; only infinite information is exactly 1."""
+    """Return the |ρ| that normal pairs would need for their information; only infinite information becomes 1."""
     coefficient = information_coefficient(torch.from_numpy(nats)).numpy()
     return np.where(np.isfinite(nats), np.minimum(coefficient, np.sin(np.pi / 2 * (1 - 1 / FULL))), coefficient)
 
 
-KINDS = ("correlation", "information", "difference")
-
-
 def _maps(layer: Layer, kind: str, units: Sequence[int], detail: Detail) -> Maps:
-    """The maps of one kind at the chosen steps, of those of the units that it was recorded for."""
+    """Pack the maps of one kind at the chosen steps, with the units that it was recorded for."""
     name = {"information": "dependence", "difference": "dependence_difference"}.get(kind, kind)
     if kind == "correlation" and name not in layer.arrays:
         name = "dependence_correlation"
@@ -220,7 +221,7 @@ def _maps(layer: Layer, kind: str, units: Sequence[int], detail: Detail) -> Maps
 
 
 def _placed(matrix: Matrix, recorded: NDArray[np.int64], wanted: Sequence[int]) -> Matrix:
-    """The matrix of the wanted units in their order, NaN where one was not recorded."""
+    """Return the matrix of the wanted units in their order, NaN for units that were not recorded."""
     place = {int(unit): index for index, unit in enumerate(recorded)}
     rows = np.array([place.get(unit, -1) for unit in wanted], dtype=np.int64)
     found = matrix[np.ix_(rows, rows)]
@@ -229,10 +230,10 @@ def _placed(matrix: Matrix, recorded: NDArray[np.int64], wanted: Sequence[int]) 
 
 
 def pack_pairs(values: Matrix) -> str:
-    """The upper triangle without the diagonal, row by row, a byte a pair, deflated, in base64.
+    """Pack the upper triangle without the diagonal: row by row, one byte a pair, deflated, in base64.
 
-    A value v in [−1, 1] is 128 + 127 · arcsin(v) / (π/2), which is finest near ±1, where copies are told apart, and
-    within .006 anywhere; an undefined one is 0.
+    A value v in [−1, 1] becomes 128 + 127 · arcsin(v) / (π/2). That is finest near ±1, where copies must be
+    distinguished, and within 0.006 everywhere. An undefined value becomes 0.
     """
     upper = values[np.triu_indices(len(values), 1)]
     level = np.rint(np.arcsin(np.clip(np.nan_to_num(upper), -1, 1)) / (np.pi / 2) * FULL) + 128
@@ -240,7 +241,7 @@ def pack_pairs(values: Matrix) -> str:
 
 
 def pack_levels(values: Matrix) -> str:
-    """Values (rows, units) from 0 to 1, unit by unit, a byte each from 1 to 255, deflated, in base64; undefined: 0."""
+    """Pack values in [0, 1], (rows, units): unit by unit, one byte from 1 to 255 each, 0 if undefined, in base64."""
     level = 1 + np.rint(np.clip(np.nan_to_num(values), 0, 1) * 254)
     return _packed(np.where(np.isfinite(values), level, 0).T)
 
@@ -259,7 +260,6 @@ def _sample(layer: Layer, detail: Detail) -> Sample:
     ends = {step: np.asarray(ranges[step], np.float64)[:, kept] for step in steps}
     return Sample(
         tuple(int(unit) for unit in units),
-        max((len(values) for values in taken.values()), default=0),
         {step: pack_levels(values) for step, values in taken.items()},
         {step: tuple(low.tolist()) for step, (low, _) in ends.items()},
         {step: tuple(high.tolist()) for step, (_, high) in ends.items()},

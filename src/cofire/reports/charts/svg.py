@@ -1,4 +1,4 @@
-"""Figures drawn as SVG text: no color is named here, only classes, so that a style sheet can theme them."""
+"""Figures as SVG text. They name no colors, only classes, so that a style sheet can theme them."""
 
 from collections.abc import Sequence
 from math import isfinite, sqrt
@@ -6,6 +6,7 @@ from math import isfinite, sqrt
 import numpy as np
 from markupsafe import Markup
 
+from ...stats._base.quantities import QUANTITIES
 from ..data.formatting import number, percent, shorten
 from ..data.run_view import Series
 from .axes import Frame, Scale, decades, figure_svg, grid, rule, steps_axis, text, tick_label, ticks, trace
@@ -18,7 +19,7 @@ LONGEST = 13
 
 
 def chart(figure: Chart, *, width: float = 400, height: float = 250) -> Markup:
-    """Lines over training: the noise floor as a shaded area, each line named at its end."""
+    """Draw lines over training, the noise floor as a shaded area, and each line's name at its end."""
     frame = Frame(width, height, right=_room(figure))
     x = frame.horizontal(*figure.ends, logarithmic=figure.logarithmic)
     y = frame.vertical(*figure.domain)
@@ -42,7 +43,7 @@ def _steps_marked(figure: Chart) -> list[float]:
 
 
 def _peaks(figure: Chart, x: Scale, y: Scale) -> list[str]:
-    """A diamond where a line that decorrelated had its peak."""
+    """Draw a diamond at the peak of each line that decorrelated."""
     marks = []
     for row in figure.phases:
         series = figure.lines[row.line].series
@@ -54,15 +55,15 @@ def _peaks(figure: Chart, x: Scale, y: Scale) -> list[str]:
 
 
 def phases(figure: Chart, *, width: float = 400) -> Markup:
-    """Below a chart, on its axis of steps: a wedge a line that widens while it grows and narrows while it falls."""
+    """Draw the phases of a chart below it, on its axis of steps: wedges that widen in growth and narrow in a fall."""
     row = 18 if len(figure.phases) <= MOST_LABELS else 14
     frame = Frame(width, row * len(figure.phases) + 8, right=_room(figure), top=2, bottom=6)
     x = frame.horizontal(*figure.ends, logarithmic=figure.logarithmic)
     parts = [
         _wedges(one, frame.top + (place + 0.5) * row, row * 0.36, x, frame) for place, one in enumerate(figure.phases)
     ]
-    told = "Phases. " + "; ".join(f"{one.name}: {one.told}" for one in figure.phases[:12]) + "."
-    return figure_svg(frame, parts, told, "phases")
+    description = "Phases. " + "; ".join(f"{one.name}: {one.description}" for one in figure.phases[:12]) + "."
+    return figure_svg(frame, parts, description, "phases")
 
 
 def _wedges(of: PhaseRow, middle: float, reach: float, x: Scale, frame: Frame) -> str:
@@ -77,13 +78,13 @@ def _wedges(of: PhaseRow, middle: float, reach: float, x: Scale, frame: Frame) -
 
 
 def _room(figure: Chart) -> float:
-    """The width that the names at the ends of lines need, here and in the charts beside it."""
+    """Return the width that the names at the ends of lines need, here and in the charts beside this one."""
     names = [*figure.names, *(line.name for line in figure.lines)]
     return 16 + 7.4 * max((len(shorten(name, LONGEST)) for name in names), default=0)
 
 
 def _points(series: Series, x: Scale, y: Scale) -> list[list[tuple[float, float]]]:
-    """The finite stretches of a series, in drawing coordinates."""
+    """Split a series into its finite stretches, in drawing coordinates."""
     stretches: list[list[tuple[float, float]]] = [[]]
     for step, value in zip(series.steps, series.values, strict=True):
         if isfinite(value):
@@ -94,7 +95,7 @@ def _points(series: Series, x: Scale, y: Scale) -> list[list[tuple[float, float]
 
 
 def _path(index: int, line: Line, x: Scale, y: Scale) -> str:
-    """A line, its lone points as dots."""
+    """Draw a line, with isolated points as dots."""
     stretches = _points(line.series, x, y)
     traced = "".join(trace(stretch) for stretch in stretches if len(stretch) > 1)
     dots = [stretch[0] for stretch in stretches if len(stretch) == 1] + [stretches[-1][-1]] if stretches else []
@@ -106,7 +107,7 @@ def _path(index: int, line: Line, x: Scale, y: Scale) -> str:
 
 
 def _floor_points(frame: Frame, figure: Chart, x: Scale, y: Scale) -> list[tuple[float, float]]:
-    """Where the floor that all share runs: across the whole where only one step has it; empty where there is none."""
+    """Return the path of the common floor, across the whole width if only one step has it; empty without a floor."""
     stretches = _points(figure.floor, x, y)
     if not stretches:
         return []
@@ -126,16 +127,16 @@ def _floor(frame: Frame, figure: Chart, x: Scale, y: Scale) -> list[str]:
 
 
 def _floor_label(frame: Frame, figure: Chart, x: Scale, y: Scale) -> list[str]:
-    """Drawn over the lines, so that none strikes it through."""
+    """Draw the floor's name; it comes after the lines, so that none crosses it out."""
     if points := _floor_points(frame, figure, x, y):
         return [text(points[0][0] + 4, points[0][1] - 4, figure.floor_name, "floor-label")]
     if any(line.floor.defined for line in figure.lines):
-        return [text(frame.left + 4, frame.top + 2, f"dotted: {figure.floor_name}, each layer's own", "floor-label")]
+        return [text(frame.left + 4, frame.top + 2, f"dotted: {figure.floor_name} of each layer", "floor-label")]
     return []
 
 
 def _labels(frame: Frame, lines: Sequence[Line], y: Scale) -> list[str]:
-    """Names at the ends of lines, moved apart where they would touch."""
+    """Draw names at the ends of lines, moved apart where they would overlap."""
     wanted = [(y(line.series.last), index) for index, line in enumerate(lines) if isfinite(line.series.last)]
     chosen = sorted(_most_telling(wanted), key=lambda pair: pair[0])
     places = spread([place for place, _ in chosen], LABEL_GAP, frame.top + 4, frame.base - LABEL_GAP)
@@ -148,7 +149,7 @@ def _labels(frame: Frame, lines: Sequence[Line], y: Scale) -> list[str]:
 
 
 def _most_telling(wanted: list[tuple[float, int]]) -> list[tuple[float, int]]:
-    """All while they are few; else first and last in depth, lowest and highest in value."""
+    """Choose the lines to name: all if they are few, or else the first, last, lowest, middle and highest."""
     if len(wanted) <= MOST_LABELS:
         return wanted
     by_value = sorted(wanted, key=lambda pair: pair[0])
@@ -157,7 +158,7 @@ def _most_telling(wanted: list[tuple[float, int]]) -> list[tuple[float, int]]:
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Ascending places moved as little as needed to stand ``gap`` apart within [low, high].
+    """Move ascending places as little as needed to be ``gap`` apart within [low, high].
 
     Example:
         >>> spread([10, 11, 50], 10, 0, 60)
@@ -167,18 +168,22 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
     if not places:
         return []
-    # Less its own share of gaps, each place only has to be no smaller than the one before.
+    # After subtracting the gaps before it, each place only has to be no smaller than the one before: isotonic
+    # regression finds the closest such places.
     steps = gap * np.arange(len(places))
     moved = np.clip(isotonic_regression(np.asarray(places) - steps).x, low, max(low, high - steps[-1]))
     return [float(place) for place in moved + steps]
 
 
 def histogram(figure: Histogram, *, width: float = 400, height: float = 210) -> Markup:
-    """Shares of |ρ| as bars and the null's as an outline, on a square-root scale so that both are seen."""
+    """Draw shares of |ρ| as bars and those of independent units as an outline, on a square-root scale to show both."""
     frame = Frame(width, height)
     top = figure.top
-    y = _root_scale(frame, top)
-    x = frame.horizontal(0, 1)
+    x, linear = frame.horizontal(0, 1), frame.vertical(0, sqrt(top) * 1.04)
+
+    def y(share: float) -> float:
+        return linear(sqrt(share))
+
     marks = [share for share in (0, 0.01, 0.05, 0.2, 0.5, 1.0) if share <= top]
     parts = [
         *grid(frame, y, marks, percent),
@@ -187,11 +192,6 @@ def histogram(figure: Histogram, *, width: float = 400, height: float = 210) -> 
         *(text(x(rho), frame.base + 16, f"{rho:g}", "tick", "middle") for rho in (0, 0.25, 0.5, 0.75, 1)),
     ]
     return figure_svg(frame, parts, figure.alternative, "histogram")
-
-
-def _root_scale(frame: Frame, top: float) -> Scale:
-    scale = frame.vertical(0, sqrt(top) * 1.04)
-    return lambda share: scale(sqrt(share))
 
 
 def _bars(shares: Sequence[float], x: Scale, y: Scale, base: float) -> str:
@@ -214,7 +214,7 @@ def _outline(shares: Sequence[float], x: Scale, y: Scale, base: float) -> str:
 
 
 def whisker(raw: float, value: float, low: float, high: float, noise: float, top: float) -> Markup:
-    """One layer on the table's common axis: floor shaded, interval a bar, debiased a dot, raw a ring."""
+    """Draw a layer on the table's common axis: floor shaded, interval as a bar, debiased as a dot, NC as a ring."""
     frame = Frame(150, 20, left=4, right=4, top=0, bottom=0)
     x = frame.horizontal(0, top or 1.0)
     parts = [rule(frame.left, 10, frame.end, 10, "grid")]
@@ -226,7 +226,6 @@ def whisker(raw: float, value: float, low: float, high: float, noise: float, top
         parts.append(f'<circle class="ring" cx="{x(raw):.1f}" cy="10" r="3.4"/>')
     if isfinite(value):
         parts.append(f'<circle class="dot hue-0" cx="{x(value):.1f}" cy="10" r="3.4"/>')
-    told = (
-        f"debiased {number(value)} between {number(low)} and {number(high)}, raw {number(raw)}, floor {number(noise)}"
-    )
-    return figure_svg(frame, parts, told, "whisker")
+    values = {"nc_debiased": value, "nc_low": low, "nc_high": high, "nc": raw, "nc_noise_floor": noise}
+    description = ", ".join(f"{QUANTITIES[name].label} {number(one)}" for name, one in values.items())
+    return figure_svg(frame, parts, description, "whisker")

@@ -1,35 +1,33 @@
-"""Two networks side by side: the layers that both have, what differs in them, and how sure that is."""
+"""Two networks side by side, as plain data: the layers that both have, their differences, and how certain those are."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import hypot, isfinite, nan
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ...nets.redundancy import LayerRedundancy, RedundancyReport
 from ...nets.redundancy.layer_redundancy import rank_of
-from ...record.runs.whole_files import replaced
+from ...stats._base.quantities import QUANTITIES, Quantity
 from ...stats.correlation.summary import debiased_square
 from ...stats.redundancy.activation_redundancy import rank_of_square
-from ..findings.finding import Finding
 from .formatting import count, number
 from .run_view import Layer, View
 
-QUANTITIES = {
-    "units": "units",
-    "constant": "constant units",
-    "nc": "neuronal correlation, debiased",
-    "wc": "weight correlation",
-    "rank": "effective rank (participation ratio)",
-    "width": "recommended width",
+COMPARED: Mapping[str, Quantity] = {
+    "units": QUANTITIES["n_units"],
+    "constant": QUANTITIES["n_constant"],
+    "nc": QUANTITIES["nc_debiased"],
+    "wc": QUANTITIES["wc"],
+    "rank": QUANTITIES["effective_rank"],
+    "width": QUANTITIES["width"],
 }
-WHOLE = frozenset({"units", "constant", "width"})
+"""The quantities that are compared, by their keys in the JSON of ``cofire compare``."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval; without one the number is exact, NaN is not known."""
+    """A number with its 95 % interval. Without an interval the number is exact; NaN means unknown."""
 
     value: float = nan
     low: float = nan
@@ -37,24 +35,24 @@ class Estimate:
 
     @property
     def known(self) -> bool:
-        """Whether there is a number."""
+        """Return whether there is a number."""
         return isfinite(self.value)
 
     @property
-    def estimated(self) -> bool:
-        """Whether it has an interval."""
+    def has_interval(self) -> bool:
+        """Return whether both ends of the interval are known."""
         return isfinite(self.low) and isfinite(self.high)
 
     @property
     def clear(self) -> bool:
-        """Whether, as a difference, it is none of chance: not 0, nor is 0 in its interval."""
-        return self.known and self.value != 0 and (not self.estimated or self.low > 0 or self.high < 0)
+        """Return whether this number, as a difference, is more than chance: not 0, and 0 outside its interval."""
+        return self.known and self.value != 0 and (not self.has_interval or self.low > 0 or self.high < 0)
 
     def minus(self, other: "Estimate") -> "Estimate":
-        """The difference, with an interval where either has one.
+        """Return the difference, with an interval if either number has one.
 
-        From the two intervals (Zou, Donner 2008), as if they were independent; of two networks on the same data, whose
-        errors go together, it is rather too wide.
+        The interval combines those of the two numbers (Zou, Donner 2008) as if they were independent. Two networks
+        measured on the same data have errors that vary together, so for them the interval is too wide.
 
         Example:
             >>> Estimate(0.5, 0.4, 0.6).minus(Estimate(0.2, 0.2, 0.2)).clear
@@ -63,53 +61,69 @@ class Estimate:
             False
         """
         value = self.value - other.value
-        if not (self.estimated or other.estimated):
+        if not (self.has_interval or other.has_interval):
             return Estimate(value)
-        mine, theirs = self._ends, other._ends
+        mine, theirs = self._reach, other._reach
         return Estimate(value, value - hypot(mine[0], theirs[1]), value + hypot(mine[1], theirs[0]))
 
     @property
-    def _ends(self) -> tuple[float, float]:
-        """How far the interval reaches below and above; 0 for an exact number."""
-        if not self.estimated:
+    def _reach(self) -> tuple[float, float]:
+        """Return how far the interval extends below and above the value; 0 for an exact number."""
+        if not self.has_interval:
             return 0.0, 0.0
         return max(self.value - self.low, 0.0), max(self.high - self.value, 0.0)
 
+    def text(self, quantity: str, *, signed: bool = False) -> str:
+        """Format this estimate, with its interval if it has one, to the digits of a quantity in `COMPARED`.
 
-Quantities = Mapping[str, Estimate]
+        Example:
+            >>> Estimate(0.25, 0.2, 0.3).text("nc"), Estimate(-3).text("units", signed=True)
+            ('0.250 (0.20 to 0.30)', '−3')
+        """
+        digits = COMPARED[quantity].digits
+        text = number(self.value, digits) if digits else count(self.value)
+        text = f"+{text}" if signed and self.value > 0 else text
+        if not self.has_interval or self.low == self.high:
+            return text
+        # The ends of an interval are themselves uncertain: one digit fewer than the value.
+        low, high = (number(end, digits - 1) if digits else count(round(end)) for end in (self.low, self.high))
+        return f"{text} ({low} to {high})"
+
+
+Estimates = Mapping[str, Estimate]
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two.
+    """One of the two networks.
 
     Attributes:
-        name: as the user named it.
-        layers: the quantities of each layer, in the network's order.
-        made: how it was made, as names and words.
-        kind: weights alone, a network that was run on data, or a run directory.
+        name: as the user gave it.
+        layers: the estimates of each layer, in the network's order.
+        made: how they were measured, as names and text.
+        kind: a file of weights, a network that was run on data, or a run directory.
     """
 
     name: str
-    layers: Mapping[str, Quantities]
+    layers: Mapping[str, Estimates]
     made: Mapping[str, str]
     kind: Literal["weights", "data", "run"] = "data"
 
     @classmethod
     def of_report(cls, name: str, report: RedundancyReport, made: Mapping[str, str]) -> "Side":
-        """From what ``cofire inspect`` finds out."""
+        """Build a side from the report of ``cofire inspect``."""
         kind = "data" if any(layer.activations for layer in report.layers) else "weights"
-        return cls(name, {layer.layer or "(the model)": _of_layer(layer) for layer in report.layers}, made, kind)
+        return cls(name, {layer.layer or "(the model)": _of_report(layer) for layer in report.layers}, made, kind)
 
     @classmethod
     def of_run(cls, name: str, view: View) -> "Side":
-        """From what a run recorded last."""
-        layers = {layer.name: _of_view(layer) for layer in view.measured}
-        weights = {layer.name: _of_view(layer) for layer in view.layers if layer.name not in layers}
+        """Build a side from the last recording of a run."""
+        layers = {layer.name: _of_run(layer) for layer in view.measured}
+        weights = {layer.name: _of_run(layer) for layer in view.layers if layer.name not in layers}
         return cls(name, {**layers, **weights}, {"last step": count(view.last_step)}, "run")
 
 
-def _of_layer(layer: LayerRedundancy) -> dict[str, Estimate]:
+def _of_report(layer: LayerRedundancy) -> Estimates:
     found, weights = layer.activations, layer.weights
     return {
         "units": Estimate(layer.n_units),
@@ -121,19 +135,16 @@ def _of_layer(layer: LayerRedundancy) -> dict[str, Estimate]:
     }
 
 
-def _of_view(layer: Layer) -> dict[str, Estimate]:
-    return {
-        "units": Estimate(layer.last("n_units")),
-        "constant": Estimate(layer.last("n_constant")),
-        "nc": Estimate(layer.last("nc_debiased"), layer.last("nc_low"), layer.last("nc_high")),
-        "wc": Estimate(layer.last("wc")),
-        "rank": Estimate(_rank_of(layer)),
-        "width": Estimate(*(layer.last(name) for name in ("width", "width_low", "width_high"))),
+def _of_run(layer: Layer) -> Estimates:
+    found = {
+        key: Estimate(*map(layer.last, (quantity.name, *(quantity.interval or ()))))
+        for key, quantity in COMPARED.items()
     }
+    return found | {"rank": Estimate(_effective_rank(layer))}
 
 
-def _rank_of(layer: Layer) -> float:
-    """The effective rank, debiased, by the mean ρ² that was recorded."""
+def _effective_rank(layer: Layer) -> float:
+    """Compute the debiased effective rank from the mean ρ² of a run, which records no rank itself."""
     rms, samples = layer.last("nc_rms"), layer.n_samples or 0
     varying = layer.last("n_units") - layer.last("n_constant")
     if samples < 3 or not isfinite(varying):
@@ -146,123 +157,51 @@ class Pair:
     """A layer that both networks have."""
 
     layer: str
-    a: Quantities
-    b: Quantities
+    a: Estimates
+    b: Estimates
 
     def difference(self, quantity: str) -> Estimate:
-        """The second less the first."""
+        """Return the second network's number minus the first's."""
         return self.b[quantity].minus(self.a[quantity])
 
     def clear(self, quantity: str) -> bool:
-        """Whether the difference is none of chance; never said of an effective rank, which has no interval."""
+        """Return whether the difference is more than chance; never true of an effective rank without an interval."""
         return quantity != "rank" and self.difference(quantity).clear
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two networks side by side; layers are matched by their names."""
+    """Two networks whose layers are matched by name."""
 
     a: Side
     b: Side
-    key = "comparison"
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """The layers that both have, in the order of the first."""
+        """Return the layers that both networks have, in the order of the first."""
         both = [(name, found, self.b.layers[name]) for name, found in self.a.layers.items() if name in self.b.layers]
-        return [Pair(name, *map(_of_weights, (a, b))) if self.mixed else Pair(name, a, b) for name, a, b in both]
+        return [Pair(name, *map(_weights_only, (a, b))) if self.mixed else Pair(name, a, b) for name, a, b in both]
 
     @property
     def mixed(self) -> bool:
-        """Whether one is weights alone and the other not: rank and constant units then mean two different things."""
+        """Return whether only one side is a file of weights: its rank and its constant units then mean other things."""
         return (self.a.kind == "weights") != (self.b.kind == "weights")
 
     @property
     def only_a(self) -> list[str]:
-        """Layers that the second does not have."""
+        """Return the layers that the second network lacks."""
         return [name for name in self.a.layers if name not in self.b.layers]
 
     @property
     def only_b(self) -> list[str]:
-        """Layers that the first does not have."""
+        """Return the layers that the first network lacks."""
         return [name for name in self.b.layers if name not in self.a.layers]
 
     @property
     def quantities(self) -> list[str]:
-        """What is known of some layer on both sides."""
-        return [name for name in QUANTITIES if any(pair.difference(name).known for pair in self.pairs)]
-
-    @property
-    def headline(self) -> str:
-        """The comparison in one sentence."""
-        from ..findings.comparison_findings import headline
-
-        return headline(self)
-
-    @property
-    def findings(self) -> list[Finding]:
-        """What differs, in sentences."""
-        from ..findings.comparison_findings import findings
-
-        return findings(self)
+        """Return the keys of the quantities that some layer has on both sides."""
+        return [name for name in COMPARED if any(pair.difference(name).known for pair in self.pairs)]
 
 
-def _of_weights(found: Quantities) -> Quantities:
+def _weights_only(found: Estimates) -> Estimates:
     return {name: one if name in ("units", "wc") else Estimate() for name, one in found.items()}
-
-
-def told(estimate: Estimate, quantity: str, *, signed: bool = False) -> str:
-    """An estimate in words, with its interval where it has one.
-
-    Example:
-        >>> told(Estimate(0.25, 0.2, 0.3), "nc"), told(Estimate(-3), "units", signed=True)
-        ('0.250 (0.20 to 0.30)', '−3')
-    """
-    whole = quantity in WHOLE
-    text = count(estimate.value) if whole else number(estimate.value, 1 if quantity == "rank" else 3)
-    text = f"+{text}" if signed and estimate.value > 0 else text
-    if not estimate.estimated or estimate.low == estimate.high:
-        return text
-    ends = (count(round(end)) if whole else number(end, 2) for end in (estimate.low, estimate.high))
-    return f"{text} ({' to '.join(ends)})"
-
-
-def as_plain(comparison: Comparison) -> dict[str, Any]:
-    """A comparison for JSON: what is not a number is None."""
-    return {
-        "a": {"name": comparison.a.name, "made": dict(comparison.a.made)},
-        "b": {"name": comparison.b.name, "made": dict(comparison.b.made)},
-        "layers": [
-            {"layer": pair.layer, **{name: _plain_pair(pair, name) for name in QUANTITIES}} for pair in comparison.pairs
-        ],
-        "only_a": comparison.only_a,
-        "only_b": comparison.only_b,
-        "findings": [
-            {"kind": one.kind, "level": one.level, "headline": one.headline, "points": [list(p) for p in one.points]}
-            for one in comparison.findings
-        ],
-    }
-
-
-def _plain_pair(pair: Pair, name: str) -> dict[str, Any]:
-    difference = pair.difference(name)
-    sides = {"a": pair.a[name], "b": pair.b[name], "difference": difference}
-    return {side: _plain(one) for side, one in sides.items()} | {"clear": pair.clear(name)}
-
-
-def _plain(estimate: Estimate) -> dict[str, float | None]:
-    return {end: value if isfinite(value) else None for end, value in vars(estimate).items()}
-
-
-def write_comparison(comparison: Comparison, path: str | Path) -> Path:
-    """Write a comparison as a single HTML page that opens offline, whole or not at all.
-
-    Raises:
-        OSError: if the page cannot be written.
-    """
-    from ..page.html import rendered
-
-    page = rendered("comparison.html", section=comparison, told=told, QUANTITIES=QUANTITIES)
-    with replaced(path) as file:
-        file.write(page.encode("utf-8", "replace"))
-    return Path(path)

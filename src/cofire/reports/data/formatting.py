@@ -1,4 +1,4 @@
-"""Numbers and names as people read them; what is not known is shown as a dash."""
+"""Numbers and names as people read them; an unknown value is shown as a dash."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ MISSING = "–"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A value to ``digits`` places, the minus sign a real one, NaN and None a dash.
+    """Format a value to ``digits`` places with a real minus sign; NaN and None become a dash.
 
     Example:
         >>> number(0.12345), number(-2.5, 1), number(float("nan"))
@@ -23,7 +23,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def count(value: float | None) -> str:
-    """A whole number with thousands apart.
+    """Format a whole number with commas between thousands.
 
     Example:
         >>> count(1797), count(None)
@@ -33,7 +33,7 @@ def count(value: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share of one in percent, never rounded to a false 0 % or 100 %.
+    """Format a share of one in percent, never rounded to a false 0 % or 100 %.
 
     Example:
         >>> percent(0.25), percent(0.001), percent(0.999), percent(0.0)
@@ -49,7 +49,7 @@ def percent(share: float | None) -> str:
 
 
 def listing(names: Sequence[str], most: int = 4) -> str:
-    """Names in a sentence; beyond ``most`` only how many more there are.
+    """Join names for a sentence; beyond the first ``most``, only count them.
 
     Example:
         >>> listing(["a", "b", "c"]), listing(["a", "b", "c"], most=1)
@@ -64,7 +64,7 @@ def listing(names: Sequence[str], most: int = 4) -> str:
 
 
 def by_reason(left_out: Mapping[str, str]) -> dict[str, list[str]]:
-    """The names that each reason is given for.
+    """Group names by the reason given for each.
 
     Example:
         >>> by_reason({"2": "pooling", "4": "dropout", "5": "pooling"})
@@ -77,7 +77,7 @@ def by_reason(left_out: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def shorten(name: str, longest: int = 28) -> str:
-    """A long name with its middle left out, so that its end, which tells layers apart, stays.
+    """Leave out the middle of a long name: the end is what distinguishes layers.
 
     Example:
         >>> shorten("model.encoder.layers.11.attention.output.dense", 21)
@@ -90,7 +90,7 @@ def shorten(name: str, longest: int = 28) -> str:
 
 
 def labels(names: Iterable[str]) -> dict[str, str]:
-    """What tells names apart: each without the dotted parts that all of them begin with.
+    """Return each name without the dotted parts that all names begin with.
 
     Example:
         >>> labels(["model.layers.0.fc", "model.layers.1.fc", "model.layers.1.fc2"])
@@ -106,17 +106,17 @@ def labels(names: Iterable[str]) -> dict[str, str]:
     return {name: ".".join(of[shared:]) for name, of in parts.items()}
 
 
-def told_apart(names: Sequence[str], longest: int) -> list[str]:
-    r"""Names for a narrow column: shortened where that leaves them apart, else broken into lines behind dots.
+def shorten_all(names: Sequence[str], longest: int) -> list[str]:
+    r"""Fit names into a narrow column: shorten them if they stay distinct, or else break them into lines after dots.
 
-    Where one does not fit, "…" stands for the dotted parts that all of them begin with.
+    If a name does not fit, "…" replaces the dotted parts that all names begin with.
 
     Example:
-        >>> told_apart(["fc", "encoder.layers.11.attention.dense"], 16)
+        >>> shorten_all(["fc", "encoder.layers.11.attention.dense"], 16)
         ['fc', 'encode…ion.dense']
-        >>> told_apart(["net.layers.0.attention.self.query", "net.layers.1.attention.self.query"], 16)
+        >>> shorten_all(["net.layers.0.attention.self.query", "net.layers.1.attention.self.query"], 16)
         ['…0.att…elf.query', '…1.att…elf.query']
-        >>> told_apart(["gate.0.in_projection.dense", "gate.1.in_projection.dense", "head"], 12)
+        >>> shorten_all(["gate.0.in_projection.dense", "gate.1.in_projection.dense", "head"], 12)
         ['gate.0.in_\nprojection.\ndense', 'gate.1.in_\nprojection.\ndense', 'head']
     """
     if all(len(name) <= longest for name in names):
@@ -125,16 +125,17 @@ def told_apart(names: Sequence[str], longest: int) -> list[str]:
     without_start = [rest[name] if rest[name] == name else f"…{rest[name]}" for name in names]
     ways = (without_start if all(len(one) <= longest for one in without_start) else names), names, without_start
     short = [[shorten(name, longest) for name in way] for way in ways]
-    apart = next((way for way in short if len(set(way)) == len(set(names))), None)
-    if apart is not None:
-        return apart
+    distinct = next((way for way in short if len(set(way)) == len(set(names))), None)
+    if distinct is not None:
+        return distinct
+    # Break only the names that shortening makes equal to another's.
     taken = Counter(one for _, one in set(zip(names, short[-1], strict=True)))
     whole = zip(without_start, short[-1], strict=True)
     return [one if taken[one] == 1 else "\n".join(_lines(name, longest)) for name, one in whole]
 
 
 def _lines(name: str, longest: int) -> Iterator[str]:
-    """A name in lines that end behind dots and underscores; a word that is too long for a line is shortened."""
+    """Break a name into lines after dots and underscores; shorten a word that is too long for a line."""
     line = ""
     for word in re.findall(r"[^._]*[._]?", name):
         if line and len(line) + len(word) > longest:
@@ -145,10 +146,10 @@ def _lines(name: str, longest: int) -> Iterator[str]:
 
 
 def unbroken(text: str) -> str:
-    """Text in which no line ends inside |ρ|.
+    """Return text that no browser breaks into lines inside |ρ|.
 
     Example:
-        >>> len(unbroken("|ρ|")) - len("|ρ|")  # word joiners, which show nothing
+        >>> len(unbroken("|ρ|")) - len("|ρ|")  # two word joiners, which are invisible
         2
     """
     return text.replace("|ρ|", "|\u2060ρ\u2060|")

@@ -1,4 +1,4 @@
-"""A run as a report needs it: the series of every layer, and what its last recording says."""
+"""A run as a report needs it: the series of every layer, and the arrays of its recordings."""
 
 import re
 import sqlite3
@@ -31,12 +31,12 @@ SHOWN_ARRAYS = (
 )
 
 History = Mapping[str, Mapping[int, NDArray[Any]]]
-"""Arrays by name and by step, steps ascending."""
+"""Arrays by name and step, steps ascending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One quantity over training: ``steps`` ascending, a value at each (NaN where undefined)."""
+    """One quantity over training: ``steps`` ascending, and a value at each (NaN where undefined)."""
 
     steps: tuple[int, ...] = ()
     values: tuple[float, ...] = ()
@@ -44,28 +44,40 @@ class Series:
 
     @property
     def last(self) -> float:
-        """The value at the last step; NaN where nothing was recorded."""
+        """Return the value at the last step; NaN if nothing was recorded."""
         return self.values[-1] if self.values else nan
 
     @property
     def lowest(self) -> float:
-        """The smallest finite value; NaN where there is none."""
+        """Return the smallest finite value, or NaN."""
         return min((value for value in self.values if isfinite(value)), default=nan)
 
     @property
     def highest(self) -> float:
-        """The largest finite value; NaN where there is none."""
+        """Return the largest finite value, or NaN."""
         return max((value for value in self.values if isfinite(value)), default=nan)
 
     @property
     def defined(self) -> bool:
-        """Whether there is any finite value."""
+        """Return whether any value is finite."""
         return any(isfinite(value) for value in self.values)
+
+    @property
+    def known(self) -> list[tuple[int, float]]:
+        """Return the steps that have a finite value, with their values."""
+        return [point for point in zip(self.steps, self.values, strict=True) if isfinite(point[1])]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A site of the network: its series by measure, its last recorded arrays, and those of all steps."""
+    """A site of the network.
+
+    Attributes:
+        name: as recorded; the site before an activation function ends with ``:pre``.
+        series: by quantity.
+        arrays: those of the last recording, by name.
+        history: those of all recordings.
+    """
 
     name: str
     series: Mapping[str, Series] = field(default_factory=dict)
@@ -73,42 +85,38 @@ class Layer:
     history: History = field(default_factory=dict)
 
     def at_steps(self, array: str) -> Mapping[int, NDArray[Any]]:
-        """An array at each step it was recorded at; the last one alone where no history is known."""
+        """Return an array at each step that has it; only the last one if no history was read."""
         if array in self.history:
             return self.history[array]
-        return {self.last_recording: self.arrays[array]} if array in self.arrays else {}
+        last = max((series.steps[-1] for series in self.series.values() if series.steps), default=0)
+        return {last: self.arrays[array]} if array in self.arrays else {}
 
-    @property
-    def last_recording(self) -> int:
-        """The last step at which the layer has a number; 0 without one."""
-        return max((series.steps[-1] for series in self.series.values() if series.steps), default=0)
+    def of(self, quantity: str) -> Series:
+        """Return the series of a quantity, empty if it was not recorded."""
+        return self.series.get(quantity, Series())
 
-    def of(self, measure: str) -> Series:
-        """The series of a measure, empty where it was not recorded."""
-        return self.series.get(measure, Series())
-
-    def last(self, measure: str) -> float:
-        """The last value of a measure, NaN where it was not recorded."""
-        return self.of(measure).last
+    def last(self, quantity: str) -> float:
+        """Return the last value of a quantity, NaN if it was not recorded."""
+        return self.of(quantity).last
 
     @property
     def before_activation(self) -> bool:
-        """Whether the site is the layer's output before its activation function."""
+        """Return whether the site is the layer's output before its activation function."""
         return self.name.endswith(BEFORE_ACTIVATION)
 
     @property
     def n_samples(self) -> int | None:
-        """The number of samples behind the last activations measured."""
+        """Return the number of samples behind the last correlation."""
         return self.of("nc").n_samples or self.of("nc_debiased").n_samples
 
     @property
     def constant_units(self) -> list[int]:
-        """The units that never changed, ascending."""
+        """Return the units that never changed, ascending."""
         return sorted(int(unit) for unit in self.arrays.get("constant_units", np.empty(0)).reshape(-1))
 
     @property
     def duplicates(self) -> list[tuple[int, int, float]]:
-        """Pairs of units that copy each other and their correlation, the strongest first."""
+        """Return the pairs of copies with their correlation, the strongest first."""
         pairs = self.arrays.get("duplicates", np.empty(0)).reshape(-1, 3)
         found = [(int(first), int(second), float(rho)) for first, second, rho in pairs]
         return sorted(found, key=lambda pair: (-abs(pair[2]), pair[:2]))
@@ -116,7 +124,15 @@ class Layer:
 
 @dataclass(frozen=True)
 class View:
-    """Everything that a report says about one run."""
+    """Everything that a report shows of one run.
+
+    Attributes:
+        name: of the run.
+        layers: its sites, in the model's order.
+        training: series that belong to no layer, such as the loss, by name.
+        left_out: layers that were not measured, with the reasons.
+        made: how the run was made, as nested names and values.
+    """
 
     name: str
     layers: tuple[Layer, ...] = ()
@@ -126,7 +142,7 @@ class View:
 
     @property
     def measured(self) -> tuple[Layer, ...]:
-        """The layers that the table shows: after the activation where that was measured, else before it."""
+        """Return the layers that the table shows: after the activation if that was measured, or else before it."""
         after = {layer.name for layer in self.layers if layer.of("nc").steps}
         return tuple(
             layer for layer in self.layers if layer.name.removesuffix(BEFORE_ACTIVATION) not in after - {layer.name}
@@ -134,56 +150,53 @@ class View:
 
     @property
     def hidden(self) -> tuple[Layer, ...]:
-        """Of the layers whose correlation is known those before the output; nobody can narrow the output."""
+        """Return the layers with a known correlation, without the output layer, whose width the task fixes."""
         known = tuple(layer for layer in self.measured if layer.of("nc").defined)
         return tuple(layer for layer in known if layer.name != self.output) or known
 
     @property
     def output(self) -> str | None:
-        """The layer that the network ends with, if that is known."""
+        """Return the name of the network's last layer, or None if the run does not say."""
         layers = (self.made.get("model") or {}).get("layers") or ()
         return next((name for name in reversed(list(layers)) if name not in self.left_out), None)
 
     @property
     def last_step(self) -> int | None:
-        """The last step at which anything was recorded."""
-        every = [
-            *self.training.values(),
-            *(series for layer in self.layers for series in layer.series.values()),
-        ]
+        """Return the last step that has a recording."""
+        every = [*self.training.values(), *(series for layer in self.layers for series in layer.series.values())]
         return max((series.steps[-1] for series in every if series.steps), default=None)
 
 
 def read(run: Run, *, history: bool = True) -> View:
-    """What a run directory holds.
+    """Read a run directory.
 
     Args:
         run: the run.
-        history: read the arrays of all steps, as a page needs; else those of the last, in less time.
+        history: whether to read the arrays of all recordings, as a page needs; those of the last alone are faster.
+
+    Returns:
+        What a report shows of the run.
 
     Raises:
-        ValueError: if the directory is damaged, or was written by a version that this one cannot read.
+        ValueError: if the directory is damaged or was written by an incompatible version.
     """
     try:
-        return _read(run, history)
+        facts, series, arrays = run.facts, group(run.rows()), _arrays(run, history)
+        sites = _in_depth_order([site for site in series if site], facts)
+        layers = [(site, series[site], arrays.get(site, {})) for site in sites]
+        return View(
+            run.name,
+            tuple(Layer(site, of, {name: at[max(at)] for name, at in kept.items()}, kept) for site, of, kept in layers),
+            series.get("", {}),
+            dict(facts.get("left_out") or {}),
+            {name: value for name, value in facts.items() if name != "left_out"},
+        )
     except (sqlite3.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{run.directory} is damaged, or was written by another version of cofire: {error}") from error
-
-
-def _read(run: Run, history: bool) -> View:
-    facts, series, arrays = run.facts, group(run.rows()), _arrays(run, history)
-    sites = _in_depth_order([site for site in series if site], facts)
-    return View(
-        run.name,
-        tuple(Layer(site, series[site], _latest(arrays.get(site, {})), arrays.get(site, {})) for site in sites),
-        series.get("", {}),
-        dict(facts.get("left_out") or {}),
-        {name: value for name, value in facts.items() if name != "left_out"},
-    )
+        raise ValueError(f"{run.directory} is damaged or was written by another version of cofire: {error}") from error
 
 
 def _arrays(run: Run, history: bool) -> dict[str, dict[str, dict[int, NDArray[Any]]]]:
-    """The arrays that a report shows, by site, name and step."""
+    """Read the arrays that a report shows, by site, name and step."""
     found: dict[str, dict[str, dict[int, NDArray[Any]]]] = {}
     recorded = sorted(run.arrays())
     last = {(site, name): step for step, site, name in recorded}
@@ -193,23 +206,21 @@ def _arrays(run: Run, history: bool) -> dict[str, dict[str, dict[int, NDArray[An
     return found
 
 
-def _latest(history: History) -> dict[str, NDArray[Any]]:
-    return {name: of_steps[max(of_steps)] for name, of_steps in history.items()}
-
-
 def _in_depth_order(sites: Sequence[str], facts: Mapping[str, Any]) -> list[str]:
-    """Sites in the order of the model's layers; unknown ones after them, numbers in names counting."""
+    """Sort sites in the order of the model's layers; unknown ones follow, with ``fc9`` before ``fc10``."""
     layers = (facts.get("model") or {}).get("layers") or ()
     depth = {str(name): index for index, name in enumerate(layers)}
 
     def place(site: str) -> tuple[int, list[tuple[int, str]]]:
-        return _depth(site.removesuffix(BEFORE_ACTIVATION), depth), _natural(site)
+        parts = re.split(r"(\d+)", site)
+        return _depth(site, depth), [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
     return sorted(sites, key=place)
 
 
 def _depth(site: str, depth: Mapping[str, int]) -> int:
-    """The depth of the layer that a site is of: ``rnn`` for ``rnn.ih_l0.n`` and ``fc`` for ``fc#1``."""
+    """Return the depth of the layer that a site belongs to: of ``rnn`` for ``rnn.ih_l0.n``, of ``fc`` for ``fc#1``."""
+    site = site.removesuffix(BEFORE_ACTIVATION)
     while site not in depth:
         shorter = re.sub(r"[.#][^.#]*$", "", site)
         if shorter == site:
@@ -218,14 +229,10 @@ def _depth(site: str, depth: Mapping[str, int]) -> int:
     return depth[site]
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
-
-
 def group(rows: Iterable[Row]) -> dict[str, dict[str, Series]]:
-    """Rows as series, by site and then by measure.
+    """Group rows into series by site and quantity.
 
-    A measure that was recorded with several parameter sets or in both modes at one site is shown with the first.
+    If one quantity was recorded with several sets of parameters, or in both modes, at a site, the first is shown.
     """
     found: dict[str, dict[str, dict[int, Row]]] = {}
     shown: dict[tuple[str, str], tuple[str, str]] = {}
@@ -244,7 +251,7 @@ def _series(by_step: Mapping[int, Row]) -> Series:
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """The leaves of a nested configuration as ``a.b.c`` and text.
+    """Yield the leaves of a nested configuration as ``a.b.c`` and text.
 
     Example:
         >>> list(flatten({"model": {"widths": [8, 4]}, "seed": 0}))

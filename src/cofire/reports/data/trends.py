@@ -1,4 +1,4 @@
-"""The debiased correlation of a layer with its interval: where it stands, and the course it took."""
+"""The correlation of a layer with its interval, and how it changed during training."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,12 +10,14 @@ from .formatting import number
 from .run_view import Layer
 
 CLEAR = 0.2
+"""Units *fire together* in a layer whose whole interval lies above this."""
 FAINT = 0.05
+"""Units are *close to uncorrelated* if the whole interval lies below this; smaller changes are not reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """The debiased mean |ρ| of a layer with its interval, at one step."""
+    """The debiased mean |ρ| of a layer at one step, with its interval and the noise floor."""
 
     value: float
     low: float
@@ -23,26 +25,26 @@ class Correlation:
     floor: float = nan
 
     @property
-    def beyond_noise(self) -> bool:
-        """Whether it is more than independent units would show."""
+    def above_noise(self) -> bool:
+        """Return whether it is more than independent units would show."""
         return self.low > (0 if self.low < self.high or not isfinite(self.floor) else self.floor)
 
     @property
     def sentence(self) -> str:
-        """The value with its interval, in words."""
+        """Return the value with its interval in words."""
         if not (isfinite(self.low) and isfinite(self.high)):
             return number(self.value, 2)
         return f"{number(self.value, 2)} ({number(self.low, 2)} to {number(self.high, 2)})"
 
 
 def correlation_at(layer: Layer, index: int) -> Correlation:
-    """A layer's correlation at one of its recorded steps (−1 is the last)."""
+    """Return a layer's correlation at one of its recordings (−1 is the last)."""
 
-    def value(measure: str) -> float:
-        values = layer.of(measure).values
+    def value(quantity: str) -> float:
+        values = layer.of(quantity).values
         return values[index] if -len(values) <= index < len(values) else nan
 
-    # NC stands in where no debiased value was recorded, not where two samples define none
+    # NC replaces a debiased value that was not recorded, but not one that two samples leave undefined.
     middle = value("nc_debiased") if layer.of("nc_debiased").steps else value("nc")
     low, high = value("nc_low"), value("nc_high")
     ends = (low if isfinite(low) else middle, high if isfinite(high) else middle)
@@ -50,14 +52,13 @@ def correlation_at(layer: Layer, index: int) -> Correlation:
 
 
 def firing_together(layers: Iterable[Layer]) -> list[Layer]:
-    """The layers whose whole interval lies above `CLEAR`."""
+    """Return the layers whose whole interval lies above `CLEAR`."""
     return [layer for layer in layers if correlation_at(layer, -1).low > CLEAR]
 
 
 def direction(layer: Layer) -> Literal["rose", "fell", "peaked", "steady"]:
-    """The course of a layer's correlation: a change counts where the intervals of its ends do not overlap."""
-    course = [correlation_at(layer, index) for index in range(len(layer.of("nc").values))]
-    course = [point for point in course if isfinite(point.value)]
+    """Return the course of a layer's correlation; a change counts if the intervals at its ends do not overlap."""
+    course = [point for _, point in _course(layer)]
     if len(course) < 2:
         return "steady"
     first, last, peak = course[0], course[-1], max(course, key=lambda point: point.value)
@@ -68,44 +69,44 @@ def direction(layer: Layer) -> Literal["rose", "fell", "peaked", "steady"]:
     return "fell" if _above(first, last) else "steady"
 
 
+def _course(layer: Layer) -> list[tuple[int, Correlation]]:
+    """Return the steps at which the correlation is known, with its values."""
+    found = [(step, correlation_at(layer, index)) for index, step in enumerate(layer.of("nc").steps)]
+    return [(step, point) for step, point in found if isfinite(point.value)]
+
+
 def _above(upper: Correlation, lower: Correlation) -> bool:
     return upper.low > lower.high and upper.value - lower.value > FAINT
 
 
 def above_noise_since(layer: Layer) -> int | None:
-    """The step from which on the correlation is above what independent units would show, up to the last recording.
+    """Return the step since which the correlation has been above that of independent units.
 
-    Above means that the interval of the debiased value lies wholly above 0; without an interval, that NC is above its
-    noise floor. None if it is not at the last.
+    Above means that the whole interval of the debiased value is positive or, without an interval, that NC exceeds its
+    noise floor. None if it is not above at the last recording.
     """
-    return _since(layer, lambda point, last: point.beyond_noise)
+    return _since(layer, lambda point, last: point.above_noise)
 
 
 def present_level_since(layer: Layer) -> int | None:
-    """The step from which on the interval overlaps with the last one's, up to the last recording."""
+    """Return the step since which the interval has overlapped with the last one."""
     return _since(layer, lambda point, last: point.low <= last.high and point.high >= last.low)
 
 
 def _since(layer: Layer, holds: Callable[[Correlation, Correlation], bool]) -> int | None:
-    """The first step of the stretch up to the last recording in which something holds."""
-    steps = layer.of("nc").steps
-    known = [(step, correlation_at(layer, index)) for index, step in enumerate(steps)]
-    known = [(step, point) for step, point in known if isfinite(point.value)]
-    found = None
-    for step, point in reversed(known):
-        if not holds(point, known[-1][1]):
+    """Return the first step of the unbroken stretch up to the last recording in which something holds."""
+    course, found = _course(layer), None
+    for step, point in reversed(course):
+        if not holds(point, course[-1][1]):
             break
         found = step
     return found
 
 
 def phases_of(layer: Layer) -> Phases | None:
-    """Growth and decorrelation of a layer's NC; None where too few recordings tell noise from course.
+    """Find growth and decorrelation of a layer's NC; None if there are too few recordings to estimate the noise.
 
-    This is one run: the noise is what neighboring recordings differ by. Another seed may take another course.
+    The noise is how much neighboring recordings of this one run differ. Another seed may take another course.
     """
-    series = layer.of("nc")
-    known = [point for point in zip(series.steps, series.values, strict=True) if isfinite(point[1])]
-    if len(known) < SHORTEST:
-        return None
-    return find_phases([value for _, value in known], [step for step, _ in known])
+    known = layer.of("nc").known
+    return find_phases([value for _, value in known], [step for step, _ in known]) if len(known) >= SHORTEST else None

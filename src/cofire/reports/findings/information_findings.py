@@ -1,135 +1,128 @@
-"""What entropies and dependence say, in sentences: where they part from correlation, and where they say nothing."""
+"""Findings about entropies and dependence: where they differ from correlation, and where they are not reliable."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from math import isfinite, isinf, isnan, nan
+from collections.abc import Mapping, Sequence
+from math import inf, isfinite, isinf, isnan, nan
 
+from ...stats._base.quantities import QUANTITIES
 from ..data.disagreeing_pairs import Pair, pairs_of
 from ..data.formatting import count, number, plural
 from ..data.run_view import BEFORE_ACTIVATION, Layer
-from .finding import Finding, names, points, spread
+from .finding import Finding, Level, about, spread
 
 MOST_PAIRS = 3
-NEIGHBORS_SAY_LITTLE = {"entropy_knn": 10, "entropy_knn_whitened": 20, "total_correlation": 20}
+WIDTH_LIMITS = {"entropy_knn": 10, "entropy_knn_whitened": 20, "total_correlation": 20}
+"""The number of units from which an estimate by nearest neighbors is biased by nats."""
 _CRITERION = (
-    "Named where the information is beyond what the correlation explains by more than chance gives in any pair of the "
-    "layer (in 95 % of cases), and by at least 0.1 on the scale of |ρ|."
+    "Pairs count if their information differs from what the correlation explains by more than chance gives in any pair "
+    "of the layer (in 95 % of cases), and by at least 0.1 on the scale of |ρ|."
 )
 
 
 def of_dependence(layer: Layer) -> str:
-    """ι beside what independent units give; empty where it was not recorded.
+    """Return the dependence score beside that of independent units; empty if it was not recorded.
 
     Example:
         >>> from cofire.reports.data.run_view import Series
         >>> series = {"dependence": Series((0,), (0.05,)), "dependence_threshold": Series((0,), (0.004,))}
         >>> of_dependence(Layer("fc", series))
-        'ι 0.050 (independent units 0.004)'
+        'ι 0.050 (independent units below 0.004)'
     """
     score, threshold = layer.last("dependence"), layer.last("dependence_threshold")
-    return f"ι {number(score)} (independent units {number(threshold)})" if isfinite(score) else ""
+    return f"ι {number(score)} (independent units below {number(threshold)})" if isfinite(score) else ""
 
 
 def hidden_dependence(layers: Sequence[Layer]) -> list[Finding]:
-    """Layers with pairs that share more than their correlation says."""
+    """Report layers with pairs that share more information than their correlation explains."""
     return _disagreeing(
+        "hidden dependence",
+        "watch",
+        "Correlation misses dependence in",
+        {layer.name: [pair for pair in pairs_of(layer) if pair.difference > 0] for layer in layers},
         layers,
-        lambda pair: pair.difference > 0,
-        Finding("hidden dependence", "watch", "Correlation misses dependence", ()),
-        "Such units are linked in a way that is not linear: after a ReLU, for instance, units that never fire "
-        "together. Judge them by their information before calling them independent.",
+        "These units are linked nonlinearly: after a ReLU, for instance, units that never fire together. Judge them by "
+        "their information before calling them independent.",
     )
 
 
 def overstated(layers: Sequence[Layer]) -> list[Finding]:
-    """Layers with pairs that share less than their correlation says."""
+    """Report layers with pairs that share less information than their correlation suggests."""
     return _disagreeing(
+        "overstated",
+        "note",
+        "Correlation overstates dependence in",
+        {layer.name: [pair for pair in pairs_of(layer) if pair.difference < 0] for layer in layers},
         layers,
-        lambda pair: pair.difference < 0,
-        Finding("overstated", "note", "Correlation overstates dependence", ()),
-        "A few extreme samples make such a correlation; look at these units' largest activations.",
+        "A few extreme samples produce such a correlation. Look at these units' largest activations.",
     )
 
 
-def _disagreeing(layers: Sequence[Layer], chosen: Callable[[Pair], bool], kind: Finding, advice: str) -> list[Finding]:
-    """The finding about the layers that have such pairs, those with the greatest share of them first."""
-    found = {layer.name: [pair for pair in pairs_of(layer) if chosen(pair)] for layer in layers}
-    named = sorted((layer for layer in layers if found[layer.name]), key=lambda layer: -_share(layer, found))
-    told = points(named, lambda layer: _told(layer, found[layer.name]))
-    headline, remark = f"{kind.headline} in {names(named)}", f"{_CRITERION}{_samples(named)}"
-    return [replace(kind, headline=headline, points=told, remark=remark, advice=advice)] if named else []
+def _disagreeing(
+    kind: str, level: Level, headline: str, pairs: Mapping[str, list[Pair]], layers: Sequence[Layer], advice: str
+) -> list[Finding]:
+    """Return the finding about the layers with such pairs, those with the largest share of them first."""
+    total = {layer.name: len(pairs_of(layer)) for layer in layers if pairs[layer.name]}
+    concerned = sorted(
+        (layer for layer in layers if layer.name in total),
+        key=lambda layer: -len(pairs[layer.name]) / total[layer.name],
+    )
 
+    def describe(layer: Layer) -> str:
+        largest = sorted(pairs[layer.name], key=lambda pair: -abs(pair.difference))[:MOST_PAIRS]
+        of = f"{count(len(pairs[layer.name]))} of {plural(total[layer.name], 'pair')}"
+        return f"{of}; largest difference: units {'; '.join(pair.sentence for pair in largest)}"
 
-def _share(layer: Layer, found: dict[str, list[Pair]]) -> float:
-    return len(found[layer.name]) / max(len(pairs_of(layer)), 1)
-
-
-def _told(layer: Layer, apart: Sequence[Pair]) -> str:
-    """The pairs that disagree most, and how many there are."""
-    largest = sorted(apart, key=lambda pair: -abs(pair.difference))[:MOST_PAIRS]
-    told = "; ".join(pair.sentence for pair in largest)
-    return f"{count(len(apart))} of {plural(len(pairs_of(layer)), 'pair')}, most of all units {told}"
+    return about(kind, level, headline, concerned, describe, f"{_CRITERION}{_samples(concerned)}", advice)
 
 
 def _samples(layers: Sequence[Layer]) -> str:
     samples = [layer.of("dependence").n_samples for layer in layers]
     known = [n_samples for n_samples in samples if n_samples is not None]
-    return f" Over {spread(known, count)} samples." if known else ""
+    return f" Measured on {spread(known, count)} samples." if known else ""
 
 
 def without_density(layers: Sequence[Layer]) -> list[Finding]:
-    """Layers whose entropy is −∞ or was refused at the last recording."""
-    empty = [layer for layer in layers if _undefined(layer)]
-    if not empty:
-        return []
-    return [
-        Finding(
-            "without density",
-            "watch",
-            f"An entropy or a dependence is not defined in {names(empty)}",
-            points(empty, lambda layer: ", ".join(_undefined(layer))),
-            "",
-            "−∞ means that there is no density. Either a unit holds one value again and again, as after a ReLU: take "
-            "the samples before the activation function. Or some units follow exactly from others, as where dead units "
-            "leave a layer fewer inputs than it has units: dependence(), which goes by pairs, tells more there. A dash "
-            "means that the samples were refused: they were not finite, or too few for the number of units.",
-        )
-    ]
+    """Report layers whose entropy is −∞ or could not be estimated at the last recording."""
+    return about(
+        "without density",
+        "watch",
+        "An entropy or a dependence is not defined in",
+        [layer for layer in layers if _undefined(layer)],
+        lambda layer: ", ".join(_undefined(layer)),
+        "",
+        "−∞ means that there is no density. Either a unit repeats one value, as after a ReLU: then measure before the "
+        "activation function. Or some units are determined by others, for instance if dead units leave a layer fewer "
+        "inputs than it has units: then use dependence(), which compares pairs. A dash means that the samples were "
+        "not finite, or too few for the number of units.",
+    )
 
 
 def _undefined(layer: Layer) -> list[str]:
-    asked = [
-        name for name in layer.series if name.startswith("entropy_") or name in ("total_correlation", "dependence")
-    ]
-    last = {name: layer.last(name) for name in asked}
+    asked = [name for name in layer.series if name.startswith("entropy_")] + ["total_correlation", "dependence"]
+    last = {name: layer.last(name) for name in asked if name in layer.series}
     return [
-        f"{name.replace('_', ' ')} {'−∞' if isinf(value) else '–'}"
+        f"{QUANTITIES[name].title if name in QUANTITIES else name} {'−∞' if isinf(value) else '–'}"
         for name, value in last.items()
-        if isnan(value) or value == float("-inf")
+        if isnan(value) or value == -inf
     ]
 
 
 def too_wide(layers: Sequence[Layer]) -> list[Finding]:
-    """Layers with more units than nearest neighbors can tell anything about."""
+    """Report layers with too many units for estimates by nearest neighbors."""
     width = {layer.name: layer.last("n_units") for layer in layers}
     units = {layer.name: width.get(layer.name.removesuffix(BEFORE_ACTIVATION), nan) for layer in layers}
-    wide = [
-        layer
-        for layer in layers
-        if any(layer.of(name).defined and units[layer.name] >= most for name, most in NEIGHBORS_SAY_LITTLE.items())
-    ]
-    if not wide:
-        return []
-    return [
-        Finding(
-            "too wide",
-            "watch",
-            f"Nearest neighbors say little in {names(wide)}",
-            points(wide, lambda layer: plural(int(units[layer.name]), "unit")),
-            "In so many units an entropy by nearest neighbors is biased by nats.",
-            'Take entropy("gaussian") for a bound, "kde_upper" and "kde_lower", or dependence(), which goes by pairs.',
-        )
-    ]
+    return about(
+        "too wide",
+        "watch",
+        "Estimates by nearest neighbors are unreliable in",
+        [
+            layer
+            for layer in layers
+            if any(layer.of(name).defined and units[layer.name] >= limit for name, limit in WIDTH_LIMITS.items())
+        ],
+        lambda layer: plural(int(units[layer.name]), "unit"),
+        "With this many units, an entropy by nearest neighbors is biased by nats.",
+        'Use entropy("gaussian") as an upper bound, "kde_upper" and "kde_lower", or dependence(), which takes pairs.',
+    )
 
 
 INFORMATION_KINDS = (hidden_dependence, overstated, without_density, too_wide)

@@ -1,4 +1,4 @@
-"""What the redundancy of a network's layers comes to, in sentences with their numbers."""
+"""Findings about the redundancy of a network's layers."""
 
 from collections.abc import Callable, Sequence
 from math import isfinite
@@ -7,7 +7,7 @@ from ...nets.redundancy import LEAST_INPUTS, LayerRedundancy, RedundancyReport
 from ...stats.redundancy.duplicates import Cluster
 from ..data.formatting import count, listing, number, percent, plural
 from ..data.run_view import Layer
-from .finding import Finding, Level, named
+from .finding import Finding, Level, by_urgency, listed, named
 from .run_findings import independent, redundant
 from .unit_findings import FEW_SAMPLES, constant, few_samples, undefined
 
@@ -17,45 +17,44 @@ MOST = 6
 
 
 def headline(report: RedundancyReport) -> str:
-    """The network in one sentence."""
+    """Return the network in one sentence."""
     hidden = _hidden(report)
     if hidden:
         narrow = _too_wide(hidden)
         if narrow:
-            return f"In {len(narrow)} of {plural(len(hidden), 'layer')} before the output fewer units would do."
+            return f"Fewer units would suffice in {len(narrow)} of {plural(len(hidden), 'hidden layer')}."
         if not any(layer.enough_inputs for layer in hidden):
-            return "Too few inputs were run to tell how redundant the layers are."
+            return "Too few inputs were run to judge how redundant the layers are."
         if not any(layer.width_is_known for layer in hidden):
-            return "These data do not tell how many units the layers need."
-        return "No layer is clearly wider than these data need."
+            return "These data are not enough to say how many units the layers need."
+        return "No layer is clearly wider than these data require."
     copied = [layer for layer in report.layers if layer.n_copies]
     if copied:
-        return f"{len(copied)} of {plural(len(report.layers), 'layer')} hold units with the same weights."
-    return "No two units of a layer have the same weights."
+        return f"{len(copied)} of {plural(len(report.layers), 'layer')} have units with the same weights."
+    return "No two units of one layer have the same weights."
 
 
 def findings(report: RedundancyReport, views: Sequence[Layer]) -> list[Finding]:
-    """All that can be said, what asks for action first."""
+    """Return everything that can be said, what needs action first."""
     of_views = (redundant, constant, undefined, few_samples, independent)
     found = [finding for find in of_views for finding in find(views)]
     found += [finding for find in _KINDS for finding in find(report)]
-    order = {"act": 0, "watch": 1, "note": 2}
-    return sorted(found, key=lambda finding: order[finding.level])
+    return by_urgency(found)
 
 
 def _hidden(report: RedundancyReport) -> list[LayerRedundancy]:
-    """The layers measured on data, less the last of several: nobody can narrow the output."""
+    """Return the layers measured on data, without the last of several, whose width the task fixes."""
     measured = [layer for layer in report.layers if layer.activations]
     return measured[:-1] if len(measured) > 1 else measured
 
 
 def _judged(report: RedundancyReport) -> list[LayerRedundancy]:
-    """The layers measured on enough inputs for a verdict."""
+    """Return the layers measured on enough inputs for a verdict."""
     return [layer for layer in report.layers if layer.activations and layer.enough_inputs]
 
 
 def _too_wide(layers: Sequence[LayerRedundancy]) -> list[LayerRedundancy]:
-    """Layers of which the upper end of the recommended width lies clearly below the width they have."""
+    """Return the layers whose recommended width, up to its upper end, is clearly below the width they have."""
     return [layer for layer in layers if layer.width_is_known and _spare(layer) >= WORTH_IT]
 
 
@@ -66,17 +65,17 @@ def _spare(layer: LayerRedundancy) -> float:
 
 
 def narrower(report: RedundancyReport) -> list[Finding]:
-    """Layers that fewer units would do for."""
+    """Report layers in which fewer units would suffice."""
     found = sorted(_too_wide(_hidden(report)), key=lambda layer: -_spare(layer))
     kept = percent(1 - report.unexplained)
     return _finding(
         "narrower",
         "act" if any(_spare(layer) >= 0.25 for layer in found) else "watch",
-        "Fewer units would do in",
+        "Fewer units would suffice in",
         found,
         lambda layer: f"{_width(layer)} of {plural(layer.sampled or layer.n_units, 'unit')}",
-        f"So many units, with the 95 % interval, explain {kept} of the variance of all by linear combinations.",
-        "Fold the others into these with cofire merge (--tolerance, --keep), or train again with this width, and "
+        f"This many units, with the 95 % interval, explain {kept} of the variance of all units by linear combinations.",
+        "Fold the other units into these with cofire merge (--tolerance, --keep), or train again with this width, and "
         "compare the test accuracy.",
     )
 
@@ -90,25 +89,25 @@ def _width(layer: LayerRedundancy) -> str:
 
 
 def copies(report: RedundancyReport) -> list[Finding]:
-    """Units that duplicate others on the data."""
+    """Report units that duplicate others on the data."""
     found = [layer for layer in _judged(report) if layer.clusters]
     return _copies(
         found,
         "Units copy others in",
-        f"Copies have |ρ| of {report.threshold:g} or more with the first of their group. {_chance(found)}",
-        "Copies can be folded into one unit without a change that these data show: cofire merge does it.",
+        f"Copies have |ρ| ≥ {report.threshold:g} with the first of their group. {_chance(found)}",
+        "Copies can be folded into one unit with little change on these data: use cofire merge.",
     )
 
 
 def weight_copies(report: RedundancyReport) -> list[Finding]:
-    """Units whose weights duplicate others', where there were no data."""
+    """Report units whose weights duplicate those of others, in layers without data."""
     found = [layer for layer in report.layers if not layer.activations and layer.clusters]
     return _copies(
         found,
         "Units have the same weights, up to a factor, in",
-        f"Their weight vectors have |cosine| of {report.threshold:g} or more. {_chance(found)}",
-        "Before the activation function they copy each other up to scale and shift; whether their biases differ enough "
-        "to matter, data tell.",
+        f"Their weight vectors have |cosine| ≥ {report.threshold:g}. {_chance(found)}",
+        "Before the activation function they are copies up to scale and shift. Give data to see whether their biases "
+        "make them differ after it.",
     )
 
 
@@ -120,12 +119,12 @@ def _copies(layers: list[LayerRedundancy], title: str, remark: str, advice: str)
 
 def _groups(layer: LayerRedundancy) -> str:
     shown = "; ".join(group(cluster) for cluster in layer.clusters[:3])
-    more = f"; and {plural(len(layer.clusters) - 3, 'group')} more" if len(layer.clusters) > 3 else ""
-    return f"{plural(layer.n_copies, 'unit')} could go: {shown}{more}"
+    more = f"; and {plural(len(layer.clusters) - 3, 'more group')}" if len(layer.clusters) > 3 else ""
+    return f"{plural(layer.n_copies, 'unit')} redundant: {shown}{more}"
 
 
 def group(cluster: Cluster) -> str:
-    """A cluster in words: the unit that stays, and those that copy it, a minus before negated ones.
+    """Return a cluster in words: the unit that stays, and its copies, with a minus before negated ones.
 
     Example:
         >>> group(Cluster((3, 5, 8), (1, 1, -1), 0.99, 0.0))
@@ -137,34 +136,34 @@ def group(cluster: Cluster) -> str:
 
 def _chance(layers: Sequence[LayerRedundancy]) -> str:
     worst = max((cluster.p_value for layer in layers for cluster in layer.clusters), default=0.0)
-    shown = "1e-12" if worst < 1e-12 else f"{worst:.1g}"
-    return f"The chance that independent units show any is {'below' if worst < 1e-12 else 'at most'} {shown} a layer."
+    shown = "below 1e-12" if worst < 1e-12 else f"at most {worst:.1g}"
+    return f"In a layer of independent units any would appear with probability {shown}."
 
 
 def zero_weights(report: RedundancyReport) -> list[Finding]:
-    """Units whose weights are all zero, which no data are needed to know."""
+    """Report units whose weights are all zero."""
     found = [layer for layer in report.layers if layer.weights and layer.weights.zero_units]
     return _finding(
         "zero weights",
         "watch",
-        "Units have no weights but zero in",
+        "All weights of some units are zero in",
         found,
         lambda layer: f"{plural(len(layer.weights.zero_units), 'unit')}" if layer.weights else "",
-        "Whatever comes in, they put out their bias.",
-        "Drop them, and add what they pass on to the next layer's bias.",
+        "Such units output their bias for every input.",
+        "Remove them, and add their constant contribution to the next layer's bias.",
     )
 
 
 def nonfinite(report: RedundancyReport) -> list[Finding]:
-    """NaN and infinity, in weights or in activations."""
+    """Report NaN and infinity in weights or activations."""
     found = [layer for layer in report.layers if _broken(layer)]
     return _finding(
         "not finite",
         "act",
-        "NaN or infinity was met in",
+        "NaN or infinity found in",
         found,
         lambda layer: plural(_broken(layer), "unit"),
-        "Such units are left out of every number, and no width is recommended for a layer that puts them out.",
+        "These units are left out of every number, and no width is recommended for a layer with such activations.",
         "Training has probably diverged: go back to an earlier checkpoint.",
     )
 
@@ -175,7 +174,7 @@ def _broken(layer: LayerRedundancy) -> int:
 
 
 def aligned_weights(report: RedundancyReport) -> list[Finding]:
-    """Layers whose weight vectors are more alike than those of random weights."""
+    """Report layers whose weight vectors are more alike than random ones."""
     found = sorted(
         (layer for layer in report.layers if _alignment(layer) >= ALIKE), key=lambda layer: -_alignment(layer)
     )
@@ -187,7 +186,7 @@ def aligned_weights(report: RedundancyReport) -> list[Finding]:
         lambda layer: (
             f"WC {number(layer.weights.mean_abs)}, {number(_alignment(layer), 1)} times chance" if layer.weights else ""
         ),
-        "Chance is what random weights of as many inputs show.",
+        "Chance is the weight correlation of random weights with as many inputs.",
         "",
     )
 
@@ -198,28 +197,28 @@ def _alignment(layer: LayerRedundancy) -> float:
 
 
 def few_inputs(report: RedundancyReport) -> list[Finding]:
-    """Layers that nothing is said of, since so few independent inputs were run."""
+    """Report layers that cannot be judged because too few independent inputs were run."""
     found = [layer for layer in report.layers if not layer.enough_inputs]
     return _finding(
         "few inputs",
         "watch",
-        "Too few inputs to judge",
+        "Too few inputs were run to judge",
         found,
         _seen,
-        f"No verdict rests on fewer than {LEAST_INPUTS} inputs, however many positions of an image or tokens of a text "
-        "each has: these depend on one another.",
+        f"A verdict needs at least {LEAST_INPUTS} inputs, however many positions of an image or tokens of a text each "
+        "has, because these depend on one another.",
         "Run more inputs.",
     )
 
 
 def _seen(layer: LayerRedundancy) -> str:
     samples, inputs = layer.n_samples or 0, layer.n_inputs or 0
-    told = plural(inputs, "input")
-    return f"{plural(samples, 'sample')} from {told}" if samples != inputs else told
+    inputs_text = plural(inputs, "input")
+    return f"{plural(samples, 'sample')} from {inputs_text}" if samples != inputs else inputs_text
 
 
 def too_few(report: RedundancyReport) -> list[Finding]:
-    """Layers whose width the samples do not tell."""
+    """Report layers whose width cannot be recommended from so few samples."""
     found = [layer for layer in _judged(report) if layer.activations and not layer.activations.width.enough_samples]
     return _finding(
         "too few samples",
@@ -233,7 +232,7 @@ def too_few(report: RedundancyReport) -> list[Finding]:
 
 
 def positions(report: RedundancyReport) -> list[Finding]:
-    """Layers whose samples are positions of images or tokens of texts, which depend on one another."""
+    """Report layers whose samples are positions of images or tokens of texts, which depend on one another."""
     found = [layer for layer in _judged(report) if (layer.n_samples or 0) > (layer.n_inputs or 0)]
     return _finding(
         "positions",
@@ -241,15 +240,16 @@ def positions(report: RedundancyReport) -> list[Finding]:
         "Positions count as samples in",
         found,
         _seen,
-        "Positions of an image or tokens of a text depend on one another: floor, p-values and intervals are too small.",
+        "Positions of an image or tokens of a text depend on one another: noise floor, p-values and intervals are too "
+        "small.",
         "",
     )
 
 
 def left_out(report: RedundancyReport) -> list[Finding]:
-    """What was not measured, by the reason."""
+    """Report what was not measured, by reason."""
     points = tuple((reason, listing(names, 3)) for reason, names in report.reasons().items())
-    title = f"{plural(len(report.left_out), 'name')} left out"
+    title = f"{plural(len(report.left_out), 'item')} left out"
     return [Finding("left out", "note", title, points)] if points else []
 
 
@@ -262,14 +262,12 @@ def _finding(
     remark: str,
     advice: str,
 ) -> list[Finding]:
-    """One finding on some layers; none where there are none."""
+    """Return one finding about some layers, or none if there are no layers."""
     if not layers:
         return []
     names = [layer.layer or "(the model)" for layer in layers]
-    points = [(name, say(layer)) for name, layer in zip(names, layers, strict=True)][:MOST]
-    rest = len(layers) - MOST
-    points += [("…", f"{plural(rest, 'layer')} more")] if rest > 0 else []
-    return [Finding(kind, level, f"{title} {named(names, MOST)}", tuple(points), remark, advice)]
+    points = listed(names[:MOST], map(say, layers), len(layers) - MOST)
+    return [Finding(kind, level, f"{title} {named(names, MOST)}", points, remark, advice)]
 
 
 _KINDS = (

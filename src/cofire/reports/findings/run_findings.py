@@ -1,7 +1,7 @@
-"""What the numbers of a run say, in sentences: every claim with its numbers, its floor and its sample size.
+"""Findings about a run: each claim with its numbers, its noise floor and its sample size.
 
-A layer *fires together* when the interval of its debiased neuronal correlation lies wholly above
-`CLEAR`; its units are *close to uncorrelated* when it lies wholly below `FAINT`. Between the two nothing is claimed.
+Units *fire together* in a layer if the whole interval of its debiased neuronal correlation lies above `CLEAR`. They are
+*close to uncorrelated* if it lies below `FAINT`. Between the two nothing is claimed.
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,21 @@ from math import isfinite
 from ..data.formatting import by_reason, count, listing, number, plural
 from ..data.run_view import Layer, View
 from ..data.trends import FAINT, correlation_at, direction, firing_together
-from .finding import MOST_NAMED, Finding, names, points, spread
+from .finding import MOST_NAMED, Finding, about, by_urgency, spread
 from .information_findings import INFORMATION_KINDS, of_dependence
 from .unit_findings import UNIT_KINDS, nonfinite
 
 STRONG = 0.4
 _QUANTITY = "Debiased mean |ρ| over pairs of units, with its 95 % interval."
+_COURSES = {
+    "rose": ("rose", "If it still rises at the end, longer training makes the layer more redundant."),
+    "fell": ("fell", ""),
+    "peaked": ("rose and then fell", "Growth followed by decorrelation is common during training."),
+}
 
 
 def headline(view: View) -> str:
-    """The run in one sentence, about its hidden layers where there are any."""
+    """Return the run in one sentence, about its hidden layers if there are any."""
     layers = [layer for layer in view.measured if layer.of("nc").defined]
     if not view.layers:
         return "Nothing has been recorded yet."
@@ -32,133 +37,103 @@ def headline(view: View) -> str:
 
 def _without_correlation(view: View) -> str:
     if all(measure.startswith("wc") for layer in view.layers for measure in layer.series):
-        return "No activations were measured, so this report speaks of weights only."
+        return "No activations were measured, so this report covers weights only."
     if any(layer.of("nc").values for layer in view.layers):
-        return "Neuronal correlation is defined in no layer: units are constant, alone in theirs, or not finite."
+        return "No layer has a defined neuronal correlation: units are constant, not finite, or alone in their layer."
     return "Neuronal correlation was not recorded."
 
 
 def _how_many(layers: Sequence[Layer], noun: str) -> str:
     together = firing_together(layers)
     if not together:
-        return f"No {noun}'s units clearly fire together."
+        return f"No {noun} has units that clearly fire together."
     if len(together) == len(layers):
-        return f"The units of {f'the one {noun}' if len(layers) == 1 else f'every {noun}'} measured fire together."
+        return f"The units of {f'the only {noun}' if len(layers) == 1 else f'every {noun}'} measured fire together."
     return f"In {len(together)} of {plural(len(layers), noun)} the units fire together."
 
 
 def findings(view: View) -> list[Finding]:
-    """All that can be said about a run, what asks for action first."""
-    layers = view.measured
-    found = [finding for find in _KINDS for finding in find(layers)]
+    """Return everything that can be said about a run, what needs action first."""
+    kinds = (nonfinite, redundant, *UNIT_KINDS, trends, independent)
+    found = [finding for find in kinds for finding in find(view.measured)]
     found += [finding for find in INFORMATION_KINDS for finding in find(view.layers)]
-    found += _left_out(view)
-    order = {"act": 0, "watch": 1, "note": 2}
-    return sorted(found, key=lambda finding: order[finding.level])
+    return by_urgency([*found, *_left_out(view)])
 
 
 def _now(layer: Layer) -> str:
     return correlation_at(layer, -1).sentence
 
 
-def _yardstick(layers: Sequence[Layer]) -> str:
-    """The noise floor and the samples behind it, over several layers."""
+def _how_measured(layers: Sequence[Layer]) -> str:
+    """Return the quantity with the noise floor and the sample sizes of several layers."""
     floors = [layer.last("nc_noise_floor") for layer in layers if isfinite(layer.last("nc_noise_floor"))]
     samples = [layer.n_samples for layer in layers if layer.n_samples is not None]
     if not floors or not samples:
-        return ""
-    return f"Noise floor {spread(floors, number)}, over {spread(samples, count)} samples."
+        return _QUANTITY
+    return f"{_QUANTITY} Noise floor {spread(floors, number)}, over {spread(samples, count)} samples."
 
 
 def redundant(layers: Sequence[Layer]) -> list[Finding]:
-    """Layers whose units fire together: the whole interval above `CLEAR`."""
+    """Report layers whose units fire together."""
     together = sorted(firing_together(layers), key=lambda layer: -correlation_at(layer, -1).value)
-    if not together:
-        return []
-    strongest = correlation_at(together[0], -1).value
-    return [
-        Finding(
-            "redundant",
-            "act" if strongest >= STRONG else "watch",
-            f"Units fire together in {names(together)}",
-            points(together, _now),
-            f"{_QUANTITY} {_yardstick(together)}",
-            "Many units carry overlapping signals. Try the layer narrower, or a decorrelating penalty, "
-            "and compare the test accuracy; correlation alone does not prove that units can go.",
-        )
-    ]
+    return about(
+        "redundant",
+        "act" if together and correlation_at(together[0], -1).value >= STRONG else "watch",
+        "Units fire together in",
+        together,
+        _now,
+        _how_measured(together),
+        "Many units carry overlapping signals. Try a narrower layer or a decorrelating penalty, and compare the test "
+        "accuracy: correlation alone does not prove that units can be removed.",
+    )
 
 
 def independent(layers: Sequence[Layer]) -> list[Finding]:
-    """Layers whose correlation cannot be told from that of independent units, or is faint."""
-    apart = [layer for layer in layers if layer.of("nc").defined and correlation_at(layer, -1).high < FAINT]
-    if not apart:
-        return []
-    return [
-        Finding(
-            "independent",
-            "note",
-            f"Units are close to uncorrelated in {names(apart)}",
-            points(apart, lambda layer: ", ".join(filter(None, (_now(layer), of_dependence(layer))))),
-            f"{_QUANTITY} {_yardstick(apart)}",
-            ""
-            if all(map(of_dependence, apart))
-            else "Uncorrelated is not independent: a dependence that is not linear stays unseen here; "
-            "cofire.record.dependence() would see it.",
-        )
-    ]
+    """Report layers whose correlation is faint or within that of independent units."""
+    faint = [layer for layer in layers if layer.of("nc").defined and correlation_at(layer, -1).high < FAINT]
+    advice = (
+        "Uncorrelated units may still depend on each other nonlinearly. Record cofire.record.dependence() to find out."
+    )
+    return about(
+        "independent",
+        "note",
+        "Units are close to uncorrelated in",
+        faint,
+        lambda layer: ", ".join(filter(None, (_now(layer), of_dependence(layer)))),
+        _how_measured(faint),
+        "" if all(map(of_dependence, faint)) else advice,
+    )
 
 
 def trends(layers: Sequence[Layer]) -> list[Finding]:
-    """Layers whose correlation rose, fell, or rose and fell by more than their intervals."""
+    """Report layers whose correlation rose, fell, or rose and fell by more than their intervals."""
     directions = {layer.name: direction(layer) for layer in layers}
     return [
-        Finding(
+        finding
+        for course, (verb, advice) in _COURSES.items()
+        for finding in about(
             "trend",
             "note",
-            f"Correlation {verb} over training in {names(moved)}",
-            points(moved, _course),
+            f"Correlation {verb} over training in",
+            [layer for layer in layers if directions[layer.name] == course],
+            _course,
             "Debiased mean |ρ| over pairs of units.",
             advice,
         )
-        for kind, verb, advice in _DIRECTIONS
-        if (moved := [layer for layer in layers if directions[layer.name] == kind])
     ]
-
-
-_DIRECTIONS = (
-    (
-        "rose",
-        "rose",
-        "If it still rises at the end, the layer goes on growing redundant while training continues.",
-    ),
-    ("fell", "fell", ""),
-    ("peaked", "rose and then fell", "Growth followed by decorrelation is a common course of training."),
-)
 
 
 def _course(layer: Layer) -> str:
-    series = layer.of("nc_debiased") if layer.of("nc_debiased").defined else layer.of("nc")
-    known = [point for point in zip(series.steps, series.values, strict=True) if isfinite(point[1])]
-    (first_step, first), (last_step, last) = known[0], known[-1]
-    peak_step, peak = max(known, key=lambda point: point[1])
-    told = f"{number(first, 2)} at step {count(first_step)}"
-    if peak_step not in (first_step, last_step) and direction(layer) == "peaked":
-        told += f", {number(peak, 2)} at step {count(peak_step)}"
-    return f"{told}, {number(last, 2)} at step {count(last_step)}"
+    known = (layer.of("nc_debiased") if layer.of("nc_debiased").defined else layer.of("nc")).known
+    shown = [known[0], known[-1]]
+    peak = max(known, key=lambda point: point[1])
+    if peak not in shown and direction(layer) == "peaked":
+        shown.insert(1, peak)
+    return ", ".join(f"{number(value, 2)} at step {count(step)}" for step, value in shown)
 
 
 def _left_out(view: View) -> list[Finding]:
-    if not view.left_out:
-        return []
-    return [
-        Finding(
-            "left out",
-            "note",
-            f"{plural(len(view.left_out), 'layer')} {'was' if len(view.left_out) == 1 else 'were'} left out",
-            tuple((reason, listing(names, MOST_NAMED)) for reason, names in by_reason(view.left_out).items()),
-        )
-    ]
-
-
-_KINDS = (nonfinite, redundant, *UNIT_KINDS, trends, independent)
+    points = tuple((reason, listing(names, MOST_NAMED)) for reason, names in by_reason(view.left_out).items())
+    number = len(view.left_out)
+    title = f"{plural(number, 'layer')} {'was' if number == 1 else 'were'} left out"
+    return [Finding("left out", "note", title, points)] if points else []

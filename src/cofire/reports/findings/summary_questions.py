@@ -1,4 +1,4 @@
-"""What a reader asks first: how redundant, where, since when, compared with what."""
+"""Answers to a reader's first questions: how redundant, where, since when, and compared with what."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .unit_findings import spare
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A question, its answer in a word or two, the numbers behind it by name, and what they are."""
+    """A question, its short answer, the numbers behind it by name, and an explanation of those."""
 
     question: str
     answer: str
@@ -23,31 +23,31 @@ class Answer:
 
 
 def overview(view: View, others: Sequence[View] = ()) -> list[Answer]:
-    """The four answers about a run, beside other runs; none where no correlation is known."""
+    """Return the four answers about a run, compared with other runs; empty if no correlation is known."""
     layers = [layer for layer in view.hidden if isfinite(correlation_at(layer, -1).value)]
     if not layers:
         return []
     strongest = sorted(layers, key=lambda layer: -correlation_at(layer, -1).value)
-    told = firing_together(strongest) or strongest[:1]
-    return [how_redundant(strongest), where(strongest), since_when(told), compared(strongest[0], others)]
+    shown = firing_together(strongest) or strongest[:1]
+    return [how_redundant(strongest), where(strongest), since_when(shown), compared(strongest[0], others)]
 
 
 def how_redundant(layers: Sequence[Layer]) -> Answer:
-    """The median over layers, and the range."""
+    """Return the median over layers, and the range."""
     values = [correlation_at(layer, -1).value for layer in layers]
     ends = {"highest": layers[0], "lowest": layers[-1]} if len(layers) > 1 else {}
     points = tuple((end, f"{number(_value(layer), 2)} in {layer.name}") for end, layer in ends.items())
     whose = f"median of {plural(len(layers), 'layer')}" if ends else layers[0].name
-    remark = f"Debiased mean |ρ|, {whose}; 0: uncorrelated, 1: all copies."
+    remark = f"Debiased mean |ρ|, {whose}. 0 means uncorrelated, 1 means that all units are copies."
     return Answer("How redundant?", number(median(values), 2), points, remark)
 
 
 def where(layers: Sequence[Layer]) -> Answer:
-    """The layers whose units fire together, the strongest first, and units that carry nothing."""
+    """Return the layers whose units fire together, the strongest first, and count constant units and copies."""
     together = firing_together(layers)
     shown = together or layers[:1]
     points = tuple((layer.name, correlation_at(layer, -1).sentence) for layer in shown[:MOST_NAMED])
-    answer = names(together) if together else "nowhere clearly"
+    answer = names(together) if together else "in no layer clearly"
     return Answer("Where?", answer, points, " ".join(filter(None, (_silent(layers), _copied(layers)))))
 
 
@@ -62,20 +62,20 @@ def _copied(layers: Sequence[Layer]) -> str:
 
 
 def since_when(layers: Sequence[Layer]) -> Answer:
-    """When each layer left its noise, and from when on it stands where it stands now."""
+    """Return since when each layer has been above its noise, and since when at its present level."""
     points = tuple((layer.name, _history(layer)) for layer in layers[:MOST_NAMED])
     since = above_noise_since(layers[0])
     level = present_level_since(layers[0])
     if since is None:
         return Answer("Since when?", "not above noise", points)
-    remark = "Above noise: the interval lies above 0. At this level: it overlaps with the last one."
+    remark = "Above noise: the interval lies above 0. At this level: the interval overlaps with the last one."
     return Answer("Since when?", f"since step {count(level)}", points, remark)
 
 
 def _history(layer: Layer) -> str:
     since, level = above_noise_since(layer), present_level_since(layer)
     if since is None:
-        return "not told from noise"
+        return "not above noise"
     beyond = (
         "above noise from the start" if since == layer.of("nc").steps[0] else f"above noise since step {count(since)}"
     )
@@ -83,7 +83,7 @@ def _history(layer: Layer) -> str:
 
 
 def compared(layer: Layer, others: Sequence[View]) -> Answer:
-    """A layer beside its noise floor, its first recording and the same layer of other runs."""
+    """Compare a layer with its noise floor, its first recording and the same layer of other runs."""
     last, raw, floor = correlation_at(layer, -1), layer.last("nc"), layer.last("nc_noise_floor")
     points = [("noise floor", f"{number(floor)}; NC {number(raw)}")] if floor > 0 else []
     first = correlation_at(layer, 0)
@@ -94,7 +94,7 @@ def compared(layer: Layer, others: Sequence[View]) -> Answer:
         points.append((start, f"{number(first.value, 2)}; {_change(first, last)}"))
     points += [point for other in others if (point := _beside(layer.name, last, other))]
     answer = _times(last.value, first.value, "its start") if trained else _times(raw, floor, "its noise floor")
-    return Answer("Compared with what?", answer, tuple(points), f"The layer {layer.name}.")
+    return Answer("Compared with what?", answer, tuple(points), f"In the layer {layer.name}.")
 
 
 def _times(value: float, yardstick: float, what: str) -> str:
@@ -104,7 +104,7 @@ def _times(value: float, yardstick: float, what: str) -> str:
 
 
 def _change(before: Correlation, after: Correlation) -> str:
-    """The difference, and whether the intervals tell it from none."""
+    """Return the difference, and whether the intervals overlap."""
     difference = after.value - before.value
     apart = after.low > before.high or after.high < before.low
     return f"{'+' if difference > 0 else ''}{number(difference, 2)}{'' if apart else ', intervals overlap'}"
@@ -122,27 +122,27 @@ def _value(layer: Layer) -> float:
 
 
 def several(views: Sequence[View]) -> Answer:
-    """What several runs differ in: layers whose intervals of the last recording do not all overlap."""
+    """Return what differs between runs: layers whose intervals at the last recordings do not all overlap."""
     shared = [layer.name for layer in views[0].hidden if all(_of(view, layer.name) for view in views)]
     if not shared:
         return Answer("", "The runs have no layer in common.")
     apart = [name for name in shared if _apart([_of(view, name) for view in views])]
-    remark = "They speak of the inputs sampled; another seed alone moves values by more."
+    remark = "The intervals cover the sampling of inputs; another seed alone changes values by more."
     if not apart:
         return Answer(
             "",
-            f"Correlation is alike in {_all_of(shared)}.",
+            f"Correlation is similar in {_all_of(shared)}.",
             (),
             f"At the last recordings the 95 % intervals overlap. {remark}",
         )
-    told = f"In {len(apart)} of {plural(len(shared), 'layer')} the runs' correlations differ."
+    headline = f"The runs' correlations differ in {len(apart)} of {plural(len(shared), 'layer')}."
     return Answer(
-        "", told, (), f"At the last recordings the 95 % intervals do not overlap in {listing(apart)}. {remark}"
+        "", headline, (), f"At the last recordings the 95 % intervals do not overlap in {listing(apart)}. {remark}"
     )
 
 
 def _all_of(names: Sequence[str]) -> str:
-    return "the one layer" if len(names) == 1 else f"all {len(names)} layers"
+    return "the only layer they share" if len(names) == 1 else f"all {len(names)} layers"
 
 
 def _of(view: View, name: str) -> Correlation | None:

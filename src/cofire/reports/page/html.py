@@ -1,4 +1,4 @@
-"""One self-contained page: no network, no inline handlers, every word from a run escaped."""
+"""Self-contained HTML pages: no requests, no inline handlers, and every name from a run escaped."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ from markupsafe import Markup
 from ...record.runs.run_directory import Run
 from ...record.runs.sqlite_connections import WrittenMeanwhileError
 from ...record.runs.whole_files import replaced
+from ...stats._base.definitions import COPY
+from ...stats._base.quantities import QUANTITIES
 from ..charts import svg
 from ..charts.figures import side_by_side
 from ..data import formatting
@@ -27,21 +29,22 @@ from .sections import reach, sections_of
 WIDE = 1160.0
 HALF = 440.0
 NARROW = 400.0
-MOST_WEDGES = 60  # lines whose phases are drawn; those of more are told in words only
+MOST_WEDGES = 60  # the phases of at most this many lines are drawn; those of more are only described
 SCRIPTS = ("base", "runs", "theme", "time", "curves", "table", "spreads", "maps", "matrix", "scatter", "pairs", "main")
 
 
 def write_report(runs: str | Path | Run | Sequence[str | Path | Run], path: str | Path = "report.html") -> Path:
     """Write a report on one or more runs: a single HTML page that opens offline.
 
-    The page holds everything it shows and, by its content-security policy, can request nothing.
-    It appears whole or not at all; an older report at ``path`` stays if writing fails.
+    The page holds everything it shows, and its content-security policy forbids any request.
+    An older report at ``path`` is replaced only once the new one is complete.
 
     Args:
         runs: a run directory, an open `cofire.record.Run`, or several of them.
-        path: the page to write.
+        path: the file to write.
 
-    Returns: the path written to.
+    Returns:
+        The path written to.
 
     Raises:
         FileNotFoundError: if a directory is not a run.
@@ -51,19 +54,23 @@ def write_report(runs: str | Path | Run | Sequence[str | Path | Run], path: str 
     several = [runs] if isinstance(runs, str | Path | Run) else list(runs)
     if not several:
         raise ValueError("a report needs at least one run, got none; give a run directory")
-    text = page([view_of(run) for run in several])
+    return written(page([view_of(run) for run in several]), path)
+
+
+def written(text: str, path: str | Path) -> Path:
+    """Write a page to a file, whole or not at all, and return the path."""
     with replaced(path) as file:
         file.write(text.encode("utf-8", "replace"))
     return Path(path)
 
 
 def view_of(run: str | Path | Run) -> View:
-    """A run as it is shown; of one that still goes on, its table at one moment."""
+    """Read a run; one that is being written to is read as of one moment."""
     if isinstance(run, Run):
         return read(run)
     try:
         return _at_one_moment(run)
-    except WrittenMeanwhileError:  # from now on the writer keeps what a reader sees
+    except WrittenMeanwhileError:  # the next attempt opens the file as one that is written to
         return _at_one_moment(run)
 
 
@@ -73,7 +80,7 @@ def _at_one_moment(run: str | Path) -> View:
 
 
 def page(views: Sequence[View]) -> str:
-    """The report on one or more runs as HTML."""
+    """Return the report on one or more runs as HTML."""
     sections = sections_of(views)
     return rendered(
         "page.html",
@@ -91,26 +98,17 @@ def page(views: Sequence[View]) -> str:
 
 
 def rendered(template: str, *, data: Any = None, **context: Any) -> str:
-    """A page from a template: styled, with its script, what that draws, its policy, and every word escaped."""
-    style, script = source("style.css"), the_script()
+    """Render a template with the page's style, script, data and content-security policy."""
+    style, script = source("style.css"), page_script()
     text = (
         _environment()
         .get_template(template)
         .render(
             **context,
-            data=data or {"runs": []},
+            data=data or {"runs": [], "quantities": {}},
             style=Markup(style),
             script=Markup(script),
-            policy=Markup(policy(style, script)),  # it holds no double quote and nothing from a run
-            svg=svg,
-            chart_data=chart_data,
-            whisker=whisker,
-            correlation_at=correlation_at,
-            spare=spare,
-            WIDE=WIDE,
-            HALF=HALF,
-            NARROW=NARROW,
-            MOST_WEDGES=MOST_WEDGES,
+            policy=Markup(policy(style, script)),  # safe: it holds no double quote and nothing from a run
         )
     )
     return formatting.unbroken(text)
@@ -125,51 +123,49 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    environment.filters.update(
-        number=formatting.number,
-        count=formatting.count,
-        percent=formatting.percent,
-        plural=formatting.plural,
-        shorten=formatting.shorten,
+    filters = (formatting.number, formatting.count, formatting.percent, formatting.plural, formatting.shorten)
+    environment.filters.update({one.__name__: one for one in filters})
+    environment.globals.update(
+        {one.__name__: one for one in (chart_data, whisker, correlation_at, spare)},
+        svg=svg,
+        QUANTITIES=QUANTITIES,
+        COPY=COPY,
+        WIDE=WIDE,
+        HALF=HALF,
+        NARROW=NARROW,
+        MOST_WEDGES=MOST_WEDGES,
     )
     return environment
 
 
 def whisker(layer: Layer, end: float) -> Markup:
-    """A layer's correlation drawn for its row of the table."""
+    """Draw a layer's correlation for its row of the table."""
     last = correlation_at(layer, -1)
     return svg.whisker(layer.last("nc"), last.value, last.low, last.high, layer.last("nc_noise_floor"), end)
 
 
 def policy(style: str, script: str) -> str:
-    """A content-security policy that lets exactly this style and this script through, and no request.
+    """Return a content-security policy that allows exactly this style and this script, and no request.
 
     Example:
         >>> policy("", "").split("; ")[0]
         "default-src 'none'"
     """
-    return "; ".join(
-        [
-            "default-src 'none'",
-            f"style-src '{digest(style)}'",
-            f"script-src '{digest(script)}'",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
-    )
+    allowed = f"style-src '{digest(style)}'; script-src '{digest(script)}'"
+    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
 
 
 def digest(text: str) -> str:
-    """How a content-security policy names a style or a script."""
+    """Return the hash by which a content-security policy names a style or a script."""
     return "sha256-" + b64encode(sha256(text.encode()).digest()).decode("ascii")
 
 
-def the_script() -> str:
-    """All of the page's script: the parts share a scope, so that nothing is global."""
+def page_script() -> str:
+    """Return the page's whole script: its parts share one function scope, so that nothing is global."""
     parts = "\n".join(source(f"script/{name}.js") for name in SCRIPTS)
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 def source(name: str) -> str:
-    """A file of the templates, as it is."""
+    """Return the text of a file among the templates."""
     return files("cofire.reports").joinpath("templates", name).read_text(encoding="utf-8")

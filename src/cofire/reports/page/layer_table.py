@@ -1,9 +1,11 @@
-"""The table of layers: a row a layer and run, as last recorded; the page's script fills it anew at other steps."""
+"""The table of layers: one row for each layer and run. The page's script refills it at other steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 
+from ...stats._base.definitions import COPY
+from ...stats._base.quantities import QUANTITIES
 from ..data.formatting import MISSING, count, number
 from ..data.run_view import Layer
 from ..data.trends import correlation_at
@@ -12,58 +14,60 @@ from .sections import Section
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its key for the script, its title, what it means, and how many digits it shows (0: whole numbers)."""
+    """A column: its key for the script, its heading, its meaning, and the digits it shows (0 for whole numbers)."""
 
     key: str
     title: str
-    meaning: str = ""
+    meaning: str
     digits: int = 3
     signed: bool = False
 
 
-UNITS = Column("n_units", "Units", digits=0)
-CONSTANT = Column("n_constant", "Constant", "units that never changed", digits=0)
-DEBIASED = Column("nc_debiased", "Debiased", "debiased neuronal correlation")
-NC = Column("nc", "NC", "neuronal correlation, mean |ρ|")
-FLOOR = Column("nc_noise_floor", "Floor", "what independent units would show as NC")
-START = Column("since_start", "vs start", "debiased, less that of the first recording", signed=True)
-DEPENDENCE = Column("dependence", "ι", "dependence score: mean mutual information, in nats")
-WC = Column("wc", "WC", "weight correlation")
-EPSILON = Column("epsilon", "ε", "what the activation function changes")
-COPIES = Column("copies", "Copies", "pairs with |ρ| ≥ 0.99", digits=0)
+def of_quantity(name: str) -> Column:
+    """Return the column of a recorded quantity."""
+    quantity = QUANTITIES[name]
+    unit = f" In {quantity.unit}." if quantity.unit == "nats" else ""
+    return Column(name, quantity.label, f"{quantity.title}. {quantity.note}{unit}", quantity.digits)
+
+
+START = Column("since_start", "vs start", "Debiased, minus that of the first recording.", signed=True)
+COPIES = Column("copy_pairs", "Copies", f"Pairs with |ρ| ≥ {COPY}.", digits=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One layer of one run."""
+    """One layer of one run, and the same layer of the first run to compare it with."""
 
     run: int
     layer: Layer
     beside: Layer | None
 
     def value(self, key: str) -> float:
-        """A cell as last recorded."""
+        """Return the last recorded value of a column."""
+        now = correlation_at(self.layer, -1).value
         if key == "nc_debiased":
-            return correlation_at(self.layer, -1).value
-        if key == "since_start":
-            return correlation_at(self.layer, -1).value - correlation_at(self.layer, 0).value
+            return now
+        if key == START.key:
+            return now - correlation_at(self.layer, 0).value
         if key == "beside":
-            return correlation_at(self.layer, -1).value - correlation_at(self.beside, -1).value if self.beside else nan
-        if key == "copies":
+            return now - correlation_at(self.beside, -1).value if self.beside else nan
+        if key == COPIES.key:
             return float(len(self.layer.duplicates)) if "duplicates" in self.layer.arrays else nan
         return self.layer.last(key)
 
 
 def columns_of(sections: Sequence[Section]) -> list[Column]:
-    """The columns that these runs need; several do without the floor, which the drawing shows, to fit a screen."""
-    with_dependence = any(section.with_dependence for section in sections)
-    beside = Column("beside", "vs first", f"debiased, less that of {sections[0].view.name}", signed=True)
-    columns = [DEBIASED, START, *([beside, NC] if len(sections) > 1 else [NC, FLOOR])]
-    return [*columns, *([DEPENDENCE] if with_dependence else []), WC, EPSILON, UNITS, CONSTANT, COPIES]
+    """Return the columns that these runs need; with several runs the noise floor is only drawn, to save room."""
+    beside = Column("beside", "vs first", f"Debiased, minus that of {sections[0].view.name}.", signed=True)
+    several = len(sections) > 1
+    shown = ["nc"] if several else ["nc", "nc_noise_floor"]
+    shown += ["dependence"] * any(section.with_dependence for section in sections)
+    shown += ["wc", "epsilon", "n_units", "n_constant"]
+    return [of_quantity("nc_debiased"), START, *([beside] if several else []), *map(of_quantity, shown), COPIES]
 
 
 def rows_of(sections: Sequence[Section]) -> list[Row]:
-    """Layer by layer, the runs that have it one below the other."""
+    """Return one row for each layer and each run that has it, sorted by layer."""
     names = dict.fromkeys(layer.name for section in sections for layer in section.view.measured)
     placed = [{layer.name: layer for layer in section.view.measured} for section in sections]
     return [
@@ -75,10 +79,10 @@ def rows_of(sections: Sequence[Section]) -> list[Row]:
 
 
 def shown(value: float, column: Column) -> str:
-    """A cell in words.
+    """Format the value of a cell.
 
     Example:
-        >>> shown(0.25, START), shown(1797, UNITS), shown(float("nan"), NC)
+        >>> shown(0.25, START), shown(1797, COPIES), shown(float("nan"), START)
         ('+0.250', '1,797', '–')
     """
     if not isfinite(value):

@@ -1,4 +1,4 @@
-"""Runs while they go on: the report's page, made anew when something was recorded."""
+"""The page of runs that are still being written, renewed whenever something was recorded."""
 
 import re
 import time
@@ -11,7 +11,7 @@ from threading import Lock
 from ...record.runs.run_directory import DESCRIPTION, TABLE
 from .html import digest, page, rendered, source, view_of
 
-# At most a tenth of one core goes into drawing: the rest belongs to the run.
+# Drawing takes at most a tenth of one core: the rest belongs to the training.
 SHORTEST = 1.0  # seconds between two pages
 SHARE = 0.1
 
@@ -26,16 +26,16 @@ class Page:
 
 
 class LivePage:
-    """The page of runs that others write, or are about to.
+    """The page of runs that other processes write, or are about to.
 
-    Nothing in a run's directory is written, created or locked: a look is the size and time of its files, and a page
-    reads one state of the table while the writer goes on.
+    It never writes, creates or locks anything in a run's directory. To detect news it compares the sizes and times of
+    files, and a page reads one state of the table while the writer continues.
 
     Args:
-        directories: of the runs; those that have not begun are waited for.
+        directories: of the runs; a run may begin later.
 
     Raises:
-        ValueError: if none is given, or one is a file.
+        ValueError: if there is no directory, or one of them is a file.
     """
 
     def __init__(self, directories: Sequence[str | Path]) -> None:
@@ -44,53 +44,54 @@ class LivePage:
             raise ValueError("there is nothing to watch; give a run directory")
         for directory in self.directories:
             if directory.is_file():
-                raise ValueError(f"{directory} is a file; a run is a directory")
+                raise ValueError(f"{directory} is a file; give the directory of a run")
         self._lock = Lock()
         self._page: Page | None = None
-        self._rested = 0.0
+        self._next_page_at = 0.0
 
     @property
     def missing(self) -> list[Path]:
-        """The directories that no run has begun in."""
+        """Return the directories in which no run has begun."""
         return [directory for directory in self.directories if not (directory / DESCRIPTION).is_file()]
 
     @property
     def version(self) -> str:
-        """What changes when anything is written to the runs."""
-        return sha256(repr([_looks(directory) for directory in self.directories]).encode()).hexdigest()[:24]
+        """Return a hash that changes when anything is written to the runs."""
+        # SQLite writes to the log first, so that the table's own file may stay the same for long.
+        files = [
+            _size_and_time(directory / name)
+            for directory in self.directories
+            for name in (DESCRIPTION, TABLE, f"{TABLE}-wal")
+        ]
+        return sha256(repr(files).encode()).hexdigest()[:24]
 
     def is_newer(self, version: str) -> bool:
-        """Whether there is something to show beyond that version, and drawing it is not too soon."""
-        return time.monotonic() >= self._rested and self.version != version
+        """Return whether there is something newer to show, and enough time has passed to draw it."""
+        return time.monotonic() >= self._next_page_at and self.version != version
 
     def page(self) -> Page:
-        """The page as of now; of several that ask at once, one makes it."""
+        """Return the current page; if several threads ask at once, one of them makes it."""
         with self._lock:
-            version = self.version  # before reading: what is written meanwhile makes another version
+            version = self.version  # before reading: a write during reading must give another version
             if self._page is None or self._page.version != version:
                 begun = time.monotonic()
                 self._page = self._made(version)
                 now = time.monotonic()
-                self._rested = now + max(SHORTEST, (now - begun) * (1 / SHARE - 1))
+                self._next_page_at = now + max(SHORTEST, (now - begun) * (1 / SHARE - 1))
             return self._page
 
     def _made(self, version: str) -> Page:
-        absent = self.missing
+        missing = self.missing
         try:
-            views = [view_of(directory) for directory in self.directories if directory not in absent]
+            views = [view_of(directory) for directory in self.directories if directory not in missing]
         except (OSError, ValueError) as error:
-            return Page(version, followed(_waiting([f"{error}. Trying again."]), version), False)
+            return _waiting(version, [f"{error}. Trying again."])
         if not views:
-            told = [f"There is no run in {directory} yet. Waiting for it to begin." for directory in absent]
-            return Page(version, followed(_waiting(told), version), False)
+            return _waiting(version, [f"Waiting for a run to begin in {directory}." for directory in missing])
         return Page(version, followed(page(views), version), True)
 
 
-def _looks(directory: Path) -> list[tuple[int, int] | None]:
-    return [_look(directory / name) for name in (DESCRIPTION, TABLE, f"{TABLE}-wal")]
-
-
-def _look(path: Path) -> tuple[int, int] | None:
+def _size_and_time(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -98,15 +99,15 @@ def _look(path: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def _waiting(told: Sequence[str]) -> str:
-    return rendered("waiting.html", told=told)
+def _waiting(version: str, sentences: Sequence[str]) -> Page:
+    return Page(version, followed(rendered("waiting.html", sentences=sentences), version), False)
 
 
 _SCRIPTS = re.compile(r"script-src ('sha256-[^']+')")
 
 
 def followed(html: str, version: str) -> str:
-    """A page with the script that renews it, which its policy lets through and lets ask where the page is from.
+    """Add the script that renews a page, and allow it and its requests to the page's own server in the policy.
 
     Example:
         >>> html = followed("<i>script-src 'sha256-a'</i><body></body>", "1")
@@ -117,5 +118,5 @@ def followed(html: str, version: str) -> str:
     allowed, found = _SCRIPTS.subn(rf"script-src \1 '{digest(script)}'; connect-src 'self'", html, count=1)
     content, end, rest = allowed.rpartition("</body>")
     if not (found and end):
-        raise RuntimeError("the page has no policy for scripts, or no end, to put the live script into")
+        raise RuntimeError("the page has no script policy or no </body> for the live script")
     return f'{content}<script data-version="{version}">{script}</script>\n{end}{rest}'

@@ -1,73 +1,73 @@
-"""What the page's script is given: the series and the pairs of each run, in few bytes."""
+"""The data of the page's script: the series and the pairs of each run, in few bytes."""
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from ...stats._base.quantities import QUANTITIES
 from ..charts.figures import Chart
 from ..charts.histograms import Histogram
 from ..charts.pair_maps import Pairs
-from ..charts.panels import PANELS
+from ..charts.panels import DRAWN
 from ..data.run_view import Layer, Series, View
+from .layer_table import COPIES
 
 DIGITS = 5
-_OF_TABLE = ("nc_debiased", "nc_low", "nc_high", "nc_noise_floor", "n_units", "n_constant")
-MEASURES = (*(panel.measure for panel in PANELS), *_OF_TABLE)
+SENT = (*DRAWN, "nc_debiased", "nc_low", "nc_high", "nc_noise_floor", "n_units", "n_constant")
+"""The known quantities that charts and tables of the page show. Those that a user defined are sent as well."""
 
-
-class Grids:
-    """Lists of steps, each held once: series refer to them by number."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[int, ...], int] = {}
-
-    def place(self, steps: tuple[int, ...]) -> int:
-        """The number of a list of steps."""
-        return self._numbers.setdefault(steps, len(self._numbers))
-
-    @property
-    def lists(self) -> list[tuple[int, ...]]:
-        """All of them, by number."""
-        return list(self._numbers)
+Grids = dict[tuple[int, ...], int]
+"""Lists of steps with their numbers: each list is sent once, and series refer to it by number."""
 
 
 def page_data(views: Sequence[View], pairs: Sequence[Sequence[Pairs]], spreads: Sequence[Sequence[Histogram]]) -> Any:
-    """All runs, as JSON holds them."""
+    """Return all runs, and how to show each quantity, as plain data for JSON."""
     runs = zip(views, pairs, spreads, strict=True)
-    return {"runs": [_run(view, of_pairs, of_spreads) for view, of_pairs, of_spreads in runs]}
+    return {
+        "quantities": {name: {"label": QUANTITIES[name].label, "digits": QUANTITIES[name].digits} for name in SENT},
+        "runs": [_run(view, of_pairs, of_spreads) for view, of_pairs, of_spreads in runs],
+    }
 
 
 def _run(view: View, pairs: Sequence[Pairs], spreads: Sequence[Histogram]) -> dict[str, Any]:
-    grids, units = Grids(), {layer.name: layer.last("n_units") for layer in view.layers}
-    layers = [{"name": layer.name, "series": _layer(layer, grids)} for layer in view.layers]
-    training = {name: _series(series, grids) for name, series in view.training.items()}
+    grids: Grids = {}
+    units = {layer.name: layer.last("n_units") for layer in view.layers}
     places = {layer.name: index for index, layer in enumerate(view.layers)}
     return {
         "name": view.name,
         "last": view.last_step or 0,
-        "layers": layers,
-        "training": training,
-        "grids": grids.lists,
+        "layers": [{"name": layer.name, "series": _layer(layer, grids)} for layer in view.layers],
+        "training": {name: _series(series, grids) for name, series in view.training.items()},
+        "grids": list(grids),  # after the series, which fill it
         "pairs": [{"layer": places[one.layer], "units": _or_none(units[one.layer]), **_pairs(one)} for one in pairs],
-        "spreads": [{"layer": places[one.layer], **_spread(one)} for one in spreads],
+        "spreads": [
+            {
+                "layer": places[one.layer],
+                "steps": list(one.counts),
+                "counts": list(one.counts.values()),
+                "top": _or_none(one.top),
+            }
+            for one in spreads
+        ],
     }
 
 
 def _layer(layer: Layer, grids: Grids) -> dict[str, Any]:
-    found = {name: _series(layer.of(name), grids) for name in MEASURES if layer.of(name).steps}
+    shown = {name: series for name, series in layer.series.items() if name in SENT or name not in QUANTITIES}
+    found = {name: _series(series, grids) for name, series in shown.items() if series.steps}
     if copies := layer.at_steps("duplicates"):
         steps = tuple(sorted(copies))
         counts = tuple(float(len(copies[step].reshape(-1, 3))) for step in steps)
-        found["copies"] = _series(Series(steps, counts), grids)
+        found[COPIES.key] = _series(Series(steps, counts), grids)
     return found
 
 
 def _series(series: Series, grids: Grids) -> list[Any]:
-    return [grids.place(series.steps), [_or_none(value) for value in series.values]]
+    return [grids.setdefault(series.steps, len(grids)), [_or_none(value) for value in series.values]]
 
 
 def _or_none(value: float) -> float | int | None:
-    """A number in as few characters as its digits need.
+    """Round a number so that it takes few characters; return None for NaN and infinity, which JSON lacks.
 
     Example:
         >>> _or_none(0.1234567), _or_none(64.0), _or_none(float("nan"))
@@ -84,11 +84,8 @@ def _pairs(pairs: Pairs) -> dict[str, Any]:
         kind: {"units": one.units, "steps": list(one.packed), "packed": list(one.packed.values())}
         for kind, one in pairs.maps.items()
     }
-    return {"maps": maps, "chance": _by_step(pairs.chance), "sample": _sample(pairs)}
-
-
-def _by_step(values: Mapping[int, float]) -> dict[str, Any]:
-    return {"steps": list(values), "values": [_or_none(value) for value in values.values()]}
+    chance = {"steps": list(pairs.chance), "values": [_or_none(value) for value in pairs.chance.values()]}
+    return {"maps": maps, "chance": chance, "sample": _sample(pairs)}
 
 
 def _sample(pairs: Pairs) -> dict[str, Any] | None:
@@ -98,20 +95,14 @@ def _sample(pairs: Pairs) -> dict[str, Any] | None:
     ends = {"low": kept.low.values(), "high": kept.high.values()}
     return {
         "units": kept.units,
-        "rows": kept.n_rows,
         "steps": list(kept.packed),
         "packed": list(kept.packed.values()),
         **{end: [[_or_none(value) for value in values] for values in of_steps] for end, of_steps in ends.items()},
     }
 
 
-def _spread(histogram: Histogram) -> dict[str, Any]:
-    counts = histogram.counts
-    return {"steps": list(counts), "counts": list(counts.values()), "top": _or_none(histogram.top)}
-
-
 def chart_data(chart: Chart, run: int, places: Mapping[str, int]) -> dict[str, Any]:
-    """A chart's axes, and where its lines are found; layer −1 is the training's own."""
+    """Return a chart's axes, and where the script finds its lines; layer −1 stands for the training itself."""
     return {
         "run": run,
         "logarithmic": chart.logarithmic,

@@ -1,15 +1,16 @@
-"""One run as the page's template asks for it."""
+"""One run as the page's templates ask for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
+from math import isfinite, nan
 
 from ..charts import histograms, pair_maps
-from ..data import formatting
+from ..data.formatting import MISSING, count
 from ..data.run_view import Layer, View, flatten
 from ..data.trends import correlation_at
 from ..findings import run_findings
+from ..findings.finding import Finding
 from ..findings.summary_questions import Answer, overview
 
 _LAYERS = "model.layers."
@@ -25,88 +26,77 @@ class Section:
 
     @property
     def headline(self) -> str:
-        """The run in one sentence."""
+        """Return the run in one sentence."""
         return run_findings.headline(self.view)
 
     @property
-    def findings(self) -> list[run_findings.Finding]:
-        """What asks for action first."""
+    def findings(self) -> list[Finding]:
+        """Return the findings, those that need action first."""
         return run_findings.findings(self.view)
 
     @property
     def answers(self) -> list[Answer]:
-        """How redundant, where, since when, compared with what."""
+        """Return the answers to the four questions that head the page."""
         return overview(self.view, self.others)
 
     @cached_property
     def histograms(self) -> list[histograms.Histogram]:
-        """The spread of abs(rho) by layer."""
+        """Return the distribution of |ρ| by layer."""
         return histograms.histograms(self.view.measured)
 
     @cached_property
     def pairs(self) -> list[pair_maps.Pairs]:
-        """The maps and samples of the layers that have any."""
+        """Return the maps and samples of the layers that have any."""
         shown = {layer.name for layer in self.view.measured}
         layers = [layer for layer in self.view.layers if layer.name in shown or "dependence" in layer.arrays]
         return pair_maps.pairs_of_layers(layers, n_runs=1 + len(self.others))
 
     @cached_property
     def strongest(self) -> str | None:
-        """The layer whose units fire together most, of those that have a map."""
+        """Return the layer with the highest correlation among those that have a map."""
         mapped = {pairs.layer for pairs in self.pairs}
-        known = [
-            (correlation_at(layer, -1).value, layer.name)
-            for layer in self.view.hidden
-            if layer.name in mapped and isfinite(correlation_at(layer, -1).value)
-        ]
-        return max(known)[1] if known else None
+        known = [(correlation_at(layer, -1).value, layer.name) for layer in self.view.hidden if layer.name in mapped]
+        return max((found for found in known if isfinite(found[0])), default=(nan, None))[1]
 
     @property
-    def speaks_of_information(self) -> bool:
-        """Whether the page has to say what dependence is."""
+    def shows_information(self) -> bool:
+        """Return whether the page has to explain dependence."""
         return any(layer.of("dependence").steps or "dependence" in layer.arrays for layer in self.view.layers)
 
     @property
     def with_dependence(self) -> bool:
-        """Whether any layer's dependence was recorded."""
+        """Return whether the table of layers has a dependence score to show."""
         return any(layer.of("dependence").defined for layer in self.view.measured)
 
     @property
     def made(self) -> list[tuple[str, str]]:
-        """How the run was made, as names and values; the model's layers are listed apart."""
+        """Return how the run was made, as names and values, without the model's layers."""
         return [(name, value) for name, value in flatten(self.view.made) if not name.startswith(_LAYERS)]
 
     @property
     def model_layers(self) -> list[tuple[str, str]]:
-        """The model's layers and what each is."""
+        """Return the model's layers and their descriptions."""
         every = flatten(self.view.made)
         return [(name.removeprefix(_LAYERS), value) for name, value in every if name.startswith(_LAYERS)]
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        """The few figures that head the page."""
+        """Return the few numbers that head the page."""
         layers = self.view.measured
-        accuracy = self._accuracy()
+        units = [layer.last("n_units") for layer in layers]
+        accuracy = self.view.training["test_accuracy"].last if "test_accuracy" in self.view.training else nan
         facts = [
-            ("layers", formatting.count(len(layers))),
-            ("units", formatting.count(sum(_known(layer.last("n_units")) for layer in layers) or None)),
-            ("samples", formatting.count(max((layer.n_samples or 0 for layer in layers), default=0) or None)),
-            ("last step", formatting.count(self.view.last_step)),
-            *([("test accuracy", f"{100 * accuracy:.1f} %")] if accuracy is not None else []),
+            ("layers", count(len(layers))),
+            ("units", count(sum(int(value) for value in units if isfinite(value)) or None)),
+            ("samples", count(max((layer.n_samples or 0 for layer in layers), default=0) or None)),
+            ("last step", count(self.view.last_step)),
+            ("test accuracy", f"{100 * accuracy:.1f} %" if isfinite(accuracy) else MISSING),
         ]
-        return [(name, value) for name, value in facts if value != formatting.MISSING]
-
-    def _accuracy(self) -> float | None:
-        series = self.view.training.get("test_accuracy")
-        return series.last if series is not None and isfinite(series.last) else None
-
-
-def _known(value: float) -> int:
-    return int(value) if isfinite(value) else 0
+        return [(name, value) for name, value in facts if value != MISSING]
 
 
 def sections_of(views: Sequence[View]) -> list[Section]:
-    """The runs of a page, each beside the others."""
+    """Return the sections of a page, one for each run, with the other runs to compare with."""
     return [
         Section(f"run{index}", view, tuple(other for other in views if other is not view))
         for index, view in enumerate(views)
@@ -114,6 +104,6 @@ def sections_of(views: Sequence[View]) -> list[Section]:
 
 
 def reach(layers: Sequence[Layer]) -> float:
-    """The end of the table's common axis: the largest NC at any step."""
+    """Return the upper end of the table's common axis: the highest correlation, interval or floor at any step."""
     known = [layer.of(name).highest for layer in layers for name in ("nc", "nc_high", "nc_noise_floor")]
     return max([value for value in known if isfinite(value)], default=1.0)

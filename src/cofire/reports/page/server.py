@@ -1,4 +1,4 @@
-"""The page of runs that go on, served to this machine alone."""
+"""A server of the live page, for this machine only."""
 
 import errno
 import sys
@@ -15,18 +15,18 @@ from .live import LivePage
 LOOPBACK = "127.0.0.1"
 PORT = 8765
 LOOK_EVERY = 0.5  # seconds
-BREATHE_EVERY = 15.0  # seconds; a browser that has gone is found out so
+BREATHE_EVERY = 15.0  # seconds between signs of life, whose failure shows that a browser has left
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one page on loopback, to whoever asks for it by this machine's own name.
+    """Serves one page on the loopback interface, to requests that use this machine's own name.
 
     Args:
-        page: what to serve.
-        port: where; None takes 8765, or a free one if that is in use, and 0 a free one.
+        page: the page to serve.
+        port: None for 8765, or a free port if that one is taken; 0 for any free port.
 
     Raises:
-        OSError: if the port cannot be had.
+        OSError: if the port cannot be opened.
     """
 
     daemon_threads = True
@@ -34,61 +34,60 @@ class Server(ThreadingHTTPServer):
     def __init__(self, page: LivePage, *, port: int | None = None) -> None:
         self.page = page
         self.closing = Event()
+        wanted = PORT if port is None else port
         try:
-            super().__init__((LOOPBACK, PORT if port is None else port), _Handler)
+            super().__init__((LOOPBACK, wanted), _Handler)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or port is not None:
-                raise OSError(
-                    f"port {PORT if port is None else port} cannot be used: {error.strerror}; 0 takes any free one"
-                ) from error
+                raise OSError(f"cannot open port {wanted}: {error.strerror}; 0 takes any free port") from error
             super().__init__((LOOPBACK, 0), _Handler)
 
     def server_bind(self) -> None:
-        """Bind, without asking a name server for this machine's name as http.server would."""
+        """Bind without asking a name server for this machine's name, as http.server would."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = LOOPBACK, int(self.server_address[1])
 
     def server_close(self) -> None:
-        """Let the port and those who wait for news go."""
+        """Close the port and end the requests that wait for news."""
         self.closing.set()
         super().server_close()
 
     @property
     def address(self) -> str:
-        """What to type into a browser."""
+        """Return the address to open in a browser."""
         return f"http://{LOOPBACK}:{self.server_port}/"
 
     def is_for_us(self, host: str | None) -> bool:
-        """Whether the name that was asked for is this machine's.
+        """Return whether a request used this machine's own name.
 
-        A page elsewhere can have its own name lead here, and would then read what we serve as its own.
+        A page elsewhere could point its own name at this machine, and would then read our answers as its own.
         """
         return host in {f"{LOOPBACK}:{self.server_port}", f"localhost:{self.server_port}"}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that leaves is no error; all else is told."""
+        """Report errors, except that a browser left."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: Server  # pyright: ignore[reportIncompatibleVariableOverride]
-    timeout = 60  # seconds a browser may take to say what it wants
+    timeout = 60  # seconds in which a browser must send its request
     server_version, sys_version = "cofire", ""
 
     def do_GET(self) -> None:
         asked = urlsplit(self.path)
         if not self.server.is_for_us(self.headers.get("Host")):
-            self._refuse(HTTPStatus.MISDIRECTED_REQUEST, f"This is {self.server.address} and nothing else.")
+            self._refuse(HTTPStatus.MISDIRECTED_REQUEST, f"This server answers only to {self.server.address}")
         elif asked.path == "/":
             self._page()
         elif asked.path == "/changes":
             self._changes(parse_qs(asked.query).get("since", [""])[0])
         else:
-            self._refuse(HTTPStatus.NOT_FOUND, f"There is one page here: {self.server.address}")
+            self._refuse(HTTPStatus.NOT_FOUND, f"The only page is {self.server.address}")
 
     def _only_get(self) -> None:
-        self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "There is nothing to do here but GET.", Allow="GET")
+        self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "This server only answers GET.", Allow="GET")
 
     do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = _only_get
 
@@ -102,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, "text/html", page.html, ETag=tag)
 
     def _changes(self, since: str) -> None:
-        """One event as soon as there is more to show than that version."""
+        """Send one event as soon as there is something newer than that version."""
         self._head(HTTPStatus.OK, **{"Content-Type": "text/event-stream"})
         self.wfile.write(b"retry: 1000\n\n")
         breathed = time.monotonic()
@@ -112,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
             if time.monotonic() - breathed > BREATHE_EVERY:
                 self.wfile.write(b":\n\n")
                 breathed = time.monotonic()
-        self.wfile.write(b"data: more was recorded\n\n")
+        self.wfile.write(b"data: new recordings\n\n")
 
     def _refuse(self, status: HTTPStatus, sentence: str, **headers: str) -> None:
         self._answer(status, "text/plain", sentence + "\n", **headers)
@@ -131,10 +130,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nobody asked for a line a request."""
+        """Print nothing: a line for every request would bury what the command prints."""
 
 
-# What the page itself may do stands in its own policy; these keep other pages from framing or embedding it.
+# The page's own policy limits what it may do; these headers keep other pages from framing or embedding it.
 _SAFE = {
     "Content-Security-Policy": "frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -4,7 +4,7 @@
   const KEPT = "cofire watch";
   const every = (selector) => [...document.querySelectorAll(selector)];
 
-  // What the reader has set goes over to the renewed page. A slider at its end stays at the end, where news is.
+  // The renewed page keeps what the reader has set. A slider at its end stays at the end, to follow new recordings.
   const nameOf = (node, index) => node.id || `${node.localName} ${index}`;
   const set = (node) => {
     if (node.type === "checkbox" || node.type === "radio") return { checked: node.checked };
@@ -43,7 +43,7 @@
   sessionStorage.removeItem(KEPT);
   if (kept) restore(JSON.parse(kept));
 
-  // The page is left alone while it is not looked at, while something is dragged, and while somebody types.
+  // The page is not renewed while it is hidden, while something is dragged, or while the reader types.
   let renewed = false;
   let pressed = false;
   const typing = () => document.activeElement?.matches("input[type=search], input[type=number], input[type=text], input:not([type])");
@@ -54,7 +54,7 @@
   };
   const press = (down) => () => {
     pressed = down;
-    setTimeout(renew); // after the page itself has heeded it
+    setTimeout(renew); // after the page itself has handled the event
   };
   for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, press(false));
   addEventListener("pointerdown", press(true));
@@ -63,17 +63,17 @@
 
   const status = document.querySelector("footer p");
   const at = new Date().toLocaleTimeString("en-GB");
-  const tell = (words) => (status.textContent = `Made by cofire. ${words}`);
-  const follow = () => tell(`This page follows what is recorded; it was last renewed at ${at}.`);
+  const report = (words) => (status.textContent = `Made by cofire. ${words}`);
+  const follow = () => report(`This page follows the run; last renewed at ${at}.`);
   status.setAttribute("role", "status");
   follow();
   const changes = new EventSource(`changes?since=${version}`);
   changes.addEventListener("open", follow);
-  changes.addEventListener("error", () => tell(`cofire watch does not answer; this is what it knew at ${at}.`));
+  changes.addEventListener("error", () => report(`cofire watch does not answer; this page is as of ${at}.`));
   changes.addEventListener("message", () => {
     changes.close();
     renewed = true;
-    tell("More was recorded; it is shown as soon as you let go.");
+    report("There are new recordings; they appear when you stop typing or dragging.");
     renew();
   });
 })();

@@ -4,44 +4,45 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..data.comparison import Comparison, Pair, told
-from ..data.formatting import count, number, shorten, told_apart
+from ..data.comparison import COMPARED, Comparison, Pair
+from ..data.formatting import count, number, shorten, shorten_all
+from ..findings.comparison_findings import findings, headline
 from . import run_table
 
-TITLES = {"units": "units", "constant": "const", "nc": "NC", "wc": "WC", "rank": "rank", "width": "width"}
-DIFFERENCE = "difference"
-MINOR = ("rank", "width", "const", "WC", "units", "NC")
-"""Columns that a narrow terminal does without, the first one first; findings, page and JSON have them all."""
+DIFFERENCE = "Difference"
+LESS_IMPORTANT = tuple(COMPARED[key].label for key in ("rank", "width", "constant", "wc", "units", "nc"))
+"""The columns that a narrow terminal leaves out, in this order; findings, pages and JSON have all of them."""
 
 
 def comparison_summary(comparison: Comparison, *, width: int = run_table.WIDTH) -> RenderableType:
-    """A table of the layers that both have, the first network's number before the second's, and the findings.
+    """Return a table of the layers that both networks have, with the findings below it.
 
-    Names are shown as they are: nothing in them is read as markup.
+    Each cell shows the first network's number before the second's. Names are shown literally, never as markup.
+
+    Args:
+        comparison: what to show.
+        width: of the terminal, in characters.
     """
     names = [shorten(run_table.printable(side.name), (width - 3) // 2) for side in (comparison.a, comparison.b)]
     return Group(
-        Text(comparison.headline, style="bold"),
+        Text(headline(comparison), style="bold"),
         Text(f"{names[0]} → {names[1]}", style="dim"),
         Text(),
         *([_table(comparison, width), Text()] if comparison.pairs else []),
-        *run_table.told(comparison.findings),
+        *run_table.finding_lines(findings(comparison)),
     )
 
 
 def _table(comparison: Comparison, width: int) -> Table:
-    columns = {"layer": told_apart([run_table.printable(pair.layer) for pair in comparison.pairs], 16)}
+    columns = {"Layer": shorten_all([run_table.printable(pair.layer) for pair in comparison.pairs], 16)}
     for name in comparison.quantities:
-        columns[TITLES[name]] = [_both(pair, name) for pair in comparison.pairs]
+        columns[COMPARED[name].label] = [_both(pair, name) for pair in comparison.pairs]
         if name == "nc":
-            columns[DIFFERENCE] = [told(pair.difference(name), name, signed=True) for pair in comparison.pairs]
-    return run_table.fitted(columns, MINOR, width=width)
+            columns[DIFFERENCE] = [pair.difference(name).text(name, signed=True) for pair in comparison.pairs]
+    return run_table.fitted(columns, LESS_IMPORTANT, width=width)
 
 
 def _both(pair: Pair, name: str) -> str:
-    a, b = (_short(side[name].value, name) for side in (pair.a, pair.b))
+    digits = min(COMPARED[name].digits, 2)  # two digits keep the table within 80 columns
+    a, b = (number(side[name].value, digits) if digits else count(side[name].value) for side in (pair.a, pair.b))
     return a if a == b else f"{a} → {b}"
-
-
-def _short(value: float, name: str) -> str:
-    return number(value, 1 if name == "rank" else 2) if name in ("nc", "wc", "rank") else count(value)

@@ -1,4 +1,4 @@
-// What all parts use.
+// Helpers that all parts use.
 const MINUS = "\u2212";
 const DASH = "\u2013";
 const RHO = "\u03c1";
@@ -13,7 +13,7 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const nearest = (items, distance) =>
   items.reduce((best, item, index) => (distance(item) < distance(items[best]) ? index : best), 0);
 
-// The place of the last of ascending numbers that is at most the limit; -1 if all are above.
+// The index of the last of ascending numbers that is at most the limit; -1 if all are above.
 const lastAtMost = (ascending, limit) => {
   let [low, high] = [0, ascending.length];
   while (low < high) {
@@ -24,7 +24,7 @@ const lastAtMost = (ascending, limit) => {
   return low - 1;
 };
 
-// Names come from runs: they go in as text, never as markup.
+// Names come from runs: they are set as text, never as markup.
 const make = (tag, words = "", attributes = {}) => {
   const node = document.createElement(tag);
   node.textContent = words;
@@ -44,13 +44,13 @@ const shorten = (name, longest) => {
 };
 const say = (output, name, rest) => output.replaceChildren(make("b", name), ` ${rest}`);
 
-// The buttons of a choice, of which one is on; `then` hears its value. A button that is off may be told to change, too.
+// Radio buttons of one name; `then` gets the value that was chosen. live.js also dispatches "change" on unchecked ones.
 const wireChoice = (name, then) =>
   all(`input[name="${name}"]`).forEach((radio) =>
     radio.addEventListener("change", () => radio.checked && then(radio.value)),
   );
 
-// Those who want to know, and the telling.
+// A minimal event: functions that listen are called when it rings.
 const bell = () => {
   const heard = [];
   return { listen: (hear) => heard.push(hear), ring: () => heard.forEach((hear) => hear()) };

@@ -1,4 +1,4 @@
-// Curves: values at the chosen step; by pointer or arrow keys the nearest line and its values.
+// Curves: the values at the chosen step, and those of the line under the pointer or chosen with the arrow keys.
 const FEW = 6;
 
 const axesOf = (svg, data) => {
@@ -23,17 +23,19 @@ const dataOfChart = (figure) => {
   return data;
 };
 
-// What all lines are at the step, in a few words.
+// The values of all lines at a step, in a few words.
+const digitsOf = (line) => quantities[line?.measure]?.digits ?? 3;
 const summed = (data, step) => {
+  const digits = digitsOf(data.lines[0]);
   const found = data.lines
     .map(({ name, steps, values }) => ({ name, value: values[lastAtMost(steps, step)] ?? NaN }))
     .filter(({ value }) => Number.isFinite(value));
-  if (found.length === 0) return "no value by then";
-  if (found.length <= FEW) return found.map(({ name, value }) => `${name} ${shown(value, 3)}`).join(" \u00b7 ");
+  if (found.length === 0) return "no value yet";
+  if (found.length <= FEW) return found.map(({ name, value }) => `${name} ${shown(value, digits)}`).join(" \u00b7 ");
   const sorted = found.sort((a, b) => a.value - b.value);
   const middle = sorted[sorted.length >> 1].value;
-  const ends = [sorted[0], sorted.at(-1)].map(({ name, value }) => `${shown(value, 3)} (${shorten(name, 18)})`);
-  return `${ends.join(" to ")}, median ${shown(middle, 3)}`;
+  const ends = [sorted[0], sorted.at(-1)].map(({ name, value }) => `${shown(value, digits)} (${shorten(name, 18)})`);
+  return `${ends.join(" to ")}, median ${shown(middle, digits)}`;
 };
 
 const drawNow = (svg, axes, data, step) => {
@@ -65,7 +67,7 @@ const wireFigure = (figure) => {
     wirePointing(svg, axes, data, pointer);
     wireArrows(figure, svg, data, pointer);
   });
-  // It speaks while it has the focus; else the slider alone does.
+  // Screen readers hear a chart while it has the focus; otherwise only the slider speaks.
   output.setAttribute("aria-live", "off");
   figure.addEventListener("focus", () => output.setAttribute("aria-live", "polite"));
   figure.addEventListener("blur", () => output.setAttribute("aria-live", "off"));
@@ -73,7 +75,7 @@ const wireFigure = (figure) => {
   update();
 };
 
-// What is pointed at in a chart: a line and one of its points; without a point, the chosen step.
+// The line and the point that are pointed at in a chart; without a point, the chosen step.
 const makePointer = ({ figure, svg, axes, data, output, rest }) => {
   const cursor = makeSvg("path", { class: "cursor" });
   const drawn = all("[data-line]", figure);
@@ -96,7 +98,7 @@ const makePointer = ({ figure, svg, axes, data, output, rest }) => {
     marker?.remove();
     marker = dot(axes, line, step, value ?? data.values[0]);
     svg.append(cursor, marker);
-    say(output, line.name, `${shown(value ?? NaN, 3)} at step ${whole(step)}`);
+    say(output, line.name, `${shown(value ?? NaN, digitsOf(line))} at step ${whole(step)}`);
   };
   figure.addEventListener("blur", pointer.clear);
   return pointer;

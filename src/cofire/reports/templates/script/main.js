@@ -1,4 +1,4 @@
-// Wiring, in the order of the page; what is seen first is drawn first, the small maps when there is time.
+// Wire everything in the order of the page: the visible parts are drawn first, the small maps last.
 wireTheme();
 wireTime();
 wireTable();
@@ -7,7 +7,7 @@ wireSpreads();
 const drawThumbs = wireThumbs();
 const startPairs = wirePairs();
 wirePrint(drawThumbs);
-// For those who look from outside, as tests do.
+// Tests and benchmarks wait for these marks.
 startPairs()
   .then(drawThumbs)
   .then(() => {

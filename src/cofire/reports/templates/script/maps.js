@@ -1,4 +1,4 @@
-// Maps of pairs. A byte a pair: 128 + 127 arcsin(v) / (pi / 2), 0 where undefined; the upper triangle row by row.
+// Maps of pairs, one byte a pair: 128 + 127 arcsin(v) / (pi / 2), 0 if undefined; the upper triangle row by row.
 const LEVELS = Float64Array.from({ length: 256 }, (_, byte) =>
   byte === 0 ? NaN : Math.sin(((byte - 128) / 127) * (Math.PI / 2)),
 );
@@ -22,7 +22,7 @@ const placeOf = (size, row, column) => {
   return first * size - (first * (first + 1)) / 2 + second - first - 1;
 };
 
-// A map as of a step: its bytes are there once it was opened; none if it was first recorded later.
+// A map as of a step; it has no bytes if it was first recorded later.
 const mapAt = async (pairs, kind, step) => {
   const { units, steps, packed } = pairs.maps[kind];
   const place = lastAtMost(steps, step);
@@ -30,7 +30,7 @@ const mapAt = async (pairs, kind, step) => {
 };
 const byteOf = ({ units, bytes }, row, column) => bytes[placeOf(units.length, row, column)] ?? 0;
 
-// Colors are those of the page's scale, as the theme has them.
+// Colors are read from the page's scale, so that they follow the theme.
 const SCALES = { correlation: "heat", information: "heat", difference: "difference" };
 const SHADES = {
   correlation: (value) => Math.abs(value),
@@ -57,7 +57,7 @@ const colorsOf = (kind) => {
 };
 themed.listen(() => (tables = {}));
 
-// Which units have a value with some other.
+// Which units have a value with any other unit.
 const definedIn = ({ units, bytes }) => {
   const found = units.map(() => false);
   for (let row = 0, next = 0; row < units.length; row++)
@@ -65,7 +65,7 @@ const definedIn = ({ units, bytes }) => {
   return found;
 };
 
-// Paints a map one unit a pixel; a small one without the blank units at its end.
+// Paint a map, one pixel a unit; small maps omit the blank units at the end.
 const paint = (canvas, map, small = false) => {
   const size = map.units.length;
   canvas.width = canvas.height = (small && definedIn(map).lastIndexOf(true) + 1) || size || 1;
@@ -85,7 +85,7 @@ const paint = (canvas, map, small = false) => {
   context.putImageData(image, 0, 0);
 };
 
-// Small copies of the correlation; those out of sight wait until they come into it.
+// Small maps of the correlation; those out of sight are drawn when they scroll into view.
 const wireThumbs = () => {
   const seen = new Set();
   const stale = new Set(all("canvas.thumb"));

@@ -1,4 +1,4 @@
-// A map that zooms: `view` is the square of it that shows, in shares of the whole.
+// A map that zooms: `view` is the visible square, as shares of the whole.
 const FEWEST_CELLS = 6;
 const WHOLE = { x: 0, y: 0, size: 1 };
 
@@ -12,7 +12,7 @@ const zoomed = (view, factor, [x, y], cells) => {
   return bounded({ x: left, y: top, size }, cells);
 };
 
-// One map of one run. `chosen` has the pairs of units that all maps mark; `on` hears of pointing and choosing.
+// One map of one run. `chosen` holds the pairs that all maps mark; `on` gets the pairs pointed at and chosen.
 const makeMatrix = (figure, chosen, on) => {
   const matrix = {
     figure,
@@ -24,7 +24,7 @@ const makeMatrix = (figure, chosen, on) => {
   matrix.draw = () => drawMatrix(matrix, chosen);
   matrix.look = (view) => {
     matrix.view = bounded(view, matrix.map?.units.length);
-    matrix.canvas.style.touchAction = matrix.view.size < 1 ? "none" : ""; // a part is dragged, the whole scrolls
+    matrix.canvas.style.touchAction = matrix.view.size < 1 ? "none" : ""; // drag a part of the map, but scroll the page over a whole one
     matrix.draw();
   };
   matrix.show = (map) => {
@@ -58,7 +58,7 @@ const drawMatrix = ({ canvas, picture, map, view }, chosen) => {
 
 const placesIn = ({ units }, pair) => pair.map((unit) => units.indexOf(unit));
 
-// Dark in light, so that the mark is seen on any color.
+// A dark frame within a light one, visible on any color.
 const markCell = (context, [row, column], [left, top], cell, thick) => {
   if (row < 0 || column < 0) return;
   const side = Math.max(cell, 7 * thick);
@@ -87,7 +87,7 @@ const wireKeys = (matrix, chosen, on) => {
     const [row, column] = placesIn(matrix.map, chosen.pointed ?? chosen.pair ?? []);
     return row >= 0 && column >= 0 ? [row, column] : [0, Math.min(1, matrix.map.units.length - 1)];
   };
-  // Zooming by keys keeps the marked cell in the middle.
+  // Zooming with keys keeps the marked cell in the middle.
   const around = (size) => {
     const [row, column] = place().map((index) => (index + 0.5) / matrix.map.units.length);
     matrix.look({ x: column - size / 2, y: row - size / 2, size });
@@ -119,7 +119,7 @@ const wireKeys = (matrix, chosen, on) => {
 const within = (view, [row, column], cells) =>
   [[row, view.y], [column, view.x]].every(([at, from]) => at >= from * cells && at + 1 <= (from + view.size) * cells);
 
-// The pointer points and chooses; where a part is shown it drags; two of them zoom, as does the wheel.
+// The pointer points and chooses, and drags if only a part is visible; two pointers zoom, as does the wheel.
 const shareOf = (canvas, { clientX, clientY }) => {
   const box = canvas.getBoundingClientRect();
   return [(clientX - box.left) / box.width, (clientY - box.top) / box.height];
@@ -162,7 +162,7 @@ const wirePointer = (matrix, on) => {
 
 const wireWheel = (matrix) => {
   const turn = (event) => {
-    if (!event.ctrlKey && document.activeElement !== matrix.canvas) return; // else the page scrolls
+    if (!event.ctrlKey && document.activeElement !== matrix.canvas) return; // otherwise the page scrolls
     event.preventDefault();
     const factor = Math.exp(-event.deltaY / 400);
     matrix.look(zoomed(matrix.view, factor, shareOf(matrix.canvas, event), matrix.map?.units.length));

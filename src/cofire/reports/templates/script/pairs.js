@@ -1,25 +1,25 @@
-// The explorer: one layer at a time, its maps, a chosen pair and its scatter; the runs beside one another.
+// The explorer: the maps of one layer, a chosen pair and its scatter plot, with the runs side by side.
 const BARS = `|\u2060${RHO}\u2060|`;
 const nats = (coefficient) => -0.5 * Math.log(1 - coefficient * coefficient) * Math.sign(coefficient);
 const WHY_BLANK = {
   correlation: "constant, or not finite",
   information: "constant, or not finite",
-  difference: "too seldom away from their commonest value to be judged",
+  difference: "too rarely different from their most frequent value",
 };
 
-const TELL = {
+const DESCRIBE = {
   correlation: (byte) => (byte ? `${RHO} ${shown(LEVELS[byte], 2)}` : "no correlation"),
   information: (byte) => {
     if (byte === 0) return "no information";
     if (byte === DETERMINED) return "one determines the other";
-    // A byte tells large information to a tenth only.
+    // A byte resolves large information to a tenth only.
     const information = nats(LEVELS[byte]);
     return `information ${shown(information, information < 1 ? 2 : 1)} nats (as ${BARS} ${shown(LEVELS[byte], 2)})`;
   },
   difference: (byte) => {
-    if (byte === 0) return "difference not judged";
-    if (byte === 128) return "no difference beyond chance";
-    return `${byte > 128 ? "information" : "correlation"} says ${shown(Math.abs(LEVELS[byte]), 2)} more`;
+    if (byte === 0) return "disagreement not judged";
+    if (byte === 128) return "no disagreement beyond chance";
+    return `information as ${BARS} is ${shown(Math.abs(LEVELS[byte]), 2)} ${byte > 128 ? "higher" : "lower"} than ${BARS}`;
   },
 };
 
@@ -36,9 +36,9 @@ const wirePairs = () => {
     if (turn === last) await Promise.all(views.map((view, index) => view.show(loaded[index])));
   };
   function actions() {
-    const tell = () => views.forEach((view) => view.mark());
+    const mark = () => views.forEach((view) => view.mark());
     return {
-      point: (pair) => (Object.assign(chosen, { pointed: pair }), tell()),
+      point: (pair) => (Object.assign(chosen, { pointed: pair }), mark()),
       choose: (pair) => (Object.assign(chosen, { pair, pointed: null }), controls.fill(), update()),
     };
   }
@@ -48,7 +48,7 @@ const wirePairs = () => {
   return () => controls.start();
 };
 
-// One run: its maps by kind, its scatter, its words.
+// One run: its maps by kind, its scatter plot and its text.
 const makeExplored = (node, chosen, on) => {
   const run = Number(node.dataset.run);
   const figures = all("figure.map", node);
@@ -95,24 +95,24 @@ const showMap = (matrix, map, view, chosen) => {
 const chanceOf = (kind, view) => {
   const { steps, values } = view.pairs().chance;
   const value = values[lastAtMost(steps, stepOf(view.run))] ?? NaN;
-  return kind === "information" && Number.isFinite(value) ? `; chance alone shows up to ${shown(value, 2)}` : "";
+  return kind === "information" && Number.isFinite(value) ? `; chance alone gives up to ${shown(value, 2)}` : "";
 };
 
-// What all maps say of the pair pointed at, else of the chosen one.
+// The values of the pair pointed at, or else of the chosen one, in all maps.
 const wordsOf = ({ maps }, { layer, pair, pointed }) => {
   const [first, second] = pointed ?? pair ?? [];
-  if (Object.keys(maps).length === 0) return [`No pairs of ${layer} were recorded in this run.`];
-  if (first === undefined) return ["No pair is chosen."];
+  if (Object.keys(maps).length === 0) return [`This run recorded no pairs of ${layer}.`];
+  if (first === undefined) return ["No pair chosen."];
   if (first === second) return [make("b", `unit ${first}`), " with itself"];
-  const told = Object.values(maps).map((map) => {
+  const values = Object.values(maps).map((map) => {
     const [row, column] = placesIn(map, [first, second]);
     const mapped = row >= 0 && column >= 0;
-    return mapped ? TELL[map.kind](byteOf(map, row, column)) : `not among the units mapped for ${map.kind}`;
+    return mapped ? DESCRIBE[map.kind](byteOf(map, row, column)) : `not in the map of ${map.kind === "difference" ? "disagreement" : map.kind}`;
   });
-  return [make("b", `units ${first} and ${second}`), ` ${told.join(" \u00b7 ")}`];
+  return [make("b", `units ${first} and ${second}`), ` ${values.join(" \u00b7 ")}`];
 };
 
-// The pair of a map that is farthest from 0, of those units that count.
+// The pair of a map that is farthest from 0, among the units that count.
 const farthest = (map, counts = () => true) => {
   const counted = map.units.map(counts);
   let [best, found] = [-1, null];
@@ -126,7 +126,7 @@ const farthest = (map, counts = () => true) => {
   return found?.map((place) => map.units[place]).sort((a, b) => a - b) ?? null;
 };
 
-// The layer and the pair: by list, by small map, by number, by button. A later choice overtakes an earlier one.
+// Choosing a layer and a pair, by list, small map, number or button. A later choice overrides one still loading.
 const wireControls = (explorer, chosen, views, update) => {
   const names = [...new Set(runs.flatMap((run) => run.pairs.map(({ layer }) => run.layers[layer].name)))];
   const fields = [byId("pair-first"), byId("pair-second")];
@@ -172,7 +172,7 @@ const wireLayers = (explorer, names, then) => {
   return choose;
 };
 
-// The farthest pair of the first run that has any, as of its step; a drawable one is in the sample.
+// The farthest pair of the first run that has any, at its step; a drawable one is in the sample.
 const farthestOf = async (views, kind, drawable) => {
   const loaded = await Promise.all(views.map((view) => view.load()));
   const maps = loaded.map((of) => of[kind] ?? Object.values(of)[0]);

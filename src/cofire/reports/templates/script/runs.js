@@ -1,5 +1,5 @@
-// What was recorded. Series refer to lists of steps by number; layer -1 is the training's own.
-const { runs } = JSON.parse(byId("page-data").textContent);
+// The recorded data. Series refer to lists of steps by number; layer -1 stands for the training itself.
+const { runs, quantities } = JSON.parse(byId("page-data").textContent);
 const NOTHING = { steps: [], values: [] };
 
 const seriesOf = (run, layer, measure) => {
@@ -14,7 +14,7 @@ const valueAt = (run, layer, measure, step) => {
 };
 const firstValue = (run, layer, measure) => seriesOf(run, layer, measure).values[0] ?? NaN;
 
-// Every step at which a run has anything.
+// Every step at which a run has a recording.
 const stepsOf = (run) => {
   const kept = [...run.grids, ...run.spreads.map(({ steps }) => steps)];
   for (const { maps, sample } of run.pairs) {
@@ -24,17 +24,17 @@ const stepsOf = (run) => {
   return [...new Set(kept.flat())].sort((a, b) => a - b);
 };
 
-// The debiased value stands for a layer's correlation, the raw one where there is no other.
+// A layer's correlation is the debiased value, or NC if no debiased value was recorded.
 const correlationAt = (run, layer, step) => {
   const measure = Object.hasOwn(runs[run].layers[layer].series, "nc_debiased") ? "nc_debiased" : "nc";
   return valueAt(run, layer, measure, step);
 };
 
-// In words: from which step something shown is, seen from the chosen one.
+// From which step a shown value is, seen from the chosen step.
 const asOf = (steps, step) => {
   const place = lastAtMost(steps, step);
   if (steps.length === 0) return "not recorded";
-  if (place < 0) return `not recorded by then; first at step ${whole(steps[0])}`;
+  if (place < 0) return `not recorded yet; first at step ${whole(steps[0])}`;
   const found = steps[place];
-  return found === step ? `step ${whole(found)}` : `as of step ${whole(found)}, the last one recorded by then`;
+  return found === step ? `step ${whole(found)}` : `as of step ${whole(found)}, the last recording before`;
 };

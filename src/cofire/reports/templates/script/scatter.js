@@ -1,4 +1,4 @@
-// One unit against another, in the rows that the run kept.
+// A scatter plot of two units, from the sample of activations that the run kept.
 const FRAME = { left: 46, right: 12, top: 12, bottom: 40, side: 400 };
 const scaled = (value) => {
   const extreme = Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3);
@@ -11,13 +11,13 @@ const drawScatter = async (figure, sample, pair, step) => {
     svg.style.display = "none";
     words.textContent = reason;
   };
-  if (!sample) return without("The run kept no sample of activations to draw a pair from.");
-  if (!pair) return without("No pair is chosen.");
+  if (!sample) return without("This run kept no sample of activations.");
+  if (!pair) return without("No pair chosen.");
   const places = pair.map((unit) => sample.units.indexOf(unit));
-  const kept = `The sample kept has ${sample.units.length} of the units, not both of these.`;
+  const kept = `The sample holds ${sample.units.length} units, but not both of these.`;
   if (places.includes(-1)) return without(kept);
   const at = lastAtMost(sample.steps, step);
-  if (at < 0) return without(`No sample of activations by then; the first is of step ${whole(sample.steps[0])}.`);
+  if (at < 0) return without(`No sample of activations yet; the first is from step ${whole(sample.steps[0])}.`);
   const levels = await open(sample.packed[at]);
   const rows = levels.length / sample.units.length;
   const axes = places.map((place, axis) => ({

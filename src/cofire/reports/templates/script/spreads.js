@@ -1,4 +1,4 @@
-// Histograms: the bars of the last recording up to the chosen step; shares stand on a square-root scale.
+// Histograms: the bars of the last recording up to the chosen step, on a square-root scale.
 const wireSpreads = () => all("figure.spread").forEach(wireSpread);
 
 const wireSpread = (figure) => {
@@ -15,7 +15,7 @@ const wireSpread = (figure) => {
     words.textContent = `${pairs ? `${plural(pairs, "pair")}, ` : ""}${asOf(spread.steps, stepOf(run))}`;
     const upper = shares.slice(shares.length >> 1).reduce((sum, share) => sum + share, 0);
     const name = runs[run].layers[layer].name;
-    svg.setAttribute("aria-label", `${name}: ${shown(100 * upper, 1)} % of pairs above 0.5, ${words.textContent}`);
+    svg.setAttribute("aria-label", `${name}: ${shown(100 * upper, 1)} % of pairs have |${RHO}| above 0.5, ${words.textContent}`);
   };
   moved.listen(update);
   update();

@@ -30,10 +30,9 @@ const drawWhisker = (svg, reach, of) => {
   for (const [kind, value] of [["ring", of.nc], ["dot hue-0", of.nc_debiased]])
     if (Number.isFinite(value)) parts.push(makeSvg("circle", { class: kind, cx: x(value), cy: 10, r: 3.4 }));
   svg.replaceChildren(...parts);
-  const told = [["debiased", of.nc_debiased], ["between", low], ["and", high], ["raw", of.nc], ["floor", noise]];
-  svg.setAttribute("aria-label", told.map(([word, value]) => `${word} ${shown(value, 3)}`).join(", "));
+  svg.setAttribute("aria-label", OF_WHISKER.map((key) => `${quantities[key].label} ${shown(of[key], 3)}`).join(", "));
 };
-const OF_WHISKER = ["nc", "nc_debiased", "nc_low", "nc_high", "nc_noise_floor"];
+const OF_WHISKER = ["nc_debiased", "nc_low", "nc_high", "nc", "nc_noise_floor"];
 
 const wireTable = () => {
   const table = byId("layers-table");
@@ -80,7 +79,7 @@ const fillRow = (row, formats, reach) => {
   drawWhisker(row.drawing, reach, Object.fromEntries(OF_WHISKER.map((key) => [key, at(key)])));
 };
 
-// Pressing a title sorts: numbers the largest first, names from a to z; again: the other way; again: by depth.
+// A click on a heading sorts: numbers descending, names ascending; a second click reverses, a third restores.
 const wireHead = (head, heads, sorting, sort) => {
   const { key } = head.dataset;
   const byName = key === "layer" || key === "run";

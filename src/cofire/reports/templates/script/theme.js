@@ -1,4 +1,4 @@
-// The reader's system decides until the button is pressed; ?theme=dark asks for one.
+// The theme follows the reader's system until the button is pressed; ?theme=dark asks for one.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const themed = bell();
 const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
@@ -21,7 +21,7 @@ const wireTheme = () => {
   label();
 };
 
-// Paper shows everything, in the light theme.
+// Print with everything unfolded, in the light theme.
 const wirePrint = (drawAll) =>
   addEventListener("beforeprint", () => {
     all("details").forEach((details) => (details.open = true));

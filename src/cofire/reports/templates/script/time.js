@@ -1,4 +1,4 @@
-// One slider for all figures. Its places are all steps of all runs, or all shares of their trainings.
+// One slider for all figures. Its places are the steps of all runs, or shares of their training.
 const moved = bell();
 const clock = { kind: "step", places: [], at: 0 };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -11,10 +11,10 @@ const placesOf = (kind) => {
   return [...new Set(found)].sort((a, b) => a - b);
 };
 const now = () => clock.places[clock.at] ?? 0;
-// The step that a run shows: of one that ended earlier, its last. A share of it may be rounded down by very little.
+// The step that a run shows; a run that ended earlier shows its last. The small term undoes rounding of shares.
 const stepOf = (run) =>
   Math.min(clock.kind === "step" ? now() : Math.floor(now() * lastOf(run) + 1e-6), runs[run].last);
-// Where the runs stand: one step, or that of each.
+// The step of all runs, or that of each if they differ.
 const stepsInWords = () => {
   const steps = runs.map((_, run) => stepOf(run));
   if (new Set(steps).size === 1) return `step ${whole(steps[0])}`;
@@ -39,7 +39,7 @@ const wireTime = () => {
     place(at);
     moved.ring();
   };
-  // The other kind of places begins where the slider stands, as a share of the way.
+  // Switching between steps and shares keeps the slider where it is, as a share of its length.
   const choose = (kind) => {
     const share = clock.at / Math.max(clock.places.length - 1, 1);
     Object.assign(clock, { kind, places: placesOf(kind) });
@@ -52,7 +52,7 @@ const wireTime = () => {
   slider.addEventListener("input", () => go(Number(slider.value)));
   wireChoice("clock", (kind) => go(choose(kind)));
   wirePlay(go);
-  wireTold();
+  wireSpoken();
 };
 
 const wirePlay = (go) => {
@@ -76,20 +76,20 @@ const wirePlay = (go) => {
   byId("step").addEventListener("pointerdown", stop);
 };
 
-// Screen readers hear where the slider came to rest, not every place on the way.
-const wireTold = () => {
+// Screen readers hear where the slider stopped, not every place on the way.
+const wireSpoken = () => {
   let timer = 0;
   moved.listen(() => {
     clearTimeout(timer);
-    timer = setTimeout(() => (byId("time-told").textContent = runs.map(toldOf).join(" ")), 500);
+    timer = setTimeout(() => (byId("time-status").textContent = runs.map(spokenOf).join(" ")), 500);
   });
 };
-const toldOf = (run, index) => {
+const spokenOf = (run, index) => {
   const known = run.layers
     .map(({ name }, layer) => ({ name, value: correlationAt(index, layer, stepOf(index)) }))
     .filter(({ name, value }) => Number.isFinite(value) && !name.endsWith(":pre"));
   const sorted = [...known].sort((a, b) => b.value - a.value);
-  const told = known.length > 4 ? [sorted[0], sorted.at(-1)] : known;
-  const values = told.map(({ name, value }) => `${name} ${shown(value, 2)}`).join(", ");
+  const named = known.length > 4 ? [sorted[0], sorted.at(-1)] : known;
+  const values = named.map(({ name, value }) => `${name} ${shown(value, 2)}`).join(", ");
   return `${runs.length > 1 ? `${run.name}, ` : ""}step ${whole(stepOf(index))}. Correlation: ${values || "none"}.`;
 };
