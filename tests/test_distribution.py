@@ -1,9 +1,11 @@
 """What is given away: the wheel holds the package and nothing else, the sdist all that its tests need."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -73,3 +75,9 @@ def test_what_is_in_the_wheel_works_alone(made, tmp_path):
             text=True,
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_make_installs_every_extra():
+    declared = tomllib.loads((HERE / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (listed,) = re.findall(r"^EXTRAS := (.*)$", (HERE / "Makefile").read_text(), re.MULTILINE)
+    assert set(listed.split(",")) == set(declared)

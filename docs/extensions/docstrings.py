@@ -1,4 +1,4 @@
-"""What docstrings write in reStructuredText, in the site's Markdown: formulas as MathML, names as links."""
+"""Converts the docstrings' reStructuredText to the site's Markdown, with formulas as MathML."""
 
 import re
 from typing import Any
@@ -13,16 +13,16 @@ DISPLAY = re.compile(r"^\.\. math:: *\n?((?:.+\n?)+)", re.MULTILINE)
 
 
 class Docstrings(griffe.Extension):
-    """Rewrites each docstring before it is taken apart."""
+    """Converts each docstring before griffe parses it."""
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Called by griffe for every object that it has read."""
+        """Convert an object's docstring; griffe calls this for each object that it has read."""
         if obj.docstring is not None:
             obj.docstring.value = markdown(obj.docstring.value)
 
 
 def markdown(text: str) -> str:
-    r"""One docstring.
+    r"""Convert one docstring.
 
     >>> markdown("see :func:`~cofire.stats.noise_floor`")
     'see `noise_floor`'
@@ -30,6 +30,6 @@ def markdown(text: str) -> str:
     True
     """
     text = DISPLAY.sub(lambda found: convert(" ".join(found[1].split()), display="block") + "\n", text)
-    text = EXAMPLE.sub("Examples:", text)  # the section whose prompts griffe knows
+    text = EXAMPLE.sub("Examples:", text)  # griffe renders prompts in a section of this name only
     text = INLINE.sub(lambda found: convert(found[1]), text)
     return ROLE.sub(lambda found: f"`{found[2].rsplit('.', 1)[-1] if found[1] else found[2]}`", text)

@@ -31,7 +31,7 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
 
 
-def test_demo_writes_a_report_and_again_needs_no_training(tmp_path: Path) -> None:
+def test_demo_writes_a_report_and_resumes_a_finished_run(tmp_path: Path) -> None:
     for _ in range(2):
         done = cofire("demo", "--epochs", "2", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -44,7 +44,7 @@ def test_demo_writes_a_report_and_again_needs_no_training(tmp_path: Path) -> Non
     )
 
 
-def test_a_reader_that_leaves_early_still_gets_the_report(tmp_path: Path) -> None:
+def test_the_report_is_written_even_if_stdout_is_closed(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "cofire", "demo", "--epochs", "1"],
         cwd=tmp_path,
@@ -123,7 +123,7 @@ def test_damaged_runs_are_reported(damage, run, monkeypatch, capsys) -> None:
     assert not (run.parent / "page.html").exists()
 
 
-def test_wrong_options_are_explained(tmp_path: Path) -> None:
+def test_wrong_options_exit_with_two(tmp_path: Path) -> None:
     for arguments in (["report"], ["demo", "--epochs", "0"], ["dance"]):
         assert invoke(*arguments).exit_code == 2
 

@@ -169,7 +169,7 @@ def other(folder: Path) -> Path:
     return folder / "other.pt"
 
 
-def test_a_payload_is_refused_and_never_runs(here, monkeypatch, capsys):
+def test_code_in_a_checkpoint_never_runs(here, monkeypatch, capsys):
     class Malicious:
         def __reduce__(self) -> object:
             return os.system, ("touch touched",)

@@ -67,7 +67,7 @@ def complaint(monkeypatch, capsys, *arguments: str) -> str:
     return capsys.readouterr().err
 
 
-def test_the_smaller_checkpoint_is_written_and_its_cost_told():
+def test_the_smaller_checkpoint_is_written_with_its_cost():
     done = invoke("mergenets:build", "--data", "digits", "--out", "smaller.safetensors")
     assert done.exit_code == 0, done.output
     removed = int(done.stdout.split(" of ")[0])
@@ -88,7 +88,7 @@ def test_the_smaller_checkpoint_is_written_and_its_cost_told():
     torch.testing.assert_close(smaller(x), model(x), rtol=0, atol=1e-5)
 
 
-def test_weights_are_those_of_the_file_and_keep_asks_for_a_width():
+def test_weights_come_from_the_file_and_keep_sets_the_width():
     model = build_model("mergenets:build")
     with torch.no_grad():
         model[1].weight.normal_()
@@ -120,7 +120,7 @@ def test_a_function_that_yields_batches_is_called_for_each_pass():
     assert "3 of 20 units in 1 layer were removed" in done.stdout and "Note" not in done.stdout
 
 
-def test_why_no_unit_was_removed():
+def test_the_reason_is_given_if_no_unit_was_removed():
     good = ("mergenets:build", "--data", "mergenets:batches", "--out", "x.safetensors")
     assert "No unit was removed: none of the requested layers can be cut." in invoke(*good, "--layers", "3").stdout
     assert "keep asks for all units" in invoke(*good, "--keep", "1.0").stdout
@@ -129,7 +129,7 @@ def test_why_no_unit_was_removed():
     assert "Note: only 5 inputs were run" in few and "chance makes units look like copies" in few
 
 
-def test_a_model_that_cannot_be_cut_is_left_whole_and_told():
+def test_a_model_that_cannot_be_cut_is_kept_with_the_reason():
     done = invoke("mergenets:of_data", "--data", "mergenets:batches", "--out", "x.safetensors")
     assert done.exit_code == 0, done.output
     assert "No unit was removed" in done.stdout

@@ -1,11 +1,11 @@
-"""How far a command is, where no terminal is: lines on stderr, at a modest rate, and nothing more on stdout."""
+"""Without a terminal, progress is lines on stderr at a modest rate, and nothing on stdout."""
 
 import pytest
 
 from cofire.cli.progress_bar import EVERY, lines, progress_bar
 
 
-def test_a_line_at_the_start_and_then_one_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_at_the_start_and_then_one_in_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     now = 0.0
     show = lines("Measuring", clock=lambda: now)
     assert capsys.readouterr().err == "Measuring …\n"

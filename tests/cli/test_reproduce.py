@@ -21,7 +21,7 @@ def reproduce(*arguments: str):
     return invoke("reproduce", "jin2022.fig5", "--scale", "smoke", "--jobs", "1", *arguments)
 
 
-def test_an_experiment_is_run_once_and_its_claims_are_told(tmp_path: Path) -> None:
+def test_an_experiment_runs_once_and_prints_its_claims(tmp_path: Path) -> None:
     first = reproduce()
     assert first.exit_code == 0, first.output
     told = " ".join(first.output.split())
@@ -31,7 +31,7 @@ def test_an_experiment_is_run_once_and_its_claims_are_told(tmp_path: Path) -> No
     assert again.exit_code == 0 and "done (" not in again.output and "Finished before: 4 of 4 tasks" in again.output
 
 
-def test_the_list_tells_paper_cost_and_state() -> None:
+def test_the_list_shows_paper_cost_and_state() -> None:
     before = " ".join(invoke("experiments", "--scale", "smoke").output.split())
     assert "jin2022.fig5" in before and "not run" in before and "6.0 s" in before and "Neuronal Correlation" in before
     reproduce("--seeds", "3")
@@ -61,7 +61,7 @@ def test_pages_are_written_on_request(tmp_path: Path) -> None:
     assert "jin2022.fig5" in (tmp_path / "docs/papers/index.md").read_text()
 
 
-def test_wrong_input_is_one_sentence_and_status_two(monkeypatch, capsys) -> None:
+def test_wrong_input_prints_one_line_and_exits_with_two(monkeypatch, capsys) -> None:
     for arguments, said in (
         (["jin2022.fig55"], "do you mean jin2022.fig5"),
         (["jin2022.fig5", "--backend", "dask"], "needs a scheduler's address"),
@@ -73,7 +73,7 @@ def test_wrong_input_is_one_sentence_and_status_two(monkeypatch, capsys) -> None
         assert left.value.code == 2 and said in errors and "Traceback" not in errors
 
 
-def test_wrong_options_are_refused() -> None:
+def test_wrong_options_exit_with_two() -> None:
     refuse = partial(invoke, "reproduce", "jin2022.fig5")
     assert {refuse("--scale", "huge").exit_code, refuse("--jobs", "0").exit_code, refuse("--seeds", "0").exit_code} == {
         2

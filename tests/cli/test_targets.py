@@ -28,7 +28,7 @@ def test_a_factory_takes_weights(tmp_path):
         load_target("torch.nn:Flatten", weights=tmp_path / "other.pt")
 
 
-def test_targets_of_no_known_kind(weights, tmp_path):
+def test_targets_of_unknown_kind(weights, tmp_path):
     with pytest.raises(ValueError, match="goes with module:factory"):
         load_target(str(weights), weights=weights)
     with pytest.raises(ValueError, match="neither a file"):
@@ -50,7 +50,7 @@ def test_data_is_a_folder_of_arrays(tmp_path):
     assert [len(batch) for batch in load_data(str(tmp_path), max_samples=550)] == [512, 38]
 
 
-def test_data_of_no_known_kind():
+def test_data_of_unknown_kind():
     with pytest.raises(ValueError, match=r"nor a data set \(digits, mnist"):
         load_data("nowhere", max_samples=3)
     with pytest.raises(ValueError, match="is part of Python itself"):

@@ -44,7 +44,7 @@ def get(port: int) -> tuple[int, str]:
     return answer.status, body
 
 
-def test_waits_for_a_run_shows_it_and_stops_at_ctrl_c(tmp_path: Path) -> None:
+def test_it_waits_for_a_run_shows_it_and_stops_at_ctrl_c(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with watching(str(run)) as process:
         assert process.stdout is not None

@@ -82,7 +82,7 @@ def n_hooks(model: nn.Module) -> int:
 
 
 def by_hand(data: TensorDataset, every: int) -> list[Row]:
-    """The same training in a plain loop."""
+    """Train the same network in a plain loop."""
     model, rows = Net(), []
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with Tracker(model, [correlation()], every=every, sink=rows.extend) as tracker:
@@ -113,21 +113,21 @@ def test_a_fit_records_what_a_plain_loop_records(digits, tmp_path):
     ]
 
 
-def test_sanity_checks_and_validation_are_not_seen(digits):
+def test_sanity_checks_and_validation_are_not_recorded(digits):
     rows: list[Row] = []
     fit(Net(), digits, NeuronCallback(every=1, sink=rows.extend), num_sanity_val_steps=2, val_check_interval=1)
     assert {row.n_samples for row in rows} == {32}
     assert min(row.step for row in rows) == 1
 
 
-def test_steps_are_those_of_the_optimizer_and_samples_those_of_all_its_batches(digits):
+def test_accumulated_batches_count_as_one_step(digits):
     rows: list[Row] = []
     fit(Net(), digits, NeuronCallback(every=1, sink=rows.extend), accumulate_grad_batches=4)
     assert sorted({row.step for row in rows}) == [1, 2, 3, 4, 5, 6]  # 10 batches an epoch: 4, 4 and 2
     assert [row.n_samples for row in rows if (row.site, row.measure) == ("net.0", "nc")] == [128, 128, 64] * 2
 
 
-def test_a_resumed_fit_gives_the_rows_of_one_that_was_not_stopped(digits, tmp_path):
+def test_a_resumed_fit_records_the_rows_of_an_uninterrupted_one(digits, tmp_path):
     whole, parts = [], []
     fit(Net(), digits, NeuronCallback(every=4, window=2, sink=whole.extend), max_epochs=3)
     for epochs, ckpt in ((1, None), (3, tmp_path / "last.ckpt")):
@@ -165,7 +165,7 @@ def test_no_hook_stays_after_an_exception(digits, error):
         model.penalty()
 
 
-def test_a_budget_is_kept_in_the_books(digits):
+def test_a_budget_is_accounted_for(digits):
     rows: list[Row] = []
     callback = NeuronCallback(every=1, sink=rows.extend, budget=0.5)
     fit(Net(), digits, callback, max_epochs=3)
@@ -181,7 +181,7 @@ def test_other_callbacks_can_monitor_it(digits, tmp_path):
 
 
 def gradients(batches, *, autocast: bool) -> list[torch.Tensor]:
-    """Of the mean over batches of loss and penalty, by hand."""
+    """Return the gradients of the mean over batches of loss and penalty, computed by hand."""
     model = Net()
     with CorrelationPenalty(model.net, "0", weight=0.5) as penalty:
         for x, y in batches:
@@ -193,7 +193,7 @@ def gradients(batches, *, autocast: bool) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("accumulate", [1, 4])
-def test_the_penalty_has_right_gradients(digits, precision, accumulate):
+def test_the_penalty_has_correct_gradients(digits, precision, accumulate):
     class Keeps(Penalized):
         def on_before_optimizer_step(self, optimizer):
             self.kept = [p.grad.clone() for p in self.parameters()]
@@ -222,7 +222,7 @@ def test_the_penalty_is_logged_and_its_steps_are_resumed(digits, tmp_path):
     assert second.opened[0].n_steps == 20 and math.isclose(second.opened[0].weight, 0.2)
 
 
-def test_a_pattern_that_matches_nothing_is_told_when_the_fit_begins(digits):
+def test_a_pattern_that_matches_nothing_is_an_error_when_the_fit_begins(digits):
     model = Net()
     with pytest.raises(ValueError, match="no layer of the model matches 'missing'"):
         fit(model, digits, NeuronCallback([correlation(sites="missing")]))

@@ -21,7 +21,7 @@ NC = "cofire/0/nc"
 
 
 def train(sink, steps: int = 3) -> list[Row]:
-    """A model with an awkward name, a layer that runs twice, and a number that is NaN; the rows."""
+    """Return rows of a model with an awkward name, a layer that runs twice, and a NaN."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1))
     model.add_module(AWKWARD, nn.Linear(1, 5))
@@ -91,7 +91,7 @@ def test_tensorboard_images_on_the_measures_schedule(tensorboard):
     assert events.Images("cofire/0/correlation")[0].width == 6 * (256 // 6)
 
 
-def test_a_writer_of_ones_own_stays_open(tensorboard):
+def test_the_users_writer_stays_open(tensorboard):
     from torch.utils.tensorboard.writer import SummaryWriter
 
     from cofire.integrations.loggers.tensorboard import TensorBoardSink
@@ -120,7 +120,7 @@ def ended(package: ModuleType) -> None:
 
 
 def history(folder: Path) -> list[dict]:
-    """What the offline file holds, record by record."""
+    """Yield the records of the offline file."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     (path,) = folder.rglob("*.wandb")
@@ -215,7 +215,7 @@ def test_mlflow_without_a_run(mlflow):
         MLflowSink()
 
 
-def test_a_picture_tells_signs_and_gaps_apart():
+def test_a_picture_shows_signs_and_gaps():
     image = picture(np.array([[1.0, np.nan, 0.0], [np.nan, 1.0, -0.5], [0.0, -0.5, 1.0]], dtype=np.float16))
     side = 256 // 3
     assert image.shape == (3 * side, 3 * side, 3) and image.dtype == np.uint8
@@ -231,7 +231,7 @@ def test_large_values_scale_the_colors():
 @pytest.mark.parametrize(
     "value", [np.ones(3), np.ones((3, 2)), np.ones((1, 1)), np.triu(np.ones((3, 3))), np.eye(3, dtype=int)]
 )
-def test_other_arrays_are_no_pictures(value):
+def test_other_arrays_are_not_pictures(value):
     assert not is_symmetric(value)
 
 

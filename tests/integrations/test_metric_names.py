@@ -1,4 +1,4 @@
-"""Names: readable, within the alphabet that all loggers share, and different for different rows."""
+"""Names are readable, in the characters that all loggers accept, and different for different rows."""
 
 import re
 
@@ -23,7 +23,7 @@ def test_usual_names_are_plain():
     assert name("", "loss") == "cofire/run/loss"
 
 
-def test_what_cannot_stand_is_replaced_and_leaves_a_checksum():
+def test_unusable_names_end_in_a_checksum():
     for layer in ("a b", "a/b", "a--b", "run", "..", "é", "x" * 200, "conv\n", "\ud800"):
         found = name(layer, "nc")
         assert ALPHABET.fullmatch(found) and "--x" in found and len(found) < 120

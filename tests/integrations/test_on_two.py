@@ -1,4 +1,4 @@
-"""Lightning's DDP and Hugging Face's Trainer on two real processes, with uneven batches: what one process gives."""
+"""Lightning's DDP and Hugging Face's Trainer give the same on two processes, with uneven batches, as on one."""
 
 import json
 import os

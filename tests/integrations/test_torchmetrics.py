@@ -1,4 +1,4 @@
-"""The metric keeps torchmetrics' conventions and gives what one summary of all samples gives."""
+"""The metric follows torchmetrics' conventions and equals one summary of all samples."""
 
 import pickle
 from pathlib import Path
@@ -118,7 +118,7 @@ def test_no_samples_and_one_are_undefined():
         (lambda: NeuronalCorrelation(3).update(torch.ones(5, 4)), r"shape \(n_samples, 3\), got \(5, 4\)"),
     ],
 )
-def test_wrong_input_is_refused(make, message):
+def test_wrong_input_is_an_error(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

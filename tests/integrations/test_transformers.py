@@ -47,7 +47,7 @@ MODELS = {"bert": bert, "gpt2": gpt2}
 
 
 def texts(kind: str, *, side: str = "right", n: int = 24) -> list[dict[str, Tensor]]:
-    """Texts of 3 to 7 tokens, padded at one side."""
+    """Return texts of 3 to 7 tokens, padded on one side."""
     generator = torch.Generator().manual_seed(1)
     found = []
     for index in range(n):
@@ -79,7 +79,7 @@ def n_hooks(model: nn.Module) -> int:
 
 
 class Batches(TrainerCallback):
-    """Notes what the model was given in training."""
+    """Collects the model's inputs in training."""
 
     def __init__(self, model: nn.Module) -> None:
         self.seen: list[dict[str, Tensor]] = []
@@ -109,7 +109,7 @@ def test_padding_is_left_out_on_either_side(kind, side, tmp_path):
     assert n_hooks(model) == 1  # the test's own
 
 
-def test_it_follows_all_hidden_layers_but_no_vocabulary(tmp_path):
+def test_all_hidden_layers_but_no_vocabulary_are_recorded(tmp_path):
     model, rows = gpt2(), []
     trainer(model, texts("gpt2"), tmp_path, NeuronCallback(every=2, sink=rows.extend)).train()
     sites = {row.site for row in rows}
@@ -131,7 +131,7 @@ def test_numbers_are_in_the_log_beside_the_loss(attached, tmp_path):
     assert [entry["step"] for entry in history if "loss" in entry] == [2, 4, 6]
 
 
-def test_evaluation_and_generation_are_left_alone(tmp_path):
+def test_evaluation_and_generation_are_not_recorded(tmp_path):
     class Generates(TrainerCallback):
         def on_step_end(self, args, state, control, model, **kwargs):
             model.eval()
@@ -149,7 +149,7 @@ def test_evaluation_and_generation_are_left_alone(tmp_path):
     assert generates.made.shape == (1, 5)
 
 
-def test_generation_is_the_same_while_a_penalty_watches():
+def test_generation_is_the_same_with_a_penalty_attached():
     model = gpt2().eval()
     expected = model.generate(torch.tensor([[5, 6]]), max_new_tokens=5, do_sample=False)
     with CorrelationPenalty(model, "*.c_fc", mask=MASK):
@@ -157,7 +157,7 @@ def test_generation_is_the_same_while_a_penalty_watches():
     assert torch.equal(found, expected)
 
 
-def test_steps_are_whole_where_batches_accumulate(tmp_path):
+def test_accumulated_batches_count_as_one_step(tmp_path):
     rows: list[Row] = []
     data = texts("bert")
     callback = NeuronCallback(every=1, sink=rows.extend)
@@ -166,7 +166,7 @@ def test_steps_are_whole_where_batches_accumulate(tmp_path):
     assert len(n_tokens) == 2 and sum(n_tokens) == sum(int(one[MASK].sum()) for one in data)
 
 
-def test_training_goes_on_from_a_checkpoint(tmp_path):
+def test_training_resumes_from_a_checkpoint(tmp_path):
     whole, parts = [], []
     options = {"num_train_epochs": 2, "save_strategy": "steps", "save_steps": 5}
     trainer(
@@ -196,7 +196,7 @@ def test_no_hook_stays_after_an_exception(tmp_path):
 
 
 def by_hand(kind: str, batches: list[dict[str, Tensor]], weight: float) -> list[Tensor]:
-    """Gradients of the mean loss over labels and the mean penalty, each batch by its share of labels."""
+    """Return gradients of the mean loss over labels and the mean penalty, with each batch weighted by its labels."""
     model, share = MODELS[kind]().train(), []
     counts = [int(one["labels"].ne(-100).sum()) for one in batches]
     with CorrelationPenalty(model, MLP[kind], weight=weight, mask=MASK) as penalty:
@@ -213,7 +213,7 @@ class Gradients(TrainerCallback):
 
 @pytest.mark.parametrize("accumulate", [1, 3])
 @pytest.mark.parametrize("kind", MODELS)
-def test_the_penalty_has_right_gradients(kind, accumulate, tmp_path):
+def test_the_penalty_has_correct_gradients(kind, accumulate, tmp_path):
     data = texts(kind)
     model, kept = MODELS[kind](), Gradients()
     with CorrelationPenalty(model, MLP[kind], weight=0.5, mask=MASK) as penalty:
@@ -258,7 +258,7 @@ def test_gradient_checkpointing_changes_nothing(kind):
 
 
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
-def test_reentrant_checkpointing_is_refused_not_ignored():
+def test_reentrant_checkpointing_is_an_error():
     model = bert().train()
     model.gradient_checkpointing_enable({"use_reentrant": True})
     batch = stacked(texts("bert")[:4])
@@ -270,7 +270,7 @@ def test_reentrant_checkpointing_is_refused_not_ignored():
         PenalizedLoss(model, penalty)(model(**batch), labels)
 
 
-def test_evaluation_has_no_penalty_and_a_loss_of_ones_own_is_taken():
+def test_evaluation_has_no_penalty_and_the_users_loss_is_used():
     model, batch = bert().eval(), stacked(texts("bert")[:4])
     labels = batch.pop("labels")
     with CorrelationPenalty(model, MLP["bert"], weight=2.0, mask=MASK) as penalty:
@@ -282,7 +282,7 @@ def test_evaluation_has_no_penalty_and_a_loss_of_ones_own_is_taken():
         assert zero(model(**batch), labels, 8).item() == pytest.approx(penalty().item() / 2, rel=1e-5)
 
 
-def test_what_has_no_loss_is_refused():
+def test_a_model_without_a_loss_is_an_error():
     model = bert()
     with pytest.raises(ValueError, match="BertModel has no loss of its own; pass loss_func"):
         PenalizedLoss(model.bert, CorrelationPenalty())
