@@ -120,7 +120,7 @@ def test_the_end_of_an_epoch_waits_too():
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, True, "2%", math.nan])
 def test_a_share_out_of_range_is_refused(share):
-    with pytest.raises(ValueError, match="a budget is a share of the time of training"):
+    with pytest.raises(ValueError, match="a budget is a share of training time"):
         Tracker(nn.Linear(2, 3), [correlation()], budget=share)
 
 

@@ -73,7 +73,7 @@ def test_seeds_without_scatter() -> None:
 
 
 def test_wrong_input_is_explained() -> None:
-    with pytest.raises(ValueError, match="needs 8 values to tell its noise, got 5"):
+    with pytest.raises(ValueError, match="needs 8 values to estimate its noise, got 5"):
         find_phases([1, 2, 3, 2, 1])
     with pytest.raises(ValueError, match="steps must rise"):
         find_phases([[1, 2, 3]] * 2, [0, 2, 2])

@@ -99,7 +99,7 @@ def test_steps_grow_by_a_factor_above_one(factor: Any) -> None:
 
 def test_a_step_without_a_forward_pass_is_an_error() -> None:
     tracker = cofire.Tracker(mlp([9, 6, 2]), measures=[correlation()], every=1)
-    with pytest.raises(ValueError, match=r"due at step 1.*hidden1, output\. Is the model in eval mode"):
+    with pytest.raises(ValueError, match=r"due at step 1: hidden1, output\. Is the model in eval mode"):
         tracker.step()
     tracker.close()
     with pytest.raises(ValueError, match="this tracker is closed; make another"):
@@ -127,7 +127,7 @@ def test_a_layer_that_is_skipped_is_told_of_once_and_training_goes_on() -> None:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 tracker.step()
-            assert [str(one.message).partition(" did: ")[2].partition(";")[0] for one in caught] == told
+            assert [str(one.message).partition(" like it: ")[2].partition(";")[0] for one in caught] == told
             assert all(one.category is NotMeasured for one in caught)
     for measure in ("nc", "epsilon"):
         found = {(row.site, row.step) for row in rows if row.measure == measure}

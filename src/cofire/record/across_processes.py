@@ -1,4 +1,4 @@
-"""Samples over several processes: each contributes those of its own batches, and all see the same."""
+"""Samples of several processes: each contributes those of its own batches, and all get the same."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,14 +8,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..nets import Site
-from .sampling import Samples, Silence, Source, TrainingBatches
+from .sampling import Samples, Source, TrainingBatches
 
 Layout = tuple[str, str, int | None, int, int, torch.dtype]
-"""Of one site on one process: layer, stage, call, number of samples, number of units, type."""
+"""A site's samples on one process: layer, stage, call, number of samples, number of units, type."""
 
 
 def group_of(synchronize: "bool | dist.ProcessGroup") -> "dist.ProcessGroup | None":
-    """The processes that are meant; None for one alone, as without ``torch.distributed``."""
+    """Return the processes to synchronize; None for a single one, as without ``torch.distributed``."""
     running = dist.is_available() and dist.is_initialized()
     if synchronize is False or not running:
         return None
@@ -23,52 +23,48 @@ def group_of(synchronize: "bool | dist.ProcessGroup") -> "dist.ProcessGroup | No
     return group if group is not None and dist.get_world_size(group) > 1 else None
 
 
-class Together:
-    """A source of training batches that brings the samples of all processes of a group together.
+class Together(TrainingBatches):
+    """Training batches whose samples are pooled over all processes of a group.
 
-    What one process has seen may be less than what others have, or nothing; all must call `collect` for the same
-    steps. They wait for one another as long as the group's time-out allows.
+    A process may have seen fewer batches than others, or none; all must call `collect` for the same steps. They wait
+    for one another as long as the group's time-out allows.
 
     Args:
-        source: the process's own.
+        model: the model.
         group: the processes.
+        **options: those of `TrainingBatches`.
     """
 
-    mode = "train"
-
-    def __init__(self, source: TrainingBatches, group: "dist.ProcessGroup") -> None:
-        self._source, self._group, self._silence = source, group, Silence()
-        self.arm, self.advance, self.close = source.arm, source.advance, source.close
-        self.state_dict, self.load_state_dict = source.state_dict, source.load_state_dict
+    def __init__(self, model: nn.Module, group: "dist.ProcessGroup", **options: Any) -> None:
+        super().__init__(model, **options)
+        self._group = group
 
     def collect(self, sites: Sequence[Site], step: int) -> Samples:
-        """The samples of all processes, in the order of their ranks: the same on each.
+        """Return the samples of all processes, in the order of their ranks: the same on each.
 
         Raises:
-            ValueError: on every process, if no process has seen any site, or they saw different numbers of units.
-            RuntimeError: if a process does not come within the group's time-out.
+            ValueError: on every process, if no process saw any site, or they saw different numbers of units.
+            RuntimeError: if a process does not arrive within the group's time-out.
         """
-        own = self._source.seen(step)
-        layouts = self._exchanged([_layout(site, x) for site, x in own.items()])
+        own = self.seen(step)
+        layouts: list[list[Layout]] = [[] for _ in range(dist.get_world_size(self._group))]
+        mine = [(site.layer, site.stage, site.call, len(x), x.shape[1], x.dtype) for site, x in own.items()]
+        dist.all_gather_object(layouts, mine, group=self._group)
         places = dict.fromkeys(layout[:3] for of_rank in layouts for layout in of_rank)
         found = {
             Site(layer, stage, call): self._joined(own, (layer, stage, call), layouts)  # type: ignore[arg-type]
             for layer, stage, call in places
         }
-        self._silence.check(found, sites, step, self._source.reasons)
+        self._silence.check(found, sites, step, self.reasons)
         return found
 
-    def _exchanged(self, own: list[Layout]) -> list[list[Layout]]:
-        everyone: list[Any] = [None] * dist.get_world_size(self._group)
-        dist.all_gather_object(everyone, own, group=self._group)
-        return everyone
-
     def _joined(self, own: Samples, place: tuple[str, str, int | None], layouts: list[list[Layout]]) -> Tensor:
-        """One site's samples, each process's padded to the longest on the way."""
+        """Return one site's samples of all processes."""
         of_ranks = [next((one for one in layout if one[:3] == place), None) for layout in layouts]
         there = [one for one in of_ranks if one is not None]
         n_units, dtype = _agreed(place, there)
         counts = [0 if one is None else one[3] for one in of_ranks]
+        # A collective takes tensors of one shape, so all are padded to the longest.
         padded = torch.zeros(max(counts), n_units, dtype=dtype, device=self._device(own))
         if (x := own.get(Site(*place))) is not None:  # type: ignore[arg-type]
             padded[: len(x)] = x
@@ -86,19 +82,15 @@ class Together:
 def training_batches(
     model: nn.Module, group: "dist.ProcessGroup | None", *, max_samples: int, **options: Any
 ) -> Source:
-    """Those of this process, or of all, each of which keeps its share of the samples."""
+    """Return the source of this process's batches, or of all processes', each of which keeps its share of samples."""
     if group is None:
         return TrainingBatches(model, max_samples=max_samples, **options)
     share = -(-max_samples // dist.get_world_size(group))
-    return Together(TrainingBatches(model, max_samples=share, **options), group)
-
-
-def _layout(site: Site, x: Tensor) -> Layout:
-    return site.layer, site.stage, site.call, len(x), x.shape[1], x.dtype
+    return Together(model, group, max_samples=share, **options)
 
 
 def _agreed(place: tuple[str, str, int | None], there: list[Layout]) -> tuple[int, torch.dtype]:
-    """Number of units and type, which are those of all processes."""
+    """Return number of units and type, which must be the same on all processes."""
     if len(kinds := {one[4:] for one in there}) > 1:
         units = sorted({n_units for n_units, _ in kinds})
         raise ValueError(f"processes saw {place[0]!r} with different numbers of units or types: {units} units")

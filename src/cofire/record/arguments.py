@@ -1,4 +1,4 @@
-"""What a tracker is given, and what it refuses."""
+"""Checks of what users give: each raises ValueError with what was got and what was expected."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,20 +11,20 @@ Sink = Callable[..., object]
 """Takes rows; if its ``takes_arrays`` is true, rows and arrays."""
 
 
-def check_whole(name: str, value: object) -> None:
-    """Refuse what is no whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+def check_whole(name: str, value: object, *, least: int = 1) -> None:
+    """Refuse anything but a whole number of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
 def check_seed(seed: object) -> None:
-    """Refuse what rows cannot hold: a seed is a whole number of 64 bits."""
+    """Refuse seeds that don't fit into rows: they are whole numbers of 63 bits."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ValueError(f"seed must be a whole number from 0 to below 2**63, got {seed!r}")
 
 
 def check_objects(model: object, run: object, sink: object) -> None:
-    """Refuse what is no model, no place for rows, or cannot be called with them."""
+    """Refuse what is not a model, not a place for rows, or cannot be called with them."""
     if not isinstance(model, nn.Module):
         raise ValueError(f"the model must be a torch.nn.Module, got {type(model).__qualname__}")
     if not isinstance(run, str | Path | WritableRun | None):

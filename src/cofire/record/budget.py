@@ -1,4 +1,4 @@
-"""A limit to what a tracker may cost: recordings wait until they are paid for, and look at fewer units."""
+"""A limit on what a tracker may cost: recordings wait until they fit, and look at fewer units."""
 
 import math
 from collections import deque
@@ -19,30 +19,30 @@ from .some_units import FEWEST, of_some_units, unit_error
 REMEMBERED = 32
 GROWTH = 1.5
 FIRST_LEVEL, LAST_LEVEL = 3, 24
-"""Of how many units are looked at: each level has half as many again as the one below, the lowest `FEWEST`."""
+"""Levels of how many units are looked at: `FEWEST` at level 0, and half as many again at each higher one."""
 WORTH = 0.85
-"""Fewer units must be cheaper by this factor: below some width a recording costs what it costs."""
+"""Fewer units must be cheaper by this factor: below some width the cost no longer depends on it."""
 RETRY = 16
-"""Recordings until it is tried again whether fewer units are cheaper."""
+"""Recordings before fewer units are tried again."""
 PAUSE = 10
-"""What takes so many times as long as steps do is none: an evaluation, a checkpoint."""
+"""Anything that takes this many times as long as a step is not a step, but an evaluation or a checkpoint."""
 SAFETY = 0.9
-"""The share of the budget that is spent by plan; the rest is for what estimates miss."""
+"""The share of the budget that is planned for; the rest covers errors of the estimates."""
 _NOT_COUNTED = nullcontext()
 
 
 @dataclass(frozen=True)
 class Overhead(Shown):
-    """What a tracker has used of the time of training.
+    """How much training time a tracker has used.
 
     Attributes:
         share: seconds of the tracker over seconds of training without it.
         budget: the share that was allowed.
-        seconds: of the tracker: recordings, and what its hooks add to a step.
-        training_seconds: of the steps without it.
-        recordings: made.
-        postponed: steps at which something was due and had to wait.
-        units: looked at in wider layers; None where no layer is wider.
+        seconds: the tracker's: recordings, and what its hooks add to a step.
+        training_seconds: the steps' without it.
+        recordings: number of recordings.
+        postponed: number of steps at which something was due and had to wait.
+        units: number of units looked at in wider layers; None if there is no limit.
     """
 
     share: float
@@ -55,43 +55,42 @@ class Overhead(Shown):
 
 
 class Unlimited:
-    """Everything is recorded when it is due."""
+    """No budget: everything is recorded when it is due."""
 
     overhead: Overhead | None = None
 
     def spending(self) -> AbstractContextManager[None]:
-        """The block is the tracker's."""
+        """Count the time of a block as the tracker's."""
         return _NOT_COUNTED
 
     def watched(self, plan: Plan, coming: range) -> list[Site]:
-        """The sites to watch in the coming step."""
+        """Return the sites to watch in the coming step."""
         return plan.possible(coming)
 
     def affordable(self, due: Sequence[Task]) -> Sequence[Task]:
-        """What of it to do now."""
+        """Return the tasks to do now."""
         return due
 
     def at_epoch_end(self, due: Sequence[Task]) -> Sequence[Task]:
-        """What of it to do now."""
+        """Return the tasks to do now."""
         return due
 
     def begin(self, plan: Plan) -> None:
-        """Training begins."""
+        """Prepare for training."""
 
 
 class Budget(Unlimited):
-    """Keeps the tracker's time within a share of that of training.
+    """Keeps the tracker's time within a share of training time.
 
-    Training is timed from the end of one `spending` block to the start of the next. A step that was watched takes
-    longer by what the hooks add: that is counted as the tracker's. At the end of each step it is decided whether the
-    next one may be recorded: if what a recording has cost lately fits into what is allowed by then. What is due and
-    cannot be paid for waits. If recordings have to wait, the next ones look at fewer units of wide layers; if there
-    is plenty, at more.
+    Training is timed from the end of one `spending` block to the start of the next. Hooks make a watched step take
+    longer; the difference counts as the tracker's. The end of each step decides whether the next one may be recorded:
+    if the cost of the last recording fits into what will be allowed by then. Tasks that don't fit wait. If recordings
+    have to wait, the next ones look at fewer units of wide layers; if time is left, at more.
 
     Args:
-        share: of the time of training, above 0 and below 1.
-        seed: of the choice of units.
-        clock: seconds.
+        share: share of training time, above 0 and below 1.
+        seed: seed of the choice of units.
+        clock: returns seconds.
 
     Raises:
         ValueError: for a share out of range.
@@ -99,7 +98,7 @@ class Budget(Unlimited):
 
     def __init__(self, share: float, *, seed: int = 0, clock: Callable[[], float] = perf_counter) -> None:
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
-            raise ValueError(f"a budget is a share of the time of training, above 0 and below 1; got {share!r}")
+            raise ValueError(f"a budget is a share of training time, above 0 and below 1; got {share!r}")
         self._share, self._clock = share, clock
         self._generator = torch.Generator().manual_seed(seed)
         self._plain: deque[float] = deque(maxlen=REMEMBERED)
@@ -118,7 +117,7 @@ class Budget(Unlimited):
 
     @property
     def overhead(self) -> Overhead:  # type: ignore[override]
-        """What was used so far."""
+        """How much was used so far."""
         used = self._spent / self._trained if self._trained else math.nan
         units = self._units if self._level < LAST_LEVEL else None
         return Overhead(used, self._share, self._spent, self._trained, self._n_recordings, self._n_postponed, units)
@@ -128,7 +127,7 @@ class Budget(Unlimited):
         return int(FEWEST * GROWTH**self._level)
 
     def begin(self, plan: Plan) -> None:
-        """Compile what the first recordings need, of narrow layers and of wide ones, before training is timed."""
+        """Compile what the first recordings of narrow and wide layers need, before training is timed."""
         if not any(task.measure.statistic is correlation().statistic for task in plan.tasks):
             return
         for n_units in (FEWEST, self._units):
@@ -138,7 +137,7 @@ class Budget(Unlimited):
 
     @contextmanager
     def spending(self) -> Iterator[None]:
-        """The block is the tracker's; what lies between two blocks is a step of training."""
+        """Count the time of a block as the tracker's; the time between two blocks is a training step."""
         self._began = self._clock()
         if self._left is not None:
             self._note_step(self._began - self._left)
@@ -154,7 +153,7 @@ class Budget(Unlimited):
                 self._adapt(cost)
 
     def _note_step(self, seconds: float) -> None:
-        """A watched step is a plain one and what the hooks added; a pause between steps counts as a plain one."""
+        """Split a step's time into training and hooks; a pause between steps counts as one plain step."""
         plain = self._usual()
         if self._plain and seconds > PAUSE * plain:
             self._trained += plain
@@ -174,15 +173,16 @@ class Budget(Unlimited):
         return max(0.0, median(self._watched_excess)) if self._watched_excess else 0.0
 
     def watched(self, plan: Plan, coming: range) -> list[Site]:
-        """The sites to watch in the coming step: those of what is due or waits, if it can be paid for."""
+        """Return the sites to watch in the coming step: those of tasks that are due or wait, if they fit."""
         tasks = [*self._waiting.values(), *plan.due(coming[0])]
         self._granted = bool(tasks) and self._can_pay()
         return all_sites(tasks) if self._granted else []
 
     def _can_pay(self) -> bool:
-        """Not before a plain step was seen: what a step costs must be known. What a recording costs, the first tells.
+        """Return whether a recording at the next step fits.
 
-        It is asked within a `spending` block, which may have recorded: what that has cost so far is spent too.
+        The first needs one plain step, whose time must be known; it shows what recordings cost. This is called within a
+        `spending` block that may have recorded, so the time since its start is spent too.
         """
         if not (self._records or self._costs):
             return bool(self._plain)
@@ -192,7 +192,7 @@ class Budget(Unlimited):
         return spent <= SAFETY * self._share * (self._trained + self._usual())
 
     def affordable(self, due: Sequence[Task]) -> Sequence[Task]:
-        """All that waits, if the step was granted."""
+        """Return all tasks that wait, if recording this step was granted."""
         self._waiting |= {id(task.measure): task for task in due}
         if not (self._granted and self._waiting):
             self._n_postponed += bool(due)
@@ -203,12 +203,12 @@ class Budget(Unlimited):
         return [replace(task, measure=of_some_units(task.measure, self._units, self._generator)) for task in tasks]
 
     def at_epoch_end(self, due: Sequence[Task]) -> Sequence[Task]:
-        """It waits for the next step that can be paid for."""
+        """Return no task: all wait for the next step at which they fit."""
         self._waiting |= {id(task.measure): task for task in due}
         return []
 
     def _adapt(self, cost: float) -> None:
-        """More units if nothing had to wait since the last recording; if something had to, fewer, where it pays."""
+        """Look at more units if nothing had to wait since the last recording; else at fewer, where that is cheaper."""
         late, self._late_before = self._n_postponed > self._late_before, self._n_postponed
         (level, known), self._before = self._before, (self._level, cost)
         if late and level > self._level and cost > WORTH * known:
@@ -221,5 +221,5 @@ class Budget(Unlimited):
 
 
 def budget_of(budget: "float | Budget | None") -> Unlimited:
-    """From any way to give one."""
+    """Return the budget that a tracker's argument means."""
     return Unlimited() if budget is None else budget if isinstance(budget, Budget) else Budget(budget)

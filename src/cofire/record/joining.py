@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Joining(Joinable):
     """A tracker in ``torch.distributed.algorithms.Join``, for processes with different numbers of batches.
 
-    One that has run out of batches goes on to take part in the recordings of the others, with no samples. Name it
-    after the model, in whose context it counts::
+    A process that has run out of batches keeps taking part in the recordings of the others, without samples. List it
+    after the model::
 
         with Join([model, Joining(tracker)]):
             for batch in batches:
@@ -23,7 +23,7 @@ class Joining(Joinable):
                 tracker.step()
 
     Args:
-        tracker: with ``synchronize``.
+        tracker: made with ``synchronize``.
 
     Raises:
         ValueError: if the tracker is not synchronized.
@@ -32,16 +32,16 @@ class Joining(Joinable):
     def __init__(self, tracker: "Tracker") -> None:
         super().__init__()
         if tracker.group is None:
-            raise ValueError("a tracker that joins others must be made with synchronize=True, in several processes")
+            raise ValueError("a tracker that joins others needs synchronize=True and several processes")
         self._tracker, self._group = tracker, tracker.group
 
     def join_hook(self, **kwargs: Any) -> JoinHook:
-        """What a process does that has no batch left."""
+        """Return what a process without further batches does."""
         return _Steps(self._tracker)
 
     @property
     def join_device(self) -> torch.device:
-        """Where the context's own collectives run."""
+        """The device of the context's own collectives."""
         return torch.device("cuda" if dist.get_backend(self._group) == "nccl" else "cpu")
 
     @property
@@ -55,5 +55,5 @@ class _Steps(JoinHook):
         self._tracker = tracker
 
     def main_hook(self) -> None:
-        """The others make a step."""
+        """Take part in a step of the others."""
         self._tracker.step()

@@ -11,7 +11,7 @@ from .runs.rows import Row, refuse_misspelled
 Phase = Literal["none yet", "growing", "decorrelating"]
 
 _LOOKS = 2 * (math.pi**2 / 6 - 1)
-"""Σ 2/n² over n ≥ 2: what testing anew after every value spends in all, at a level of 1/n each time."""
+"""Σ 2/n² over n ≥ 2: the total level of tests after each value, relative to the level divided by n."""
 
 
 @dataclass(frozen=True)

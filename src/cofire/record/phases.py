@@ -1,4 +1,4 @@
-"""Phases of a series: growth up to a peak, and the fall after it, each against the noise that there is."""
+"""Phases of a series: growth up to a peak and the fall after it, each tested against noise."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..stats._base.student_t import student_tail
 
 SHORTEST = 8
-"""Values of a single series below which its noise cannot be told from its course."""
+"""Fewest values from which the noise of a single series can be estimated."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Change:
     """A rise or a fall between two steps.
 
     Attributes:
-        size: how much, positive in the phase's own direction.
-        standard_error: of the size.
-        p_value: the probability of so large a size, anywhere in the series, if there were nothing but noise.
+        size: how far, positive in the phase's own direction.
+        standard_error: standard error of the size.
+        p_value: probability that noise alone shows such a size anywhere in the series.
     """
 
     size: float
@@ -75,36 +75,36 @@ def find_phases(
 ) -> Phases:
     r"""Find growth, peak and decorrelation in one series, or in a series for each of several seeds.
 
-    The peak is where the rise up to it and the fall after it, on the mean over seeds, are largest together; start and
-    end are the lowest values on either side.
+    The peak maximizes the sum of the rise up to it and the fall after it, on the mean over seeds; start and end are the
+    lowest values on either side.
 
-    Several seeds: the steps for one seed are chosen on the mean of the *others*, where its own noise has no say, and
-    its sizes are read there; Student's t of these sizes, one-sided, gives the p-value. The noise is that between seeds.
-    Each seed also has a say in the others' steps, so the sizes are not independent: their standard error is widened,
-    as Nadeau and Bengio do for cross-validation, by √(1 + n/(n − 1)) for n seeds.
+    Several seeds: the steps for one seed are chosen on the mean of the *others*, so that its own noise has no
+    influence, and its sizes are read at these steps. A one-sided Student's t test of the sizes gives the p-value; the
+    noise is the spread between seeds. Each seed influences the others' steps, so the sizes are not independent:
+    their standard error is widened by √(1 + n/(n − 1)) for n seeds, as Nadeau and Bengio do for cross-validation.
 
-    One series: noise is taken as white and normal. Its standard deviation is ``noise``, or comes from the second
-    differences, to which a smooth course adds little. The p-value is that of one pair of values times the number of
-    pairs (Bonferroni), since the largest was picked.
+    One series: noise is assumed to be white and normal. Its standard deviation is ``noise``, or is estimated from
+    second differences, to which a smooth course adds little. The p-value is that of one pair of values times the number
+    of pairs (Bonferroni), because the largest was picked.
 
     Args:
         values: shape (n_steps,) or (n_seeds, n_steps); finite.
-        steps: of the values, rising; by default 0, 1, 2, ...
+        steps: steps of the values, increasing; by default 0, 1, 2, ...
         noise: for one series, the standard deviation of a value at one step, as between seeds.
         level: the p-value below which a phase counts as found.
 
     Returns:
-        `Phases`. A series that does nothing, or only rises, or only falls, is an answer too.
+        `Phases`, also for a series without any, or one that only rises or only falls.
 
     Raises:
         ValueError: if shapes do not fit, a value is not finite, the noise is given for several seeds or is not
             positive, or a single series without ``noise`` has fewer than 8 values.
 
-    Bias: sizes over seeds are unbiased for the chosen steps and a little below those of the best steps; that of one
-        series is too large by what its noise adds to the largest difference.
+    Bias: sizes over seeds are unbiased for the chosen steps and a little below those of the best steps. The size of one
+        series is too large by what noise adds to the largest difference.
 
-    Level: of 1500 series of noise alone, white or summed to a random walk, of 8 to 100 steps, each phase was found in 2
-        to 7 % for 2 to 5 seeds at a level of 5 %, in up to 9 % for 10 seeds of white noise, and in up to 1 % for one.
+    Level: in 1500 series of noise, white or a random walk, of 8 to 100 steps, each phase was found in 2 to 7 % for 2 to
+        5 seeds at a level of 5 %, in up to 9 % for 10 seeds of white noise, and in up to 1 % for one series.
 
     References: Nadeau and Bengio 2003, for the widening.
 
@@ -139,24 +139,24 @@ def _check(series: NDArray[np.float64], steps: Sequence[int], noise: float | Non
     check_noise(len(series), noise)
     if noise is None and len(series) == 1 and series.shape[1] < SHORTEST:
         raise ValueError(
-            f"a single series needs {SHORTEST} values to tell its noise, got {series.shape[1]}; give noise or seeds"
+            f"a single series needs {SHORTEST} values to estimate its noise, got {series.shape[1]}; give noise or seeds"
         )
 
 
 def check_level(level: float) -> None:
-    """Refuse what is no p-value."""
+    """Refuse a level that is not a p-value."""
     if not 0 < level < 1:
         raise ValueError(f"level is a p-value, between 0 and 1; got {level!r}")
 
 
 def check_noise(n_series: int, noise: float | None) -> None:
-    """Refuse a noise that is not positive, or given for several series."""
+    """Refuse noise that is not positive, or given for several series."""
     if noise is not None and (n_series > 1 or not noise > 0):
         raise ValueError(f"noise is a positive number, for one series only; got {noise!r} for {n_series} series")
 
 
 def _turns(course: NDArray[np.float64]) -> tuple[int, int, int]:
-    """Places of the start, the peak and the end."""
+    """Return the indices of the start, the peak and the end."""
     rise = course - np.minimum.accumulate(course)
     fall = course - np.minimum.accumulate(course[::-1])[::-1]
     peak = int((rise + fall).argmax())
@@ -168,7 +168,7 @@ def _sizes(course: NDArray[np.float64], start: int, peak: int, end: int) -> tupl
 
 
 def _held_out(series: NDArray[np.float64]) -> tuple[list[float], list[float]]:
-    """Each seed's rise and fall between the turns of the others' mean."""
+    """Return each seed's rise and fall between the turns of the others' mean."""
     others = (series.sum(0) - series) / (len(series) - 1)
     sizes = [_sizes(own, *_turns(mean)) for own, mean in zip(series, others, strict=True)]
     return [rise for rise, _ in sizes], [fall for _, fall in sizes]

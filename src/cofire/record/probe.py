@@ -1,4 +1,4 @@
-"""A fixed probe set: where a tracker's samples come from, if not from the training batches."""
+"""A tracker's samples from a fixed probe set, instead of from the training batches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
@@ -11,22 +11,21 @@ from torch import Tensor, nn
 from ..nets import Capture, Site
 from ..nets.capturing.padding_masks import Mask
 from .runs.rng_state import rng_untouched, seed_from
-from .sampling import Reservoir, Samples, samples_of
+from .sampling import Reservoir, Samples, Source, samples_of
 
 PROBE_BATCH = 512
 
 
-class Probe:
+class Probe(Source):
     """A fixed set of inputs, run in eval mode whenever something is due, leaving no trace in the model.
 
     Args:
         model: the model.
-        inputs: a tensor or array (cut into batches), or an iterable of batches that can be gone through again and
-            again: a list, a ``DataLoader``. A batch is a tensor, a tuple or list whose first item is the
-                input, or a dict
-            of keyword arguments.
+        inputs: a tensor or array (cut into batches), or an iterable of batches that can be iterated repeatedly: a list,
+            a ``DataLoader``. A batch is a tensor, a tuple or list whose first item is the input, or a dict of keyword
+            arguments.
         max_samples: rows kept per site.
-        seed: of the sample.
+        seed: seed of their choice.
         mask: as for `Capture`.
     """
 
@@ -39,41 +38,25 @@ class Probe:
         self._limit = max_samples
         self._seed = seed
 
-    def arm(self, sites: Sequence[Site], step: int) -> None:
-        """Nothing to do."""
-
-    def advance(self, step: int) -> None:
-        """Nothing to do."""
-
     def collect(self, sites: Sequence[Site], step: int) -> Samples:
-        """Run the probe set through the model; the same rows are kept at every step."""
+        """Run the probe set through the model; keep the same rows at every step."""
         seed = seed_from(self._seed)
         watch = Capture(self._model, list(sites), mask=self._mask, into=lambda: Reservoir(self._limit, seed))
         watch.attach()
         try:
             with untouched(self._model), rng_untouched(), torch.no_grad():
                 for number, batch in enumerate(self._batches):
-                    with _told_of_batch(number):
+                    with _naming_batch(number):
                         _run(self._model, batch)
         finally:
             watch.detach()
         watch.check()
         return samples_of(watch.take())
 
-    def close(self) -> None:
-        """Nothing to do."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: the set is fixed."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Nothing to do."""
-
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside; afterwards every module's mode and every buffer is as it was, bit for bit."""
+    """Put a model into eval mode; afterwards restore every module's mode and every buffer, bit for bit."""
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     model.eval()
@@ -88,13 +71,13 @@ def untouched(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _told_of_batch(number: int) -> Iterator[None]:
+def _naming_batch(number: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
         error.add_note(
-            f"The model was run on batch {number} of the probe set: a tensor is cut into batches, any other collection "
-            "holds one batch an item, which is an input, (input, ...) or a dict of keyword inputs."
+            f"It was raised for batch {number} of the probe set. A tensor is cut into batches; each item of another "
+            "collection is one batch: an input, (input, ...) or a dict of keyword inputs."
         )
         raise
 
@@ -109,9 +92,9 @@ def _as_batches(inputs: Any) -> Iterable[Any]:
     if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
         raise ValueError(f"a probe set is a tensor or an iterable of batches, got {type(inputs).__qualname__}")
     if isinstance(inputs, Sized) and not len(inputs):
-        raise ValueError("the probe set holds no batch; give it at least one")
+        raise ValueError("the probe set has no batches; give it at least one")
     if iter(inputs) is inputs:
-        raise ValueError("the probe set can be gone through only once; give a list of its batches instead")
+        raise ValueError("the probe set can be iterated only once; give a list of its batches instead")
     return inputs
 
 

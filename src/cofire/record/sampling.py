@@ -1,9 +1,9 @@
-"""Where a tracker's samples come from: the training batches themselves; `probe` has the other way."""
+"""A tracker's samples from the training batches themselves; `probe` has those of a fixed set."""
 
 import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,13 @@ Samples = dict[Site, Tensor]
 class Reservoir:
     """A uniform sample of the rows it is given: at most ``limit``, each row as likely to stay as any other.
 
-    Every row draws a random key from a generator of the reservoir's own, and the rows with the smallest keys
-    stay, in the order in which they came. Reservoirs with one seed that see as many rows keep the same ones,
-    so a layer's samples before and after its activation function belong together.
+    Every row draws a random key from the reservoir's own generator, and the rows with the smallest keys stay, in order
+    of arrival. Reservoirs with the same seed that see the same number of rows keep the same ones, so a layer's samples
+    before and after its activation function belong together.
 
     Args:
         limit: the largest number of rows.
-        seed: of its generator.
+        seed: seed of its generator.
     """
 
     def __init__(self, limit: int, seed: int) -> None:
@@ -36,7 +36,7 @@ class Reservoir:
         self._held = 0
 
     def update(self, batch: Tensor) -> "Reservoir":
-        """Take a batch (n_samples, n_units); returns itself."""
+        """Take a batch (n_samples, n_units); return itself."""
         keys = torch.rand(len(batch), dtype=torch.float64, device="cpu", generator=self._generator)
         rows, keys = self._smallest(batch.detach(), keys)
         self._rows.append(rows)
@@ -47,7 +47,7 @@ class Reservoir:
         return self
 
     def samples(self) -> Tensor | None:
-        """The rows kept, (n_samples, n_units); None if no batch was taken."""
+        """Return the rows kept, (n_samples, n_units); None if there was no batch."""
         if not self._rows:
             return None
         self._join()
@@ -65,44 +65,42 @@ class Reservoir:
         return rows[kept.to(rows.device)], keys[kept]
 
 
-class Source(Protocol):
-    """Gives the samples of sites at a step; ``mode`` is the mode of the model that gives them."""
+class Source:
+    """Gives the samples of sites at a step. This one has nothing to prepare and no state; others override.
 
-    mode: str
-
-    def arm(self, sites: Sequence[Site], step: int) -> None:
-        """Get ready: something may be due at the step that comes next."""
-        ...
-
-    def advance(self, step: int) -> None:
-        """A training step is over."""
-        ...
-
-    def collect(self, sites: Sequence[Site], step: int) -> Samples:
-        """The samples of each site's calls."""
-        ...
-
-    def close(self) -> None:
-        """Let the model go."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a resumed source needs."""
-        ...
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        ...
-
-
-class TrainingBatches:
-    """The batches that the training loop runs anyway: no more forward passes, and hooks only where due.
-
-    Only forward passes in training mode count, so an evaluation between two steps is not mixed in. The
-    samples of a step are those of its ``window`` last batches.
+    Attributes:
+        mode: the mode of the model that gives the samples, as rows state it.
     """
 
     mode = "train"
+
+    def arm(self, sites: Sequence[Site], step: int) -> None:
+        """Prepare for the coming step, at which something may be due."""
+
+    def advance(self, step: int) -> None:
+        """Note that a training step is over."""
+
+    def collect(self, sites: Sequence[Site], step: int) -> Samples:
+        """Return the samples of each site's calls."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Remove hooks from the model, if there are any."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed source needs."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state."""
+
+
+class TrainingBatches(Source):
+    """The batches that the training loop runs anyway: no extra forward passes, and hooks only when something is due.
+
+    Only forward passes in training mode count, so an evaluation between two steps is not mixed in. The samples of a
+    step are those of the last ``window`` batches.
+    """
 
     def __init__(self, model: nn.Module, *, window: int, max_samples: int, seed: int, mask: Mask | None = None) -> None:
         self._model = model
@@ -132,20 +130,20 @@ class TrainingBatches:
         return self._model.training
 
     def advance(self, step: int) -> None:
-        """Take the hooks away and keep what they saw."""
+        """Remove the hooks and keep what they saw."""
         if self._watch is not None:
             watch = self._watch
             self.close()
             self._recent.append((step, samples_of(watch.take())))
 
     def collect(self, sites: Sequence[Site], step: int) -> Samples:
-        """The samples of the last batches.
+        """Return the samples of the last batches.
 
         Raises:
             ValueError: if no site saw a forward pass in training mode.
 
         Warns:
-            NotMeasured: once of each site that alone saw none.
+            NotMeasured: once for each site without samples while others have some.
         """
         found = self.seen(step)
         self._silence.check(found, sites, step, self.reasons)
@@ -153,68 +151,66 @@ class TrainingBatches:
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Why layers that ran have shown nothing."""
+        """Why layers that ran gave no samples."""
         return {layer: why for watch in self._watches.values() for layer, why in watch.left_out.items()}
 
     def seen(self, step: int) -> Samples:
-        """The samples of the last batches, of whatever sites ran."""
+        """Return the samples of the last batches, of all sites that ran."""
         recent = [samples for seen, samples in self._recent if seen > step - (self._recent.maxlen or 1)]
         found = dict.fromkeys(site for samples in recent for site in samples)
         return {site: _joined([samples[site] for samples in recent if site in samples]) for site in found}
 
     def close(self) -> None:
-        """Take the hooks away, if there are any."""
+        """Remove the hooks, if there are any."""
         if self._watch is not None:
             self._watch.detach()
             self._watch = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The batches that a later window may still need."""
+        """Return the batches that a later window may still need."""
         kept = list(self._recent)[1 - (self._recent.maxlen or 1) :] if self._recent.maxlen != 1 else []
-        return {
-            "recent": [
-                [step, [[site.layer, site.stage, site.call, x] for site, x in samples.items()]]
-                for step, samples in kept
-            ]
+        plain = {
+            step: [[site.layer, site.stage, site.call, x] for site, x in samples.items()] for step, samples in kept
         }
+        return {"recent": [[step, samples] for step, samples in plain.items()]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put those batches back."""
+        """Put these batches back."""
         self._recent.clear()
         for step, samples in state["recent"]:
             self._recent.append((step, {Site(layer, stage, call): x for layer, stage, call, x in samples}))
 
 
 class Silence:
-    """What is said of layers that did not run: where others did, a warning once each; where none did, an error."""
+    """Reports layers that did not run: one warning each where others did, an error where none did."""
 
     def __init__(self) -> None:
         self._told: set[str] = set()
 
     def check(self, found: Samples, sites: Sequence[Site], step: int, reasons: Mapping[str, str]) -> None:
-        """See that sites have samples; ``reasons`` are known of some layers that have none.
+        """Check that sites have samples; ``reasons`` explain why some layers have none.
 
         Raises:
-            ValueError: if none saw a forward pass in training mode.
+            ValueError: if no site saw a forward pass in training mode.
 
         Warns:
-            NotMeasured: of those that alone did not, such as a layer that a model skips at random.
+            NotMeasured: of sites that did not while others did, such as a layer that a model skips at random.
         """
         seen = {site.at_call(None) for site in found}
         silent = [site for site in sites if site.at_call(None) not in seen]
         if silent and len(silent) == len(sites):
             told = ", ".join(_with_reason(str(site), reasons.get(site.layer)) for site in silent)
             raise ValueError(
-                f"due at step {step}, but reached by no forward pass in training mode since the step before: {told}. "
-                "Is the model in eval mode, or was the step counted twice? A step is counted (tracker.step()) once "
-                "after each optimizer step; with a probe set no forward pass is needed"
+                f"no forward pass in training mode since the last step reached the layers due at step {step}: {told}. "
+                "Is the model in eval mode, or was the step counted twice? Call tracker.step() once after each "
+                "optimizer step, or give a probe set, which needs no forward pass"
             )
         if new := list(dict.fromkeys(site.layer for site in silent if site.layer not in self._told)):
             self._told.update(new)
             told = ", ".join(_with_reason(layer, reasons.get(layer)) for layer in new)
             warnings.warn(
-                f"nothing is recorded at step {step}, nor at others like it, of layers that did not run while others "
-                f"did: {told}; take layers that never run away with '!name'",
+                f"layers that did not run while others did have no rows at step {step}, nor at others like it: {told}; "
+                "exclude layers that never run with '!name'",
                 NotMeasured,
                 stacklevel=2,
             )
@@ -229,6 +225,6 @@ def _joined(parts: list[Tensor]) -> Tensor:
 
 
 def samples_of(states: Mapping[Site, Reservoir]) -> Samples:
-    """What reservoirs hold, of those that were given something."""
+    """Return the samples of reservoirs that were given some."""
     found = {site: reservoir.samples() for site, reservoir in states.items()}
     return {site: x for site, x in found.items() if x is not None}

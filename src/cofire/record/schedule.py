@@ -1,27 +1,29 @@
-"""When to record: small frozen laws over the step count."""
+"""When to record: frozen rules on the number of steps."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from .arguments import check_whole
+
 
 @runtime_checkable
 class Schedule(Protocol):
-    """Says whether a step is due.
+    """Decides whether a step is due.
 
-    ``epoch_end`` asks once more for the step at which an epoch ended. A step that is due at all must be due
-    with ``epoch_end=True``; the tracker relies on it to watch only where something may be due.
+    ``epoch_end=True`` asks again for the step at which an epoch ended. A step that is due at all must be due then too;
+    the tracker relies on it to watch only the steps at which something may be due.
     """
 
     def due(self, step: int, *, epoch_end: bool = False) -> bool:
-        """Whether to record after ``step`` optimizer steps (0: before training)."""
+        """Return whether to record after ``step`` optimizer steps (0: before training)."""
         ...
 
 
 @dataclass(frozen=True)
 class EverySteps:
-    """Every ``k`` steps, from 0 on.
+    """Every ``k`` steps, starting at 0.
 
     Raises:
         ValueError: if ``k`` is not a whole number of at least 1.
@@ -34,10 +36,10 @@ class EverySteps:
     k: int
 
     def __post_init__(self) -> None:
-        _check_whole("the number of steps between recordings", self.k, least=1)
+        check_whole("the number of steps between recordings", self.k)
 
     def due(self, step: int, *, epoch_end: bool = False) -> bool:
-        """Whether ``k`` divides the step."""
+        """Return whether ``k`` divides the step."""
         return step % self.k == 0
 
 
@@ -46,7 +48,7 @@ class EachEpoch:
     """Before training and at the end of each epoch."""
 
     def due(self, step: int, *, epoch_end: bool = False) -> bool:
-        """Whether an epoch ended here, or nothing has begun."""
+        """Return whether an epoch ended here, or training has not begun."""
         return epoch_end or step == 0
 
 
@@ -71,11 +73,11 @@ class GeometricSteps:
             raise ValueError(f"the factor between steps must be finite and above 1, got {self.factor!r}")
 
     def due(self, step: int, *, epoch_end: bool = False) -> bool:
-        """Whether some power of the factor rounds up to the step."""
+        """Return whether some power of the factor rounds up to the step."""
         if step <= 1:
             return step >= 0
         power = int(math.log(step) / math.log(self.factor))
-        # The logarithm may be off by a rounding either way.
+        # Rounding may put the logarithm on either side of a whole number.
         return any(math.ceil(self.factor**near) == step for near in (power - 1, power, power + 1))
 
 
@@ -98,16 +100,16 @@ class AtSteps:
         if not steps:
             raise ValueError("a list of steps must name at least one step, got none")
         for step in steps:
-            _check_whole("a step", step, least=0)
+            check_whole("a step", step, least=0)
         object.__setattr__(self, "steps", tuple(sorted(set(steps))))
 
     def due(self, step: int, *, epoch_end: bool = False) -> bool:
-        """Whether the step is one of them."""
+        """Return whether the step is one of them."""
         return step in self.steps  # pyright: ignore[reportOperatorIssue] - a tuple since __post_init__
 
 
 def as_schedule(every: "Schedule | int | str | Iterable[int]") -> Schedule:
-    """A schedule from its shorthand: a number of steps, ``"epoch"``, or a list of steps.
+    """Return a schedule from its shorthand: a number of steps, ``"epoch"``, or a list of steps.
 
     Raises:
         ValueError: if it is none of these.
@@ -128,8 +130,3 @@ def as_schedule(every: "Schedule | int | str | Iterable[int]") -> Schedule:
         f"every={every!r} is not a schedule; give a number of steps, 'epoch', a list of steps, "
         "or EverySteps, EachEpoch, GeometricSteps or AtSteps"
     )
-
-
-def _check_whole(what: str, value: object, *, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{what} must be a whole number of at least {least}, got {value!r}")

@@ -9,6 +9,7 @@ from ...nets import with_units
 from ...stats.information.chance_level import mean_of_many
 from ...stats.information.dependence import dependence_score
 from ...stats.information.disagreement import PAIRS_BY_CHANCE, disagreement, pairs_by_chance, pairs_measured
+from ..arguments import check_whole
 from .activation_sample import evenly_spaced
 from .measure import Measure
 from .refusal import TRIED, cautious
@@ -73,8 +74,7 @@ def dependence(
         >>> values["dependence"] > values["dependence_threshold"], values["dependence_pairs"]
         (True, 1.0)
     """
-    if isinstance(map_units, bool) or not isinstance(map_units, int) or map_units < 2:
-        raise ValueError(f"map_units must be a whole number of at least 2, got {map_units!r}")
+    check_whole("map_units", map_units, least=2)
     # Options that no samples could satisfy are refused now, not in the middle of training.
     dependence_score(torch.zeros(TRIED, 1), n_neighbors, method, max_pairs, seed)
     options = {"method": method, "n_neighbors": n_neighbors, "max_pairs": max_pairs}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...nets import with_units
 from ...stats._base.quantities import QUANTITIES
+from ..arguments import check_whole
 from ..runs.rows import canonical
 from ..schedule import GeometricSteps, Schedule, as_schedule
 from .activation_sample import chosen_rows
@@ -103,7 +104,10 @@ class Measure:
             raise ValueError(f"a measure's statistic must be a function of samples, got {self.statistic!r}")
         if self.stage not in get_args(Stage):
             raise ValueError(f"stage must be one of {', '.join(get_args(Stage))}, got {self.stage!r}")
-        _check_limit(self.max_samples, self.stage)
+        if self.max_samples is not None:
+            check_whole("max_samples", self.max_samples)
+            if self.stage == "weights":
+                raise ValueError("max_samples limits samples, and a measure of weights gets none; leave it out")
         settle = object.__setattr__  # the class is frozen
         settle(self, "name", self.name or getattr(self.statistic, "__name__", type(self.statistic).__name__))
         settle(self, "parameters", dict(self.parameters))
@@ -212,15 +216,6 @@ def _prepared(prepare: Statistic, x: Tensor, arguments: Mapping[str, Any], share
         # The input is kept as well: if it were freed, another tensor could get its id.
         shared[key] = prepare(x, **arguments), x
     return shared[key][0]
-
-
-def _check_limit(max_samples: object, stage: str) -> None:
-    if max_samples is None:
-        return
-    if isinstance(max_samples, bool) or not isinstance(max_samples, int) or max_samples < 1:
-        raise ValueError(f"max_samples must be a whole number of at least 1, or None, got {max_samples!r}")
-    if stage == "weights":
-        raise ValueError("max_samples limits samples, and a measure of weights gets none; leave it out")
 
 
 def as_measures(measures: "Iterable[Measure | Statistic]") -> list[Measure]:

@@ -1,4 +1,4 @@
-"""A loop that can be killed: checkpoints as it goes, SIGTERM at a step's edge, resume where it stopped."""
+"""Training loops that can be killed: regular checkpoints, SIGTERM handled between steps, resuming."""
 
 import signal
 import threading
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...stats._base.wording import with_article
+from ..arguments import check_whole
 from .rng_state import restore_rng, rng_states
 from .run_directory import WritableRun
 
@@ -20,7 +21,7 @@ class Resumable:
     """Saves and restores a loop's parts; made by `resumable`.
 
     Attributes:
-        step: the step to go on from; 0 at the start.
+        step: the step to continue from; 0 at the start.
     """
 
     def __init__(self, run: WritableRun, every: int, parts: Mapping[str, Any]) -> None:
@@ -37,7 +38,11 @@ class Resumable:
     def _restore(self) -> int:
         found = self._run.load()
         if found is None:
-            self._refuse_rows_alone()
+            if last := self._run.table.last_step():
+                raise ValueError(
+                    f"{self._run.directory} has rows up to step {last} but no checkpoint to continue from; "
+                    "choose another directory, or remove this one to start over"
+                )
             self._save(0)
             return 0
         step, states = found
@@ -46,16 +51,8 @@ class Resumable:
         restore_rng(states["rng"])
         return step
 
-    def _refuse_rows_alone(self) -> None:
-        step = self._run.table.last_step()
-        if step:
-            raise ValueError(
-                f"{self._run.directory} has rows up to step {step} and no checkpoint to go on from; "
-                "choose another directory, or remove this one to begin anew"
-            )
-
     def edge(self, step: int) -> None:
-        """Say that ``step`` steps are done: a checkpoint is saved if one is due, or if the process shall end.
+        """Note that ``step`` steps are done: save a checkpoint if one is due, or if the process is to end.
 
         Raises:
             SystemExit: with status 143, after SIGTERM.
@@ -68,7 +65,7 @@ class Resumable:
             self._save(step)
 
     def finish(self) -> None:
-        """Save the last state; `resumable` does so when its block ends well.
+        """Save the last state; `resumable` does so when its block ends without an error.
 
         Raises:
             SystemExit: as for `edge`.
@@ -82,7 +79,7 @@ class Resumable:
         self._run.save(step, {**states, "rng": rng_states()})
 
     def terminate(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
-        """Ask the loop to save and leave at the next edge; what SIGTERM does."""
+        """Ask the loop to save and exit at the next edge, as SIGTERM does."""
         self._terminate.set()
 
 
@@ -90,22 +87,22 @@ class Resumable:
 def resumable(run: WritableRun, *, every: int, **parts: Any) -> Iterator[Resumable]:
     """Make a training loop resumable.
 
-    On entering, the parts are put back to the newest whole checkpoint, or, at the start, saved as they
-    are. Every ``every`` steps they are saved again, and at the end. With them goes the state of torch's,
-    numpy's and Python's generators, so that on one CPU machine with one number of threads the loop that was
-    killed and resumed gives the same bytes as the one that was not.
+    On entering, the parts are restored from the newest intact checkpoint; at the start they are saved. They are saved
+    again every ``every`` steps, and at the end, together with the states of torch's, numpy's and Python's generators.
+    On the same CPU machine with the same number of threads, a loop that was killed and resumed therefore gives the
+    same bytes as one that was not.
 
-    SIGTERM lets the step end, saves and leaves with status 143 (in the main thread; elsewhere signals are
-    nobody's to take). The handler that was there is put back at the end.
+    SIGTERM lets the step end, saves, and exits with status 143. Python allows handlers in the main thread only;
+    elsewhere SIGTERM is not handled. The previous handler is restored at the end.
 
     Args:
         run: the run directory, open for writing.
         every: steps between checkpoints.
-        **parts: what shall be kept, by name: anything with ``state_dict`` and ``load_state_dict`` (model,
-            optimizer, scheduler, `Tracker`) or a ``torch.Generator``.
+        **parts: what to save, by name: anything with ``state_dict`` and ``load_state_dict`` (model, optimizer,
+            scheduler, `Tracker`) or a ``torch.Generator``.
 
     Raises:
-        ValueError: if ``every`` is not a whole number of at least 1, or a part cannot be kept.
+        ValueError: if ``every`` is not a whole number of at least 1, or a part cannot be saved.
 
     Example:
         >>> import tempfile, torch
@@ -117,8 +114,7 @@ def resumable(run: WritableRun, *, every: int, **parts: Any) -> Iterator[Resumab
         ...         _ = model(torch.ones(2))  # and a step of the optimizer
         ...         loop.edge(step + 1)
     """
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-        raise ValueError(f"the steps between checkpoints must be a whole number of at least 1, got {every!r}")
+    check_whole("the number of steps between checkpoints", every)
     for name, part in parts.items():
         _check_part(name, part)
     loop = Resumable(run, every, parts)
@@ -141,12 +137,12 @@ def _handling_sigterm(handler: Any) -> Iterator[None]:
 
 def _check_part(name: str, part: object) -> None:
     if name == "rng":
-        raise ValueError("the name 'rng' is taken by the global generators' states; name the part otherwise")
+        raise ValueError("the name 'rng' is taken by the global generators' states; give the part another name")
     both = hasattr(part, "state_dict") and hasattr(part, "load_state_dict")
     if not both and not isinstance(part, torch.Generator):
         raise ValueError(
             f"{name} is {with_article(type(part).__qualname__)}, which has no state_dict and load_state_dict; "
-            "give the object that has, or a torch.Generator"
+            "give an object that has both, or a torch.Generator"
         )
 
 

@@ -10,7 +10,7 @@ import torch
 
 
 def rng_states() -> dict[str, Any]:
-    """The global generators' states, in types that ``torch.load(weights_only=True)`` reads."""
+    """Return the global generators' states, in types that ``torch.load(weights_only=True)`` reads."""
     name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 - users' code draws from it
     version, state, next_gauss = random.getstate()
     return {
@@ -22,7 +22,7 @@ def rng_states() -> dict[str, Any]:
 
 
 def restore_rng(states: dict[str, Any]) -> None:
-    """Put the global generators back to what `rng_states` returned."""
+    """Set the global generators to what `rng_states` returned."""
     torch.set_rng_state(states["torch"])
     if states["cuda"] and torch.cuda.device_count() == len(states["cuda"]):
         torch.cuda.set_rng_state_all(states["cuda"])
@@ -34,7 +34,7 @@ def restore_rng(states: dict[str, Any]) -> None:
 
 @contextmanager
 def rng_untouched() -> Iterator[None]:
-    """Leave the global generators as they were found, whatever is drawn inside."""
+    """Restore the global generators after a block, whatever it draws."""
     states = rng_states()
     try:
         yield
@@ -43,12 +43,12 @@ def rng_untouched() -> Iterator[None]:
 
 
 def seed_from(*numbers: int) -> int:
-    """A seed that depends on all the numbers and on nothing else, for a generator of its own.
+    """Return a seed for a separate generator that depends on all the numbers, and on nothing else.
 
     Example:
         >>> seed_from(0, 1) != seed_from(1, 0)
         True
     """
-    # Negative seeds are legal for torch and not for numpy.
+    # torch accepts negative seeds, numpy does not.
     words = [number % 2**64 for number in numbers]
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))

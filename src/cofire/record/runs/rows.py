@@ -5,7 +5,7 @@ import io
 import json
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from importlib import import_module
@@ -71,6 +71,7 @@ class Array(NamedTuple):
     mode: str = ""
 
 
+_WHOLE = ("step", "epoch", "n_samples", "seed", "n_units_seen", "n_units")
 _KEY = ("run", "step", "site", "measure", "parameters", "mode")
 
 
@@ -184,7 +185,7 @@ class Rows:
             seen.add(key)
             groups.setdefault(key[:2], ([], []))[0].append(row)
         for run, step, site, name, value, mode in (Array(*array) for array in arrays):
-            packed = run, _whole(step), site, name, _to_bytes(value), _mode(mode)
+            packed = run, _whole(step), site, name, _to_bytes(value), mode
             groups.setdefault(packed[:2], ([], []))[1].append(packed)
         with self._connection.transaction() as connection:
             for key, group in groups.items():
@@ -281,15 +282,17 @@ class Rows:
 
     def drop_arrays(self, arrays: Iterable[Array]) -> None:
         """Remove the arrays of these runs, steps, sites, names and modes; their values do not matter."""
-        keys = [(array.run, array.step, array.site, array.name, array.mode) for array in arrays]
-        if keys:
-            self._sources()  # a checksum made anew must not hide damage
+        arrays = list(arrays)
+        if arrays:
+            self._sources()  # a new checksum must not hide damage
         with self._connection.transaction() as connection:
-            for key in keys:
-                where = "run = ? AND step = ? AND site = ? AND name = ? AND mode = ?"
-                found = connection.execute(f"DELETE FROM arrays WHERE {where} RETURNING recording", key).fetchall()
+            for array in arrays:
+                key = array.run, array.step, array.site, array.name, array.mode
+                where = "WHERE run = ? AND step = ? AND site = ? AND name = ? AND mode = ?"
+                found = connection.execute(f"SELECT recording FROM arrays {where}", key).fetchall()
+                connection.execute(f"DELETE FROM arrays {where}", key)
                 for (recording,) in found:
-                    seal(connection, *key[:2], recording)
+                    seal(connection, array.run, array.step, recording)
 
     def flush(self) -> None:
         """Make everything that was written safe from a power loss too."""
@@ -355,42 +358,22 @@ def _to_bytes(value: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("text is needed")
-    return value
-
-
-def _mode(value: Any) -> str:
-    if value not in MODES:
-        raise ValueError(f"one of {MODES} is needed")
-    return value
-
-
 def _whole(value: Any) -> int:
     whole = operator.index(value)
     if not -(2**63) <= whole < 2**63:
-        raise ValueError("a whole number of at most 64 bits is needed")
+        raise ValueError("SQLite stores whole numbers of at most 64 bits")
     return whole
 
 
-def _unless_none(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else convert(value)
-
-
-# SQLite would store numbers of numpy and torch, which aren't Python's, as their bytes.
-_CONVERT: tuple[Callable[[Any], Any], ...] = (
-    *(_text, _whole, _whole, _text, _text, _text, float, _whole, _unless_none(_whole)),
-    *(_mode, _unless_none(_text), _unless_none(_whole), _unless_none(_whole)),
-)
-
-
 def _plain(row: Row) -> Row:
-    """Return a row of Python's own numbers and texts."""
-    values: list[Any] = []
-    for name, value, convert in zip(Row._fields, row, _CONVERT, strict=True):
-        try:
-            values.append(convert(value))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{name} of a row cannot be {value!r}: {error}") from None
-    return Row._make(values)
+    """Return a row of Python's own numbers: SQLite would store those of numpy and torch as bytes."""
+    texts = row.run, row.site, row.measure, row.parameters, row.unit or ""
+    try:
+        whole = {name: _whole(value) for name in _WHOLE if (value := getattr(row, name)) is not None}
+        if row.mode not in MODES or not all(isinstance(text, str) for text in texts):
+            raise TypeError
+        return row._replace(value=float(row.value), **whole)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"a row has text, a number as value, whole numbers of at most 64 bits, and a mode of {MODES}; got {row}"
+        ) from None

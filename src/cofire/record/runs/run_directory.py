@@ -1,4 +1,4 @@
-"""Run directories: configuration, rows, checkpoints, and a lock for the one who writes."""
+"""Run directories: configuration, rows, checkpoints, and a lock for the writer."""
 
 import json
 import os
@@ -34,7 +34,7 @@ class Run:
     ``run.json``              configuration, versions, model, left-out layers, how made
     ``rows.sqlite``           `Rows`: what was recorded
     ``checkpoints/``          the last two, to resume from
-    ``lock``                  held while somebody writes
+    ``lock``                  held by the writer
     ========================  ==========================================================
 
     Open one with ``Run.open(path)`` to read, ``Run.open(path, mode="write", config=...)`` to start or resume.
@@ -65,15 +65,16 @@ class Run:
         """Open a run directory.
 
         Args:
-            directory: where it is, or shall be.
+            directory: its path; created for writing.
             mode: ``"read"`` or ``"write"``.
             config: for writing: what determines the run's numbers (numbers, strings, lists and dicts of
-                these). Checked against that of the run when it is resumed; None leaves it unchecked.
+                these). It must equal the run's when that is resumed; None skips the check.
 
         Raises:
+            DamagedRows: if its rows cannot be read.
             FileNotFoundError: when reading, if there is no run.
-            RunLocked: when writing, if somebody else is.
-            ValueError: when writing, if the configuration differs from that of the run.
+            RunLocked: when writing, if another writer has it open.
+            ValueError: when writing, if the configuration differs from the run's.
         """
         if mode == "write":
             return WritableRun(directory, config)
@@ -85,22 +86,22 @@ class Run:
 
     @cached_property
     def name(self) -> str:
-        """The directory's own name, which its rows carry."""
+        """The directory's name, which its rows state."""
         return self.directory.resolve().name
 
     @property
     def facts(self) -> dict[str, Any]:
-        """All of ``run.json``."""
+        """The content of ``run.json``."""
         return json.loads((self.directory / DESCRIPTION).read_text())
 
     @property
     def config(self) -> dict[str, Any]:
-        """What determines the run's numbers."""
+        """The configuration that determines the run's numbers."""
         return self.facts["config"] or {}
 
     @property
     def left_out(self) -> dict[str, str]:
-        """The layers that were not measured, each with the reason."""
+        """The layers that were not measured, with the reason."""
         return self.facts.get("left_out", {})
 
     def rows(
@@ -115,7 +116,7 @@ class Run:
         return self.table.select(site=site, measure=measure, step=step, mode=mode)
 
     def frame(self) -> "pandas.DataFrame":
-        """All rows as a data frame; needs pandas."""
+        """Return all rows as a data frame; needs pandas."""
         return self.table.to_pandas()
 
     def array(self, site: str, name: str, *, step: int | None = None, mode: str | None = None) -> np.ndarray:
@@ -128,7 +129,7 @@ class Run:
         return self.table.array(site, name, step=step, mode=mode)
 
     def arrays(self) -> list[tuple[int, str, str]]:
-        """What arrays there are: (step, site, name)."""
+        """Return step, site and name of each array."""
         return [(step, site, name) for _, step, site, name in self.table.arrays()]
 
     def close(self) -> None:
@@ -145,13 +146,13 @@ class Run:
 
 
 class WritableRun(Run):
-    """A run directory that is being written to, by one process at a time."""
+    """A run directory open for writing, by one process at a time."""
 
     def __init__(self, directory: str | Path, config: Mapping[str, Any] | None = None) -> None:
         self.directory = Path(directory)
         normal = _as_json(config)
         if self.directory.exists() and not self.directory.is_dir():
-            raise NotADirectoryError(f"{self.directory} is a file; a run needs a directory of its own")
+            raise NotADirectoryError(f"{self.directory} is a file; give a directory")
         self.directory.mkdir(parents=True, exist_ok=True)
         self._lock = Lock(self.directory / "lock")
         try:
@@ -167,7 +168,7 @@ class WritableRun(Run):
         else:
             self._write_facts({"config": config, "versions": _versions(), "made": _made(), "left_out": {}})
         self.table = Rows(self.directory / TABLE)
-        self.table.rename(self.name)  # the directory may have been
+        self.table.rename(self.name)  # the directory may have been renamed
         self.checkpoints = Checkpoints(self.directory / "checkpoints")
         self.checkpoints.tidy()
 
@@ -177,17 +178,17 @@ class WritableRun(Run):
             return
         changes = "\n  ".join(differences(kept, config))
         raise ValueError(
-            f"{self.directory} was begun with another configuration and cannot be resumed with this one:\n"
-            f"  {changes}\nGive the configuration it was begun with, or choose another directory"
+            f"{self.directory} was started with another configuration and cannot be resumed with this one:\n"
+            f"  {changes}\nGive the configuration it was started with, or choose another directory"
         )
 
     @property
     def begun(self) -> bool:
-        """Whether an earlier process got beyond step 0 or left a checkpoint, so that this one must resume."""
+        """Whether an earlier process got beyond step 0 or left a checkpoint, so that this one has to resume."""
         return bool(self.table.last_step()) or self.checkpoints.exist
 
     def describe(self, **facts: object) -> None:
-        """Add facts to ``run.json``, such as the model or the layers left out; equal ones cost no writing."""
+        """Add facts to ``run.json``, such as the model or the layers left out; write only what changes."""
         old = self.facts
         new = {**old, **(_as_json(facts) or {})}
         if new != old:
@@ -198,17 +199,17 @@ class WritableRun(Run):
             file.write((json.dumps(facts, indent=2) + "\n").encode())
 
     def save(self, step: int, states: Mapping[str, Any]) -> None:
-        """Write a checkpoint, after the rows it belongs to.
+        """Write a checkpoint, after the rows before it.
 
         Raises:
             OSError: if it cannot be written; the earlier ones are kept.
         """
-        # A power loss must not leave a checkpoint that is ahead of its rows.
+        # A power loss must not leave a checkpoint that is ahead of the rows.
         self.table.flush()
         self.checkpoints.save(step, states)
 
     def load(self) -> tuple[int, dict[str, Any]] | None:
-        """The newest whole checkpoint, or None; rows and checkpoints of later steps are dropped."""
+        """Return the newest intact checkpoint, or None; remove rows and checkpoints of later steps."""
         found = self.checkpoints.load()
         if found is not None:
             self.table.drop_after(found[0])
@@ -216,13 +217,13 @@ class WritableRun(Run):
         return found
 
     def close(self) -> None:
-        """Close the table and let the directory go."""
+        """Close the table and release the directory."""
         super().close()
         self._lock.release()
 
 
 def differences(old: object, new: object, path: str = "") -> Iterator[str]:
-    """Where two nested configurations differ, in words.
+    """Return where two nested configurations differ.
 
     Example:
         >>> list(differences({"lr": 0.1, "net": {"width": 8}}, {"lr": 0.2, "net": {"width": 8}, "seed": 1}))
@@ -264,7 +265,7 @@ def _versions() -> dict[str, str]:
 
 
 def _made() -> dict[str, Any]:
-    # Programs are named without their folder: the page that shows this may be given away.
+    # The program's folder is left out, because reports that show the command may be shared.
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
     return {
         "command": " ".join([program, *sys.argv[1:]]),

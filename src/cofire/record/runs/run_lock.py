@@ -12,7 +12,7 @@ class RunLocked(OSError):
     """Another writer holds the run directory."""
 
 
-# A forked child (a data loader's worker) must not keep the lock alive after its parent is killed.
+# A forked child (a data loader's worker) shares the file and would keep it locked after its parent is killed.
 _held: "weakref.WeakSet[Lock]" = weakref.WeakSet()
 
 
@@ -25,13 +25,12 @@ os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 class Lock:
-    """An exclusive lock on a file, let go when the process ends in whatever way.
+    """An exclusive lock on a file, released when the process ends, however it ends.
 
-    The kernel keeps it, so what a killed process left behind is no obstacle; the file's text only names
-    the holder.
+    The kernel keeps the lock, so a file left by a killed process locks nothing; its text only names the holder.
 
     Raises:
-        RunLocked: if it is held, by another process or by this one.
+        RunLocked: if another process holds it, or this one.
     """
 
     def __init__(self, path: Path) -> None:

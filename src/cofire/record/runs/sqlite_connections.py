@@ -7,17 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Errors of the machine rather than of the file: it is busy, full, or not to be opened.
-_OUTSIDE = (
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-)
+# Errors of the machine rather than of the file, which may be fine.
+_MACHINE = ("BUSY", "CANTOPEN", "FULL", "IOERR", "LOCKED", "NOMEM", "PERM", "READONLY")
 
 
 class DamagedRows(ValueError):
@@ -60,8 +51,8 @@ class _Connection:
             return ValueError(f"{self.path} is closed; close a tracker before the run it writes to")
         if isinstance(error, sqlite3.IntegrityError):
             return ValueError(f"rows could not be {doing} {self.path}: {error}")
-        code = getattr(error, "sqlite_errorcode", None)  # absent for text that isn't UTF-8
-        if code is not None and code & 0xFF in _OUTSIDE:  # the upper bits only say more about the same error
+        name = getattr(error, "sqlite_errorname", "")  # such as SQLITE_IOERR_READ; absent for text that isn't UTF-8
+        if name.removeprefix("SQLITE_").startswith(_MACHINE):
             return OSError(f"rows could not be {doing} {self.path} ({error}); what was recorded before is safe")
         return DamagedRows(f"{self.path} is damaged, or is not a table of rows ({error}); restore it from a backup")
 

@@ -16,20 +16,8 @@ from .whole_files import replaced, sweep, sync_directory
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d{12,})-([0-9a-f]{32})\.pt")
-_PLAIN = (
-    type(None),
-    bool,
-    int,
-    float,
-    complex,
-    str,
-    bytes,
-    bytearray,
-    torch.Tensor,
-    torch.Size,
-    torch.device,
-    torch.dtype,
-)
+_NUMBERS = (type(None), bool, int, float, complex, str, bytes, bytearray)
+_PLAIN = (*_NUMBERS, torch.Tensor, torch.Size, torch.device, torch.dtype)
 
 
 class Checkpoints:
@@ -44,14 +32,14 @@ class Checkpoints:
 
     @property
     def exist(self) -> bool:
-        """Whether there is any, whole or not."""
+        """Whether there is any, intact or damaged."""
         return bool(self._newest_first())
 
     def save(self, step: int, states: Mapping[str, Any]) -> None:
         """Write the states of a step, then remove all but the last two checkpoints.
 
         Raises:
-            ValueError: if a state holds what cannot be read back safely.
+            ValueError: if a state holds something that cannot be read back safely.
             OSError: if it cannot be written; the earlier checkpoints are kept.
         """
         check_plain(states, "checkpoint")
@@ -64,7 +52,7 @@ class Checkpoints:
             old.unlink(missing_ok=True)
 
     def load(self, device: torch.device | str = "cpu") -> tuple[int, dict[str, Any]] | None:
-        """The newest checkpoint that is whole: its step and states; None if there is none.
+        """Return step and states of the newest intact checkpoint; None if there is none.
 
         Warns:
             RuntimeWarning: for each newer one that is damaged.
@@ -74,21 +62,18 @@ class Checkpoints:
             if _checksum(content) == _NAME.fullmatch(path.name)[2]:  # pyright: ignore[reportOptionalSubscript] - listed by it
                 found = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
                 return step, found["states"]
-            warnings.warn(
-                f"checkpoint {path} is damaged; falling back to the one before it",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            told = f"checkpoint {path} is damaged; falling back to the one before it"
+            warnings.warn(told, RuntimeWarning, stacklevel=2)
         return None
 
     def drop_after(self, step: int) -> None:
-        """Remove the checkpoints of later steps (damaged ones, once an earlier one was taken)."""
+        """Remove the checkpoints of later steps: damaged ones, after falling back to an earlier one."""
         for found, path in self._newest_first():
             if found > step:
                 path.unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Remove the temporary files that a killed process left."""
+        """Remove temporary files left by a killed process."""
         if self.directory.is_dir():
             sweep(self.directory)
             sync_directory(self.directory)
@@ -100,7 +85,7 @@ class Checkpoints:
 
 
 def check_plain(value: object, where: str) -> None:
-    """Refuse what ``torch.load(weights_only=True)`` would refuse, before it is too late.
+    """Refuse what ``torch.load(weights_only=True)`` would refuse to read back.
 
     Raises:
         ValueError: naming the place and the type.
@@ -113,11 +98,11 @@ def check_plain(value: object, where: str) -> None:
         for index, inner in enumerate(value):  # pyright: ignore[reportArgumentType] - one of these
             check_plain(inner, f"{where}[{index}]")
     elif isinstance(value, bytes) and not value:
-        raise ValueError(f"{where} is empty bytes, which a checkpoint cannot read back safely; keep None or a string")
+        raise ValueError(f"{where} is empty bytes, which a checkpoint cannot read back safely; use None or a string")
     elif type(value) not in _PLAIN and not isinstance(value, torch.Tensor):
         raise ValueError(
             f"{where} is {with_article(type(value).__qualname__)}, which a checkpoint cannot read back safely; "
-            "keep tensors, numbers, strings, and lists, tuples, sets and dicts of these"
+            "use tensors, numbers, strings, and lists, tuples, sets and dicts of these"
         )
 
 

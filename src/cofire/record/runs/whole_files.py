@@ -11,17 +11,17 @@ _SUFFIX = ".partial"
 
 @contextmanager
 def replaced(path: str | Path) -> Iterator[BinaryIO]:
-    """A file to write to that takes the place of ``path`` at the end, if nothing failed.
+    """Give a file to write to that replaces ``path`` at the end, if nothing failed.
 
-    The bytes go to a temporary file in the same folder, are forced to the disk, and are renamed; then the
-    folder is forced to the disk. On an error the old file stays and the temporary one is removed. A link stays and what
-    it leads to is replaced; devices and pipes, such as ``/dev/stdout``, are written to as they are.
+    The bytes go to a temporary file in the same folder, which is synced to the disk and renamed; then the folder is
+    synced. On an error the old file stays and the temporary one is removed. A link stays, and its target is replaced;
+    devices and pipes, such as ``/dev/stdout``, are written to directly.
 
     Raises:
         OSError: if it could not be written, for instance because the disk is full.
     """
     path = Path(path)
-    if _is_no_place_for_a_file(path):
+    if _is_device(path):
         with path.open("wb") as file:
             yield file
         return
@@ -41,18 +41,18 @@ def replaced(path: str | Path) -> Iterator[BinaryIO]:
         raise
 
 
-def _is_no_place_for_a_file(path: Path) -> bool:
-    """Whether a device or a pipe is there; /dev/stdout may lead to a file that somebody else has open."""
+def _is_device(path: Path) -> bool:
+    """Return whether a path is a device or a pipe; /dev/stdout may lead to a file that others have open."""
     return path.exists() and not path.is_dir() and (not path.is_file() or path.absolute().is_relative_to("/dev"))
 
 
 def _remove(path: Path) -> None:
-    with suppress(OSError):  # where it could not even be created, there is a better error to raise
+    with suppress(OSError):  # if it could not even be created, that error is the one to raise
         path.unlink()
 
 
 def _explained(error: OSError, path: Path) -> OSError:
-    """The error in words, of the same kind, naming the file that was meant instead of the temporary one."""
+    """Return an error of the same kind that names the intended file instead of the temporary one."""
     reason = (error.strerror or str(error)).lower()
     explained = type(error)(f"{path} could not be written ({reason}); what was there before is kept")
     explained.errno = error.errno
@@ -60,7 +60,7 @@ def _explained(error: OSError, path: Path) -> OSError:
 
 
 def sync_directory(directory: Path) -> None:
-    """Force a folder's list of names to the disk."""
+    """Sync a folder's list of names to the disk."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -69,6 +69,6 @@ def sync_directory(directory: Path) -> None:
 
 
 def sweep(directory: Path) -> None:
-    """Remove the temporary files that a killed process left; only for the one who holds the folder's lock."""
+    """Remove temporary files left by a killed process; only the holder of the folder's lock may call this."""
     for left in directory.glob(f".*{_SUFFIX}"):
         left.unlink(missing_ok=True)
