@@ -137,5 +137,5 @@ def test_rows_without_a_checkpoint_are_not_written_over(tmp_path) -> None:
 
     with Run.open(tmp_path / "run", mode="write") as run:
         run.table([Row("run", 7, 0, "", "loss", "{}", 0.5, 0, 0)])
-        with pytest.raises(ValueError, match="rows up to step 7 and no checkpoint"), resumable(run, every=1):
+        with pytest.raises(ValueError, match="rows up to step 7 but no checkpoint"), resumable(run, every=1):
             pass
