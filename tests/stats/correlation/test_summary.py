@@ -84,6 +84,11 @@ def test_noise_floor_is_what_independent_units_show() -> None:
     assert all(math.isnan(noise_floor(n)) for n in (1, -5, math.nan)) and noise_floor(2) == pytest.approx(1)
 
 
+def test_noise_floor_of_a_truth_value_is_an_error() -> None:
+    with pytest.raises(TypeError, match="n_samples must be a number of samples, got True"):
+        noise_floor(True)
+
+
 @pytest.mark.parametrize("n", [20, 100, 1000])
 def test_debiased_is_near_zero_for_independent_units(n: int) -> None:
     found = [neuronal_correlation(torch.randn(n, 100)) for _ in range(10)]

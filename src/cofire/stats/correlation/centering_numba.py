@@ -1,4 +1,4 @@
-"""The loops behind `_in_memory`: each reads the samples once, row by row, in vector registers."""
+"""The compiled loops of `in_memory`: each reads the samples once, row by row, in vector registers."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import numpy as np
 from numba import njit
 
 COMPILE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
-ROWS_AT_A_TIME = 512  # summed before they are added to the total, so that rounding does not grow with the number
+ROWS_AT_A_TIME = 512  # summed before they are added to the total, so that rounding errors don't grow with all rows
 
 
 @njit(**COMPILE)
 def find_center_and_norm(x, center, norm):
-    """Write the mean of each column and the norm of what is left without it, in float64.
+    """Write the mean of each column to ``center`` and the norm of its deviations to ``norm``, in float64.
 
-    The first row is taken off beforehand: then a constant column is exactly 0.
+    Columns are measured from their first value, so that a constant column has a norm of exactly 0.
     """
     shift = x[0].astype(np.float64)
     offset = np.zeros(x.shape[1])
@@ -51,7 +51,7 @@ def _add_squares(x, shift, offset, total):
 
 @njit(**COMPILE)
 def normalize_rows(x, first, coarse, fine, inverse, out):
-    """Write (x − coarse − fine)·inverse, or 0 where the inverse is 0, to ``out``, for its units from ``first`` on."""
+    """Write (x − coarse − fine)·inverse, or 0 where the inverse is 0, to ``out``, starting with unit ``first`` of x."""
     number, zero = coarse.dtype.type, out.dtype.type(0)
     for i in range(x.shape[0]):
         row = x[i, first : first + out.shape[1]]

@@ -1,4 +1,4 @@
-"""What dropout does to the second moments of a layer, by two laws."""
+"""Second moments and correlations of a layer under dropout."""
 
 import torch
 from torch import Tensor
@@ -7,22 +7,22 @@ from .._base.arrays import Array, as_tensor
 
 
 def dropout_second_moment(second_moment: Array, *, keep: float) -> Tensor:
-    r"""Second moments of units under independent masks, from those without.
+    r"""Return the second moments of units under independent dropout masks, from those without.
 
     .. math:: E[x_i' x_j'] = p^2 E[x_i x_j] \; (i ≠ j), \quad E[x_i'^2] = p \, E[x_i^2], \quad x_i' = b_i x_i
 
-    The paper's law for "correlations": exact for uncentered second moments and masks of zeros and ones. ``nn.Dropout``
-    divides by p, which takes the p² away again: divide by ``keep ** 2``.
+    The paper's law for "correlations": it is exact for uncentered second moments and masks of zeros and ones.
+    ``nn.Dropout`` also divides activations by p: for its second moments, divide the result by ``keep ** 2``.
 
     Args:
         second_moment: E[x xᵀ], shape (n_units, n_units).
-        keep: the probability p that a unit is kept, in (0, 1]; 1 − p of ``nn.Dropout(p)``.
+        keep: the probability p that a unit is kept, in (0, 1]; for ``nn.Dropout(rate)`` it is 1 − rate.
 
     Returns:
         Float64, shape (n_units, n_units).
 
     Raises:
-        ValueError: for a ``keep`` that is no probability, or a matrix that is not square.
+        ValueError: if ``keep`` is not in (0, 1] or the matrix is not square.
 
     References: Simon 2016, section 2.
 
@@ -36,11 +36,11 @@ def dropout_second_moment(second_moment: Array, *, keep: float) -> Tensor:
 
 
 def dropout_correlation(covariance: Array, mean: Array, *, keep: float) -> Tensor:
-    r"""Pearson correlations of units under independent masks, from covariance and mean without.
+    r"""Return the Pearson correlations of units under independent dropout masks, from covariance and mean without.
 
     .. math:: ρ_{ij}' = \frac{p \, ρ_{ij}}{\sqrt{(1 + (1 - p) μ_i^2/σ_i^2) (1 + (1 - p) μ_j^2/σ_j^2)}}
 
-    p ρ for units of mean 0, less for others; rescaling by 1/p, as ``nn.Dropout`` does, changes nothing.
+    This is p ρ for units of mean 0 and less for others. Rescaling by 1/p, as ``nn.Dropout`` does, changes nothing.
 
     Args:
         covariance: shape (n_units, n_units).
@@ -48,11 +48,11 @@ def dropout_correlation(covariance: Array, mean: Array, *, keep: float) -> Tenso
         keep: the probability p that a unit is kept, in (0, 1].
 
     Returns:
-        Float64, shape (n_units, n_units), 1 on the diagonal. A constant unit starts to vary under dropout, and
-        correlates at 0 with the others; NaN if it is always 0.
+        Float64, shape (n_units, n_units), 1 on the diagonal. A constant unit varies under dropout and has a
+        correlation of 0 with the others; NaN if it is always 0.
 
     Raises:
-        ValueError: for a ``keep`` that is no probability, or shapes that do not belong together.
+        ValueError: if ``keep`` is not in (0, 1] or the shapes do not match.
 
     Example:
         >>> covariance = torch.tensor([[1.0, 0.8], [0.8, 1.0]])
@@ -72,7 +72,7 @@ def dropout_correlation(covariance: Array, mean: Array, *, keep: float) -> Tenso
 
 def _square(matrix: Array, name: str, keep: float) -> Tensor:
     if not 0 < keep <= 1:
-        raise ValueError(f"keep is the probability that a unit is kept, above 0 and at most 1; got {keep!r}")
+        raise ValueError(f"keep must be a probability above 0 and at most 1, got {keep!r}")
     tensor = as_tensor(matrix, name)
     if tensor.ndim != 2 or tensor.shape[0] != tensor.shape[1]:
         raise ValueError(f"{name} must have shape (n_units, n_units), got {tuple(tensor.shape)}")

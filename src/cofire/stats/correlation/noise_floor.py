@@ -1,4 +1,4 @@
-"""What noise adds to the magnitude of a correlation, and the function of it that takes this off again."""
+"""The magnitude that noise adds to a correlation, and the function of it that corrects for it."""
 
 import math
 from functools import lru_cache
@@ -7,34 +7,42 @@ from typing import NamedTuple
 NARROW = 3.0
 WIDE, REMAINING = NARROW * math.sqrt(2 / 5) - 2 / math.sqrt(math.pi), 0.57  # for many samples
 LARGE = 1e3
-REACH, PANELS = 12.0, 400  # of the integral over the noise: standard errors, and panels
+REACH, PANELS = 12.0, 400  # the integral over the noise ends after so many standard errors; its number of panels
 
 
 def noise_floor(n_samples: int) -> float:
-    """Expected abs(Pearson correlation) of two independent normal samples; about √(2/(π(n_samples − 1))).
+    """Return the expected abs(Pearson correlation) of independent normal samples, about √(2/(π(n_samples − 1))).
 
     .. math:: E|r| = Γ((m-1)/2) / (√π Γ(m/2))
 
-    NaN for fewer than two samples, or no number of them.
+    Args:
+        n_samples: number of samples; NaN and fewer than two give NaN.
+
+    Raises:
+        TypeError: if ``n_samples`` is a bool.
 
     Example:
         >>> round(noise_floor(50), 4)
         0.1146
     """
+    if isinstance(n_samples, bool):
+        raise TypeError(f"n_samples must be a number of samples, got {n_samples}")
     if not n_samples >= 2:
         return math.nan
     z = (n_samples - 1) / 2
-    if z > LARGE:  # where the difference of two logarithms would lose digits: Γ(z) / Γ(z + ½) by its series
+    if z > LARGE:  # the difference of two large logarithms would lose digits: Γ(z) / Γ(z + ½) by its series instead
         return (1 + 1 / (8 * z) + 1 / (128 * z**2) - 5 / (1024 * z**3)) / math.sqrt(math.pi * z)
     return min(1.0, math.exp(math.lgamma(z) - math.lgamma(z + 0.5)) / math.sqrt(math.pi))
 
 
 class Correction(NamedTuple):
-    """What is taken off |r| = u s: s c(u), with c(u) = narrow exp(−2u²) − wide exp(−u²/2), s = 1/√(n_samples − 1).
+    r"""The correction s c(u) that is subtracted from |r| = u s, with s = 1/√(n_samples − 1).
+
+    .. math:: c(u) = narrow \exp(−2u²) − wide \exp(−u²/2)
 
     At a true correlation of t standard errors, |r| is too large by 2φ(t) − 2tΦ(−t) of them. The mean of c(u) under the
-    noise is exactly that bias at t = 0, which fixes ``wide``; beyond t = 3 it hardly differs, and between takes off
-    too much, by no more than ``remaining`` times the mean of exp(−u²/2): docs/decisions/0002.
+    noise is exactly that bias at t = 0, which determines ``wide``, and nearly so beyond t = 3. In between it is too
+    large by at most ``remaining`` times the mean of exp(−u²/2): docs/decisions/0002.
     """
 
     narrow: float
@@ -44,7 +52,7 @@ class Correction(NamedTuple):
     @classmethod
     @lru_cache
     def of(cls, n_samples: int) -> "Correction":
-        """Exact for independent normal units at any number of samples from three on; for two as for three."""
+        """Return the correction that is exact for independent normal units; for two samples, that of three."""
         n_samples = max(n_samples, 3)
         freedom = n_samples - 1
         sharp, blunt = (_mean_under_noise(n_samples, decay * freedom) for decay in (2.0, 0.5))
@@ -53,7 +61,10 @@ class Correction(NamedTuple):
 
 
 def _mean_under_noise(n_samples: int, decay: float) -> float:
-    """Mean of exp(−decay r²) over independent normal samples: r is the sine of an angle of density cos^(n − 3)."""
+    """Return the mean of exp(−decay r²) over independent normal samples.
+
+    Their r is the sine of an angle of density cos^(n − 3); the trapezoidal rule is very accurate for such a peak.
+    """
     step = min(math.pi / 2, REACH / math.sqrt(n_samples)) / PANELS
     total = mean = 0.0
     for panel in range(PANELS + 1):

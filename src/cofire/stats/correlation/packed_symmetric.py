@@ -10,16 +10,16 @@ from .pair_tiles import blocks
 
 
 class PackedSymmetric:
-    """A symmetric matrix over units, of which only the blocks on and above the diagonal are kept.
+    """A symmetric matrix over units that keeps only the blocks on and above the diagonal.
 
     Args:
         n_units: side of the matrix.
-        device: where it lives.
-        tiles: its blocks, of any equal width, to start from; by default zeros, not allocated before they are needed.
+        device: device of its memory.
+        tiles: its blocks, of any equal width, to start from; by default zeros, allocated when they are needed.
 
     Attributes:
-        n_blocks, width: the units fall into ``n_blocks`` blocks of ``width``; the last is padded with zeros.
-        places: the (row block, column block) of each tile.
+        n_blocks, width: the units are divided into ``n_blocks`` blocks of ``width``; the last is padded with zeros.
+        places: (row block, column block) of each tile.
     """
 
     def __init__(self, n_units: int, device: torch.device, tiles: Tensor | None = None) -> None:
@@ -33,24 +33,24 @@ class PackedSymmetric:
 
     @property
     def tiles(self) -> Tensor:
-        """Shape (n_blocks (n_blocks + 1) / 2, width, width); zero at first."""
+        """The blocks, shape (n_blocks (n_blocks + 1) / 2, width, width); zero at first."""
         if self._tiles is None:
             self._tiles = self._room().zero_()
         return self._tiles
 
     def units(self, block: int) -> slice:
-        """The units of a block."""
+        """Return the units of a block."""
         return slice(block * self.width, min((block + 1) * self.width, self.n_units))
 
     def padded(self, vector: Tensor) -> Tensor:
-        """A vector over units by blocks, shape (n_blocks, width), with zeros at the end."""
+        """Return a vector over units by blocks, shape (n_blocks, width), with zeros at the end."""
         whole = vector.new_zeros(self.n_blocks * self.width)
         whole[: self.n_units] = vector
         return whole.view(self.n_blocks, self.width)
 
     def add_products(self, panels: Tensor, room: Tensor) -> None:
-        """Add XᵀX, where ``panels`` are the column blocks of X, shape (n_blocks, n_rows, width), by way of ``room``."""
-        # Fresh memory is dear: the first products are written where others are added, with no zeros before.
+        """Add XᵀX, given the column blocks of X, shape (n_blocks, n_rows, width); products are computed in ``room``."""
+        # touching memory costs as much as a product, so the first products are written without zeroing it before
         first = self._tiles is None
         self._tiles = self._room() if first else self.tiles
         done = 0
@@ -62,9 +62,9 @@ class PackedSymmetric:
                 done += len(right)
 
     def room_for_products(self, dtype: torch.dtype) -> Tensor:
-        """Where products lie before they are added, shape (number, width, width).
+        """Return memory for products, shape (number, width, width).
 
-        One a thread: several small products side by side are faster than each of them cut in parts.
+        One product for each thread: several small products side by side are faster than each of them cut into parts.
         """
         number = min(self.n_blocks, torch.get_num_threads()) if self.device.type == "cpu" else 1
         return torch.empty(number, self.width, self.width, dtype=dtype, device=self.device)
@@ -86,12 +86,12 @@ class PackedSymmetric:
             tile.mul_(parts[i][:, None]).mul_(parts[j])
 
     def diagonal(self) -> Tensor:
-        """The diagonal, shape (n_units,)."""
+        """Return the diagonal, shape (n_units,)."""
         on_it = [tile.diagonal() for tile, (i, j) in zip(self.tiles, self.places, strict=True) if i == j]
         return torch.cat(on_it)[: self.n_units]
 
     def assembled(self, of_block: Callable[[Tensor, slice, slice], Tensor]) -> Tensor:
-        """The whole matrix, shape (n_units, n_units), of ``of_block(entries, row units, column units)``."""
+        """Return the whole matrix, (n_units, n_units), made of ``of_block(entries, row units, column units)``."""
         whole = self.tiles.new_empty(self.n_units, self.n_units)
         for tile, (i, j) in zip(self.tiles, self.places, strict=True):
             rows, columns = self.units(i), self.units(j)
@@ -103,5 +103,5 @@ class PackedSymmetric:
     def _room(self) -> Tensor:
         shape = len(self.places), self.width, self.width
         if self.device.type == "cpu":
-            return torch.from_numpy(np.empty(shape))  # numpy asks for large pages, which are cheaper to touch first
+            return torch.from_numpy(np.empty(shape))  # numpy asks for large pages, which cost less when first touched
         return torch.empty(shape, dtype=torch.float64, device=self.device)

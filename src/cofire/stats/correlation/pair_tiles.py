@@ -1,8 +1,7 @@
 """Reductions over the pairs of units, one tile of the correlation matrix at a time.
 
 Every source of correlations (stored co-moments, samples in memory, weights) yields its upper triangle as
-:class:`Tile` s. Entries that stand for no pair are zero in their values, so that sums need no mask; their share is
-taken off at the end.
+:class:`Tile` s. Entries that are no pair are zero, so that sums need no mask; their share is subtracted at the end.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,20 +11,20 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-# On the CPU a tile and what it is made of stay in cache; elsewhere it must be worth its dozens of kernels.
+# On the CPU a tile and its factors stay in cache; elsewhere a tile must be worth launching dozens of kernels.
 BLOCK, WIDE_BLOCK = 256, 2048
-FEW_PAIRS = 1 << 20
-BINS = 4096
+FEW_PAIRS = 1 << 20  # up to here quartiles are exact
+BINS = 4096  # of each of the two histograms beyond
 
 
 class Tile:
-    """Correlations of units ``row ...`` with units ``column ...``, ``row <= column``; each pair stands in one place.
+    """Correlations of units ``row ...`` with units ``column ...``, ``row <= column``; each pair is in one tile.
 
-    A tile whose row is its column lies on the diagonal, and may be wider than high.
+    A tile whose row equals its column lies on the diagonal, and may be wider than high.
 
     Attributes:
-        raw: as they were computed: rounding may carry them beyond ±1, and on the diagonal both triangles are there.
-            0 in the padding and for units without a correlation. Good until the next tile is made.
+        raw: correlations as computed: rounding may carry them beyond ±1, and a tile on the diagonal holds both
+            triangles. 0 in the padding and for units without a correlation. Valid until the next tile is made.
     """
 
     def __init__(self, row: int, column: int, raw: Tensor) -> None:
@@ -33,12 +32,12 @@ class Tile:
 
     @property
     def on_diagonal(self) -> bool:
-        """Whether the two begin with the same unit; then only what is above the diagonal stands for pairs."""
+        """Whether rows and columns begin with the same unit; then only entries above the diagonal are pairs."""
         return self.row == self.column
 
     @cached_property
     def values(self) -> Tensor:
-        """Within [-1, 1], and 0 where there is no pair: below and on the diagonal too. Taken in place of ``raw``."""
+        """Correlations within [-1, 1], 0 where there is no pair (on and below the diagonal too); overwrites ``raw``."""
         self.raw.clamp_(-1, 1)
         return self.raw.triu_(1) if self.on_diagonal else self.raw
 
@@ -52,7 +51,7 @@ class Pairs:
 
     Attributes:
         tiles: called for each pass over the pairs.
-        defined: bool, shape (n_units,).
+        defined: units with a correlation, bool, shape (n_units,).
     """
 
     tiles: Tiles
@@ -65,7 +64,7 @@ class Pairs:
         return number * (number - 1) // 2
 
     def total(self, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """Sum of ``function(rho)`` over the defined pairs, a float64 scalar; ``function`` works elementwise."""
+        """Return the sum of an elementwise ``function(rho)`` over the defined pairs, a float64 scalar."""
         sums, entries = [], 0
         for tile in self.tiles():
             sums.append(function(tile.values).sum().double())
@@ -74,15 +73,15 @@ class Pairs:
         return torch.stack(sums).sum() - (entries - self.n_defined) * no_pair
 
     def histogram(self, bins: int = 50) -> Tensor:
-        """Counts of |rho| in equal bins over [0, 1], int64, shape (bins,)."""
+        """Return counts of |rho| in equal bins over [0, 1], int64, shape (bins,)."""
         if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
             raise ValueError(f"bins must be a whole number of at least 1, got {bins!r}")
         return self._counts(bins, [(0.0, 1.0)])[0]
 
     def quartiles(self) -> Tensor:
-        """Lower quartile, median and upper quartile of |rho|, shape (3,).
+        """Return lower quartile, median and upper quartile of |rho|, shape (3,).
 
-        Exact (linear interpolation) up to about a million pairs; beyond, to 6e-8 by two passes of histograms.
+        Exact (linear interpolation) for up to about a million pairs; beyond, within 6e-8 by two passes of histograms.
         """
         levels = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64, device=self.defined.device)
         if self.n_defined == 0:
@@ -92,21 +91,28 @@ class Pairs:
         return self._quantiles((levels * (self.n_defined - 1)).long())
 
     def strongest_partner(self) -> tuple[Tensor, Tensor]:
-        """For each unit the correlation of largest magnitude and the unit it is with.
+        """Return each unit's correlation of largest magnitude and its partner in it.
 
         Returns:
             Correlations, float64, NaN where undefined, and indices, int64, -1 where undefined; both (n_units,).
         """
-        strongest = _Strongest(self.defined)
+        shape, device = self.defined.shape, self.defined.device
+        partner = torch.full(shape, -1, dtype=torch.int64, device=device)
+        strongest = torch.full(shape, torch.nan, dtype=torch.float64, device=device)
         for tile in self.tiles() if len(self.defined) else ():
             keep = self._is_pair(tile)
-            values = tile.values[: keep.shape[0], : keep.shape[1]]
-            strongest.see(tile.row, tile.column, values, keep)
-            strongest.see(tile.column, tile.row, values.T, keep.T)
-        return strongest.signed, strongest.partner
+            values = tile.values[: keep.shape[0], : keep.shape[1]].double().masked_fill(~keep, torch.nan)
+            # a pair stands in one place, so each tile is also looked at by its columns
+            for row, column, part in ((tile.row, tile.column, values), (tile.column, tile.row, values.T)):
+                rows = slice(row, row + len(part))
+                top, index = part.abs().nan_to_num(-1.0).max(1)
+                better = top > strongest[rows].abs().nan_to_num(-1.0)
+                strongest[rows] = torch.where(better, part.gather(1, index[:, None])[:, 0], strongest[rows])
+                partner[rows] = torch.where(better, index + column, partner[rows])
+        return strongest, partner
 
     def _counts(self, bins: int, ranges: Sequence[tuple[float, float]]) -> Tensor:
-        """Histogram of |rho| over each of the ranges, in one pass; int64, shape (n_ranges, bins)."""
+        """Return a histogram of |rho| for each of the ranges, in one pass; int64, shape (n_ranges, bins)."""
         counts = torch.zeros(len(ranges), bins, dtype=torch.int64, device=self.defined.device)
         entries = 0
         for tile in self.tiles():
@@ -119,7 +125,7 @@ class Pairs:
         return counts
 
     def _quantiles(self, ranks: Tensor) -> Tensor:
-        """The values with these many others below them, to 1/BINS²: one pass for the bin, one for the place in it."""
+        """Return the values of given ranks to within 1/BINS²: one pass finds the bin, the next one the place in it."""
         coarse = self._counts(BINS, [(0.0, 1.0)])[0].cumsum(0)
         bins = torch.searchsorted(coarse, ranks, right=True).clamp(max=BINS - 1)
         before = torch.where(bins > 0, coarse[bins - 1], 0)
@@ -128,7 +134,7 @@ class Pairs:
         return (bins.double() + (places.double() + 0.5) / BINS) / BINS
 
     def _magnitudes(self) -> Tensor:
-        """|rho| of every defined pair; only for few pairs."""
+        """Return |rho| of every defined pair; only for few pairs."""
         found = []
         for tile in self.tiles():
             keep = self._is_pair(tile)
@@ -136,33 +142,14 @@ class Pairs:
         return torch.cat(found)
 
     def _is_pair(self, tile: Tile) -> Tensor:
-        """Which entries of a tile stand for a pair, bool; without the padding."""
+        """Return which entries of a tile are pairs, bool, without the padding."""
         height, width = tile.values.shape
         rows, columns = self.defined[tile.row : tile.row + height], self.defined[tile.column : tile.column + width]
         keep = rows[:, None] & columns
         return keep.triu(1) if tile.on_diagonal else keep
 
 
-class _Strongest:
-    """Each unit's strongest correlation so far."""
-
-    def __init__(self, defined: Tensor) -> None:
-        self.partner = torch.full(defined.shape, -1, dtype=torch.int64, device=defined.device)
-        self.signed = torch.full(defined.shape, torch.nan, dtype=torch.float64, device=defined.device)
-        self.magnitude = torch.full_like(self.signed, -1.0)
-
-    def see(self, row: int, column: int, values: Tensor, keep: Tensor) -> None:
-        """Units ``row ...`` by units ``column ...``; ``keep`` says which entries count."""
-        rows = slice(row, row + len(values))
-        top, index = values.double().abs().masked_fill_(~keep, -1.0).max(1)
-        better = top > self.magnitude[rows]
-        chosen = values.gather(1, index[:, None])[:, 0].double()
-        self.magnitude[rows] = torch.where(better, top, self.magnitude[rows])
-        self.partner[rows] = torch.where(better, index + column, self.partner[rows])
-        self.signed[rows] = torch.where(better, chosen, self.signed[rows])
-
-
 def blocks(n_units: int, device: torch.device) -> tuple[int, int]:
-    """Number and width of the equal column blocks that cover ``n_units``, as wide as the device wants them."""
+    """Return number and width of the equal column blocks that cover ``n_units``, as wide as the device prefers."""
     number = max(1, -(-n_units // (BLOCK if device.type == "cpu" else WIDE_BLOCK)))
     return number, -(-n_units // number)

@@ -1,4 +1,4 @@
-"""A few rows of a stream, kept fairly: every row has the same chance to stay, whatever the batches and merges."""
+"""A fair sample of a stream's rows: each has the same chance to be kept, whatever the batches and merges."""
 
 from copy import deepcopy
 
@@ -11,15 +11,15 @@ FEWEST, MOST = 64, 512
 
 
 def rows_to_keep(n_units: int) -> int:
-    """How many rows stand for all in an estimate of the standard error: fewer where rows are long."""
+    """Return how many rows are kept to estimate a standard error: fewer if rows are long."""
     return max(FEWEST, min(MOST, ELEMENTS // max(n_units, 1)))
 
 
 class RowSketch:
-    """Up to some hundred rows of all those seen: the ones whose index hashes lowest (a bottom-k sketch).
+    """The rows, some hundred at most, whose index hashes lowest among all those seen (a bottom-k sketch).
 
-    The choice depends on the rows' places in the stream only, never on their values, and draws no random number.
-    Merging two sketches keeps the lowest of both, which represents the two streams by their sizes.
+    The choice depends on the rows' places in the stream, not on their values, and uses no random numbers. Merging two
+    sketches keeps the lowest of both, which represents the two streams in proportion to their sizes.
     """
 
     def __init__(self, n_units: int) -> None:
@@ -29,13 +29,13 @@ class RowSketch:
         self._rows: Tensor | None = None
 
     def add(self, samples: Tensor, start: int) -> None:
-        """Consider rows whose places in the stream are ``start``, ``start`` + 1, ..."""
+        """Consider the rows at places ``start``, ``start`` + 1, ... of the stream."""
         priority = hashed(np.arange(start, start + len(samples), dtype=np.uint64))
         if len(self.priority) < self.most or priority.min() < self.priority.max():
             self.keep(priority, samples)
 
     def rows(self) -> Tensor:
-        """The kept rows, shape (n_rows, n_units)."""
+        """Return the kept rows, shape (n_rows, n_units)."""
         kept = torch.empty(0, self.n_units, device="cpu") if self._rows is None else self._rows
         return kept[: len(self.priority)]
 
@@ -46,34 +46,25 @@ class RowSketch:
         return merged
 
     def keep(self, priority: np.ndarray, rows: Tensor) -> None:
-        """Let the rows of lowest priority stay, among those kept and these, which take the places of those that go."""
+        """Keep the rows of lowest priority among the present ones and these; new rows replace those that leave."""
         held = len(self.priority)
-        lowest = _lowest(np.concatenate([self.priority, priority]), self.most)
+        everyone = np.concatenate([self.priority, priority])
+        number = min(self.most, len(everyone))
+        few = np.flatnonzero(everyone <= np.partition(everyone, number - 1)[number - 1])  # all ties of the last one
+        lowest = few[np.argsort(everyone[few], kind="stable")[:number]]
         staying, coming = lowest[lowest < held], lowest[lowest >= held] - held
-        places = np.setdiff1d(np.arange(len(lowest)), staying)
-        kept = np.empty(len(lowest), dtype=np.uint64)
+        places = np.setdiff1d(np.arange(number), staying)
+        kept = np.empty(number, dtype=np.uint64)
         kept[staying], kept[places] = self.priority[staying], priority[coming]
         self.priority = kept
-        room = self._room(rows)
-        room[torch.from_numpy(places).to(room.device)] = rows[torch.from_numpy(coming).to(rows.device)].to(room)
-
-    def _room(self, rows: Tensor) -> Tensor:
-        """Where the kept rows lie, shape (most, n_units), of a type that holds ``rows`` too."""
         if self._rows is None:
             self._rows = rows.new_empty(self.most, self.n_units)
-        self._rows = self._rows.to(torch.promote_types(self._rows.dtype, rows.dtype))
-        return self._rows
-
-
-def _lowest(values: np.ndarray, number: int) -> np.ndarray:
-    """Indices of the lowest values, in order; of equal ones the first."""
-    number = min(number, len(values))
-    few = np.flatnonzero(values <= np.partition(values, number - 1)[number - 1])
-    return few[np.argsort(values[few], kind="stable")[:number]]
+        room = self._rows = self._rows.to(torch.promote_types(self._rows.dtype, rows.dtype))
+        room[torch.from_numpy(places).to(room.device)] = rows[torch.from_numpy(coming).to(rows.device)].to(room)
 
 
 def hashed(index: np.ndarray) -> np.ndarray:
-    """SplitMix64 of each index: a fixed, well-spread order of the integers."""
+    """Return SplitMix64 of each index: a fixed order of the integers that looks random."""
     with np.errstate(over="ignore"):
         z = (index + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,10 +1,11 @@
-"""What a summary needs of one tile of correlations, in one pass: compiled for tiles in the host's memory.
+"""The sums over correlations that a summary needs, tile by tile.
 
-Elsewhere it is tensor operations, at a dozen passes over the tile; the two are held against each other in the tests.
+Tiles in the host's memory go through a compiled loop in one pass; others take a dozen tensor operations. Tests compare
+the two.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,13 +14,24 @@ from .noise_floor import Correction
 from .pair_tiles import Tile
 
 
+class Means(NamedTuple):
+    """Means over pairs, with w and c as in `TileSums`."""
+
+    signed: float
+    square: float
+    weak: float
+    correction: float
+    correction_square: float
+    magnitude: float
+
+
 class TileSums:
     """Sums over tiles of rho, with w = exp(−(n_samples − 1) rho²/2) and the correction c = narrow w⁴ − wide w.
 
     Attributes:
-        sums: of rho, rho², w, c and c², float64, shape (5,).
-        strength: of each unit's abs(rho), float64, shape (n_units,).
-        entries: how many were summed; those that stand for no pair have added ``at_zero``.
+        sums: sums of rho, rho², w, c and c², float64, shape (5,).
+        strength: sum of abs(rho) for each unit, float64, shape (n_units,).
+        entries: number of entries summed. Those that are no pair are 0 and have added ``at_zero`` to ``sums``.
     """
 
     def __init__(self, n_units: int, n_samples: int, device: torch.device) -> None:
@@ -32,13 +44,20 @@ class TileSums:
         self._add = self._add_compiled if device.type == "cpu" else self._add_by_tensors
 
     def add(self, tile: Tile) -> Tensor:
-        """Add a tile, which is used up, and return the signs of its values, shaped and typed as they are."""
+        """Add a tile, which is used up; return the signs of its values, of their shape and type."""
         height, width = tile.raw.shape
         self.entries += height * width - self._below(tile)
         return self._add(tile, self.strength[tile.row :][:height], self.strength[tile.column :][:width])
 
+    def means(self, n_pairs: int) -> Means:
+        """Return the means over the ``n_pairs`` defined pairs among the entries."""
+        no_pair = self.entries - n_pairs
+        totals = zip(self.sums.tolist(), self.at_zero, strict=True)
+        means = ((total - no_pair * at_zero) / n_pairs for total, at_zero in totals)
+        return Means(*means, magnitude=float(self.strength.sum()) / 2 / n_pairs)
+
     def _below(self, tile: Tile) -> int:
-        """Entries on and below the diagonal."""
+        """Return the number of entries on and below the diagonal."""
         return len(tile.raw) * (len(tile.raw) + 1) // 2 if tile.on_diagonal else 0
 
     def _add_by_tensors(self, tile: Tile, above: Tensor, beside: Tensor) -> Tensor:
@@ -55,7 +74,7 @@ class TileSums:
         return values.sign()
 
     def _add_compiled(self, tile: Tile, above: Tensor, beside: Tensor) -> Tensor:
-        # compiled code is imported when it is first wanted: it takes longer to load than most tiles take to sum
+        # imported on first use: loading numba takes longer than summing most tiles
         from .tile_sums_numba import add_tile
 
         values: Any = tile.raw.numpy()

@@ -1,6 +1,6 @@
-"""The loop behind `_tile_sums`: written so that the compiler keeps every sum in vector registers."""
+"""The compiled loop of `tile_sums`, written so that the compiler keeps every sum in vector registers."""
 
-# what `overload` registers is called by the compiler
+# numba calls what `overload` registers; to pyright it looks unused
 # pyright: reportUnusedFunction=false
 
 import math
@@ -11,17 +11,20 @@ from numba import njit, types
 from numba.extending import overload
 
 COMPILE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
-# sums may be reordered; the exponential's rounding trick may not
+# sums may be reordered; the exponential may not, as adding and subtracting a large number rounds it to an integer
 SUMS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, **COMPILE}
 EXACT: Any = {"fastmath": {"contract"}, "nogil": True, "error_model": "numpy"}
-SMALLEST = -29.0  # 2⁻²⁹ is 2e-9; below, w counts as 0
-ROUND_SINGLE, ROUND_DOUBLE = 1.5 * 2.0**23, 1.5 * 2.0**52  # added, they leave the nearest integer in the last bits
+SMALLEST = -29.0  # 2⁻²⁹ is 2e-9; anything below counts as 0
+ROUND_SINGLE, ROUND_DOUBLE = 1.5 * 2.0**23, 1.5 * 2.0**52  # a number plus this has its nearest integer in the last bits
 C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11 = (math.log(2) ** n / math.factorial(n) for n in range(1, 12))
 
 
 def exp2(x: Any) -> Any:
-    """2ˣ for x ≤ 0, exactly 1 at 0: a series on [-½, ½], shifted into the exponent's bits; no table and no branch."""
-    raise NotImplementedError("for compiled code")
+    """Return 2ˣ for x ≤ 0, exactly 1 at 0, from a series on [-½, ½] whose exponent bits are then shifted.
+
+    Without a table or a branch, so that loops over it become vector instructions.
+    """
+    raise NotImplementedError("only for compiled code")
 
 
 @overload(exp2, jit_options=EXACT)
@@ -54,9 +57,9 @@ def _exp2_double(x: Any) -> Any:
 
 @njit(**SUMS)
 def add_tile(values, on_diagonal, decay, weights, above, beside, sums):
-    """Add a tile's sums to ``sums``, ``above`` and ``beside`` (float64) and leave the signs of its values in it.
+    """Add a tile's sums to ``sums``, ``above`` and ``beside`` (float64) and replace its values by their signs.
 
-    ``decay`` (for powers of 2) and the two ``weights`` of the correction are of the tile's type.
+    ``decay`` (for powers of 2) and the two ``weights`` of the correction have the tile's type.
     """
     number = values.dtype.type
     zero, one = number(0), number(1)
@@ -65,7 +68,7 @@ def add_tile(values, on_diagonal, decay, weights, above, beside, sums):
     for i in range(values.shape[0]):
         first = i + 1 if on_diagonal else 0
         values[i, :first] = zero
-        # slices, since of an index that starts at a variable the compiler does not know that it is not negative
+        # slices: the compiler can't tell that an index starting at a variable is never negative, and wouldn't vectorize
         row, sizes = values[i, first:], columns[first:]
         total, magnitude, square, weak, correction, correction_square = zero, zero, zero, zero, zero, zero
         for j in range(row.size):
