@@ -1,4 +1,4 @@
-"""Fifty kernel widths with entropy bound and label alignment, against scikit-learn's kernel in a loop."""
+"""Entropy bound and label alignment at fifty kernel widths, compared with scikit-learn's kernel in a loop."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ WIDTHS_OF_THE_LOOP = 2
 
 
 def main(n: int = 5000, d: int = 1024, n_widths: int = 50) -> None:
-    """The loop is timed on two widths and multiplied, since each costs the same."""
+    """Time both; the loop runs for two widths only, since each costs the same."""
     x = torch.randn(n, d)
     labels = torch.randint(0, 10, (n,))
     widths = torch.logspace(0.5, 2.5, n_widths)

@@ -1,4 +1,4 @@
-"""A correlation penalty, forward and backward, next to the products it needs and what autograd makes of it."""
+"""Penalties, forward and backward, compared with the products that they need and with plain autograd."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def ours(x: Tensor) -> None:
-    """Apart from the others: what they free goes back to the system while the next one runs, which then pays for it."""
+    """Time our penalties apart from the others, whose freed memory would slow down whatever runs next."""
     fewer = x.detach() if len(x) < x.shape[1] else x.detach().T
     contenders = {
         PRODUCTS: lambda: (fewer @ fewer.T) @ fewer,
@@ -34,7 +34,7 @@ def ours(x: Tensor) -> None:
 
 
 def others(x: Tensor) -> None:
-    """The strongest pairs are found among all, so that their products are those of units."""
+    """Time the strongest pairs, which need the products of all units, and autograd."""
     units = x.detach()
     contenders = {
         ALL_PAIRS: lambda: units @ (units.T @ units),

@@ -114,7 +114,7 @@ def test_dead_layers_have_no_correlation_and_are_not_called_good():
 @pytest.mark.parametrize(
     ("model", "batch", "message"),
     [
-        (nn.Sequential(nn.Linear(6, 3)), data(), "no layer with weights to score"),
+        (nn.Sequential(nn.Linear(6, 3)), data(), "found no layer with weights to score"),
         (classifier(), (data()[0], torch.rand(400)), "whole numbers"),
         (classifier(), (data()[0], data()[1][:, None]), "whole numbers"),
         (classifier(), (data()[0], data()[1] + 5), "labels must be from 0 to 2"),

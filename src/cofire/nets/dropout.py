@@ -1,4 +1,4 @@
-"""What the dropout layers of a model do to correlation, next to what two laws predict."""
+"""The effect of a model's dropout layers on correlation, measured and as two laws predict it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -19,27 +19,27 @@ from .loading.eval_mode import evaluating
 from .torch_private import Dropout
 
 _CHANNELS = {nn.Dropout1d: 1, nn.Dropout2d: 2, nn.Dropout3d: 3}
-"""Dropout of whole channels, and the number of position axes behind them."""
+"""Layers that drop whole channels, and the number of position axes after the channels."""
 
 
 @dataclass(frozen=True)
 class DropoutRow:
-    """One dropout layer. All correlations are means of abs(rho) over pairs of units, all moments of abs(E[x y]).
+    """One dropout layer. Correlations are means of abs(rho) over pairs of units, moments are means of abs(E[x y]).
 
     Attributes:
-        layer: name of the dropout layer.
+        layer: the name of the dropout layer.
         keep: the probability that a unit is kept.
-        n_samples: rows measured.
-        n_units: units.
-        without: correlation of what enters while all dropout is off.
-        entering: the same while the model's dropout is on: what the mask meets.
-        dropped: correlation behind the mask.
-        pearson_law: what ``dropout_correlation`` predicts for it from mean and covariance of what enters.
-        paper_law: what the paper predicts, keep² times that of what enters.
-        second_moment: of what enters, uncentered.
-        second_moment_dropped: behind a mask of zeros and ones, without the 1/keep of ``nn.Dropout``.
-        second_moment_law: what ``dropout_second_moment`` predicts for it.
-        noise_floor: the correlation that independent units would show over as many samples.
+        n_samples: number of measured samples.
+        n_units: number of units.
+        without: correlation of the layer's input while all dropout is off.
+        entering: correlation of the layer's input while the model's dropout is on.
+        dropped: correlation of the layer's output while dropout is on.
+        pearson_law: prediction for ``dropped`` by ``dropout_correlation``, from mean and covariance of the input.
+        paper_law: prediction for ``dropped`` by the paper, keep² times ``entering``.
+        second_moment: uncentered second moment of the input while dropout is on.
+        second_moment_dropped: the same after a mask of zeros and ones, without the factor 1/keep of ``nn.Dropout``.
+        second_moment_law: prediction for ``second_moment_dropped`` by ``dropout_second_moment``.
+        noise_floor: the correlation that independent units show over the same number of samples.
     """
 
     layer: str
@@ -59,11 +59,11 @@ class DropoutRow:
 
 @dataclass(frozen=True)
 class DropoutReport(Shown):
-    """The dropout layers of a model, in its order; ``str()`` is a table.
+    """The dropout layers of a model, in order; ``str()`` gives a table.
 
     Attributes:
-        rows: one for each layer.
-        left_out: dropout layers that were not measured, with the reason.
+        rows: one row for each layer.
+        left_out: the reason for each dropout layer that was not measured.
     """
 
     rows: tuple[DropoutRow, ...]
@@ -84,27 +84,27 @@ def dropout_report(
     seed: int = 0,
     forward: Callable[[nn.Module, Any], object] | None = None,
 ) -> DropoutReport:
-    """Measure correlation in front of and behind every dropout layer, next to what two laws predict.
+    """Measure correlation before and after every dropout layer, and compare it with two laws.
 
-    Each batch runs twice in evaluation mode: once as it is, once with masks drawn here. Masks come from a generator
-    of their own; the model's modes and the state of torch's random generators are as before.
+    Each batch runs twice in evaluation mode, once as it is and once with masks. The masks come from a separate random
+    generator. The model's modes and torch's random state do not change.
 
     Args:
-        model: a model with ``nn.Dropout``, ``Dropout1d``, ``Dropout2d`` or ``Dropout3d`` layers. Those called
-            as functions (``F.dropout``, inside ``nn.MultiheadAttention`` or ``nn.LSTM``) cannot be seen.
-        loader: batches; of a tuple or list the first element goes to the model, a mapping as keyword arguments.
-        seed: of the masks.
-        forward: (model, batch) runs the model on a batch otherwise.
+        model: a model with ``nn.Dropout``, ``Dropout1d``, ``Dropout2d`` or ``Dropout3d`` layers. Dropout called as a
+            function (``F.dropout``, or inside ``nn.MultiheadAttention`` and ``nn.LSTM``) is not measured.
+        loader: batches. The first element of a tuple or list goes to the model, a mapping as keyword arguments.
+        seed: random seed for the masks.
+        forward: function of (model, batch) that runs the model in another way.
 
     Returns:
-        A :class:`DropoutReport`. It holds n_units² numbers for one layer at a time.
+        A :class:`DropoutReport`. Computing it takes memory for n_units² numbers a layer.
 
     Raises:
-        ValueError: if there is no dropout layer to measure, or no batch.
+        ValueError: if there is no dropout layer to measure, or the loader is empty.
 
     Bias:
-        Each mean of abs(rho) is at least about ``noise_floor``. The laws predict the mean before that noise: compare
-        them where correlations are well above it.
+        Each mean of abs(rho) is at least about ``noise_floor``. The laws predict the mean without noise: compare them
+        only if correlations are well above the floor.
 
     References: Simon 2016, section 2.
 
@@ -123,7 +123,9 @@ def dropout_report(
         raise ValueError(f"the model has no nn.Dropout layer to measure{_because(left_out)}")
     states = _measured(model, layers, loader, seed, forward or batches.forward)
     if not states:
-        raise ValueError("the loader gave no batch; an iterator is empty after its first use")
+        raise ValueError(
+            "the loader gave no batch; an iterator is empty after its first use, so pass a list or a DataLoader"
+        )
     return DropoutReport(tuple(_row(name, layers[name].p, *states[name]) for name in layers), left_out)
 
 
@@ -136,7 +138,7 @@ def _dropouts(model: nn.Module) -> tuple[dict[str, nn.Dropout], dict[str, str]]:
         if not isinstance(module, Dropout) or first[name] != name:
             continue
         if not isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
-            left_out[name] = f"{type(module).__name__} does not put zeros in, which both laws are about"
+            left_out[name] = f"{type(module).__name__} does not set units to 0, which both laws assume"
         elif not 0 < module.p < 1:
             left_out[name] = f"drops with probability {module.p:g}"
         else:
@@ -146,7 +148,9 @@ def _dropouts(model: nn.Module) -> tuple[dict[str, nn.Dropout], dict[str, str]]:
 
 def _because(left_out: Mapping[str, str]) -> str:
     reasons = "; ".join(f"{name} {reason}" for name, reason in left_out.items())
-    return f": {reasons}" if reasons else "; F.dropout and the dropout inside attention and LSTM cannot be seen"
+    return (
+        f": {reasons}" if reasons else "; F.dropout and the dropout inside attention and LSTM layers are not measured"
+    )
 
 
 def _measured(
@@ -156,7 +160,7 @@ def _measured(
     seed: int,
     forward: Callable[[nn.Module, Any], object],
 ) -> dict[str, tuple[Moments, Moments, Moments]]:
-    """Moments of each layer's input without dropout, of its input with it, and of its output with it."""
+    """Return the moments of each layer's input without dropout, its input with dropout and its output with dropout."""
     wanted = [Site(name, "pre") for name in layers]
     captures = [Capture(model, wanted, into=Moments) for _ in range(3)]
     without, entering, dropped = captures
@@ -168,7 +172,7 @@ def _measured(
             without.attach()
             forward(model, batch)
             without.detach()
-            # hooks run in the order in which they came: one sees the layer's input, the other its masked output
+            # hooks run in the order of registration: the second capture must come after the masks to see their output
             entering.attach()
             masks.on()
             dropped.attach()
@@ -181,7 +185,7 @@ def _measured(
 
 
 def _joined(states: Mapping[Site, Moments]) -> dict[Site, Moments]:
-    """The calls of a layer that runs several times in one pass, as one."""
+    """Return the moments of all calls of a layer in one pass together."""
     joined: dict[Site, Moments] = {}
     for site, state in states.items():
         layer = site.at_call(None)
@@ -190,7 +194,7 @@ def _joined(states: Mapping[Site, Moments]) -> dict[Site, Moments]:
 
 
 class _Masks:
-    """Dropout that draws from a generator of its own, as hooks that come and go."""
+    """Hooks that drop units with a separate random generator."""
 
     def __init__(self, layers: Mapping[str, nn.Dropout], seed: int) -> None:
         self._layers = layers
@@ -199,11 +203,11 @@ class _Masks:
         self._handles: list[Any] = []
 
     def on(self) -> None:
-        """Drop."""
+        """Start dropping units."""
         self._handles = [layer.register_forward_hook(self._drop) for layer in self._layers.values()]
 
     def off(self) -> None:
-        """Drop no more."""
+        """Stop dropping units."""
         while self._handles:
             self._handles.pop().remove()
 
@@ -211,7 +215,7 @@ class _Masks:
         positions = _CHANNELS.get(type(layer), 0)
         shape = [size if axis < output.ndim - positions else 1 for axis, size in enumerate(output.shape)]
         generator = self._generators.setdefault(output.device, self._new(output.device))
-        keep = 1 - float(layer.p)  # type: ignore[arg-type]  # every dropout layer has p
+        keep = 1 - float(layer.p)  # type: ignore[arg-type]  # every dropout layer has a p
         mask = torch.rand(shape, generator=generator, device=output.device, dtype=torch.float32) < keep
         return output * mask / keep
 
@@ -247,7 +251,7 @@ def _second_moment(state: Moments) -> Tensor:
 
 
 def _mean_abs(matrix: Tensor) -> float:
-    """Over pairs of different units, leaving out what is undefined."""
+    """Return the mean over pairs of different units, without undefined values."""
     pairs = matrix[~torch.eye(len(matrix), dtype=torch.bool, device=matrix.device)]
     return float(pairs.abs().nanmean())
 

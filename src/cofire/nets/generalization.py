@@ -1,4 +1,4 @@
-"""What training data and weights say about how well a classifier will do on other data: a score to rank networks by."""
+"""A score of a trained classifier, from its training data and weights, to rank networks by generalization."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -25,11 +25,11 @@ LOW_MARGIN = 0.1
 
 @dataclass(frozen=True)
 class LayerScore(Shown):
-    """Correlations of one layer.
+    """The correlations of one layer.
 
     Attributes:
-        neuronal_correlation: mean abs(rho) of its units on the data, less the part that noise adds.
-        interval: 95 % interval of it.
+        neuronal_correlation: mean abs(rho) of its units on the data, minus the part that noise adds.
+        interval: 95 % interval of the neuronal correlation.
         weight_correlation: mean abs(cosine) of its units' incoming weights.
     """
 
@@ -40,14 +40,14 @@ class LayerScore(Shown):
 
 @dataclass(frozen=True)
 class GeneralizationScore(Shown):
-    """Numbers that are said to be larger where a network generalizes worse, and plain ones to compare them with.
+    """Correlations that are claimed to be larger if a network generalizes worse, and simple baselines.
 
     Attributes:
-        layers: by name.
-        parameter_norm: root of the sum of squares of all weights of two and more axes.
-        margin: the 10 % quantile over samples of the right class's logit less the largest other one; larger where a
-            network generalizes better. NaN for data without labels.
-        loss: mean cross-entropy on the data, in nats; NaN likewise.
+        layers: the scores of the layers, by name.
+        parameter_norm: root of the sum of squares of all parameters with two or more axes.
+        margin: the 10 % quantile over samples of the right class's logit minus the largest other one; claimed to be
+            larger if a network generalizes better. NaN for data without labels.
+        loss: mean cross-entropy on the data, in nats; NaN for data without labels.
     """
 
     layers: Mapping[str, LayerScore]
@@ -57,37 +57,37 @@ class GeneralizationScore(Shown):
 
     @property
     def neuronal_correlation(self) -> float:
-        """Mean over layers."""
+        """Mean over the layers."""
         return _mean([layer.neuronal_correlation for layer in self.layers.values()])
 
     @property
     def weight_correlation(self) -> float:
-        """Mean over layers."""
+        """Mean over the layers."""
         return _mean([layer.weight_correlation for layer in self.layers.values()])
 
     @property
     def last_neuronal_correlation(self) -> float:
-        """Of the last layer scored: by default the one before the outputs, which jin2022 looks at."""
+        """Neuronal correlation of the last scored layer, by default the one before the outputs, as in jin2022."""
         return list(self.layers.values())[-1].neuronal_correlation
 
 
 def generalization_score(
     model: nn.Module, data: Any, *, pattern: "Pattern | list[Pattern] | None" = None
 ) -> GeneralizationScore:
-    """Neuronal and weight correlation of a trained classifier, next to plain measures of how well it generalizes.
+    """Compute neuronal and weight correlation of a trained classifier, with simple baselines.
 
-    No test data are needed: pass (part of) the training data. A low correlation is said to go with a small
-    generalization gap; how well each number ranks networks is measured in ``docs/guide/generalization.md``. Compare
-    networks of one task only.
+    Pass the training data or part of it; no test data are needed. Low correlations are claimed to go with a small
+    generalization gap; ``docs/guide/generalization.md`` measures how well each number ranks networks. Compare only
+    networks trained on the same task.
 
     Args:
-        model: a classifier that puts out logits, shape (n_samples, n_classes); run in eval mode, unchanged.
-        data: batches (inputs, labels), gone through once; a tensor of inputs gives no margin and loss.
-        pattern: the layers to score, in their order; by default all with weights but the last, whose units are classes.
+        model: a classifier that returns logits, shape (n_samples, n_classes). It runs in eval mode and is not changed.
+        data: batches (inputs, labels), read once; a tensor of inputs gives no margin and no loss.
+        pattern: the layers to score; by default all with weights except the last, whose units are classes.
 
     Raises:
-        ValueError: for a model without layers to score, data that cannot be used, labels that do not fit the logits,
-            or a pattern that matches nothing.
+        ValueError: if the model has no layers to score, the data cannot be read, the labels do not fit the logits, or
+            the pattern matches nothing.
 
     References: Jin, Yi, Huang 2022, "Neuronal correlation: a central concept in neural network"; Jin et al. 2020,
         "How does weight correlation affect the generalisation ability of deep neural networks?".
@@ -117,14 +117,17 @@ def _scored_layers(model: nn.Module, pattern: "Pattern | list[Pattern] | None") 
     if pattern is None:
         names = [name for name in names if not is_output_layer(name, names)]
     if not names:
-        raise ValueError("there is no layer with weights to score, besides the last, whose units are the classes")
+        raise ValueError(
+            "found no layer with weights to score other than the last, whose units are classes; choose layers with "
+            "pattern"
+        )
     return names
 
 
 def _seen(
     model: nn.Module, names: list[str], batches: Iterable[Any]
 ) -> tuple[dict[str, Moments], list[Tensor], list[Tensor]]:
-    """Moments of the layers, logits, and labels where there are any."""
+    """Return the moments of the layers, the logits, and the labels if there are any."""
     logits: list[Tensor] = []
     labels: list[Tensor] = []
     with capture(model, names, into=Moments) as captured:
@@ -132,12 +135,11 @@ def _seen(
             logits.append(forward(model, batch))
             if isinstance(batch, list | tuple) and len(batch) > 1:
                 labels.append(batch[1])
-    return {name: _joined(captured, name) for name in names}, logits, labels
-
-
-def _joined(captured: Mapping[str, Moments], name: str) -> Moments:
-    """All calls of a layer as one."""
-    return sum((moments for call, moments in captured.items() if call.partition("#")[0] == name), Moments())
+    # a layer that is called several times in a forward pass has one entry for each call, "name#0", "name#1", …
+    moments = {name: Moments() for name in names}
+    for call, found in captured.items():
+        moments[call.partition("#")[0]] += found
+    return moments, logits, labels
 
 
 def _layer(module: nn.Module, moments: Moments) -> LayerScore:
@@ -153,7 +155,7 @@ def _margin_and_loss(logits: list[Tensor], labels: list[Tensor]) -> tuple[float,
     scores, right = torch.cat(logits).double(), torch.cat(labels).to(logits[0].device)
     if scores.ndim != 2 or right.shape != scores.shape[:1] or right.is_floating_point():
         raise ValueError(
-            f"labels are whole numbers, one for each sample of the logits; got {right.dtype} of shape "
+            f"expected whole numbers as labels, one for each sample of the logits; got {right.dtype} of shape "
             f"{tuple(right.shape)} for logits of shape {tuple(scores.shape)}"
         )
     if len(right) and not 0 <= int(right.min()) <= int(right.max()) < scores.shape[1]:

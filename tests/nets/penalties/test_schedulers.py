@@ -107,9 +107,9 @@ def test_is_a_scheduler_of_torch_in_a_real_loop():
 
 @pytest.mark.parametrize("bad", [{"power": 0.0}, {"smoothing": 1.0}, {"floor": float("nan")}, {"least": 2.0}])
 def test_refusals(bad):
-    with pytest.raises(ValueError, match="power is above 0"):
+    with pytest.raises(ValueError, match="power must be above 0"):
         PenaltyWeight(DeCovPenalty(), **bad)
-    with pytest.raises(ValueError, match="power is above 0"):
+    with pytest.raises(ValueError, match="power must be above 0"):
         PenaltyLR(optimizer(), DeCovPenalty(), **bad)
     with pytest.raises(ValueError, match="function of the step"):
         PenaltyWeight(DeCovPenalty(weight=lambda step: 1.0))

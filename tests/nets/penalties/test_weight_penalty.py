@@ -136,5 +136,5 @@ def test_descent_makes_vectors_orthogonal():
 
 def test_refusals():
     for weight, groups in ((torch.randn(4), 1), (torch.randn(4, 3), 3), (torch.randn(4, 3, dtype=torch.complex64), 1)):
-        with pytest.raises(ValueError, match="groups divide n_units"):
+        with pytest.raises(ValueError, match="n_units a multiple of groups"):
             weight_correlation_penalty(weight, groups=groups)

@@ -1,4 +1,4 @@
-"""Penalties that keep the units of a network from co-varying, to be added to a loss."""
+"""Penalties to add to a loss, which keep the units of a network from co-varying."""
 
 from .activation_penalties import correlation_penalty, decov_penalty, vicreg_covariance_penalty
 from .penalty import Penalty

@@ -24,38 +24,39 @@ def correlation_penalty(
     top: float = 1.0,
     synchronize: "bool | ProcessGroup" = False,
 ) -> Tensor:
-    r"""How strongly the units of a layer correlate over a batch, to be added to a loss.
+    r"""Penalize correlation between the units of a layer over a batch.
 
     .. math:: P = \frac{1}{2d} \sum_{i=1}^{d} \sum_{j=1}^{d} ρ_{ij}^2
 
-    ρ is the Pearson correlation. With z-scores by the standard deviation over m − 1, the gradient of P is the one
-    that the paper prints. Fewer samples than units cost m² d, otherwise m d².
+    ρ is the Pearson correlation. The gradient is the one that the paper prints, if its z-scores divide by the standard
+    deviation over m − 1. The cost is m² d with fewer samples m than units d, and m d² otherwise.
+
+    Constant units are left out, as if the layer did not have them: d counts the others, and their gradient is 0. A NaN
+    or an infinity makes the penalty NaN, so that the training loop notices it. So does a standard deviation whose
+    square overflows float32 (above 1e18); one whose square underflows (below 1e-22) counts as constant.
 
     Args:
-        x: activations, of any shape; all axes but that of the units are samples.
+        x: activations, of any shape; all axes other than ``unit_axis`` are samples.
         unit_axis: the axis of the units; 1 for convolutions.
-        mask: which samples count, True is keep: over the axes of the samples, or the first of them, as (batch, time).
-        debiased: take off what noise adds to each ρ² on average (the adjusted R² of the pair).
-        scale: "mean" is the formula above; "per_sample" divides it by the number of samples, as the code of the
-            paper's author does.
+        mask: which samples count (True keeps a sample), over the axes of the samples or the first of them, such as
+            (batch, time).
+        debiased: subtract what noise adds to each ρ² on average, which gives the pair's adjusted R².
+        scale: "mean" for the formula above; "per_sample" to divide it by the number of samples as well, as the code of
+            the paper's author does.
         top: the share of pairs that count, the strongest first; 1.0 for all. The diagonal always counts.
-        synchronize: statistics over the batches of all processes, or of those of a process group. Every process
-            must call. Gradients are such that DistributedDataParallel's average is that of the whole batch.
+        synchronize: take statistics over the batches of all processes (True) or of those of a process group. Every
+            process must call. DistributedDataParallel's average of the gradients is then that of the whole batch.
 
     Returns:
-        Scalar tensor, float32 (float64 for float64), computed outside autocast. At least d / (2 min(d, m − 1)). 0,
-        with gradient 0, for fewer than two samples (debiased, three), for which no correlation is defined.
+        Scalar tensor, float32 (float64 for float64 input), computed outside autocast; at least d / (2 min(d, m − 1)).
+        0 with gradient 0 for fewer than two samples (three if debiased), where no correlation is defined.
 
     Raises:
-        ValueError: for input that is not real, a mask that does not fit, another ``scale``, a ``top`` not in (0, 1].
-
-    Constant units are left out, as though the layer did not have them: d counts the others, and their gradient is
-    0. A NaN or an infinity makes the penalty NaN, for a training loop to see; so does a spread whose square float32
-    does not hold (from 1e18 on), while one whose square is 0 there (below 1e-22) counts as constant.
+        ValueError: if ``x`` is not real, the mask does not fit, ``scale`` is unknown, or ``top`` is not in (0, 1].
 
     Bias:
-        For independent units P is ½ (1 + (d − 1)/(m − 1)) on average, mostly noise where d ≫ m; debiased, ½. The
-        strongest pairs are chosen by their noise too, so ``top`` together with ``debiased`` stays above ½.
+        For independent units P is ½ (1 + (d − 1)/(m − 1)) on average, which is mostly noise where d ≫ m; debiased, it
+        is ½. Noise also decides which pairs are the strongest, so ``top`` with ``debiased`` stays above ½.
 
     References: Simon 2016, section 3.
 
@@ -81,12 +82,12 @@ def correlation_penalty(
 def decov_penalty(
     x: Array, *, unit_axis: int = -1, mask: Tensor | None = None, synchronize: "bool | ProcessGroup" = False
 ) -> Tensor:
-    r"""Half the sum of squared covariances between different units.
+    r"""Return half the sum of squared covariances between different units.
 
     .. math:: \frac12 \sum_{i≠j} C_{ij}^2, \quad C = \frac1N \sum_k (x_k - \bar x)(x_k - \bar x)^T
 
-    It falls when activations shrink, whatever their correlation. Arguments, constant units, small batches and NaN
-    as for `correlation_penalty`.
+    It falls when activations shrink, whatever their correlation. Arguments, small batches and NaN as for
+    `correlation_penalty`. Constant units add 0. Units may differ in scale by any factor.
 
     References: Cogswell, Ahmed, Girshick, Zitnick, Batra 2015.
 
@@ -103,11 +104,12 @@ def decov_penalty(
 def vicreg_covariance_penalty(
     x: Array, *, unit_axis: int = -1, mask: Tensor | None = None, synchronize: "bool | ProcessGroup" = False
 ) -> Tensor:
-    r"""The covariance term of VICReg.
+    r"""Return the covariance term of VICReg.
 
     .. math:: \frac1d \sum_{i≠j} C_{ij}^2, \quad C = \frac1{N-1} \sum_k (x_k - \bar x)(x_k - \bar x)^T
 
-    Arguments, constant units, small batches and NaN as for `correlation_penalty`; but d counts every unit.
+    Arguments, small batches and NaN as for `correlation_penalty`. Constant units add 0, and d counts every unit. Units
+    may differ in scale by any factor.
 
     References: Bardes, Ponce, LeCun 2022, Eq. 4.
 
@@ -122,8 +124,8 @@ def vicreg_covariance_penalty(
 
 
 def check(scale: str, top: float) -> None:
-    """Refuse what `correlation_penalty` refuses."""
+    """Raise ValueError for an unknown ``scale`` or a ``top`` out of range."""
     if scale not in ("mean", "per_sample"):
-        raise ValueError(f"scale is 'mean' or 'per_sample', got {scale!r}")
+        raise ValueError(f"scale must be 'mean' or 'per_sample', got {scale!r}")
     if not 0 < top <= 1:
-        raise ValueError(f"top is the share of pairs that count, above 0 and at most 1; got {top!r}")
+        raise ValueError(f"top is the share of pairs that count and must be above 0 and at most 1, got {top!r}")

@@ -1,4 +1,4 @@
-"""The activations of a model's last forward pass, in the graph, so that a penalty on them has a gradient."""
+"""The activations of a model's last forward pass, kept in the autograd graph so that a penalty has a gradient."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Asked = Pattern | Site | Sequence[Pattern | Site]
 
 
 class Watch:
-    """Follows chosen layers through each forward pass and keeps the last, until the next or `close`."""
+    """Keeps the activations of chosen layers in the last forward pass, until the next pass or `close`."""
 
     def __init__(self, model: nn.Module, pattern: Asked, *, stage: Stage, mask: Mask | None) -> None:
         self._model = unwrap(model)
@@ -36,25 +36,25 @@ class Watch:
         self._recorder.attach()
 
     def rows(self) -> dict[str, Tensor]:
-        """Activations (n_samples, n_units) by site, each once: a layer and its activation module share one.
+        """Return activations (n_samples, n_units) by site, each once: a layer and its activation module share one.
 
         Raises:
-            RuntimeError: if the model has not run, or a site that was asked for never did.
+            RuntimeError: if the model or a requested site has not run, or the penalty is closed.
         """
         if not self._recorder.attached:
-            raise RuntimeError("this penalty is closed; it no longer sees the model")
+            raise RuntimeError("this penalty is closed and no longer sees the model; make a new one")
         self._recorder.settle()
         if self._silent:
             raise RuntimeError(
-                f"never ran so far: {', '.join(sorted(map(str, self._silent)))}. Either the model was not called in "
-                "this thread since the penalty was made, or it does not call these modules; take them away with '!name'"
+                f"never ran so far: {', '.join(sorted(map(str, self._silent)))}. Call the model in this thread before "
+                "the penalty. If it never calls these modules, exclude them with '!name'"
             )
         shown = list({id(record.samples): record for record in reversed(self._last.records)}.values())[::-1]
         n_calls = Counter(record.site.at_call(None) for record in shown)
         return {_name(one.site, n_calls): one.rows(self._last.mask, self._model) for one in shown}
 
     def close(self) -> None:
-        """Take every hook off the model and let the activations go."""
+        """Remove every hook from the model and release the activations."""
         if self._recorder.attached:
             self._recorder.detach()
         self._last = Pass()
@@ -69,14 +69,14 @@ class Watch:
 
 
 def _name(site: Site, n_calls: Counter[Site]) -> str:
-    """The call is named where there are several."""
+    """Return the site's name, with the number of the call if there are several."""
     return str(site if n_calls[site.at_call(None)] > 1 else site.at_call(None))
 
 
 class _InGraph:
-    """Copies with a gradient: what the model changes in place later does not reach them.
+    """Copies activations with their gradient, so that later changes in place do not reach the copies.
 
-    One tensor is copied once a pass, however many sites show it.
+    A tensor is copied once a pass, even if several sites show it.
     """
 
     def __init__(self) -> None:
@@ -90,5 +90,5 @@ class _InGraph:
         return self._copies[key][1]
 
     def forget(self) -> None:
-        """The pass is over."""
+        """Release the copies at the end of a pass."""
         self._copies.clear()

@@ -1,4 +1,4 @@
-"""What all penalties share: a weight, the sum over layers, the last values, an end."""
+"""The base class of all penalties: a weight, the sum over layers, and the last values."""
 
 from abc import ABC
 from collections.abc import Callable
@@ -11,13 +11,11 @@ from torch import Tensor, nn
 
 
 class Penalty(nn.Module, ABC):
-    """A number to add to a loss, in any training loop.
-
-    ``penalty()`` is the weighted sum over layers, to be added to the loss.
+    """A penalty to add to the loss of any training loop: ``penalty()`` returns the weighted sum over layers.
 
     Args:
-        weight: a number of at least 0, or a function of the number of training steps so far that gives one. A step
-            is a call with gradients enabled. The count is part of ``state_dict()``.
+        weight: a number of at least 0, or a function from the number of training steps so far to one. A step is a call
+            with gradients enabled. The number of steps is part of ``state_dict()``.
 
     Attributes:
         values: the unweighted penalty of each layer at the last call, detached.
@@ -31,13 +29,13 @@ class Penalty(nn.Module, ABC):
         self._weight = weight if callable(weight) else _checked(weight)
 
     def extra_repr(self) -> str:
-        """The settings, for ``repr``."""
+        """Return the settings, for ``repr``."""
         weight = getattr(self._weight, "__name__", "scheduled") if callable(self._weight) else self._weight
         return f"weight={weight}"
 
     @property
     def weight(self) -> float:
-        """The weight of the next call."""
+        """Weight of the next call."""
         return _checked(self._weight(self.n_steps)) if callable(self._weight) else self._weight
 
     @weight.setter
@@ -51,11 +49,11 @@ class Penalty(nn.Module, ABC):
 
     @property
     def value(self) -> Tensor | None:
-        """The unweighted sum over layers at the last call, detached; None before."""
+        """Unweighted sum over layers at the last call, detached; None before the first."""
         return _total(list(self.values.values())) if self.values else None
 
     def close(self) -> None:
-        """Let go of the model: no hook stays. Leaving a ``with`` block does the same."""
+        """Release the model and remove all hooks; leaving a ``with`` block does the same."""
         return
 
     def __enter__(self) -> Self:
@@ -67,11 +65,11 @@ class Penalty(nn.Module, ABC):
         self.close()
 
     def get_extra_state(self) -> dict[str, int]:
-        """For ``state_dict()``."""
+        """Return the number of steps, for ``state_dict()``."""
         return {"n_steps": self.n_steps}
 
     def set_extra_state(self, state: dict[str, int]) -> None:
-        """For ``load_state_dict()``."""
+        """Set the number of steps, for ``load_state_dict()``."""
         self.n_steps = state["n_steps"]
 
     def _weighted(self, terms: dict[str, Tensor]) -> Tensor:
@@ -82,11 +80,11 @@ class Penalty(nn.Module, ABC):
 
 
 def _total(terms: list[Tensor]) -> Tensor:
-    """Their sum, on the device of the first: a model's layers may lie on several."""
+    """Return the sum on the device of the first term: the layers of a model may be on several devices."""
     return torch.stack([term.to(terms[0].device) for term in terms]).sum()
 
 
 def _checked(weight: float) -> float:
     if isinstance(weight, str | None) or not (isfinite(weight) and weight >= 0):
-        raise ValueError(f"the weight of a penalty is a finite number of at least 0, got {weight!r}")
+        raise ValueError(f"the weight of a penalty must be a finite number of at least 0, got {weight!r}")
     return weight

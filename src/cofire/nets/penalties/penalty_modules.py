@@ -1,4 +1,4 @@
-"""Penalties as modules: made once for a model, added to the loss in any training loop."""
+"""Penalties as modules, made once for a model and added to the loss in any training loop."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 class ActivationPenalty(Penalty):
-    """A penalty on activations: those of a model's last forward pass, or given ones.
+    """A penalty on the activations of a model's last forward pass, or on given activations.
 
-    The model is only watched: hooks see its layers, and nothing of it changes. The penalty is about its last
-    forward pass; what ran before that is forgotten. While the penalty is open, compiled models run uncompiled;
-    to stay compiled, return the activations from ``forward`` and give them to the penalty.
+    Hooks watch the model's layers and change nothing. Each forward pass replaces the activations of the one before.
+    While the penalty is open, compiled models run uncompiled; to keep a model compiled, return its activations from
+    ``forward`` and pass them to the penalty.
 
     Args:
-        model: the network; None if activations are given at each call.
-        pattern: the layers, as for ``cofire.sites``. A layer and the activation module behind it count once.
+        model: the network; None if each call passes activations.
+        pattern: the layers, as for ``cofire.sites``. A layer and the activation module after it count once.
         weight: as for `Penalty`.
         stage: "post" (after the activation function) or "pre".
         mask: which samples count, as for ``cofire.capture``.
-        synchronize: statistics over the batches of all processes, or of those of a process group.
+        synchronize: take statistics over the batches of all processes, or of those of a process group.
 
     Raises:
         ValueError: if a pattern matches nothing.
@@ -55,46 +55,46 @@ class ActivationPenalty(Penalty):
 
     @abstractmethod
     def of(self, x: Tensor, *, unit_axis: int = -1, mask: Tensor | None = None) -> Tensor:
-        """The unweighted penalty of one layer's activations."""
+        """Return the unweighted penalty of one layer's activations."""
 
     def forward(self, *activations: Tensor, unit_axis: int = -1, mask: Tensor | None = None) -> Tensor:
-        """The weighted penalty, summed over layers.
+        """Return the weighted penalty, summed over layers.
 
         Args:
-            activations: one tensor a layer; if there is none, those of the model's last forward pass.
-            unit_axis: of the given activations; 1 for convolutions.
-            mask: of the given activations, True is keep.
+            activations: one tensor for each layer; without any, those of the model's last forward pass.
+            unit_axis: the axis of the units of given activations; 1 for convolutions.
+            mask: which samples of given activations count; True keeps a sample.
 
         Raises:
-            RuntimeError: if there is neither, or the penalty is closed.
+            RuntimeError: if there is neither a model nor activations, or the penalty is closed.
         """
         if activations:
             return self._weighted(
                 {str(i): self.of(x, unit_axis=unit_axis, mask=mask) for i, x in enumerate(activations)}
             )
         if self._watch is None:
-            raise RuntimeError("this penalty has no model to watch; make it with one, or call it with activations")
+            raise RuntimeError("this penalty has no model to watch; make it with a model, or call it with activations")
         return self._weighted({site: self.of(x) for site, x in self._watch.rows().items()})
 
     def close(self) -> None:
-        """Take every hook off the model and let the activations go."""
+        """Remove every hook from the model and release the activations."""
         if self._watch is not None:
             self._watch.close()
 
 
 class CorrelationPenalty(ActivationPenalty):
-    """Half the sum of squared correlations of each unit with all, averaged over units: `correlation_penalty`.
+    """Penalizes correlation between units by `correlation_penalty`.
 
     Args:
-        model: the network; this and the further arguments are those of `ActivationPenalty`.
+        model: as for `ActivationPenalty`, like the arguments without a description.
         pattern: the layers.
-        weight: a number, or a function of the step; the paper takes 0.1.
+        weight: a number, or a function of the step; the paper uses 0.1.
         stage: "post" or "pre".
         mask: which samples count.
-        debiased: take off what noise adds.
-        scale: "mean", or "per_sample" as the code of the paper's author has it.
+        debiased: subtract what noise adds.
+        scale: "mean", or "per_sample" as in the code of the paper's author.
         top: the share of pairs that count, the strongest first.
-        synchronize: statistics over all processes.
+        synchronize: take statistics over all processes.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
@@ -126,11 +126,11 @@ class CorrelationPenalty(ActivationPenalty):
         self.scale: Scale = scale
 
     def extra_repr(self) -> str:
-        """The settings, for ``repr``."""
+        """Return the settings, for ``repr``."""
         return f"{super().extra_repr()}, debiased={self.debiased}, scale={self.scale!r}, top={self.top}"
 
     def of(self, x: Tensor, *, unit_axis: int = -1, mask: Tensor | None = None) -> Tensor:
-        """As `correlation_penalty`."""
+        """Return `correlation_penalty` of the activations."""
         return correlation_penalty(
             x,
             unit_axis=unit_axis,
@@ -143,7 +143,7 @@ class CorrelationPenalty(ActivationPenalty):
 
 
 class DeCovPenalty(ActivationPenalty):
-    """Half the sum of squared covariances between units: `decov_penalty`; arguments of `ActivationPenalty`.
+    """Penalizes covariance between units by `decov_penalty`; arguments as for `ActivationPenalty`.
 
     Example:
         >>> DeCovPenalty(weight=0.5)(torch.tensor([[1.0, 2.0], [-1.0, -2.0]]))
@@ -151,12 +151,12 @@ class DeCovPenalty(ActivationPenalty):
     """
 
     def of(self, x: Tensor, *, unit_axis: int = -1, mask: Tensor | None = None) -> Tensor:
-        """As `decov_penalty`."""
+        """Return `decov_penalty` of the activations."""
         return decov_penalty(x, unit_axis=unit_axis, mask=mask, synchronize=self.synchronize)
 
 
 class VICRegCovariancePenalty(ActivationPenalty):
-    """The covariance term of VICReg: `vicreg_covariance_penalty`; arguments of `ActivationPenalty`.
+    """The covariance term of VICReg, `vicreg_covariance_penalty`; arguments as for `ActivationPenalty`.
 
     Example:
         >>> VICRegCovariancePenalty()(torch.tensor([[1.0, 2.0], [-1.0, -2.0]]))
@@ -164,18 +164,18 @@ class VICRegCovariancePenalty(ActivationPenalty):
     """
 
     def of(self, x: Tensor, *, unit_axis: int = -1, mask: Tensor | None = None) -> Tensor:
-        """As `vicreg_covariance_penalty`."""
+        """Return `vicreg_covariance_penalty` of the activations."""
         return vicreg_covariance_penalty(x, unit_axis=unit_axis, mask=mask, synchronize=self.synchronize)
 
 
 class WeightCorrelationPenalty(Penalty):
-    """Mean magnitude of the cosine between units' incoming weights, summed over layers: `weight_correlation_penalty`.
+    """Penalizes similar incoming weights by `weight_correlation_penalty`, summed over layers.
 
     A layer with several weights (the gates of a recurrent layer, the projections of attention) counts once, with
-    their mean. Weights are read anew at each call; the model carries no hook.
+    their mean. Each call reads the weights anew; the model carries no hook.
 
     Args:
-        model: the network; None if weights are given at each call.
+        model: the network; None if each call passes weights.
         pattern: the layers, as for ``cofire.sites``.
         weight: as for `Penalty`.
 
@@ -193,28 +193,28 @@ class WeightCorrelationPenalty(Penalty):
         self, model: nn.Module | None = None, pattern: Asked = "*", *, weight: float | Callable[[int], float] = 1.0
     ) -> None:
         super().__init__(weight=weight)
-        # not as attributes of their own, or they would be submodules
+        # in a dict, as attributes would make the layers submodules of the penalty
         self._layers = {} if model is None else dict(_with_weights(model, pattern))
         if model is not None and not self._layers:
-            raise ValueError(f"no layer of the model at {pattern!r} has weights of several units")
+            raise ValueError(f"no layer that matches {pattern!r} has weights; choose layers with a weight")
 
     def forward(self, *weights: Tensor) -> Tensor:
-        """The weighted penalty, summed over layers.
+        """Return the weighted penalty, summed over layers.
 
         Args:
-            weights: one tensor a layer, units first; if there is none, those of the model.
+            weights: one tensor for each layer, units first; without any, those of the model.
 
         Raises:
-            RuntimeError: if there is neither.
+            RuntimeError: if there is neither a model nor weights.
         """
         if weights:
             return self._weighted({str(i): weight_correlation_penalty(one) for i, one in enumerate(weights)})
         if not self._layers:
-            raise RuntimeError("this penalty has no model; make it with one, or call it with weights")
+            raise RuntimeError("this penalty has no model; make it with a model, or call it with weights")
         return self._weighted({name: _of_layer(layer) for name, layer in self._layers.items()})
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Release the model."""
         self._layers = {}
 
 

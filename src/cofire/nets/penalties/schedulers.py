@@ -1,4 +1,4 @@
-"""A learning rate and a weight that follow a penalty down, in the form of torch's schedulers."""
+"""Schedulers, in the form of torch's, that lower a learning rate or a weight as a penalty drops."""
 
 from math import isfinite
 from typing import Any
@@ -10,12 +10,12 @@ from .penalty import Penalty
 
 
 class _Drop:
-    """How far a noisy number has dropped from its peak, as a factor that never grows."""
+    """A factor that falls with a noisy number's drop from its peak and never grows."""
 
     def __init__(self, *, power: float, smoothing: float, floor: float, least: float) -> None:
         if not (power > 0 and 0 <= smoothing < 1 and isfinite(floor) and 0 <= least <= 1):
             raise ValueError(
-                "power is above 0, smoothing at least 0 and below 1, floor finite, least between 0 and 1; got "
+                "power must be above 0, smoothing at least 0 and below 1, floor finite, least between 0 and 1; got "
                 f"{power=}, {smoothing=}, {floor=}, {least=}"
             )
         self.power, self.smoothing, self.floor, self.least = power, smoothing, floor, least
@@ -28,7 +28,7 @@ class _Drop:
         return ", ".join(f"{name}={getattr(self, name)}" for name in named)
 
     def follow(self, penalty: Penalty) -> None:
-        """Take in its last value; none, or one that is not finite, changes nothing."""
+        """Read the penalty's last value and update the factor; None and values that are not finite change nothing."""
         value = None if penalty.value is None else float(penalty.value)
         if value is None or not isfinite(value):
             return
@@ -41,23 +41,23 @@ class _Drop:
 
 
 class PenaltyLR(LRScheduler):
-    r"""A learning rate that shrinks as a penalty drops from its peak.
+    r"""Lowers the learning rate as a penalty drops from its peak.
 
     .. math:: η = η_0 \cdot \min_{s \le t} \max\left(\text{least},
         \left(\frac{\bar P_s - \text{floor}}{\max_{r \le s} \bar P_r - \text{floor}}\right)^{\text{power}}\right)
 
-    P̄ is the running mean of the unweighted penalty (exponential, by ``smoothing``). The rate never grows again.
+    P̄ is the exponential running mean of the unweighted penalty. The rate never grows again.
 
     Args:
-        optimizer: whose learning rates follow, all by the same factor.
-        penalty: the one that is followed; each ``step()`` reads the value of its last call.
-        power: how strongly; 1 is in proportion, 0.5 by the square root.
-        smoothing: the share that the running mean keeps at each step.
-        floor: the value at which the factor would be 0: 0.5 a layer is the least that a correlation penalty can be.
-        least: the factor never falls below it.
+        optimizer: the optimizer, whose learning rates are all multiplied by the same factor.
+        penalty: the penalty to follow; each ``step()`` reads the value of its last call.
+        power: the exponent; 1 for a factor in proportion to the drop, 0.5 for its square root.
+        smoothing: the share of the running mean that is kept at each step.
+        floor: the penalty at which the factor would be 0. A correlation penalty is at least 0.5 a layer.
+        least: the smallest factor.
 
     Raises:
-        ValueError: for parameters out of range.
+        ValueError: if a parameter is out of range.
 
     References: Simon 2016, section 5 (as future work).
 
@@ -93,43 +93,43 @@ class PenaltyLR(LRScheduler):
         self._begun = True
 
     def step(self, epoch: int | None = None) -> None:
-        """Read the penalty's last value and set the learning rates; ``epoch`` is not used."""
+        """Read the penalty's last value and set the learning rates; ``epoch`` is ignored."""
         if self._begun:
             self._drop.follow(self._penalty)
         super().step()
 
     def get_lr(self) -> list[Any]:
-        """The rates of the optimizer's groups."""
+        """Return the learning rates of the optimizer's groups."""
         return [rate * self._drop.factor for rate in self.base_lrs]
 
     def __repr__(self) -> str:
         return f"PenaltyLR({self._penalty!r}, {self._drop!r})"
 
     def state_dict(self) -> dict[str, Any]:
-        """All but the optimizer and the penalty, which have their own."""
+        """Return the state without the optimizer and the penalty, which have their own."""
         state = {name: value for name, value in super().state_dict().items() if name not in ("_penalty", "_drop")}
         return state | {"drop": dict(vars(self._drop))}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where a ``state_dict()`` left off."""
+        """Continue from a ``state_dict()``."""
         super().load_state_dict({name: value for name, value in state_dict.items() if name != "drop"})
         vars(self._drop).update(state_dict["drop"])
 
 
 class PenaltyWeight:
-    """The weight of a penalty that shrinks as the penalty drops from its peak: strong early, out of the way later.
+    """Lowers the weight of a penalty as the penalty drops from its peak: strong early in training, weak later.
 
-    The law is that of `PenaltyLR`, with the weight that the penalty has now in the place of the learning rate.
+    The formula is that of `PenaltyLR`, with the penalty's current weight in place of the learning rate.
 
     Args:
-        penalty: whose weight follows its own unweighted value.
-        power: how strongly.
-        smoothing: the share that the running mean keeps at each step.
-        floor: the value at which the factor would be 0.
-        least: the factor never falls below it.
+        penalty: the penalty, whose weight follows its own unweighted value.
+        power: the exponent.
+        smoothing: the share of the running mean that is kept at each step.
+        floor: the penalty at which the factor would be 0.
+        least: the smallest factor.
 
     Raises:
-        ValueError: for parameters out of range, or a penalty whose weight is scheduled already.
+        ValueError: if a parameter is out of range, or the penalty's weight is a function already.
 
     Example:
         >>> import torch
@@ -154,7 +154,7 @@ class PenaltyWeight:
         least: float = 0.0,
     ) -> None:
         if penalty.is_scheduled:
-            raise ValueError("the penalty's weight is a function of the step already; give it a number")
+            raise ValueError("the penalty's weight is a function of the step; set it to a number before scheduling it")
         self._penalty = penalty
         self._base = penalty.weight
         self._drop = _Drop(power=power, smoothing=smoothing, floor=floor, least=least)
@@ -168,15 +168,15 @@ class PenaltyWeight:
         self._penalty.weight = self._base * self._drop.factor
 
     def get_last_weight(self) -> float:
-        """The weight that the last ``step()`` set."""
+        """Return the weight that the last ``step()`` set."""
         return self._penalty.weight
 
     def state_dict(self) -> dict[str, Any]:
-        """All but the penalty, which has its own."""
+        """Return the state without the penalty, which has its own."""
         return {"base": self._base, "drop": dict(vars(self._drop))}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where a ``state_dict()`` left off."""
+        """Continue from a ``state_dict()``."""
         self._base = state_dict["base"]
         vars(self._drop).update(state_dict["drop"])
         self._penalty.weight = self._base * self._drop.factor

@@ -1,4 +1,4 @@
-"""The penalty on a layer's weights: units that read their input alike."""
+"""The penalty on a layer's weights, for units that read their input alike."""
 
 from collections.abc import Iterator
 
@@ -12,28 +12,26 @@ TILE_ROWS = 1024
 
 
 def weight_correlation_penalty(weight: Array, *, groups: int = 1) -> Tensor:
-    r"""Mean magnitude of the cosine between the incoming weight vectors of two units.
+    r"""Return the mean magnitude of the cosine between the incoming weight vectors of two units.
 
     .. math:: \frac{1}{n(n-1)} \sum_{i≠j} \frac{|w_i \cdot w_j|}{‖w_i‖ ‖w_j‖}
 
-    The gradient takes the sign of 0 as 0, and comes with one more product. Derivatives of any order are right wherever
-    no product is 0. No table of all pairs is held.
+    Zero vectors have no direction: their pairs are left out and their gradient is 0. A NaN or an infinity makes the
+    penalty NaN. The gradient takes the sign of 0 as 0 and costs one more product; derivatives of any order are right
+    wherever no product is 0. No table of all pairs is stored.
 
     Args:
         weight: units on the first axis, shape (n_units, ...), as linear and convolution layers store it.
-        groups: of a convolution. Units of different groups share no input; their cosine counts as 0.
+        groups: the groups of a convolution. Units of different groups share no input; their cosine counts as 0.
 
     Returns:
-        Scalar tensor, float32 (float64 for float64), computed outside autocast; 0 with fewer than two vectors.
+        Scalar tensor, float32 (float64 for float64 input), computed outside autocast; 0 for fewer than two vectors.
 
     Raises:
-        ValueError: for a weight that is not real or has fewer than two axes, or groups that do not divide it.
-
-    Zero vectors have no direction: their pairs are left out and their gradient is 0. A NaN or an infinity makes the
-    penalty NaN.
+        ValueError: if the weight is not real or has fewer than two axes, or ``groups`` does not divide n_units.
 
     Bias:
-        Random vectors are not orthogonal: about √(2 / (π fan-in)) is what independent weights give.
+        Random vectors are not orthogonal: independent weights give about √(2 / (π fan-in)).
 
     References: Jin et al. 2020; Jin, Yi, Huang 2022, Definition 2.
 
@@ -44,8 +42,8 @@ def weight_correlation_penalty(weight: Array, *, groups: int = 1) -> Tensor:
     weights = weight if isinstance(weight, Tensor) else as_tensor(weight, "weight")
     if weights.ndim < 2 or weights.is_complex() or groups < 1 or len(weights) % groups:
         raise ValueError(
-            f"a weight is real, of shape (n_units, ...) with at least two axes, and its groups divide n_units; got "
-            f"{weights.dtype}, {tuple(weights.shape)}, groups={groups}"
+            f"a weight must be real, of shape (n_units, ...) with at least two axes and n_units a multiple of groups; "
+            f"got {weights.dtype}, {tuple(weights.shape)}, groups={groups}"
         )
     units, nonzero = _directions(weights.to(working_dtype(weights.dtype, torch.float32)).flatten(1))
     n_units = nonzero.sum()
@@ -54,10 +52,10 @@ def weight_correlation_penalty(weight: Array, *, groups: int = 1) -> Tensor:
 
 
 def _directions(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Vectors of length 1, or 0 where they were 0, and which were not; at any scale."""
+    """Return vectors of length 1 (0 where they were 0), and which were not 0; at any scale."""
     peak = vectors.detach().abs().amax(1, keepdim=True) if vectors.numel() else vectors.new_zeros(len(vectors), 1)
     nonzero = peak != 0
-    # a zero vector is put aside before its length is taken, which has no derivative there
+    # the length has no derivative at 0, so zero vectors are replaced before it is taken
     scaled = torch.where(nonzero, vectors / peak.where(nonzero, 1.0), 1.0)
     length = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
     return torch.where(nonzero, scaled / length, 0.0), nonzero
@@ -79,15 +77,15 @@ class _AbsoluteProducts(Function):
         return total.to(units.dtype)
 
     @staticmethod
-    def backward(ctx, *grads: Tensor) -> Tensor:  # type: ignore[override]  # of one output there is one
+    def backward(ctx, *grads: Tensor) -> Tensor:  # type: ignore[override]  # one output has one gradient
         units, slopes = ctx.saved_tensors
-        if torch.is_grad_enabled():  # the gradient itself shall be differentiated
+        if torch.is_grad_enabled():  # the gradient itself will be differentiated
             slopes = _SignedSums.apply(units, units)
         return slopes * (2 * grads[0])
 
 
 class _SignedSums(Function):
-    """For each row i the sum over the other rows j of vector j with the sign of the product of rows i and j."""
+    """For each row i, the sum over the other rows j of vector j with the sign of the product of rows i and j."""
 
     @staticmethod
     def forward(ctx, units: Tensor, vectors: Tensor) -> Tensor:
@@ -96,12 +94,12 @@ class _SignedSums(Function):
             return torch.cat([vectors[:0], *(tile.sign_() @ vectors for tile in _tiles(units))])
 
     @staticmethod
-    def backward(ctx, *grads: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]  # of one output there is one
+    def backward(ctx, *grads: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]  # one output has one gradient
         return None, _SignedSums.apply(*ctx.saved_tensors, grads[0])
 
 
 def _tiles(units: Tensor) -> Iterator[Tensor]:
-    """Products of some rows with all, 0 on the diagonal."""
+    """Yield the products of some rows with all, with a diagonal of 0."""
     for start in range(0, len(units), TILE_ROWS):
         tile = units[start : start + TILE_ROWS] @ units.T
         tile.diagonal(start).zero_()

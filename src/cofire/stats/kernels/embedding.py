@@ -1,4 +1,4 @@
-"""Entropy of a layer by way of a kernel's feature space (Jin et al. 2022, §2.2–2.4)."""
+"""Entropy of a layer through the feature space of a kernel (Jin et al. 2022, §2.2–2.4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,19 +23,19 @@ Estimator = Literal["loo_kde", "kt", "knn", "binned", "per_dimension", "spectral
 
 STEPS_BELOW, STEPS_ABOVE, STEPS_AN_OCTAVE = 6, 4, 2
 EQUALLY_GOOD = 0.005
-MOST_CORRELATED = 512  # samples: correlating n feature dimensions, and finding them, costs n³
+MOST_CORRELATED = 512  # samples, as finding n feature dimensions and correlating them costs n³
 
 
 @dataclass(frozen=True)
 class WidthChoice(Shown):
-    """A kernel width and what spoke for it, one entry for each of ``bandwidths``; all float64.
+    """A kernel width and the numbers that led to it, one for each of ``bandwidths``; all float64.
 
     Attributes:
         bandwidth: the chosen width σ′.
-        bandwidths: the widths that were compared, ascending, shape (n_widths,).
-        alignment: of the kernel with the label kernel, A(K_σ, K_y); NaN without labels.
+        bandwidths: the compared widths, ascending, shape (n_widths,).
+        alignment: alignment of the kernel with the label kernel, A(K_σ, K_y); NaN without labels.
         correlation: ρ(k_σ), the mean abs(correlation) of the feature dimensions.
-        objective: alignment − beta · correlation (without labels only the latter).
+        objective: alignment − beta · correlation; without labels, − beta · correlation.
     """
 
     bandwidth: float
@@ -47,12 +47,12 @@ class WidthChoice(Shown):
 
 @dataclass(frozen=True)
 class EigenvalueBounds(Shown):
-    """Between which all eigenvalues of a kernel matrix lie, by Gershgorin's circles.
+    """Bounds on all eigenvalues of a kernel matrix, by Gershgorin's circles.
 
     Attributes:
-        lower: at least 0, since kernel matrices have no negative eigenvalue.
-        upper: at most the largest row sum.
-        vacuous: whether the circles say nothing from below, so that ``lower`` is 0 for that reason alone.
+        lower: the lower bound, at least 0 since kernel matrices have no negative eigenvalue.
+        upper: the upper bound, at most the largest row sum.
+        vacuous: whether the circles give no lower bound, so that ``lower`` is 0 by definition only.
     """
 
     lower: float
@@ -70,41 +70,43 @@ def entropy_embedded(
     features: Features = "eigen",
     estimator: Estimator = "loo_kde",
 ) -> Tensor:
-    r"""Entropy by the kernel embedding of Jin et al., in nats; by default read as a mean embedding.
+    r"""Estimate the entropy by the kernel embedding of Jin et al., in nats; by default as a mean embedding.
 
-    ``estimator="loo_kde"`` reads Eq. 4 as the mean embedding of the layer, whose inner products with the samples are
-    a kernel density estimate; each sample is left out of its own:
+    ``estimator="loo_kde"`` reads Eq. 4 as the mean embedding of the layer. Its inner products with the samples are a
+    kernel density estimate, from which each sample leaves itself out:
 
     .. math:: \hat H = \log \int k_\sigma - \frac1n \sum_i \log \frac{1}{n-1} \sum_{j \ne i} K_{ij}
 
-    The others estimate the entropy of the features k_i, which is another quantity: a map that loses nothing keeps
-    discrete entropy, not differential entropy. They are here to repeat the paper.
+    The other estimators measure the entropy of the features k_i, which is another quantity: an invertible map keeps
+    discrete entropy but not differential entropy. They reproduce the paper.
 
-    - ``"kt"``: Kolchinsky–Tracey upper bound, noise variance 0.1, in the feature space.
-    - ``"knn"``: nearest neighbors there (Eq. 7).
-    - ``"binned"``: joint binning there; log n nearly always.
-    - ``"per_dimension"``: sum of the entropies of the dimensions (Eq. 6), which falls without bound as n grows.
-    - ``"spectral"``: von Neumann entropy of K/n, from 0 to log n; grows with spread, but is no differential entropy.
+    - ``"kt"``: the Kolchinsky–Tracey upper bound in the feature space, with noise variance 0.1.
+    - ``"knn"``: nearest neighbors in the feature space (Eq. 7).
+    - ``"binned"``: joint binning in the feature space; nearly always log n.
+    - ``"per_dimension"``: the sum of the dimensions' entropies (Eq. 6), which falls without bound as n grows.
+    - ``"spectral"``: the von Neumann entropy of K/n, from 0 to log n. It grows with spread but is not a differential
+      entropy.
 
     Args:
         x: samples, shape (n_samples, n_units) or (n_samples,).
         bandwidth: kernel width σ; None chooses it by :func:`choose_bandwidth`.
-        labels: one class for each sample, for the choice of the width.
-        beta: weight of the features' correlation in that choice, in [0, 1].
+        labels: one class for each sample, used to choose the width.
+        beta: weight of the features' correlation in the choice of the width, in [0, 1].
         kernel: ``"gaussian"`` or ``"laplacian"``.
-        features: ``"eigen"``: the columns of :math:`\Lambda^{1/2} V^\top`, O(n³); ``"gram"``: those of K itself.
-            Only the estimators from ``"kt"`` to ``"per_dimension"`` look at them.
-        estimator: see above.
+        features: ``"eigen"`` for the columns of :math:`\Lambda^{1/2} V^\top`, O(n³); ``"gram"`` for those of K. Only
+            the estimators from ``"kt"`` to ``"per_dimension"`` use them.
+        estimator: one of the above.
 
     Returns:
-        Scalar float64; −∞ from ``"loo_kde"`` and ``"per_dimension"`` where there is no density.
+        Scalar float64; −∞ from ``"loo_kde"`` and ``"per_dimension"`` if there is no density.
 
     Raises:
-        ValueError: if there are fewer than five samples, a value is not finite, or an argument is not one of these.
+        ValueError: if there are fewer than five samples, a value is not finite, or an argument is invalid.
 
-    Bias: of ``"loo_kde"``, upwards, as of every leave-one-out density; without labels and at 5 normal units by about
-        .5 at n = 500 and .2 at 2000. A width chosen by labels serves the labels: at the median distance the bias is
-        3.5 nats there. :func:`entropy_kde` with ``bound="leave_one_out"`` chooses the width for the density.
+    Bias: ``"loo_kde"`` is biased upwards, like every leave-one-out density: without labels and for 5 normal units by
+        about 0.5 at n = 500 and 0.2 at 2000. A width chosen by labels suits the labels, not the density: at the median
+        distance the bias is 3.5 nats. :func:`entropy_kde` with ``bound="leave_one_out"`` chooses the width for the
+        density.
 
     References:
         Jin et al. 2022, §2.2–2.4.
@@ -122,10 +124,14 @@ def entropy_embedded(
     if bandwidth is None:
         bandwidth = choose_bandwidth(points, labels, beta=beta, kernel=kernel, features=features).bandwidth
     if estimator == "loo_kde":
-        return _mean_embedding(points, bandwidth, kernel)
+        if bool(joint_entropy(points, 3) == -inf):
+            return points.new_tensor(-inf)
+        return kernel_width_scan(points, [bandwidth], kernel=kernel).leave_one_out[0]
     gram = gram_matrix(points, bandwidth, kernel=kernel)
     if estimator == "spectral":
-        return _spectral(gram)
+        with exactly(gram.device):
+            share = torch.linalg.eigvalsh(gram / len(gram)).clamp_min(0)
+            return torch.special.entr(share).sum()
     embedded = feature_matrix(gram, features)
     return {
         "kt": entropy_kde,
@@ -144,29 +150,27 @@ def choose_bandwidth(
     kernel: str = "gaussian",
     features: Features = "eigen",
 ) -> WidthChoice:
-    r"""Kernel width by Eq. 9 of Jin et al.
+    r"""Choose a kernel width by Eq. 9 of Jin et al.
 
     .. math:: \sigma' = \arg\max_\sigma A(K_\sigma, K_y) - \beta\,\rho(k_\sigma)
 
-    The correlation is that of at most 512 evenly spaced samples.
+    The correlation is computed from at most 512 evenly spaced samples. Without labels only the second term counts.
+    Among widths whose objective is within 0.005 of the best, the narrowest is chosen. The width scales with ``x``.
 
-    Without labels the second term decides alone, among widths around the median distance between samples. Widths
-    whose objective is within 0.005 of the best count as equally good, and the narrowest of them is taken.
-
-    With ``"eigen"`` features ρ is nearly 0 at every width, since eigenvectors are orthogonal: β has no say there.
-    With ``"gram"`` features it grows with the width, so that β narrows the kernel. The width scales with ``x``.
+    With ``"eigen"`` features ρ is nearly 0 at every width, since eigenvectors are orthogonal, and β has no effect. With
+    ``"gram"`` features ρ grows with the width, so that β narrows the kernel.
 
     Args:
         x: samples, shape (n_samples, n_units) or (n_samples,), at least five.
         labels: one class for each sample.
-        bandwidths: the widths to compare; None: from 1/8 to 4 times the median distance, √2 apart.
-        beta: in [0, 1].
+        bandwidths: the widths to compare; None for 1/8 to 4 times the median distance, in steps of √2.
+        beta: weight of the correlation, in [0, 1].
         kernel: ``"gaussian"`` or ``"laplacian"``.
-        features: whose dimensions ρ correlates: ``"eigen"`` or ``"gram"``.
+        features: the features whose dimensions ρ correlates, ``"eigen"`` or ``"gram"``.
 
     Raises:
-        ValueError: if a value is not finite, all samples are equal, the labels are not one for each sample, or an
-            argument is not one of these.
+        ValueError: if a value is not finite, most samples are equal, there is not one label for each sample, or an
+            argument is invalid.
 
     Example:
         >>> x = torch.randn(100, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -189,12 +193,12 @@ def choose_bandwidth(
 
 
 def feature_matrix(gram: Array, features: Features = "eigen") -> Tensor:
-    r"""Features of each sample, one sample a row, so that ``"eigen"`` features have the kernel as inner products.
+    r"""Return the features of each sample, one sample a row; ``"eigen"`` features have the kernel as inner products.
 
     Args:
         gram: kernel matrix, shape (n_samples, n_samples).
-        features: ``"eigen"``: :math:`V \Lambda^{1/2}`, without the dimensions whose eigenvalue is rounding error;
-            ``"gram"``: the kernel matrix itself, whose distances are within :func:`eigenvalue_bounds` of those.
+        features: ``"eigen"`` for :math:`V \Lambda^{1/2}` without the dimensions whose eigenvalue is rounding error;
+            ``"gram"`` for the kernel matrix itself, whose distances are within :func:`eigenvalue_bounds` of those.
 
     Returns:
         Float64, shape (n_samples, n_dimensions).
@@ -212,11 +216,11 @@ def feature_matrix(gram: Array, features: Features = "eigen") -> Tensor:
 
 
 def eigenvalue_bounds(gram: Array) -> EigenvalueBounds:
-    r"""Bounds on a kernel matrix's eigenvalues at the cost of reading it (Gershgorin).
+    r"""Bound a kernel matrix's eigenvalues by Gershgorin's circles, at the cost of reading the matrix.
 
     .. math:: \min_i K_{ii} - R_i \le \lambda \le \max_i K_{ii} + R_i, \qquad R_i = \sum_{j \ne i} |K_{ij}|
 
-    They bound how far distances between rows of K are from those between eigen features:
+    They bound how much distances between rows of K differ from those between eigen features:
     :math:`\lambda_{\min} \|k_i - k_j\|^2 \le \|K_i - K_j\|^2 \le \lambda_{\max} \|k_i - k_j\|^2`.
 
     Args:
@@ -249,30 +253,18 @@ def _widths(points: Tensor, bandwidths: "Sequence[float] | Tensor | None", kerne
     middle = median_distance(points, kernel)
     if middle == 0:
         raise ValueError(
-            "most samples are equal, so their distances give no scale for the kernel; give bandwidths, or the entropy "
-            "of a layer with a density"
+            "most samples are equal, so their distances give no scale for the kernel; pass bandwidth or bandwidths, or "
+            "choose a layer with fewer equal samples"
         )
     steps = torch.arange(-STEPS_BELOW, STEPS_ABOVE + 1, dtype=torch.float64, device="cpu")
     return middle * 2 ** (steps / STEPS_AN_OCTAVE)
 
 
 def _feature_correlation(gram: Tensor, features: Features) -> float:
-    """ρ(k) of Eq. 10; 0 where fewer than two dimensions vary."""
+    """Return ρ(k) of Eq. 10; 0 if fewer than two dimensions vary."""
     with exactly(gram.device):
         summary = neuronal_correlation(feature_matrix(gram, features))
     return summary.mean_abs if summary.n_pairs else 0.0
-
-
-def _mean_embedding(points: Tensor, bandwidth: float, kernel: str) -> Tensor:
-    if bool(joint_entropy(points, 3) == -inf):
-        return points.new_tensor(-inf)
-    return kernel_width_scan(points, [bandwidth], kernel=kernel).leave_one_out[0]
-
-
-def _spectral(gram: Tensor) -> Tensor:
-    with exactly(gram.device):
-        share = torch.linalg.eigvalsh(gram / len(gram)).clamp_min(0)
-        return torch.special.entr(share).sum()
 
 
 def _check_one_of(name: str, value: object, choices: object) -> None:
