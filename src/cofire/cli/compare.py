@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="Weights, module:factory, or a run directory.")],
     b: Annotated[str, typer.Argument(metavar="B", help="What to compare A with; of the same kind.")],
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="FACTORY", help="Load the weights into the model that module:factory builds."),
-    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="module:factory", help="Load weights into this model.")] = None,
     data: DataOption = None,
     html: HtmlOption = None,
     json_file: JsonOption = None,
@@ -57,6 +54,7 @@ def _side(target: str, model: str | None, data: str | None, max_samples: int) ->
     from ..reports.data.comparison import Side
 
     if not Path(target).is_dir():
+        # load_merged takes the narrower layers that `cofire merge` leaves; a plain load would refuse their shapes
         net = load_target(target).model if model is None else _with_weights(model, target)
         settings = {"model": model} if model else {}
         settings |= {"data": data, "at most": f"{max_samples:,} inputs"} if data else {}

@@ -56,7 +56,7 @@ def inspect(
         from ..nets.redundancy.to_json import as_plain
 
         write_json({"target": found.name, "notes": list(found.notes), **as_plain(report)}, json_file)
-    failed = failures(gates, report)
+    failed = failures(gates, report)  # last, so that a failing CI job still has its page and JSON
     for sentence in failed:
         typer.echo(f"cofire: {sentence}", err=True)
     if failed:

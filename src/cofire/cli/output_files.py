@@ -21,6 +21,7 @@ def write_json(content: dict[str, Any], path: Path) -> None:
     from .._version import __version__
     from ..record.runs.whole_files import replaced
 
+    # JSON has no NaN and no infinity; allow_nan=False catches one that was not turned into null.
     with replaced(path) as file:
         text = json.dumps({"cofire": __version__, **content}, allow_nan=False, indent=1, ensure_ascii=True)
         file.write(text.encode())

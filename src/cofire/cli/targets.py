@@ -51,7 +51,7 @@ def load_target(target: str, *, weights: Path | None = None) -> Target:
 
     path = Path(target)
     if path.suffix not in SUFFIXES and is_factory(target):
-        model = build_model(target).eval()
+        model = build_model(target).eval()  # dropout and batch statistics would make numbers of training
         checkpoint = None if weights is None else read_checkpoint(weights)
         if checkpoint is not None:
             load_weights(model, checkpoint)

@@ -14,9 +14,7 @@ def watch(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories; they need not exist yet.")],
     port: Annotated[
         int | None,
-        typer.Option(
-            min=0, max=65535, help="Port to serve on; 0 picks a free one.", show_default="8765, or any free one"
-        ),
+        typer.Option(min=0, max=65535, help="Port to serve on; 0 for any.", show_default="8765, or any free one"),
     ] = None,
     show: OpenOption = False,
 ) -> None:

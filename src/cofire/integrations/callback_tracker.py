@@ -68,6 +68,7 @@ class TrackingCallback:
         """Attach a tracker, ``step`` optimizer steps after the start of training."""
         self.close()
         self._steps = step
+        # Frameworks start the process group before they train, so the group tells whether there are several processes.
         several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
         self._tracker = Tracker(
             model,
@@ -100,7 +101,7 @@ class _Sink:
     first process only.
     """
 
-    on_every_process = True
+    on_every_process = True  # else the tracker would call the sink on the first process only
 
     def __init__(self, log: LogNumbers, other: Any, *, first: bool) -> None:
         self._log, self._other, self._names = log, other if first else None, Names()

@@ -63,12 +63,7 @@ class NeuronalCorrelation(Metric):
     plot_upper_bound = 1.0
 
     def __init__(
-        self,
-        num_units: int,
-        quantity: str = "mean_abs",
-        *,
-        compute_dtype: torch.dtype = torch.float64,
-        **kwargs: Any,
+        self, num_units: int, quantity: str = "mean_abs", *, compute_dtype: torch.dtype = torch.float64, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         if isinstance(num_units, bool) or not isinstance(num_units, int) or num_units < 1:
@@ -77,6 +72,7 @@ class NeuronalCorrelation(Metric):
             raise ValueError(f"unknown quantity {quantity!r}; {near(quantity, list(QUANTITIES))}")
         self.num_units, self.quantity = num_units, quantity
         self.compute_dtype = Moments(compute_dtype=compute_dtype).compute_dtype
+        # No reduction by torchmetrics: co-moments of two processes are not additive, so _sync_dist merges the moments.
         for name, value in empty_tensors(num_units).items():
             self.add_state(name, default=value, dist_reduce_fx=None)
 

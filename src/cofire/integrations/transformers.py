@@ -175,8 +175,9 @@ class PenalizedLoss:
 
     def _share(self, labels: Tensor, num_items_in_batch: Any) -> Tensor:
         """Return this batch's share of the step's labels, counted as the Trainer counts them."""
-        if num_items_in_batch is None:
+        if num_items_in_batch is None:  # without a count, the loss is a mean already
             return torch.ones((), device=labels.device)
+        # Causal models predict the next token, so the loss leaves out the first label.
         shifted = getattr(self._model, "loss_type", None) == "ForCausalLM"
         return (labels[..., 1:] if shifted else labels).ne(IGNORED).sum() / num_items_in_batch
 

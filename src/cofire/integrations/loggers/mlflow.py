@@ -37,7 +37,7 @@ class MLflowSink(LoggerSink):
         self._client = mlflow.MlflowClient()
 
     def _log_numbers(self, numbers: Mapping[str, float], step: int) -> None:
-        now = int(1000 * time())
+        now = int(1000 * time())  # milliseconds, as MLflow's interface wants them
         metrics = [Metric(name, value, now, step) for name, value in numbers.items()]
         for start in range(0, len(metrics), MOST_AT_ONCE):
             self._client.log_batch(self.run_id, metrics[start : start + MOST_AT_ONCE])

@@ -61,6 +61,7 @@ def picture(matrix: np.ndarray) -> np.ndarray:
     """
     finite = np.isfinite(matrix)
     values = np.where(finite, matrix, 0).astype(np.float64)
+    # Covariances exceed 1; correlations keep the same colors in every image.
     values /= max(1.0, float(np.abs(values).max(initial=0)))
     ends = np.where(values[..., None] > 0, (178.0, 24.0, 43.0), (33.0, 102.0, 172.0))
     colors = 255 + (ends - 255) * np.abs(values)[..., None]

@@ -38,6 +38,7 @@ class WandbSink(LoggerSink):
         if run is None:
             raise ValueError("no active W&B run; call wandb.init first or pass run")
         self.run, self._commit = run, commit
+        # W&B requires its own step to grow with every log call, whoever logs; an axis of our own has no such rule.
         self.run.define_metric(STEP, hidden=True)
         self.run.define_metric(f"{ROOT}/*", step_metric=STEP)
 
