@@ -144,6 +144,14 @@ def test_width_scan(same_on_both: Callable[..., None]) -> None:
     same_on_both(lambda x, y: stats.kernel_width_scan(x, widths, y), smooth(), labels, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kernel", ["gaussian", "laplacian"])
+def test_width_scan_of_outliers_and_far_clusters(kernel: str, same_on_both: Callable[..., None]) -> None:
+    x = smooth()[:, :3].clone()
+    x[::2] += 1e6
+    x[5] = -1e7
+    same_on_both(lambda x: stats.kernel_width_scan(x, [1e-3, 0.5, 1e5], kernel=kernel), x, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("method", ["3h", "ksg", "default"])
 @pytest.mark.parametrize("max_pairs", [None, 40])
 def test_pairs_are_searched_on_the_host_and_return_to_the_device(method: str, max_pairs: int | None) -> None:

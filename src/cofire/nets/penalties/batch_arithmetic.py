@@ -137,7 +137,11 @@ class _Product(Function):
     def backward(ctx, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
         (a, b), (grad,) = ctx.saved_tensors, grads
         with torch.autocast(a.device.type, enabled=False):
-            return ((grad + grad.T) @ a, None) if b is None else (grad @ b, grad.T @ a)
+            if b is not None:
+                return grad @ b, grad.T @ a
+            both = grad + grad.T
+            # laid out in memory as a is: the steps that follow would be slow on a mixture of layouts
+            return both @ a if a.is_contiguous() else (a.T @ both).T, None
 
 
 def _minus_mean(x: Tensor, n_samples: int, ranks: Ranks) -> Tensor:
