@@ -1,4 +1,4 @@
-"""What Tracker(budget=0.02) costs the training of an MLP, a CNN and a small transformer, next to training alone."""
+"""The cost of Tracker(budget=0.02) for training an MLP, a CNN and a small transformer."""
 
 from collections.abc import Callable, Sequence
 from statistics import stdev
@@ -18,26 +18,26 @@ BLOCK = 25
 
 
 def mlp() -> tuple[nn.Module, Tensor]:
-    """784-1024-1024-10, batch 128."""
+    """Return 784-1024-1024-10 and a batch of 128."""
     layers = [nn.Linear(784, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10)]
     return nn.Sequential(*layers), torch.randn(128, 784)
 
 
 def cnn() -> tuple[nn.Module, Tensor]:
-    """Three convolutions and a dense layer, 16 images of 32 by 32."""
+    """Return three convolutions with a dense layer, and 16 images of 32 by 32."""
     layers = [nn.Conv2d(3, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)]
     layers += [nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64 * 16, 10)]
     return nn.Sequential(*layers), torch.randn(16, 3, 32, 32)
 
 
 def transformer() -> tuple[nn.Module, Tensor]:
-    """Two blocks of width 128, 8 texts of 64 tokens."""
+    """Return two blocks of width 128, and 8 texts of 64 tokens."""
     block = nn.TransformerEncoderLayer(128, 4, 256, batch_first=True, dropout=0.0)
     return nn.TransformerEncoder(block, 2, enable_nested_tensor=False), torch.randn(8, 64, 128)
 
 
 def training(model: nn.Module, x: Tensor, tracker: Tracker | None) -> Callable[[], None]:
-    """A block of steps."""
+    """Return a function that trains a block of steps."""
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
 
     def run() -> None:
@@ -52,7 +52,7 @@ def training(model: nn.Module, x: Tensor, tracker: Tracker | None) -> Callable[[
 
 
 def compared(blocks: Sequence[Callable[[], None]], *, seconds: float) -> list[list[float]]:
-    """The times of each contender's blocks. They take turns, and which goes first changes."""
+    """Time blocks of each contender in turn; the one that goes first changes."""
     keep_memory()
     for block in blocks:
         block()
@@ -66,7 +66,7 @@ def compared(blocks: Sequence[Callable[[], None]], *, seconds: float) -> list[li
 
 
 def ratio(found: Sequence[float], base: Sequence[float]) -> str:
-    """Of all time to all time, with its standard error: recordings are rare, so a median would not see them."""
+    """Return the ratio of total times with its standard error: a median would miss the rare recordings."""
     times = sum(found) / sum(base)
     rest = [a - times * b for a, b in zip(found, base, strict=True)]
     return f"{times:.4f} ± {stdev(rest) * len(rest) ** 0.5 / sum(base):.4f}"
@@ -79,9 +79,9 @@ def timed(block: Callable[[], None]) -> float:
 
 
 def main(seconds: float = 20.0) -> None:
-    """Something is due at every step. Two trainings are without: what lies between them, the machine makes."""
+    """Compare training with a recording due at every step to two trainings without, which show the machine's noise."""
     table = Table(title=f"Tracker(budget={SHARE}), every step due, {seconds:g} s each", title_justify="left")
-    for column in ("", "training, ms a step", "the other without", "ratio with", "goal", "own books", "recordings"):
+    for column in ("", "training, ms a step", "the other without", "ratio with", "goal", "own count", "recordings"):
         table.add_column(column)
     for make in (mlp, cnn, transformer):
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""What following 784-1024-1024-10 costs its training, batch 128, recorded every 10 steps, next to plain hooks."""
+"""The cost of a tracker for training 784-1024-1024-10, batch 128, recorded every 10 steps, next to plain hooks."""
 
 import tempfile
 from collections.abc import Callable
@@ -17,12 +17,12 @@ Tick = Callable[[], object]
 
 
 def nothing(x: Tensor) -> float:
-    """A statistic that costs nothing: what is left is the tracker."""
+    """Return 0: a statistic without cost leaves the tracker's own."""
     return 0.0
 
 
 class Hooks:
-    """What users write: copies of the layers' outputs, handed to a function at every tenth step."""
+    """Hooks as users write them: copies of the layers' outputs, passed to a function at every tenth step."""
 
     def __init__(self, model: nn.Sequential, take: Callable[[Tensor], object]) -> None:
         self.model, self.take, self.step = model, take, 0
@@ -30,7 +30,7 @@ class Hooks:
         self.handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def __call__(self) -> None:
-        """A step is over."""
+        """Count a step; handle the copies if it is a tenth one."""
         self.step += 1
         for copy in self.copies:
             self.take(copy)
@@ -42,12 +42,12 @@ class Hooks:
             self.handles = [layer.register_forward_hook(self.copy) for layer in layers]
 
     def copy(self, module: nn.Module, args: object, output: Tensor) -> None:
-        """The hook."""
+        """Copy an output; this is the hook."""
         self.copies.append(output.detach().clone())
 
 
 def training(make: type[torch.optim.Optimizer], tick_of: Callable[[nn.Sequential], Tick]) -> Callable[[], None]:
-    """Ten training steps; one of them is recorded."""
+    """Return a function that trains ten steps, one of them recorded."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(784, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10))
     optimizer = make(model.parameters(), lr=1e-3)  # pyright: ignore[reportCallIssue] - every optimizer takes it
@@ -64,7 +64,7 @@ def training(make: type[torch.optim.Optimizer], tick_of: Callable[[nn.Sequential
 
 
 def main(rounds: int = 40) -> None:
-    """Ten steps of each contender a round, with SGD and with Adam."""
+    """Time ten steps of each contender per round, with SGD and with Adam."""
     with tempfile.TemporaryDirectory() as folder:
         for make in (torch.optim.SGD, torch.optim.Adam):
             seconds = measure(contenders(make, Path(folder) / make.__name__), rounds=rounds)
@@ -73,7 +73,7 @@ def main(rounds: int = 40) -> None:
 
 
 def contenders(make: type[torch.optim.Optimizer], folder: Path) -> dict[str, Callable[[], None]]:
-    """Each trains a network of its own."""
+    """Return the contenders; each trains its own network."""
     measures = {
         "tracker, no statistic": [Measure(nothing, sites=nn.Linear)],
         "tracker, correlation": [correlation()],

@@ -191,6 +191,30 @@ def test_an_error_in_a_measure_says_where() -> None:
     assert told.value.__notes__ == ["It was raised by the measure 'broken' at hidden1."]
 
 
+def test_a_loop_that_catches_an_error_is_followed_on() -> None:
+    def failing_once(x: torch.Tensor) -> float:
+        calls.append(x)
+        if len(calls) == 1:
+            raise OSError("the disk is full")
+        return 1.0
+
+    calls, rows, model = [], [], mlp([9, 6, 2])
+    measure = Measure(failing_once, sites="hidden1")
+    with cofire.Tracker(model, [measure], every=1, sink=rows.extend) as tracker:
+        model(torch.randn(8, 9))
+        with pytest.raises(OSError, match="full"):
+            tracker.step()
+        model(torch.randn(8, 9))
+        tracker.step()
+    assert [row.step for row in rows] == [2]
+
+
+def test_measures_work_in_inference_mode() -> None:
+    with torch.inference_mode():
+        x = torch.randn(30, 4)
+        assert correlation().values((x,))["n_units"] == 4 and epsilon().values((x, x))["epsilon"] == 0
+
+
 def test_objects_say_what_they_are(tmp_path) -> None:
     model = mlp([9, 6, 2])
     with cofire.Tracker(model, [correlation(), Measure(torch.std, sites="hidden1")], run=tmp_path / "a") as tracker:

@@ -55,14 +55,17 @@ class Together(TrainingBatches):
             Site(layer, stage, call): self._joined(own, (layer, stage, call), layouts)  # type: ignore[arg-type]
             for layer, stage, call in places
         }
-        self._silence.check(found, sites, step, self.reasons)
+        self._report_silent(found, sites, step)
         return found
 
     def _joined(self, own: Samples, place: tuple[str, str, int | None], layouts: list[list[Layout]]) -> Tensor:
         """Return one site's samples of all processes."""
         of_ranks = [next((one for one in layout if one[:3] == place), None) for layout in layouts]
-        there = [one for one in of_ranks if one is not None]
-        n_units, dtype = _agreed(place, there)
+        kinds = {one[4:] for one in of_ranks if one is not None}
+        if len(kinds) > 1:
+            units = sorted({n_units for n_units, _ in kinds})
+            raise ValueError(f"processes saw {place[0]!r} with different numbers of units or types: {units} units")
+        [(n_units, dtype)] = kinds
         counts = [0 if one is None else one[3] for one in of_ranks]
         # A collective takes tensors of one shape, so all are padded to the longest.
         padded = torch.zeros(max(counts), n_units, dtype=dtype, device=self._device(own))
@@ -87,11 +90,3 @@ def training_batches(
         return TrainingBatches(model, max_samples=max_samples, **options)
     share = -(-max_samples // dist.get_world_size(group))
     return Together(model, group, max_samples=share, **options)
-
-
-def _agreed(place: tuple[str, str, int | None], there: list[Layout]) -> tuple[int, torch.dtype]:
-    """Return number of units and type, which must be the same on all processes."""
-    if len(kinds := {one[4:] for one in there}) > 1:
-        units = sorted({n_units for n_units, _ in kinds})
-        raise ValueError(f"processes saw {place[0]!r} with different numbers of units or types: {units} units")
-    return there[0][4:]

@@ -108,7 +108,7 @@ class TrainingBatches(Source):
         self._limit = max_samples
         self._seed = self._seed_now = seed
         self._recent: deque[tuple[int, Samples]] = deque(maxlen=window)
-        self._silence = Silence()
+        self._told: set[str] = set()
         self._watches: dict[tuple[Site, ...], Capture[Reservoir]] = {}
         self._watch: Capture[Reservoir] | None = None
 
@@ -118,16 +118,14 @@ class TrainingBatches(Source):
         key = tuple(sites)
         if key not in self._watches:
             self._watches[key] = Capture(
-                self._model, list(sites), mask=self._mask, into=self._reservoir, when=self._in_training
+                self._model,
+                list(sites),
+                mask=self._mask,
+                into=lambda: Reservoir(self._limit, self._seed_now),
+                when=lambda: self._model.training,
             )
         self._watch = self._watches[key]
         self._watch.attach()
-
-    def _reservoir(self) -> Reservoir:
-        return Reservoir(self._limit, self._seed_now)
-
-    def _in_training(self) -> bool:
-        return self._model.training
 
     def advance(self, step: int) -> None:
         """Remove the hooks and keep what they saw."""
@@ -146,7 +144,7 @@ class TrainingBatches(Source):
             NotMeasured: once for each site without samples while others have some.
         """
         found = self.seen(step)
-        self._silence.check(found, sites, step, self.reasons)
+        self._report_silent(found, sites, step)
         return found
 
     @property
@@ -159,6 +157,27 @@ class TrainingBatches(Source):
         recent = [samples for seen, samples in self._recent if seen > step - (self._recent.maxlen or 1)]
         found = dict.fromkeys(site for samples in recent for site in samples)
         return {site: _joined([samples[site] for samples in recent if site in samples]) for site in found}
+
+    def _report_silent(self, found: Samples, sites: Sequence[Site], step: int) -> None:
+        """Report sites without samples: a warning once per layer where others have some, an error where none has."""
+        seen = {site.at_call(None) for site in found}
+        silent = [site for site in sites if site.at_call(None) not in seen]
+        if silent and len(silent) == len(sites):
+            told = ", ".join(_with_reason(str(site), self.reasons.get(site.layer)) for site in silent)
+            raise ValueError(
+                f"no forward pass in training mode since the last step reached the layers due at step {step}: {told}. "
+                "Is the model in eval mode, or was the step counted twice? Call tracker.step() once after each "
+                "optimizer step, or give a probe set, which needs no forward pass"
+            )
+        if new := list(dict.fromkeys(site.layer for site in silent if site.layer not in self._told)):
+            self._told.update(new)
+            told = ", ".join(_with_reason(layer, self.reasons.get(layer)) for layer in new)
+            warnings.warn(
+                f"layers that did not run while others did have no rows at step {step}, nor at others like it: {told}; "
+                "exclude layers that never run with '!name'",
+                NotMeasured,
+                stacklevel=2,
+            )
 
     def close(self) -> None:
         """Remove the hooks, if there are any."""
@@ -179,41 +198,6 @@ class TrainingBatches(Source):
         self._recent.clear()
         for step, samples in state["recent"]:
             self._recent.append((step, {Site(layer, stage, call): x for layer, stage, call, x in samples}))
-
-
-class Silence:
-    """Reports layers that did not run: one warning each where others did, an error where none did."""
-
-    def __init__(self) -> None:
-        self._told: set[str] = set()
-
-    def check(self, found: Samples, sites: Sequence[Site], step: int, reasons: Mapping[str, str]) -> None:
-        """Check that sites have samples; ``reasons`` explain why some layers have none.
-
-        Raises:
-            ValueError: if no site saw a forward pass in training mode.
-
-        Warns:
-            NotMeasured: of sites that did not while others did, such as a layer that a model skips at random.
-        """
-        seen = {site.at_call(None) for site in found}
-        silent = [site for site in sites if site.at_call(None) not in seen]
-        if silent and len(silent) == len(sites):
-            told = ", ".join(_with_reason(str(site), reasons.get(site.layer)) for site in silent)
-            raise ValueError(
-                f"no forward pass in training mode since the last step reached the layers due at step {step}: {told}. "
-                "Is the model in eval mode, or was the step counted twice? Call tracker.step() once after each "
-                "optimizer step, or give a probe set, which needs no forward pass"
-            )
-        if new := list(dict.fromkeys(site.layer for site in silent if site.layer not in self._told)):
-            self._told.update(new)
-            told = ", ".join(_with_reason(layer, reasons.get(layer)) for layer in new)
-            warnings.warn(
-                f"layers that did not run while others did have no rows at step {step}, nor at others like it: {told}; "
-                "exclude layers that never run with '!name'",
-                NotMeasured,
-                stacklevel=2,
-            )
 
 
 def _with_reason(name: str, reason: str | None) -> str:

@@ -187,8 +187,10 @@ class Tracker:
             self._step += 1
             self._taken.clear()
             self._source.advance(self._step)
-            self._record(self._budget.affordable(self._plan.due(self._step)))
-            self._arm()
+            try:
+                self._record(self._budget.affordable(self._plan.due(self._step)))
+            finally:
+                self._arm()  # a loop that catches the error, of a full disk for instance, goes on being followed
 
     def end_epoch(self) -> None:
         """Count an epoch and record what is due at its end."""

@@ -40,8 +40,4 @@ def sample_arrays(x: Tensor) -> dict[str, Tensor]:
     kept = x[:, units][rows].double()
     low, high = (kept.amin(0), kept.amax(0)) if len(kept) else (kept.new_full((len(units),), torch.nan),) * 2
     span = torch.where(high > low, high - low, 1.0)
-    return {
-        "sample": ((kept - low) / span).half(),
-        "sample_range": torch.stack([low, high]),
-        "sample_units": units,
-    }
+    return {"sample": ((kept - low) / span).half(), "sample_range": torch.stack([low, high]), "sample_units": units}

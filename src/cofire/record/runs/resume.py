@@ -75,7 +75,10 @@ class Resumable:
             raise SystemExit(TERMINATED)
 
     def _save(self, step: int) -> None:
-        states = {name: _get(part) for name, part in self._parts.items()}
+        states = {
+            name: part.get_state() if isinstance(part, torch.Generator) else part.state_dict()
+            for name, part in self._parts.items()
+        }
         self._run.save(step, {**states, "rng": rng_states()})
 
     def terminate(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
@@ -144,10 +147,6 @@ def _check_part(name: str, part: object) -> None:
             f"{name} is {with_article(type(part).__qualname__)}, which has no state_dict and load_state_dict; "
             "give an object that has both, or a torch.Generator"
         )
-
-
-def _get(part: Any) -> Any:
-    return part.get_state() if isinstance(part, torch.Generator) else part.state_dict()
 
 
 def _put(name: str, part: Any, states: Mapping[str, Any]) -> None:

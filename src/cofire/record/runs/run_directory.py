@@ -57,10 +57,7 @@ class Run:
     ) -> "WritableRun": ...
     @staticmethod
     def open(
-        directory: str | Path,
-        *,
-        mode: Literal["read", "write"] = "read",
-        config: Mapping[str, Any] | None = None,
+        directory: str | Path, *, mode: Literal["read", "write"] = "read", config: Mapping[str, Any] | None = None
     ) -> "Run":
         """Open a run directory.
 
@@ -105,12 +102,7 @@ class Run:
         return self.facts.get("left_out", {})
 
     def rows(
-        self,
-        *,
-        site: str | None = None,
-        measure: str | None = None,
-        step: int | None = None,
-        mode: str | None = None,
+        self, *, site: str | None = None, measure: str | None = None, step: int | None = None, mode: str | None = None
     ) -> list[Row]:
         """Return the rows that match, as `Rows.select` does."""
         return self.table.select(site=site, measure=measure, step=step, mode=mode)

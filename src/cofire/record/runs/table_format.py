@@ -104,11 +104,7 @@ def _copy_old(connection: sqlite3.Connection) -> None:
 
 
 def write_recording(
-    connection: sqlite3.Connection,
-    run: str,
-    step: int,
-    rows: Iterable[Sequence[Any]],
-    arrays: Iterable[Sequence[Any]],
+    connection: sqlite3.Connection, run: str, step: int, rows: Iterable[Sequence[Any]], arrays: Iterable[Sequence[Any]]
 ) -> None:
     """Write the rows and arrays of one run and step, and their checksum; existing keys keep their value.
 
