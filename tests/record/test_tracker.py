@@ -127,7 +127,7 @@ def test_a_layer_that_is_skipped_is_told_of_once_and_training_goes_on() -> None:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 tracker.step()
-            assert [str(one.message).partition(" like it: ")[2].partition(";")[0] for one in caught] == told
+            assert [str(one.message).partition(" similar steps: ")[2].partition(";")[0] for one in caught] == told
             assert all(one.category is NotMeasured for one in caught)
     for measure in ("nc", "epsilon"):
         found = {(row.site, row.step) for row in rows if row.measure == measure}

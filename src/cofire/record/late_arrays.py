@@ -1,6 +1,6 @@
 """The arrays of the latest recordings, kept back in case no later one comes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -40,32 +40,26 @@ class LateArrays:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counts and the arrays kept back, in types that a checkpoint can hold."""
-        made = {identity: make() for identity, make in self._waiting.items()}
-        self._waiting = {identity: _made(arrays) for identity, arrays in made.items()}
-        return {
-            "counts": dict(self._counts),
-            "waiting": {identity: [_plain(array) for array in arrays] for identity, arrays in made.items()},
+        kept = {identity: make() for identity, make in self._waiting.items()}
+        self._keep(kept)
+        plain = {
+            identity: [[*array[:4], torch.from_numpy(array.value), array.mode] for array in arrays]
+            for identity, arrays in kept.items()
         }
+        return {"counts": dict(self._counts), "waiting": plain}
 
     def load_state_dict(self, state: Mapping[str, Any], *, run: str) -> list[Array]:
         """Continue from a state, under the run's present name; return the arrays that are kept back again."""
         self._counts = dict(state["counts"])
-        waiting = {
-            identity: [_from_plain(one)._replace(run=run) for one in arrays]
+        kept = {
+            # States of the first format have no mode.
+            identity: [
+                Array(run, step, site, name, value.numpy(), *mode) for _, step, site, name, value, *mode in arrays
+            ]
             for identity, arrays in state["waiting"].items()
         }
-        self._waiting = {identity: _made(arrays) for identity, arrays in waiting.items()}
-        return [array for arrays in waiting.values() for array in arrays]
+        self._keep(kept)
+        return [array for arrays in kept.values() for array in arrays]
 
-
-def _made(arrays: list[Array]) -> Make:
-    return lambda: arrays
-
-
-def _plain(array: Array) -> list[Any]:
-    return [*array[:4], torch.from_numpy(array.value), array.mode]
-
-
-def _from_plain(array: Sequence[Any]) -> Array:
-    run, step, site, name, value, *mode = array  # checkpoints of the first format had no mode
-    return Array(run, step, site, name, value.numpy(), *mode)
+    def _keep(self, kept: Mapping[str, list[Array]]) -> None:
+        self._waiting = {identity: lambda arrays=arrays: arrays for identity, arrays in kept.items()}

@@ -1,4 +1,4 @@
-"""A tracker's sink that reports phases while training goes on."""
+"""A tracker's sink that reports phases during training."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -37,11 +37,11 @@ class _Series:
 
     kind: tuple[str, str]  # parameters and mode
     values: dict[int, float] = field(default_factory=dict)
-    told: dict[int, Phase] = field(default_factory=dict)
+    reported: dict[int, Phase] = field(default_factory=dict)
 
     @property
     def phase(self) -> Phase:
-        return list(self.told.values())[-1] if self.told else "none yet"
+        return list(self.reported.values())[-1] if self.reported else "none yet"
 
     @property
     def latest(self) -> tuple[int, float] | None:
@@ -49,13 +49,13 @@ class _Series:
 
     def go_back_before(self, step: int) -> None:
         """Forget this step and later ones."""
-        for known in (self.values, self.told):
+        for known in (self.values, self.reported):
             while known and next(reversed(known)) >= step:
                 known.popitem()
 
 
 class PhaseWatch:
-    """A tracker's sink that says "now decorrelating" while training goes on.
+    """A tracker's sink that reports "now decorrelating" during training.
 
     Each new value is tested. The level is divided among these tests, so that in the whole run a site with white noise
     alone is reported with a probability of at most ``level``. If several measures, or both modes, give rows of that
@@ -96,8 +96,8 @@ class PhaseWatch:
         self._series: dict[str, _Series] = {}
 
     def __repr__(self) -> str:
-        told = {site: series.phase for site, series in self._series.items() if series.told}
-        return f"PhaseWatch({self._measure!r}, noise={self._noise}, level={self._level}, phases={told})"
+        phases = {site: series.phase for site, series in self._series.items() if series.reported}
+        return f"PhaseWatch({self._measure!r}, noise={self._noise}, level={self._level}, phases={phases})"
 
     def __call__(self, rows: Iterable[Row]) -> None:
         """Take the rows of a recording; values that are not finite are ignored."""
@@ -118,7 +118,7 @@ class PhaseWatch:
         found = find_phases(values, steps, noise=self._noise, level=level)
         phase: Phase = "decorrelating" if found.decorrelated else "growing" if found.grew else "none yet"
         if phase not in ("none yet", series.phase):
-            series.told[steps[-1]] = phase
+            series.reported[steps[-1]] = phase
             self._then(Turn(site, phase, steps[-1], found))
 
     def phase(self, site: str) -> Phase:

@@ -61,13 +61,13 @@ class Phases:
         return self.decorrelation.p_value < self.level
 
     def __str__(self) -> str:
-        """The phases in words."""
-        told = []
+        """Return the phases as text."""
+        found = []
         if self.grew:
-            told.append(f"growth by {self.growth.size:.3g} from step {self.start} to {self.peak}")
+            found.append(f"growth by {self.growth.size:.3g} from step {self.start} to {self.peak}")
         if self.decorrelated:
-            told.append(f"decorrelation by {self.decorrelation.size:.3g} from step {self.peak} to {self.end}")
-        return ", then ".join(told) or "no phase found"
+            found.append(f"decorrelation by {self.decorrelation.size:.3g} from step {self.peak} to {self.end}")
+        return ", then ".join(found) or "no phase found"
 
 
 def find_phases(
@@ -181,7 +181,8 @@ def _over_seeds(sizes: Sequence[float]) -> Change:
 
 
 def _in_one(course: NDArray[np.float64], size: float, noise: float | None) -> Change:
-    """White noise of variance s² has second differences of variance 6 s²; about half as many are independent."""
+    """Return the change in one series; without ``noise``, it is estimated from second differences."""
+    # White noise of variance s² has second differences of variance 6 s², about half of them independent.
     n_values = len(course)
     n_pairs, freedom = n_values * (n_values - 1) / 2, (n_values - 2) // 2
     if noise is None:

@@ -1,4 +1,4 @@
-"""A tracker's samples from the training batches themselves; `probe` has those of a fixed set."""
+"""A tracker's samples from the training batches; see `probe` for those of a fixed set."""
 
 import warnings
 from collections import deque
@@ -108,7 +108,7 @@ class TrainingBatches(Source):
         self._limit = max_samples
         self._seed = self._seed_now = seed
         self._recent: deque[tuple[int, Samples]] = deque(maxlen=window)
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._watches: dict[tuple[Site, ...], Capture[Reservoir]] = {}
         self._watch: Capture[Reservoir] | None = None
 
@@ -163,17 +163,17 @@ class TrainingBatches(Source):
         seen = {site.at_call(None) for site in found}
         silent = [site for site in sites if site.at_call(None) not in seen]
         if silent and len(silent) == len(sites):
-            told = ", ".join(_with_reason(str(site), self.reasons.get(site.layer)) for site in silent)
+            named = ", ".join(_with_reason(str(site), self.reasons.get(site.layer)) for site in silent)
             raise ValueError(
-                f"no forward pass in training mode since the last step reached the layers due at step {step}: {told}. "
+                f"no forward pass in training mode since the last step reached the layers due at step {step}: {named}. "
                 "Is the model in eval mode, or was the step counted twice? Call tracker.step() once after each "
                 "optimizer step, or give a probe set, which needs no forward pass"
             )
-        if new := list(dict.fromkeys(site.layer for site in silent if site.layer not in self._told)):
-            self._told.update(new)
-            told = ", ".join(_with_reason(layer, self.reasons.get(layer)) for layer in new)
+        if new := list(dict.fromkeys(site.layer for site in silent if site.layer not in self._reported)):
+            self._reported.update(new)
+            named = ", ".join(_with_reason(layer, self.reasons.get(layer)) for layer in new)
             warnings.warn(
-                f"layers that did not run while others did have no rows at step {step}, nor at others like it: {told}; "
+                f"layers that did not run while others did have no rows at step {step}, nor at similar steps: {named}; "
                 "exclude layers that never run with '!name'",
                 NotMeasured,
                 stacklevel=2,

@@ -190,7 +190,7 @@ class Tracker:
             try:
                 self._record(self._budget.affordable(self._plan.due(self._step)))
             finally:
-                self._arm()  # a loop that catches the error, of a full disk for instance, goes on being followed
+                self._arm()  # so that a loop that catches the error, for instance of a full disk, is still recorded
 
     def end_epoch(self) -> None:
         """Count an epoch and record what is due at its end."""
@@ -316,7 +316,7 @@ class Tracker:
         self._source.load_state_dict(state["source"])
         if self._run is not None:
             self._run.table.drop_after(self._step)
-            # A process that ended here has written them as those of the last recording.
+            # A process that ended here wrote them as the arrays of its last recording.
             self._run.table.drop_arrays(waiting)
         self._waiting = False
         self._arm()

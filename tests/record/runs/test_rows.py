@@ -201,7 +201,7 @@ def test_an_export_that_fails_leaves_the_old_file(rows, tmp_path, monkeypatch) -
 
 def test_without_pandas_the_remedy_is_named(rows, monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"cofire\[report\]"):
+    with pytest.raises(ImportError, match=r"cofire\[pandas\]"):
         rows.to_pandas()
 
 

@@ -53,7 +53,7 @@ class Measure:
     Args:
         statistic: a function of the inputs that ``stage`` names, and of the parameters by keyword. It returns a number,
             which is recorded under the measure's name, a mapping from names to numbers, or `Cautioned`. If the mapping
-            has ``n_units_seen``, the rows state that it looked at so many of the layer's units; else at all of them.
+            has ``n_units_seen``, the rows state this number of units looked at; else all of the layer's units.
         parameters: numbers, strings, lists, dicts. One that depends on the layer's width may be given as a
             function of the number of units; the rows state its value.
         sites: which layers: a pattern as `cofire.sites` takes it. By default all layers with units of their own:
@@ -66,7 +66,7 @@ class Measure:
             layer's incoming weights, one unit per row, and for a grouped convolution the number of groups as a second
             argument, because units of different groups share no input.
         name: by default that of the statistic.
-        unit: unit of measure, such as ``"nats"``, of the numbers that are none of cofire's own quantities.
+        unit: unit of measure, such as ``"nats"``, of numbers that cofire doesn't define itself.
         prepare: a function of one input and the parameters. The statistic gets its results in place of inputs and
             parameters. Within a recording they are computed once for all measures that prepare alike.
         arrays: a function of inputs and parameters that returns named arrays. They are large, so they are recorded only
@@ -170,7 +170,7 @@ class Measure:
         Args:
             inputs: as ``stage`` says.
             site: for warnings.
-            shared: what measures have prepared in this recording; what is prepared now is added.
+            shared: the results that measures have prepared in this recording; this call adds its own.
 
         Raises:
             ValueError: if the statistic returned something else.

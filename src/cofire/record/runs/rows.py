@@ -247,7 +247,7 @@ class Rows:
         """Return what to select rows and arrays from, once everything recorded by now is verified."""
         version = version_of(self._connection)
         if version not in SOURCES:
-            raise DamagedRows(f"{self.path} has no rows yet; if nobody is about to write it, restore it from a backup")
+            raise DamagedRows(f"{self.path} has no rows yet; wait for its writer, or restore it from a backup")
         if version == VERSION:
             [(last,)] = self._connection.fetch("SELECT ifnull(max(id), 0) FROM recordings")
             if last != self._verified:
@@ -256,10 +256,10 @@ class Rows:
         return SOURCES[version]
 
     def snapshot(self) -> AbstractContextManager[None]:
-        """Make all reads within see one state of the table, whatever others write meanwhile.
+        """Make all reads within see one state of the table, whatever is written meanwhile.
 
         Raises:
-            WrittenMeanwhileError: by a read within, if nobody wrote at first and then somebody began.
+            WrittenMeanwhileError: by a read within, if a writer appeared.
         """
         return self._connection.snapshot()
 
@@ -275,7 +275,7 @@ class Rows:
                 connection.execute(f"UPDATE {table} SET run = ? WHERE run != ?", (run, run))
 
     def drop_after(self, step: int) -> None:
-        """Remove the rows and arrays of later steps, to go on from ``step``."""
+        """Remove the rows and arrays of later steps, to continue from ``step``."""
         with self._connection.transaction() as connection:
             for table in ("rows", "arrays", "recordings"):
                 connection.execute(f"DELETE FROM {table} WHERE step > ?", (step,))

@@ -16,7 +16,7 @@ class DamagedRows(ValueError):
 
 
 class WrittenMeanwhileError(OSError):
-    """Somebody began to write to a file while it was read; reading it again helps."""
+    """A writer appeared while a file was read; read it again."""
 
 
 class _Connection:
@@ -102,8 +102,8 @@ class Writing(_Connection):
 class Reading:
     """A connection for reading: it creates no file and holds up no writer.
 
-    Without a write-ahead log nobody is writing, and the file is opened as immutable, for which SQLite needs no files of
-    its own. Should somebody begin to write all the same, each query notices: the file is opened anew, and asked again.
+    Without a write-ahead log there is no writer, so the file is opened as immutable, for which SQLite needs no files of
+    its own. If a writer appears later, the next query notices, reopens the file and runs again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -130,7 +130,7 @@ class Reading:
 
         Raises:
             DamagedRows: if the file is damaged.
-            WrittenMeanwhileError: within `snapshot`, if somebody began to write.
+            WrittenMeanwhileError: within `snapshot`, if a writer appeared.
         """
         try:
             found = self._connection.fetch(query, values)
@@ -172,7 +172,7 @@ class Reading:
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes when a file is written to; None while somebody has it open for writing."""
+    """Return what changes when a file is written to; None while a writer has it open."""
     if path.with_name(path.name + "-wal").exists():
         return None
     now = path.stat()

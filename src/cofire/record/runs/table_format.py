@@ -166,8 +166,8 @@ def damaged_at(connection: Reading | Writing, what: str, step: int) -> DamagedRo
     )
 
 
-def digest(content: bytes) -> str:
-    """Return the checksum of an array's bytes."""
+def digest(content: bytes | memoryview) -> str:
+    """Return the checksum of bytes, as 32 hexadecimal digits."""
     return blake2b(content, digest_size=16).hexdigest()
 
 

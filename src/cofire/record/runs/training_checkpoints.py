@@ -1,6 +1,5 @@
 """Checkpoints that survive a crash: written whole, named by their checksum, the last two kept."""
 
-import hashlib
 import io
 import re
 import warnings
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from ...stats._base.wording import with_article
+from .table_format import digest
 from .whole_files import replaced, sweep, sync_directory
 
 KEEP = 2
@@ -46,7 +46,7 @@ class Checkpoints:
         buffer = io.BytesIO()
         torch.save({"step": step, "states": dict(states)}, buffer)
         self.directory.mkdir(parents=True, exist_ok=True)
-        with replaced(self.directory / f"step-{step:012d}-{_checksum(buffer.getbuffer())}.pt") as file:
+        with replaced(self.directory / f"step-{step:012d}-{digest(buffer.getbuffer())}.pt") as file:
             file.write(buffer.getbuffer())
         for _, old in self._newest_first()[KEEP:]:
             old.unlink(missing_ok=True)
@@ -59,11 +59,11 @@ class Checkpoints:
         """
         for step, path in self._newest_first():
             content = path.read_bytes()
-            if _checksum(content) == _NAME.fullmatch(path.name)[2]:  # pyright: ignore[reportOptionalSubscript] - listed by it
+            if digest(content) == _NAME.fullmatch(path.name)[2]:  # pyright: ignore[reportOptionalSubscript] - listed by it
                 found = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
                 return step, found["states"]
-            told = f"checkpoint {path} is damaged; falling back to the one before it"
-            warnings.warn(told, RuntimeWarning, stacklevel=2)
+            message = f"checkpoint {path} is damaged; falling back to the one before it"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
         return None
 
     def drop_after(self, step: int) -> None:
@@ -104,7 +104,3 @@ def check_plain(value: object, where: str) -> None:
             f"{where} is {with_article(type(value).__qualname__)}, which a checkpoint cannot read back safely; "
             "use tensors, numbers, strings, and lists, tuples, sets and dicts of these"
         )
-
-
-def _checksum(content: bytes | memoryview) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
