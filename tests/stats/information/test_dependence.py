@@ -53,10 +53,10 @@ class TestAgainstSinglePairs:
         score = dependence_score(x, method="default")
         assert score.matrix[1, 4].item() == pytest.approx(mutual_information(x[:, 1], x[:, 4]).item(), abs=1e-12)
 
-    @pytest.mark.parametrize("k", [pytest.param(1, marks=pytest.mark.slow), 3])  # another k is compiled anew
+    @pytest.mark.parametrize("k", [pytest.param(1, marks=pytest.mark.slow), 3, 50, 400, 1000])
     @pytest.mark.parametrize(("method", "twin"), [("3h", three_entropies), ("ksg", kraskov)])
     def test_loops(self, method, twin, k):
-        x = layer(150, 3, seed=k)
+        x = layer(150 if k < 150 else k + 50, 3, seed=k)
         scaled = standardized_units(x.double().T.numpy()).score
         score = dependence_score(x, k, method)
         for i, j in ((0, 1), (0, 2), (1, 2)):

@@ -50,13 +50,13 @@ def test_euclidean_distances_equal_those_of_the_tree_of_scipy(kind, d):
         x = samples(n, d, kind)
         points, expected = torch.from_numpy(x), cKDTree(x).query(x, k=k + 1)[0][:, k]
         np.testing.assert_allclose(kth_euclidean_distance(points, k), expected, rtol=1e-12)
-        np.testing.assert_allclose(_by_tree(points, k, squared=True).sqrt(), expected, rtol=1e-12)
+        np.testing.assert_allclose(_by_tree(points, k, euclidean=True), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("d", [1, 3, 30])
 def test_euclidean_distances_by_products(d):
     x = torch.from_numpy(samples(300, d, "normal"))
-    np.testing.assert_allclose(kth_by_products(x, 3), _by_tree(x, 3, squared=True).sqrt(), rtol=1e-12)
+    np.testing.assert_allclose(kth_by_products(x, 3), _by_tree(x, 3, euclidean=True), rtol=1e-12)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -84,6 +84,15 @@ def test_every_box_holds_its_points(kind, n):
 def test_equals_the_loop(d):
     x = samples(60, d, "rounded")
     np.testing.assert_array_equal(kth_neighbor_distance(x, 3), kth_distance(x, 3))
+
+
+@pytest.mark.parametrize("k", [50, 400, 1000])
+@pytest.mark.parametrize("d", [1, 3])
+def test_any_number_of_neighbors(d, k):
+    x = samples(1100, d, "rounded")
+    np.testing.assert_array_equal(kth_neighbor_distance(x, k), kth_distance(x, k))
+    far = np.sort(np.linalg.norm(x[:, None] - x, axis=2), axis=1)[:, k]
+    np.testing.assert_allclose(kth_euclidean_distance(torch.from_numpy(x), k), far, rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.int64, torch.uint8])

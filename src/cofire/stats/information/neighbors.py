@@ -1,11 +1,8 @@
 """Distance from each sample to its k-th nearest other sample."""
 
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from math import inf
 from numbers import Integral
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +10,6 @@ from .._base.arrays import Array, as_tensor
 from .._base.distances import kth_by_products, rows_at_a_time
 from .._base.wording import plural
 
-WORTH_THREADS = 1 << 12
 TREE_UNITS = 32  # beyond, matrix products look at all pairs faster
 
 
@@ -41,13 +37,16 @@ def kth_neighbor_distance(x: Array, k: int) -> Tensor:
         tensor([3., 2., 3., 6.], dtype=torch.float64)
     """
     points = check_points(x, k).double()
+    if points.shape[1] == 1:
+        ordered = points.sort(dim=0)
+        return torch.empty_like(points).scatter_(0, ordered.indices, kth_distance_on_lines(ordered.values, k))[:, 0]
     return _by_tree(points, k) if points.device.type == "cpu" else _by_tiles(points, k)
 
 
 def kth_euclidean_distance(points: Tensor, k: int) -> Tensor:
-    """The same under the Euclidean norm, for float64 samples, shape (n_samples, n_units)."""
+    """Return the same under the Euclidean norm, for float64 samples, shape (n_samples, n_units)."""
     if points.device.type == "cpu" and points.shape[1] <= TREE_UNITS:
-        return _by_tree(points, k, squared=True).sqrt()
+        return _by_tree(points, k, euclidean=True)
     return kth_by_products(points, k)
 
 
@@ -114,25 +113,18 @@ def check_points(x: Array, k: int, name: str = "x") -> Tensor:
     return points
 
 
-def _by_tree(points: Tensor, k: int, squared: bool | None = None) -> Tensor:
-    """Under the max-norm, or as squares of Euclidean distances."""
-    from .engine.kd_tree import WIDTH, build, empty_tree, kth_in_tree
+def _by_tree(points: Tensor, k: int, euclidean: bool = False) -> Tensor:
+    from .engine.kd_tree import MOST_NEIGHBORS, kth_distances
 
-    columns = points.T.contiguous().numpy()
-    n_axes, n_samples = columns.shape
-    tree = empty_tree(n_samples, n_axes)
-    build(tree, columns)
-    n_blocks = -(-n_samples // WIDTH)
-    out = np.empty(n_blocks * WIDTH)
-    n_threads = torch.get_num_threads() if columns.size > WORTH_THREADS else 1
-    bounds = pairwise(n_blocks * thread // n_threads for thread in range(n_threads + 1))
-    with ThreadPoolExecutor(n_threads) as threads:
-        parts = [threads.submit(kth_in_tree, tree, n_axes, (np.inf,) * k, squared, *ends, out) for ends in bounds]
-        for part in parts:
-            part.result()
-    distances = np.empty(n_samples)
-    distances[tree.order] = out[:n_samples]
-    return torch.from_numpy(distances)
+    if k <= MOST_NEIGHBORS:
+        return torch.from_numpy(kth_distances(points.T.contiguous().numpy(), k, euclidean))
+    from scipy.spatial import cKDTree
+
+    # slower than our tree, but it is compiled for every k
+    tree = cKDTree(points.numpy())
+    norm = 2.0 if euclidean else inf
+    found = tree.query(points.numpy(), k=[k + 1], p=norm, workers=torch.get_num_threads())[0]
+    return torch.from_numpy(found[:, 0])
 
 
 def _by_tiles(points: Tensor, k: int) -> Tensor:

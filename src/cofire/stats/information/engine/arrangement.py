@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from .strips import INNER, LANES, PAD, Strips, empty_search
+from .strip_layout import INNER, LANES, PAD
+from .strips import Strips, empty_search
 
 
 class Room(NamedTuple):

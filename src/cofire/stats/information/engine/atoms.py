@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from .marginal_counts import sum_of_digammas
-from .strips import COMPILE, INNER, LANES
+from .strip_layout import COMPILE, INNER, LANES
 
 ZERO = np.intp(0)  # a plain 0 is a type of its own to numba, for which all that it is passed to is compiled again
 

@@ -7,17 +7,19 @@ from numba import njit
 
 from .arrangement import arrange_by_x, arrange_by_y, continuous_in_both
 from .marginal_counts import sum_of_digammas
-from .strips import COMPILE, INNER, kth_distances
+from .nearest import count
+from .strip_layout import COMPILE, INNER
+from .strips import kth_distances
 
 
 @njit(**COMPILE)
-def joint_log_distances(units, pairs, infinities, room, out):
+def joint_log_distances(units, pairs, neighbors, room, out):
     """Mean log distance to the k-th neighbor of each pair of units without atoms.
 
     Args:
         units: of label 0 throughout.
         pairs: their numbers, shape (n_pairs, 2); those of the same first unit are best together.
-        infinities: k infinities, float32, a tuple.
+        neighbors: their number, see :mod:`.nearest`.
         room: scratch space.
         out: shape (n_pairs,).
     """
@@ -27,7 +29,7 @@ def joint_log_distances(units, pairs, infinities, room, out):
         if i != arranged:
             arranged, strips = i, arrange_by_x(units.score[i], units.order[i], room)
         arrange_by_y(units.score[i], units.score[j], units.order[j], room, strips)
-        kth_distances(strips, infinities, room.search, room.distance)
+        kth_distances(strips, neighbors, room.search, room.distance)
         out[pair] = _sum_of_logs(strips, room.distance) / units.score.shape[1]
 
 
@@ -51,18 +53,18 @@ def _sum_of_logs(strips, distance):
 
 
 @njit(**COMPILE)
-def number_information(units, pairs, infinities, digamma, room, out):
+def number_information(units, pairs, neighbors, digamma, room, out):
     """By Kraskov's first estimator, I(X;Y | both continuous) of each pair; of no more than k samples nothing is said.
 
     Args:
         units: prepared units.
         pairs: their numbers, shape (n_pairs, 2).
-        infinities: k infinities, float32, a tuple.
+        neighbors: their number, see :mod:`.nearest`.
         digamma: ψ of 0 … n_samples, ψ(1) standing for ψ(0).
         room: scratch space.
         out: shape (n_pairs,).
     """
-    k = len(infinities)
+    k = count(neighbors)
     for pair in range(len(pairs)):
         i, j = pairs[pair]
         by_x = room.by_x[: continuous_in_both(units, i, j, room.by_x)]
@@ -72,7 +74,7 @@ def number_information(units, pairs, infinities, digamma, room, out):
             x, y = units.score[i], units.score[j]
             strips = arrange_by_x(x, by_x, room)
             arrange_by_y(x, y, by_y, room, strips)
-            kth_distances(strips, infinities, room.search, room.distance)
+            kth_distances(strips, neighbors, room.search, room.distance)
             near = _sum_over_strips(x, by_x, room.sorted_x, strips.x, strips, digamma, room)
             near += _sum_over_strips(y, by_y, room.sorted_y, strips.y, strips, digamma, room)
             out[pair] = digamma[k] + digamma[by_x.size] - near / by_x.size

@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit
 
 from .arrangement import arrange_by_x, arrange_by_y, continuous_in_both
-from .strips import COMPILE, INNER, kth_distances
+from .strip_layout import COMPILE, INNER
+from .strips import kth_distances
 from .thresholds import FEW_SAMPLES, LINEAR_FLOAT32, LINEAR_NEARBY, LINEAR_NEARBY_LEAST, UNTIED_SHARE
 
 NO, SAME, TOO_FEW = 0, 1, 2
@@ -84,13 +85,13 @@ def _information_of_levels(x, by_x):
 
 
 @njit(**COMPILE)
-def shares_on_lines(units, pairs, infinities, room, out):
+def shares_on_lines(units, pairs, neighbors, room, out):
     """Share of each pair's continuous samples that lie on a line with their neighbors, as those on a curve do.
 
     Args:
         units: prepared units.
         pairs: their numbers, shape (n_pairs, 2).
-        infinities: k infinities, float32, a tuple.
+        neighbors: their number, see :mod:`.nearest`.
         room: scratch space.
         out: shape (n_pairs,).
     """
@@ -100,7 +101,7 @@ def shares_on_lines(units, pairs, infinities, room, out):
         strips = arrange_by_x(units.score[i], by_x, room)
         by_y = room.by_y[: continuous_in_both(units, j, i, room.by_y)]
         arrange_by_y(units.score[i], units.score[j], by_y, room, strips)
-        kth_distances(strips, infinities, room.search, room.distance)
+        kth_distances(strips, neighbors, room.search, room.distance)
         n_lines, tolerance = 0, max(LINEAR_NEARBY_LEAST, LINEAR_NEARBY / by_x.size)
         for strip in range(strips.begin.size):
             for slot in range(strips.begin[strip], strips.end[strip]):

@@ -8,16 +8,47 @@ what it holds. Candidates are broadcast to the lanes, so no branch depends on on
 # numba's intrinsics take one argument less than they are written with.
 # pyright: reportCallIssue=false
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numba import njit
+from numpy.typing import NDArray
 
-from .simd import any_below, beyond, farther, gap, insert, plus, times
+from .simd import any_below, beyond, farther, gap, insert_each, plus, times
 from .simd_memory import infinite_in, load, spread, spread_each, store
-from .strips import COMPILE, INNER
+from .strip_layout import COMPILE, INNER
 
 WIDTH = 8
+MOST_NEIGHBORS = 16  # beyond, compiling for each k takes too long
+WORTH_THREADS = 1 << 12
+
+
+def kth_distances(columns: NDArray[np.float64], k: int, euclidean: bool) -> NDArray[np.float64]:
+    """Return the distance of each point to its k-th other, under the max-norm or the Euclidean one.
+
+    Args:
+        columns: points, C-contiguous, shape (n_axes, n_points).
+        k: which other; each k compiles anew.
+        euclidean: the norm.
+    """
+    n_axes, n_points = columns.shape
+    tree = empty_tree(n_points, n_axes)
+    build(tree, columns)
+    n_blocks = -(-n_points // WIDTH)
+    out = np.empty(n_blocks * WIDTH)
+    n_threads = torch.get_num_threads() if columns.size > WORTH_THREADS else 1
+    bounds = pairwise(n_blocks * thread // n_threads for thread in range(n_threads + 1))
+    squared = True if euclidean else None  # a type of its own, so that the choice costs nothing in the loops
+    with ThreadPoolExecutor(n_threads) as threads:
+        parts = [threads.submit(kth_in_tree, tree, n_axes, (np.inf,) * k, squared, *ends, out) for ends in bounds]
+        for part in parts:
+            part.result()
+    distances = np.empty(n_points)
+    distances[tree.order] = out[:n_points]
+    return np.sqrt(distances) if euclidean else distances
 
 
 class Tree(NamedTuple):
@@ -137,7 +168,7 @@ def kth_in_tree(tree, n_axes, infinities, squared, start_block, stop_block, out)
         nearest = spread_each(infinities)
         for lane in range(WIDTH):
             far = _distance(tree, n_axes, block, block, lane, squared)
-            nearest = insert(nearest, farther(far, infinite_in(tree.points, lane)))
+            nearest = insert_each(nearest, farther(far, infinite_in(tree.points, lane)))
         node = _leaf_of(tree, block)
         while node > 0:
             parent = tree.parent[node]
@@ -166,7 +197,7 @@ def _below(tree, n_axes, block, node, squared, nearest):
             continue
         if tree.after[node] == node + 1:
             for lane in range(WIDTH):
-                nearest = insert(nearest, _distance(tree, n_axes, block, tree.begin[node], lane, squared))
+                nearest = insert_each(nearest, _distance(tree, n_axes, block, tree.begin[node], lane, squared))
         node += 1
     return nearest
 

@@ -7,7 +7,7 @@ from numba import njit
 
 from .simd import minus, plus_unless_below, plus_where_below
 from .simd_memory import load, pick, store
-from .strips import INNER, LANES
+from .strip_layout import INNER, LANES
 
 
 @njit(**INNER)

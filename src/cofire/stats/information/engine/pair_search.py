@@ -16,6 +16,7 @@ from ..neighbors import kth_distance_on_lines
 from .arrangement import Room, empty_room
 from .continuous_pairs import joint_log_distances, number_information
 from .deterministic import NO, find_orders, order_information, shares_on_lines
+from .nearest import neighbors_of
 from .thresholds import SINGULAR_SHARE, SUSPICIOUS
 from .unit_scores import Units, scored_units, standardized_units
 
@@ -57,7 +58,7 @@ def three_entropies_of_pairs(units: Units, pairs: Indices, k: int) -> Values:
 
     def measure(portion: Indices, room: Room) -> Values:
         together = np.empty(len(portion))
-        joint_log_distances(units, portion, _infinities(k), room, together)
+        joint_log_distances(units, portion, neighbors_of(k), room, together)
         together[~np.isnan(_known(units, portion, room))] = -np.inf
         return together
 
@@ -74,7 +75,7 @@ def information_of_pairs(units: Units, pairs: Indices, k: int) -> Values:
 
     def measure(portion: Indices, room: Room) -> Values:
         information = np.empty(len(portion))
-        number_information(units, portion, _infinities(k), psi, room, information)
+        number_information(units, portion, neighbors_of(k), psi, room, information)
         smooth = units.smooth[portion].all(axis=1) & (k > 1)
         singular = _singular(units, portion, (information > SUSPICIOUS) & smooth, k, room)
         known = _known(units, portion, room)
@@ -102,7 +103,7 @@ def _singular(units: Units, pairs: Indices, doubtful: NDArray[np.bool_], k: int,
     singular = np.zeros(len(pairs), np.bool_)
     if doubtful.any():
         shares = np.empty(doubtful.sum())
-        shares_on_lines(units, pairs[doubtful], _infinities(k), room, shares)
+        shares_on_lines(units, pairs[doubtful], neighbors_of(k), room, shares)
         singular[doubtful] = shares > SINGULAR_SHARE
     return singular
 
@@ -117,10 +118,6 @@ def _with_labels(units: Units, pairs: Indices, k: int, psi: Values, information:
     room = empty_label_room(units.score.shape[1], int(units.n_labels.max()))
     label_information(units, pairs, k, psi, room, of_labels, share)
     return of_labels + share * np.where(share > 0, information, 0.0)
-
-
-def _infinities(k: int) -> tuple[np.float32, ...]:
-    return (np.float32(np.inf),) * k
 
 
 def _digammas(n_samples: int) -> Values:

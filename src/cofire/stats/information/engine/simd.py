@@ -101,6 +101,12 @@ def gap(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
 
 
 @_lane_by_lane
+def nearer(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
+    """Return the smaller of two distances in each lane."""
+    return _smaller_and_larger(builder, a, b, lanes)[0]
+
+
+@_lane_by_lane
 def farther(builder: Any, lanes: Lanes, a: Any, b: Any) -> Any:
     """The larger of two distances in each lane."""
     return _smaller_and_larger(builder, a, b, lanes)[1]
@@ -232,7 +238,7 @@ def plus_unless_below(typing_context: Any, at: Any, step: Any, a: Any, b: Any) -
 
 
 @intrinsic
-def insert(typing_context: Any, nearest: Any, distance: Any) -> Any:
+def insert_each(typing_context: Any, nearest: Any, distance: Any) -> Any:
     """The ascending tuple of the nearest distances so far, after one more; without a branch."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -16,20 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from .simd import BYTES, count_below, farther, highest_sum, insert, largest, lowest_difference, minus
-from .simd_memory import infinite_in, load, load_each, spread, spread_each, store, store_each
-
-LANES = BYTES // 4
-STEP = 4  # candidates at a time
-PAD = LANES + STEP  # slots on either side of a strip that may be read beyond its end
-# Arrays outlive the call, so nothing counts references to them: with counts, every loop would hold calls. Functions
-# with and without do not mix.
-PLAIN: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
-COMPILE: dict[str, Any] = PLAIN | {"cache": True}
-# what only compiled code calls becomes part of its callers, and needs no way in from Python
-INNER: dict[str, Any] = PLAIN | {"no_cpython_wrapper": True}
-# vectors live in registers only as long as nothing is called: the innermost loops are inlined whatever LLVM thinks
-WITHIN: dict[str, Any] = INNER | {"forceinline": True}
+from .nearest import count, empty, insert, keep, kept, kth
+from .simd import count_below, farther, highest_sum, largest, lowest_difference, minus
+from .simd_memory import infinite_in, load, spread, store
+from .strip_layout import INNER, LANES, STEP, WITHIN
 
 
 class Strips(NamedTuple):
@@ -38,7 +28,7 @@ class Strips(NamedTuple):
     Attributes:
         x, y: the two coordinates that arrange the points, shape (n_slots,); y ascends within a strip.
         begin, end: the slots of each strip, shape (n_strips,).
-        first, last: the smallest and largest x of each strip, padded with infinities.
+        first, last: the smallest and largest x of each strip, padded with neighbors.
     """
 
     x: Any
@@ -70,29 +60,30 @@ def empty_search(most_blocks: int, most_strips: int, k: int) -> Search:
 
 
 @njit(**INNER)
-def kth_distances(strips, infinities, search, out):
+def kth_distances(strips, neighbors, search, out):
     """Distance of every point to its k-th other, written to its slot of ``out``.
 
     Args:
         strips: the points.
-        infinities: k infinities, a tuple, so that the compiler knows k.
+        neighbors: their number, see :mod:`.nearest`.
         search: scratch space.
         out: shape (n_slots,).
     """
-    k = len(infinities)
+    k = count(neighbors)
     for strip in range(strips.begin.size):
         n_blocks = (strips.end[strip] - strips.begin[strip] + LANES - 1) // LANES
         for block in range(n_blocks):
-            _look_around(strips, strip, block, infinities, search)
+            _look_around(strips, strip, block, neighbors, search)
         for block in range(n_blocks):
             start = _start_of(strips, strip, block)
-            nearest = load_each(search.nearest, block * k * LANES, infinities)
+            nearest = kept(neighbors, search.nearest[block * k * LANES : (block + 1) * k * LANES])
             for stretch in range(0, _plan(strips, strip, block, k, search), 2):
                 at = search.stretches[stretch]
                 for _ in range(search.stretches[stretch + 1]):
-                    nearest = _take_up(strips, start, at, nearest)
+                    for step in range(STEP):
+                        nearest = insert(nearest, _distance(strips, start, at + step))
                     at += STEP
-            store(out, start, nearest[-1])
+            store(out, start, kth(nearest))
 
 
 @njit(**WITHIN)
@@ -115,22 +106,24 @@ def _beside(strips, strip, start, k):
 
 
 @njit(**WITHIN)
-def _look_around(strips, strip, block, infinities, search):
+def _look_around(strips, strip, block, neighbors, search):
     """The nearest in a block and beside it, and the rectangle out of which nothing can be nearer.
 
     Rounding is monotone: where a difference of coordinates is less than the distance, so is it in these sums.
     """
     start = _start_of(strips, strip, block)
-    nearest = spread_each(infinities)
+    k = count(neighbors)
+    memory = search.nearest[block * k * LANES : (block + 1) * k * LANES]
+    nearest = empty(neighbors, memory)
     for lane in range(LANES):
         nearest = insert(nearest, farther(infinite_in(strips.x, lane), _distance(strips, start, start + lane)))
-    before, after = _beside(strips, strip, start, len(infinities))
-    for at in range(before, start, STEP):
-        nearest = _take_up(strips, start, at, nearest)
-    for at in range(start + LANES, after, STEP):
-        nearest = _take_up(strips, start, at, nearest)
-    store_each(search.nearest, block * len(infinities) * LANES, nearest)
-    x, y, reach = load(strips.x, start), load(strips.y, start), nearest[-1]
+    before, after = _beside(strips, strip, start, k)
+    for begin, end in ((before, start), (start + LANES, after)):
+        for at in range(begin, end, STEP):
+            for step in range(STEP):
+                nearest = insert(nearest, _distance(strips, start, at + step))
+    keep(nearest, memory)
+    x, y, reach = load(strips.x, start), load(strips.y, start), kth(nearest)
     search.box[4 * block], search.box[4 * block + 1] = lowest_difference(x, reach), highest_sum(x, reach)
     search.box[4 * block + 2], search.box[4 * block + 3] = lowest_difference(y, reach), highest_sum(y, reach)
 
@@ -151,8 +144,8 @@ def _plan(strips, strip, block, k, search):
         )
         if other == strip:
             before, after = _beside(strips, strip, _start_of(strips, strip, block), k)
-            count = max(0, before - first + STEP - 1) // STEP
-            search.stretches[n], search.stretches[n + 1] = before - count * STEP, count
+            n_steps = max(0, before - first + STEP - 1) // STEP
+            search.stretches[n], search.stretches[n + 1] = before - n_steps * STEP, n_steps
             n += 2
             first = after
         search.stretches[n], search.stretches[n + 1] = first, max(0, stop - first + STEP - 1) // STEP
@@ -167,13 +160,6 @@ def _how_many_below(ascending, begin, end, values):
     for at in range(begin, end, LANES):
         total += count_below(load(ascending, at), values)
     return total
-
-
-@njit(**WITHIN)
-def _take_up(strips, start, at, nearest):
-    for step in range(STEP):
-        nearest = insert(nearest, _distance(strips, start, at + step))
-    return nearest
 
 
 @njit(**WITHIN)
