@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from cofire.stats import (
     dependence_score,
+    disagreement,
     mutual_information,
     mutual_information_3h,
     mutual_information_ksg,
@@ -117,6 +118,15 @@ class TestScore:
         assert score.n_constant == 0
         assert score.mean.dtype == score.standard_error.dtype == score.matrix.dtype == torch.float64
         assert score.mean.item() == pytest.approx(values.mean().item(), abs=1e-12)
+
+    def test_repr_and_table_name_the_unit(self):
+        for found in (
+            dependence_score(layer()),
+            permutation_threshold(layer(), n_permutations=19),
+            disagreement(layer()),
+        ):
+            assert "unit='nats'" in repr(found)
+            assert "nats" in str(found)
 
     def test_standard_error_counts_pairs_that_share_a_unit(self):
         score = dependence_score(layer(100, 7), max_pairs=15)

@@ -367,7 +367,7 @@ class TestInput:
     def test_refuses(self, estimate):
         x, y = normal(0.6, 50)
         nan = torch.where(torch.arange(50) == 7, torch.nan, x)
-        with pytest.raises(ValueError, match="as many samples"):
+        with pytest.raises(ValueError, match="same number of samples"):
             estimate(x, y[:-1])
         with pytest.raises(ValueError, match="x holds NaN"):
             estimate(nan, y)

@@ -1,4 +1,4 @@
-"""What chance alone gives: how far independent units get, judged from units whose samples were shuffled."""
+"""What chance alone gives, judged from units whose samples were shuffled."""
 
 from math import expm1, gamma, lgamma, log, nan
 
@@ -13,11 +13,11 @@ MOST_SHAPE, HALVINGS = 20.0, 50
 
 
 def shuffled(x: Array, generator: torch.Generator) -> Tensor:
-    """Each unit's samples in an order of their own: the same marginals, and no dependence.
+    """Shuffle the samples of each unit separately, which keeps the marginals and removes the dependence.
 
     Args:
         x: samples, shape (n_samples, n_units).
-        generator: of the orders, on the device of ``x``.
+        generator: random generator for the orders, on the device of ``x``.
 
     Example:
         >>> x = torch.arange(6.0).reshape(3, 2)
@@ -30,15 +30,15 @@ def shuffled(x: Array, generator: torch.Generator) -> Tensor:
 
 
 def mean_of_many(null: Tensor, n: int, *, level: float = 0.95) -> float:
-    r"""What the mean of n values of the null's kind stays below with probability ``level``, by the central limit.
+    r"""Compute what the mean of n values stays below with probability ``level`` by chance, by the central limit.
 
     .. math:: \bar\nu + z\,s_\nu \sqrt{1/n + 1/m}
 
-    with m values in the null; so the null's own noise counts.
+    where m is the number of values in the null, so that the noise of the null itself counts.
 
     Args:
-        null: values that chance alone gave, shape (n_values,); NaN is returned where there are fewer than two.
-        n: number of values whose mean is to be judged; NaN is returned for none.
+        null: values that chance alone gave, shape (n_values,); below two of them the result is NaN.
+        n: number of values whose mean is to be judged; the result is NaN for 0.
         level: probability.
 
     Example:
@@ -53,14 +53,14 @@ def mean_of_many(null: Tensor, n: int, *, level: float = 0.95) -> float:
 
 
 def largest_of_many(null: Tensor, n: int, *, level: float = 0.95) -> float:
-    r"""What the largest of n values of the null's kind stays below with probability ``level``.
+    r"""Compute what the largest of n values stays below with probability ``level`` by chance.
 
-    Far out there are no values to go by. There the null's upper half is continued as a Weibull law,
+    Beyond the largest values of the null, its upper half is continued as a Weibull law,
 
     .. math:: P(\nu > x) = \tfrac12 \exp\left[-\left(\frac{x - m}{b}\right)^{1/e}\right]
 
-    with m its median and b and e by the first two moments above it: right for exponential and chi-square laws, and on
-    the safe side for normal ones (5.7 deviations where 4.6 would do for 20,000 values).
+    where m is its median, and b and e follow from the first two moments above it. This is right for exponential and
+    chi-square laws and conservative for normal ones (5.7 deviations instead of 4.6 for 20,000 values).
 
     Args:
         null: values that chance alone gave, shape (n_values,), at least 20.
@@ -77,7 +77,7 @@ def largest_of_many(null: Tensor, n: int, *, level: float = 0.95) -> float:
     """
     if len(null) < LEAST:
         raise ValueError(f"the largest of many needs at least {LEAST} values of the null, got {len(null)}")
-    share = -expm1(log(level) / n)  # of single values that may exceed it
+    share = -expm1(log(level) / n)  # of single values that may exceed the result
     if share > WITHIN:
         return torch.quantile(null, 1 - share).item()
     middle = null.median()
@@ -89,7 +89,7 @@ def largest_of_many(null: Tensor, n: int, *, level: float = 0.95) -> float:
 
 
 def _weibull_shape(ratio: float) -> float:
-    """The e at which Γ(1 + 2e)/Γ(1 + e)² is this ratio of the second moment to the first one squared."""
+    """Solve Γ(1 + 2e)/Γ(1 + e)² = ratio, that of the second moment to the square of the first, by bisection."""
     low, high = 0.0, MOST_SHAPE
     for _ in range(HALVINGS):
         middle = (low + high) / 2

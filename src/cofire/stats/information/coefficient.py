@@ -1,4 +1,4 @@
-"""Mutual information on the scale of a correlation, and a correlation in nats: as for two normal units."""
+"""Conversions between mutual information and correlation, as they hold for two normal units."""
 
 import torch
 from torch import Tensor
@@ -7,20 +7,19 @@ from .engine.thresholds import LINEAR
 
 
 def information_coefficient(information: Tensor | float) -> Tensor:
-    r"""The abs(correlation) of two normal units that have this mutual information.
+    r"""Convert mutual information to the abs(correlation) of two normal units that have it.
 
     .. math:: r = \operatorname{sign}(I) \sqrt{1 - e^{-2 |I|}}
 
-    so that a dependence can be read beside a correlation. 0 for independent units, 1 where one determines the other.
+    This puts dependence on the scale of a correlation: 0 for independent units, 1 if one determines the other.
 
     Args:
         information: mutual information in nats, a number or any shape; estimates below 0 give coefficients below 0.
 
     Returns:
-        The same shape; NaN where the information is.
+        The same shape; NaN where the information is NaN.
 
-    Bias: the square root magnifies noise near 0: an estimate off by .02 nats shows as .2. Compare what it tells with
-        what shuffled units show.
+    Bias: the square root magnifies noise near 0: an error of .02 nats becomes .2. Compare with shuffled units.
 
     References:
         Linfoot 1957, "An informational measure of correlation".
@@ -34,7 +33,7 @@ def information_coefficient(information: Tensor | float) -> Tensor:
 
 
 def information_of_correlation(rho: Tensor | float) -> Tensor:
-    r"""The mutual information of two normal units that correlate so, in nats.
+    r"""Convert a correlation to the mutual information of two normal units that have it, in nats.
 
     .. math:: I = -\tfrac12 \log(1 - \rho^2)
 
@@ -50,11 +49,11 @@ def information_of_correlation(rho: Tensor | float) -> Tensor:
     """
     rho = torch.as_tensor(rho, dtype=_floating(rho))
     unexplained = (1 - rho) * (1 + rho)
-    beyond = max(LINEAR, 16 * torch.finfo(rho.dtype).eps)  # by which rounding may exceed 1
+    beyond = max(LINEAR, 16 * torch.finfo(rho.dtype).eps)  # how far rounding can push ρ² above 1
     linear = (unexplained < LINEAR) & (unexplained > -beyond)
     return -0.5 * torch.where(linear, 0.0, unexplained).log() + 0.0
 
 
 def _floating(value: Tensor | float) -> torch.dtype:
-    """Its own type if that has fractions, else float64."""
+    """Return the dtype of a floating-point tensor, else float64."""
     return value.dtype if isinstance(value, Tensor) and value.dtype.is_floating_point else torch.float64

@@ -1,4 +1,4 @@
-"""Whether samples can have come from a density at all: where they cannot, the differential entropy is −∞."""
+"""Checks for a density: without one, as for atoms and dependent units, the differential entropy is −∞."""
 
 import warnings
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from .._base.arrays import Array, as_tensor
 from .._base.wording import plural
 from .engine.thresholds import ATOM_SHARE, MANY_TIES
 
-# Beyond this, and below its inverse, squares of differences leave float64.
+# Squares of differences beyond this, or below its inverse, overflow or underflow in float64.
 MOST_SPREAD = 1e140
 
 
 class HighDimensionWarning(UserWarning):
-    """The samples are too few for the dimension: the estimate says more about the method than about the layer."""
+    """There are too few samples for the dimension: the estimate reflects the method more than the layer."""
 
 
 _heard: ContextVar[list[str] | None] = ContextVar("heard", default=None)
@@ -26,7 +26,7 @@ _heard: ContextVar[list[str] | None] = ContextVar("heard", default=None)
 
 @contextmanager
 def cautions() -> Iterator[list[str]]:
-    """Inside, what `warn_of_dimension` says is collected instead of shown: a training loop is told once."""
+    """Collect the warnings of `warn_of_dimension` instead of showing them, so a training loop can show them once."""
     heard: list[str] = []
     token = _heard.set(heard)
     try:
@@ -36,7 +36,7 @@ def cautions() -> Iterator[list[str]]:
 
 
 def warn_of_dimension(text: str, *, stacklevel: int) -> None:
-    """Warn that the dimension is too high for an estimator; the level is that of the caller's own warning."""
+    """Warn that the dimension is too high for an estimator; ``stacklevel`` counts as in the caller."""
     heard = _heard.get()
     if heard is not None:
         heard.append(text)
@@ -45,7 +45,7 @@ def warn_of_dimension(text: str, *, stacklevel: int) -> None:
 
 
 def finite_points(x: Array, least: int = 2) -> Tensor:
-    """``x`` as float64 samples (n_samples, n_units), finite, at least so many of them."""
+    """Return ``x`` as finite float64 samples, shape (n_samples, n_units), at least ``least`` of them."""
     points = as_tensor(x)
     points = (points[:, None] if points.ndim == 1 else points).double()
     if points.ndim != 2 or points.shape[1] == 0:
@@ -53,15 +53,15 @@ def finite_points(x: Array, least: int = 2) -> Tensor:
     if len(points) < least:
         raise ValueError(f"need at least {least} samples, got {len(points)}")
     if not bool(torch.isfinite(points).all()):
-        raise ValueError("x holds NaN or infinite values; leave those samples out first")
+        raise ValueError("x holds NaN or infinite values; remove those samples first")
     return within_range(points)
 
 
 def within_range(points: Tensor) -> Tensor:
-    """The same float64 samples, if squares of their differences stay within float64.
+    """Return float64 samples unchanged, if the squares of their differences stay within float64.
 
     Raises:
-        ValueError: if a unit that varies spreads too far, or not far enough.
+        ValueError: if the spread of a unit that varies is too large or too small.
     """
     if not len(points):
         return points
@@ -70,14 +70,14 @@ def within_range(points: Tensor) -> Tensor:
     if bool(extreme.any()):
         raise ValueError(
             f"{int(extreme.sum())} of {plural(len(spread), 'unit')} of x spread over some "
-            f"{float(spread[extreme][0]):.0e}, whose square leaves float64; divide x by a constant c, "
+            f"{float(spread[extreme][0]):.0e}, whose square is out of range for float64; divide x by a constant c, "
             "which lowers an entropy by log c for each unit"
         )
     return points
 
 
 def too_many_ties(n_tied: int, n_samples: int) -> bool:
-    """Whether so many samples coincide with their k-th neighbor that rounding cannot be the reason.
+    """Return whether more samples coincide with their k-th neighbor than rounding explains.
 
     Measured on rounded normal samples: at 2 % the entropy is off by .04, at 8 % by .15, at 26 % by .5.
     """
@@ -85,7 +85,7 @@ def too_many_ties(n_tied: int, n_samples: int) -> bool:
 
 
 def has_density(points: Tensor, n_neighbors: int) -> bool:
-    """False where a unit has an atom, or where the units' own covariance shows that they lie in a subspace."""
+    """Return False if a unit has an atom, or if the covariance shows that the units lie in a subspace."""
     if bool(units_without_density(points, n_neighbors).any()):
         return False
     n_samples, n_units = points.shape
@@ -93,9 +93,9 @@ def has_density(points: Tensor, n_neighbors: int) -> bool:
 
 
 def units_without_density(points: Tensor, n_neighbors: int) -> Tensor:
-    """Which columns put probability on single values: an atom, or integers with repetitions.
+    """Return which columns have an atom, or are integers with repetitions.
 
-    An atom is a value that more than 2 % of the samples share, and more than ``n_neighbors`` of them.
+    An atom is a value that more than 2 % of the samples share, and more than ``n_neighbors`` samples.
     """
     ordered = points.sort(dim=0).values
 
@@ -108,13 +108,13 @@ def units_without_density(points: Tensor, n_neighbors: int) -> Tensor:
 
 
 class Whitening:
-    r"""The covariance as :math:`S = D R D`, :math:`R = V \Lambda V^\top`, so that units of any scale are alike.
+    r"""The covariance as :math:`S = D R D`, :math:`R = V \Lambda V^\top`, which treats units of any scale alike.
 
     Attributes:
-        standardized: the samples less their mean, each unit divided by its deviation.
+        standardized: the samples minus their mean, each unit divided by its deviation.
         log_scales: log of the deviations, the diagonal of D.
         eigenvalues: of the correlation matrix R, ascending.
-        vectors: its eigenvectors, one a column.
+        vectors: its eigenvectors, one per column.
     """
 
     def __init__(self, points: Tensor) -> None:
@@ -126,16 +126,20 @@ class Whitening:
         self.eigenvalues, self.vectors = torch.linalg.eigh(correlation)
 
     def half_log_determinant(self) -> Tensor:
-        """½ log det S."""
+        """Return ½ log det S."""
         return self.log_scales.sum() + self.eigenvalues.log().sum() / 2
 
     def samples(self) -> Tensor:
-        """The samples in coordinates of unit covariance; their Euclidean distances are Mahalanobis distances."""
+        """Return the samples in coordinates of unit covariance, where Euclidean distances are Mahalanobis distances."""
         return self.standardized @ self.vectors / self.eigenvalues.sqrt()
 
 
 def whitening(points: Tensor) -> Whitening:
-    """Refuses samples too few to span their units, whose covariance is singular whatever the layer does."""
+    """Decompose the covariance of the samples.
+
+    Raises:
+        ValueError: if there are no more samples than units, as the covariance is then singular for any layer.
+    """
     n_samples, n_units = points.shape
     if n_samples <= n_units:
         raise ValueError(
@@ -146,18 +150,18 @@ def whitening(points: Tensor) -> Whitening:
 
 
 def is_singular(eigenvalues: Tensor) -> bool:
-    """Whether a correlation matrix has an eigenvalue that rounding alone could have left."""
+    """Return whether a correlation matrix has an eigenvalue that rounding alone explains."""
     return bool(eigenvalues[0] <= 10 * len(eigenvalues) * torch.finfo(eigenvalues.dtype).eps)
 
 
 NO_DENSITY = (
     "{}, so there is no density and nearest neighbors mislead; use mutual_information(x, y), or "
-    'method="default" of dependence_score, which tell atoms and ties apart'
+    'method="default" of dependence_score, which handle atoms and ties'
 )
 
 
 def refuse_ties(points: Tensor, n_neighbors: int, name: str) -> None:
-    """A plain refusal of columns that have an atom, or more ties than their neighbors' distances bear.
+    """Raise ``ValueError`` for columns that have an atom, or more ties than distances to neighbors allow.
 
     Measured on rounded normal samples: with a quarter of them tied, Kraskov's estimator is off by .01.
     """

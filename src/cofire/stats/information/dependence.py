@@ -1,6 +1,6 @@
-"""How much the units of a layer tell about one another: mutual information of all pairs, and its mean."""
+"""The mutual information of all pairs of units of a layer, its mean, and what chance alone gives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, comb
 
 import numpy as np
@@ -22,14 +22,15 @@ class DependenceScore(Shown):
     """Mutual information over the pairs of a layer's units, in nats.
 
     Attributes:
-        mean: over the pairs measured, ι of Zhang et al.; scalar float64, NaN without a pair.
-        standard_error: of ``mean``, from the spread of the pairs, those that share a unit taken as correlated. It
-            covers the choice of pairs, and the noise of the estimates as far as it differs from unit to unit: all of
-            it for independent units. Scalar float64, NaN below two pairs.
-        n_pairs: pairs measured, each counted once.
-        n_constant: units that never varied; they have no pair.
+        mean: mean over the measured pairs, ι of Zhang et al.; scalar float64, NaN if there is no pair.
+        standard_error: standard error of ``mean``, from the spread of the pairs; pairs that share a unit count as
+            correlated. It covers the choice of pairs and the noise that differs from unit to unit, which is all of the
+            noise for independent units. Scalar float64, NaN below two pairs.
+        n_pairs: number of measured pairs, each counted once.
+        n_constant: number of units that never varied; they have no pairs.
         matrix: information of each pair, float64, shape (n_units, n_units), symmetric. NaN on the diagonal, for
-            constant units and for pairs not drawn.
+            constant units and for pairs that were not drawn.
+        unit: the unit of the information.
     """
 
     mean: Tensor
@@ -37,24 +38,27 @@ class DependenceScore(Shown):
     n_pairs: int
     n_constant: int
     matrix: Tensor
+    unit: str = field(default="nats", init=False)
 
     def finite(self) -> "DependenceScore":
-        """The same over the pairs whose information is finite: copies are left out, and NaN in the matrix."""
+        """Return the score over the pairs whose information is finite; copies are left out, and NaN in the matrix."""
         pairs = self.matrix.isfinite().triu().nonzero()
         return _score(self.matrix[pairs[:, 0], pairs[:, 1]], pairs, len(self.matrix), self.n_constant)
 
 
 @dataclass(frozen=True)
 class PermutationThreshold(Shown):
-    """What independent units with the same marginals would show.
+    """What independent units with the same marginals stay below.
 
     Attributes:
-        mean: the score they exceed with probability 1 − level; scalar float64.
+        mean: the score that they exceed with probability 1 − level; scalar float64.
         pair: the information of a single pair that they exceed with probability 1 − level; scalar float64.
+        unit: the unit of both.
     """
 
     mean: Tensor
     pair: Tensor
+    unit: str = field(default="nats", init=False)
 
 
 def dependence_score(
@@ -64,35 +68,36 @@ def dependence_score(
     max_pairs: int | None = None,
     seed: int = 0,
 ) -> DependenceScore:
-    r"""Mean mutual information over the pairs of a layer's units, in nats.
+    r"""Compute the mean mutual information over the pairs of a layer's units, in nats.
 
     .. math:: \iota = \binom{d}{2}^{-1} \sum_{i<j} \hat I(X_i; X_j)
 
-    All pairs by default, in compiled code on as many threads as torch uses (the first call compiles for some seconds,
-    and again for another ``n_neighbors``). Where a terminal looks on, a bar shows after a second; Ctrl-C stops at once.
+    By default, all pairs are measured, in compiled code on as many threads as torch uses. The first call compiles for
+    some seconds, as does the first one with another ``n_neighbors`` up to 16. In a terminal, a progress bar appears
+    after a second; Ctrl-C stops the search.
 
     The search runs on the host: samples on a GPU are copied there, and the results return to the device.
 
     Args:
         x: samples, shape (n_samples, n_units), any real type.
-        n_neighbors: k of the estimators.
+        n_neighbors: k of the estimators, any number below that of the samples.
         method: "3h" as in Zhang et al. (:func:`mutual_information_3h`, standardized); "ksg"
             (:func:`mutual_information_ksg`); "default" (:func:`mutual_information`), for units with atoms and ties, as
             after a ReLU, and for heavy tails.
-        max_pairs: measure only so many pairs, drawn at random without replacement.
-        seed: of that draw. No global generator is touched.
+        max_pairs: number of pairs to draw at random without replacement; None measures all pairs.
+        seed: random seed for that draw. Global generators are not used.
 
     Returns:
-        The mean, its standard error and the matrix. Negative estimates are kept. Pairs where one unit determines the
-        other are infinite, and so is then the mean.
+        The mean, its standard error and the matrix. Negative estimates are kept. A pair in which one unit determines
+        the other is infinite, which makes the mean infinite too.
 
     Raises:
-        ValueError: if there are not more samples than neighbors, a value is not finite, an option is unknown, for "3h"
-            and "ksg" if a unit that varies has an atom or many ties.
+        ValueError: if there are too few samples for ``n_neighbors``, a value is not finite, or an option is unknown;
+            for "3h" and "ksg" also if a unit that varies has an atom or many ties.
 
-    Bias: of "3h" for independent normal units +.012 at n = 1000, k = 3, so compare with
-        :func:`permutation_threshold`, not with 0; of the others less than .003. Distances are taken in float32 after
-        standardizing in float64, which moves a pair by some 1e-6.
+    Bias: for independent normal units at n = 1000, k = 3: +.012 with "3h", so compare with
+        :func:`permutation_threshold`, not with 0; less than .003 with the others. Distances are computed in float32
+        after standardizing in float64, which changes a pair by about 1e-6.
 
     References:
         Zhang et al. 2018, §4; Aronow, Samii and Assenova 2015 (standard error).
@@ -128,25 +133,25 @@ def permutation_threshold(
     max_pairs: int | None = None,
     seed: int = 0,
 ) -> PermutationThreshold:
-    """What :func:`dependence_score` gives when each unit's samples are shuffled by themselves.
+    """Compute what :func:`dependence_score` stays below when the samples of each unit are shuffled separately.
 
-    A score above ``mean`` is dependence at the level given; so is, for one pair named beforehand, a value above
-    ``pair``. Both hold whatever the marginals and the bias of the method.
+    A score above ``mean`` shows dependence at the given level. So does a value above ``pair``, for one pair chosen
+    beforehand. Both hold for any marginals and any bias of the method.
 
     Args:
         x: samples, shape (n_samples, n_units).
-        n_neighbors: as for the score that is to be judged.
-        method: likewise.
-        n_permutations: shuffles, each as much work as a score; at least level / (1 − level).
+        n_neighbors: k of the score to be judged.
+        method: method of that score.
+        n_permutations: number of shuffles, at least level / (1 − level); each costs as much as a score.
         level: probability that independent units stay below.
-        max_pairs: as for the score.
-        seed: of the shuffles and of the draw of pairs. No global generator is touched.
+        max_pairs: number of pairs of that score.
+        seed: random seed for the shuffles and the draw of pairs. Global generators are not used.
 
     Returns:
-        The two thresholds; NaN without a pair.
+        The two thresholds, NaN if there is no pair.
 
     Raises:
-        ValueError: as :func:`dependence_score`, and if the level is not in (0, 1) or wants more permutations.
+        ValueError: as :func:`dependence_score`, and if the level is not in (0, 1) or needs more permutations.
 
     Example:
         >>> x = torch.randn(500, 8, generator=torch.Generator().manual_seed(0))
@@ -171,14 +176,15 @@ def permutation_threshold(
 
 
 def _pairs(n_units: int, max_pairs: int | None, seed: int) -> NDArray[np.intp]:
-    """All pairs, or some drawn at random, in their order; shape (n_pairs, 2)."""
+    """Return all pairs, or some drawn at random, in ascending order; shape (n_pairs, 2)."""
     if max_pairs is not None and max_pairs < 1:
         raise ValueError(f"max_pairs must be at least 1, or None for all pairs, got {max_pairs}")
     n_pairs = comb(n_units, 2)
     if max_pairs is None or max_pairs >= n_pairs:
         return np.stack(np.triu_indices(n_units, 1), axis=1)
     drawn = np.random.default_rng(seed).choice(n_pairs, max_pairs, replace=False, shuffle=False)
-    # numbered from the last pair backwards, row after row, so that the row is the inverse of a triangular number
+    # Pairs are numbered backwards from the last one, row by row: the row is then the inverse of a triangular number,
+    # and no table of all pairs is needed to draw some.
     behind = n_pairs - 1 - np.sort(drawn)
     row = ((np.sqrt(8.0 * behind + 1) - 1) / 2).astype(np.intp)
     return np.stack([n_units - 2 - row, n_units - 1 - (behind - row * (row + 1) // 2)], axis=1)
@@ -198,19 +204,22 @@ def _score(values: Tensor, pairs: Tensor, n_units: int, n_constant: int) -> Depe
 
 
 def _standard_error(values: Tensor, pairs: Tensor, n_units: int) -> Tensor:
-    """Σ r_p r_q over all pairs p, q that share a unit or are the same, but no less than if no two were correlated."""
+    """Return the standard error of the mean over pairs that correlate where they share a unit.
+
+    The variance is Σ r_p r_q over all p, q that share a unit or are the same, but at least that of independent pairs.
+    """
     if len(values) < 2:
         return values.new_tensor(torch.nan)
     residuals = values - values.mean()
     of_units = values.new_zeros(n_units).index_add_(0, pairs.flatten(), residuals.repeat_interleave(2))
     alone = residuals.square().sum()
-    # a pair's own square stands in the sums of both its units
+    # the squares of both of its units contain the pair's own square
     shared = of_units.square().sum() - alone
     return (torch.maximum(shared, alone * len(values) / (len(values) - 1))).sqrt() / len(values)
 
 
 def _exceeded_rarely(values: Tensor, level: float) -> Tensor:
-    """The smallest of the values that a further one of their kind exceeds with probability 1 − level at most."""
+    """Return the smallest value that another draw of their kind exceeds with probability at most 1 − level."""
     if len(values) == 0:
         return values.new_tensor(torch.nan)
     return values.sort().values[min(ceil(level * (len(values) + 1)), len(values)) - 1]

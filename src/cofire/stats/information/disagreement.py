@@ -1,6 +1,6 @@
-"""Where correlation and dependence disagree: pairs of units that share more, or less, than their correlation says."""
+"""Pairs of units that share more, or less, information than their correlation says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -20,16 +20,18 @@ UNITS_BY_CHANCE, PAIRS_BY_CHANCE = 64, 2016
 
 @dataclass(frozen=True)
 class Disagreement(Shown):
-    """Information and correlation of all pairs of units over the same samples, and where they part.
+    """Information and correlation of all pairs of units over the same samples, and where they disagree.
 
     Attributes:
         information: mutual information, nats, float64, shape (n_units, n_units); NaN on the diagonal and for constant
             units.
-        correlation: likewise, with its sign.
-        difference: the information as a normal pair's abs(correlation) less abs(correlation), likewise, from −1 to 1;
-            0 where chance explains it or it is below 0.1; NaN for units that hardly ever leave their commonest value.
+        correlation: correlation with its sign, of the same shape.
+        difference: the information, converted to the abs(correlation) of a normal pair, minus abs(correlation); from −1
+            to 1, of the same shape. 0 if chance explains it or it is below 0.1, NaN for units that hardly ever leave
+            their most common value.
         chance: mean information of independent units with these marginals, nats.
-        chance_of_one: what one such pair, named beforehand, stays below with probability 0.95, nats.
+        chance_of_one: what one such pair, chosen beforehand, stays below with probability 0.95, nats.
+        unit: the unit of the information.
     """
 
     information: Tensor
@@ -37,25 +39,26 @@ class Disagreement(Shown):
     difference: Tensor
     chance: float
     chance_of_one: float
+    unit: str = field(default="nats", init=False)
 
 
 def disagreement(
     x: Array, n_neighbors: int = 3, method: str = "default", level: float = 0.95, seed: int = 0
 ) -> Disagreement:
-    r"""Find the pairs whose dependence is not what their correlation says, beyond what chance gives.
+    r"""Find the pairs whose dependence differs from their correlation by more than chance explains.
 
-    A pair's nonlinear excess :math:`I + \tfrac12 \log(1 - \rho^2)` is held against that of units whose samples were
-    shuffled: beyond what the largest of as many pairs reaches there, in either direction, the two disagree.
-    Above: a dependence that is not linear, such as units that never fire together. Below: a few extreme samples,
-    which make a correlation and no information, by chance or not.
+    The nonlinear excess of a pair, :math:`I + \tfrac12 \log(1 - \rho^2)`, is compared with that of units whose samples
+    were shuffled. The two disagree if it is beyond the largest of as many shuffled pairs, in either direction. Above,
+    the dependence is not linear, as for units that never fire together. Below, a few extreme samples make a
+    correlation without information.
 
     Args:
         x: samples, shape (n_samples, n_units), any real type.
-        n_neighbors: as for :func:`dependence_score`.
-        method: likewise.
-        level: probability that no pair of independent units is said to share more than its correlation says. Units
-            away from their commonest value in fewer than 20 samples, or 5 % of them, are not judged.
-        seed: of the shuffles. No global generator is touched.
+        n_neighbors: see :func:`dependence_score`.
+        method: see :func:`dependence_score`.
+        level: probability that no pair of independent units is reported. Units that differ from their most common value
+            in fewer than 20 samples, or in fewer than 5 %, are not judged.
+        seed: random seed for the shuffles. Global generators are not used.
 
     Raises:
         ValueError: as :func:`dependence_score`.
@@ -84,13 +87,13 @@ def disagreement(
 
 
 def nonlinear(information: Tensor, rho: Tensor) -> Tensor:
-    """Information beyond that of normal units with this correlation; 0 for copies, which leave nothing to explain."""
+    """Return the information beyond that of normal units with this correlation; 0 for linear copies."""
     linear = information_of_correlation(rho)
     return torch.where(linear.isinf(), 0.0, information - linear)
 
 
 def pairs_measured(x: Tensor, score: DependenceScore) -> tuple[Tensor, Tensor]:
-    """Information and nonlinear excess of the pairs that a score of ``x`` measured, one entry a pair."""
+    """Return the information and the nonlinear excess of the pairs that a score of ``x`` measured."""
     first, second = (~score.matrix.isnan()).triu().nonzero().T
     unit = x.double()
     unit = unit - unit.mean(0)
@@ -108,10 +111,10 @@ def pairs_by_chance(
     max_pairs: int = PAIRS_BY_CHANCE,
     seed: int,
 ) -> tuple[Tensor, Tensor]:
-    """The same of units shuffled by themselves.
+    """Return the information and the nonlinear excess of pairs of units whose samples were shuffled.
 
-    The pairs are those that a score with this seed and ``max_pairs`` measures: three entropies have errors of single
-    units in them, which must be the same ones. A layer of fewer units than ``least_units`` stands in several times.
+    The pairs are those that a score with this seed and ``max_pairs`` measures: the errors of "3h" come from single
+    units, so they must be the same units. The units are repeated if there are fewer than ``least_units``.
     """
     varying = x[:, (x != x[0]).any(0)]
     if not varying.shape[1]:
@@ -128,7 +131,7 @@ def _difference(information: Tensor, rho: Tensor) -> Tensor:
 
 
 def _unjudged(x: Tensor) -> Tensor:
-    """NaN for the pairs of units that hardly ever leave their commonest value, 0 for the others."""
+    """Return NaN for the pairs of units that hardly ever leave their most common value, 0 for the others."""
     away = (x != x.mode(dim=0).values).sum(0)
     unit = torch.where(away < max(LEAST_ACTIVE, LEAST_ACTIVE_SHARE * len(x)), torch.nan, 0.0).double()
     return unit + unit[:, None]

@@ -25,35 +25,37 @@ DISTANCES_AT_A_TIME = 1 << 22
 
 
 def entropy_knn(x: Array, n_neighbors: int = 3, whiten: bool = False) -> Tensor:
-    r"""Joint differential entropy by nearest neighbors (Kozachenko and Leonenko), in nats.
+    r"""Estimate the joint differential entropy by nearest neighbors (Kozachenko and Leonenko), in nats.
 
     .. math:: \hat H = \psi(n) - \psi(k) + \frac{d}{n} \sum_i \log \epsilon_i
 
-    with :math:`\epsilon_i` twice the max-norm distance from sample i to its k-th neighbor. With ``whiten`` the
-    distances are Mahalanobis distances, the volume is the Euclidean ball's, and ½ log det S is added: then
+    where :math:`\epsilon_i` is twice the max-norm distance from sample i to its k-th neighbor. With ``whiten``, the
+    distances are Mahalanobis distances, the volume is that of the Euclidean ball, and ½ log det S is added. Then
     H(XA) − H(X) = log |det A| holds to rounding, and correlated units cost no accuracy.
 
-    Ties: where a unit has an atom (a ReLU's zeros, a constant, integers), or the units are linearly dependent, there
-    is no density and the entropy is −∞. So it is where more than 2 % of the samples coincide with more than
-    ``n_neighbors`` others; a few coinciding by rounding are given as many neighbors as it takes to get away.
+    Ties: if a unit has an atom (the zeros of a ReLU, a constant, integers), or the units are linearly dependent, there
+    is no density and the entropy is −∞. It is also −∞ if more than 2 % of the samples coincide with more than
+    ``n_neighbors`` others. A few samples that coincide by rounding use the nearest neighbor that differs from them.
 
     Args:
         x: samples, shape (n_samples, n_units) or (n_samples,).
-        n_neighbors: which neighbor; more of them, less variance and more bias.
-        whiten: decorrelate first; needs more samples than units.
+        n_neighbors: k; larger values lower the variance and raise the bias.
+        whiten: whether to decorrelate first, which needs more samples than units.
 
     Returns:
-        Scalar float64; shifts by exactly n_units·log c when ``x`` is multiplied by c.
+        Scalar float64. Multiplying ``x`` by c adds exactly n_units·log c.
 
     Raises:
-        ValueError: if there are not more samples than neighbors (than units, to whiten), or a value is not finite.
+        ValueError: if there are too few samples for ``n_neighbors`` (or for the units, to whiten), or a value is not
+            finite.
 
     Warns:
-        HighDimensionWarning: from 10 units on (20 when whitened), where the estimate is far off at any usual n.
+        HighDimensionWarning: from 10 units (20 when whitened), where the estimate is far off for any usual n.
 
     Bias: at n = 1000, independent normal units: −.02 nats in 2 dimensions, −.06 in 5, +.2 in 10, +1.9 in 20, +12 in 50
         (whitened +.1, +1.1, +6.5). Sharp edges of the support bias it upwards (5 uniform units: +.5), and so do
-        correlations unless whitened (10 normal units at ρ = .9: +.6 against +.1).
+        correlations unless whitened (10 normal units at ρ = .9: +.6, whitened +.1). Outliers bias it too, as for two
+        clusters far apart: there the whitened estimate can be off by more than 1 nat.
 
     References:
         Kozachenko and Leonenko 1987; Kraskov et al. 2004, Eq. 20; Zhang et al. 2018, Eq. A.1.
@@ -71,21 +73,21 @@ def entropy_knn(x: Array, n_neighbors: int = 3, whiten: bool = False) -> Tensor:
 
 
 def entropy_gaussian(x: Array) -> Tensor:
-    r"""Entropy of the normal distribution with the covariance of the samples, in nats.
+    r"""Compute the entropy of the normal distribution with the covariance of the samples, in nats.
 
     .. math:: \hat H = \tfrac12 \log\det(2\pi e\,S)
 
-    No distribution of the same covariance has more entropy, so for units that are not normal this bounds the truth
-    from above (up to the bias below); it does not look for atoms.
+    No distribution with this covariance has more entropy, so this is an upper bound for any units (up to the bias
+    below). It does not look for atoms.
 
     Args:
         x: samples, shape (n_samples, n_units) or (n_samples,).
 
     Returns:
-        Scalar float64; −∞ where a unit is constant or the units are linearly dependent.
+        Scalar float64; −∞ if a unit is constant or the units are linearly dependent.
 
     Raises:
-        ValueError: if there are not more samples than units, or a value is not finite.
+        ValueError: if there are no more samples than units, or a value is not finite.
 
     Bias: downwards, by about d(d + 1)/4n for normal units.
 
@@ -104,7 +106,7 @@ def entropy_gaussian(x: Array) -> Tensor:
 
 
 def entropy_independence_bound(x: Array, n_neighbors: int = 3) -> Tensor:
-    r"""Sum of the units' own entropies, each by nearest neighbors: what the layer's would be were they independent.
+    r"""Sum the entropies of the single units, each by nearest neighbors, in nats: an upper bound on the joint entropy.
 
     .. math:: \sum_a H(X_a) = H(X) + \mathrm{TC}(X) \ge H(X)
 
@@ -113,12 +115,12 @@ def entropy_independence_bound(x: Array, n_neighbors: int = 3) -> Tensor:
         n_neighbors: see :func:`entropy_knn`.
 
     Returns:
-        Scalar float64; −∞ where a unit has an atom.
+        Scalar float64; −∞ if a unit has an atom.
 
     Raises:
         ValueError: if there are not more samples than neighbors, or a value is not finite.
 
-    Bias: as an estimate of the joint entropy it overshoots by the total correlation, which it cannot see.
+    Bias: as an estimate of the joint entropy it is too large by the total correlation.
 
     References:
         Jin et al. 2022, §1; Cover and Thomas 2012, Theorem 2.6.6.
@@ -146,26 +148,27 @@ def entropy_independence_bound(x: Array, n_neighbors: int = 3) -> Tensor:
 
 
 def total_correlation(x: Array, n_neighbors: int = 3, whiten: bool = True) -> Tensor:
-    r"""How far the units are from independent, counting dependence of every order, in nats.
+    r"""Estimate how far the units are from independent, in nats, counting dependence of every order.
 
     .. math:: \mathrm{TC}(X) = \sum_a H(X_a) - H(X) \ge 0
 
-    the independence bound less the joint entropy, both by nearest neighbors. For two units it is their information.
+    This is the independence bound minus the joint entropy, both by nearest neighbors. For two units it is their
+    mutual information.
 
     Args:
         x: samples, shape (n_samples, n_units).
         n_neighbors: see :func:`entropy_knn`.
-        whiten: see :func:`entropy_knn`; on, since dependent units are the point.
+        whiten: see :func:`entropy_knn`; on by default, as the units usually depend on one another.
 
     Returns:
-        Scalar float64, never clamped: independent units may score below 0. +∞ where units are linearly dependent.
+        Scalar float64, never clamped: it can be below 0 for independent units. +∞ if units are linearly dependent.
 
     Raises:
-        ValueError: where a unit has an atom, so that no difference of entropies says anything; also as
-            :func:`entropy_knn` raises.
+        ValueError: if a unit has an atom, so that a difference of entropies is meaningless; and as :func:`entropy_knn`.
 
-    Bias: minus that of the joint entropy: upwards by .06 for 5 independent normal units at n = 1000, downwards by
-        .1 for 10 and by 1.1 for 20.
+    Bias: that of the joint entropy with the opposite sign: +.06 for 5 independent normal units at n = 1000, −.1 for 10,
+        −1.1 for 20. Whitening mixes clusters far apart into all units: −1.3 for independent units of which one has two
+        clusters 100 deviations apart; use ``whiten=False`` for such units.
 
     References:
         Watanabe 1960, "Information theoretical analysis of multivariate correlation".
@@ -181,31 +184,31 @@ def total_correlation(x: Array, n_neighbors: int = 3, whiten: bool = True) -> Te
     if bool(alone == -inf):
         raise ValueError(
             "total_correlation compares densities, and a unit has none: it is constant, integer-valued or holds an "
-            "atom such as a ReLU's zeros; take pre-activations, leave that unit out, or sum mutual informations"
+            "atom such as a ReLU's zeros; use pre-activations, remove that unit, or sum mutual informations"
         )
     return alone - entropy_knn(x, n_neighbors, whiten)
 
 
 def entropy_binned(x: Array, bins: int = 30) -> Tensor:
-    r"""Discrete joint entropy of the units after each is cut into equal bins over its own range, in nats.
+    r"""Compute the discrete joint entropy of the units, each cut into equal bins over its own range, in nats.
 
     .. math:: \hat H = -\sum_c \frac{n_c}{n} \log \frac{n_c}{n}
 
-    over the occupied cells of the joint grid. A property of the grid as much as of the layer: it is not comparable
-    with a differential entropy, and does not change when a unit is scaled or shifted.
+    where the sum is over the occupied cells of the joint grid. The result depends on the grid as much as on the layer.
+    It is not comparable with a differential entropy, and does not change if a unit is scaled or shifted.
 
     Args:
-        x: samples, shape (n_samples, n_units) or (n_samples,); ties and constants are fine.
-        bins: number of bins of each unit.
+        x: samples, shape (n_samples, n_units) or (n_samples,); ties and constants are allowed.
+        bins: number of bins for each unit.
 
     Returns:
-        Scalar float64, from 0 to log n_samples; log n_samples when no two samples share a cell.
+        Scalar float64, from 0 to log n_samples, which it is if no two samples share a cell.
 
     Raises:
-        ValueError: if there is no sample, a value is not finite or ``bins`` is below 1.
+        ValueError: if there are no samples, a value is not finite, or ``bins`` is below 1.
 
-    Bias: downwards, by about (occupied cells − 1)/2n; past a few units every sample has its own cell and the result
-        is log n whatever the layer does.
+    Bias: downwards, by about (occupied cells − 1)/2n. Beyond a few units, every sample has its own cell and the result
+        is log n for any layer.
 
     References:
         Shwartz-Ziv and Tishby 2017; Saxe et al. 2018.
@@ -226,7 +229,7 @@ def entropy_binned(x: Array, bins: int = 30) -> Tensor:
 
 
 def joint_entropy(points: Tensor, n_neighbors: int, whiten: bool = False) -> Tensor:
-    """:func:`entropy_knn` of float64 samples that are known to be in order; says nothing of the dimension."""
+    """Compute :func:`entropy_knn` of float64 samples that were checked before, without a warning for the dimension."""
     with exactly(points.device):
         if not has_density(points, n_neighbors):
             return points.new_tensor(-inf)
@@ -239,7 +242,7 @@ def joint_entropy(points: Tensor, n_neighbors: int, whiten: bool = False) -> Ten
 
 
 def kozachenko_leonenko(points: Tensor, distances: Tensor, n_neighbors: int, norm: float) -> Tensor:
-    """Entropy from the distances to the k-th neighbors under a norm; −∞ where too many of them are 0."""
+    """Return the entropy from the distances to the k-th neighbors under a norm; −∞ if too many of them are 0."""
     n_samples, n_units = points.shape
     coinciding = (distances == 0).nonzero().flatten()
     if too_many_ties(len(coinciding), n_samples):
@@ -254,11 +257,11 @@ def kozachenko_leonenko(points: Tensor, distances: Tensor, n_neighbors: int, nor
 
 
 def _first_apart(points: Tensor, which: Tensor, norm: float) -> tuple[Tensor, Tensor]:
-    """For samples that coincide with others: the nearest distance above 0, and which neighbor it is."""
+    """Return, for samples that coincide with others, the nearest distance above 0 and which neighbor has it."""
     nearest, ranks = [], []
     for some in which.split(max(1, DISTANCES_AT_A_TIME // len(points))):
         far = torch.cdist(points[some], points, p=norm, compute_mode="donot_use_mm_for_euclid_dist")
-        ranks.append((far == 0).sum(dim=1))  # the sample itself among them, so this is the rank of the first apart
+        ranks.append((far == 0).sum(dim=1))  # counts the sample itself, so this is the rank of the first one apart
         nearest.append(far.masked_fill_(far == 0, inf).amin(dim=1))
     return torch.cat(nearest), torch.cat(ranks).to(points.dtype)
 
@@ -276,7 +279,7 @@ def _warn_of_dimension(n_units: int, whiten: bool) -> None:
     if n_units >= limit:
         instead = "entropy_gaussian" if whiten else "whiten=True, entropy_gaussian"
         warn_of_dimension(
-            f"nearest neighbors in {n_units} units are far away at any usual number of samples, and the entropy is "
+            f"nearest neighbors in {n_units} units are far away for any usual number of samples, and the entropy is "
             f"biased by nats; use {instead}, or entropy_kde for bounds",
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""Mutual information of two variables from samples: whatever they are, by nearest neighbors, and as if normal."""
+"""Mutual information of two variables from samples: for any units, by nearest neighbors, and for normal units."""
 
 from math import inf
 
@@ -16,25 +16,25 @@ N_NEIGHBORS = 3
 
 
 def mutual_information(x: Array, y: Array) -> Tensor:
-    r"""Mutual information of two units, in nats; made for data as they come.
+    r"""Estimate the mutual information of two units, in nats, whatever their distribution.
 
-    With A the atom that a sample of x is in (0 if in none: a ReLU's zeros are one, each value of a discrete
-    unit is), B likewise for y,
+    Let A be the atom that holds a sample of x, or 0 if it is in no atom, and B the same for y. The zeros of a ReLU are
+    an atom, and so is each value of a discrete unit. Then
 
     .. math:: I(X;Y) = I(A;B) + I(A;Y|B) + I(X;B|A) + I(X;Y|A,B)
 
-    where the first term is counted (Miller–Madow), the middle two are Ross's estimator and the last is Kraskov's, with
-    k = 3, of normal scores: ranks mapped to quantiles of the normal distribution. So no monotone map of either unit
-    changes the answer, be it a scale of 1e-4 or heavy tails. Other ties (rounding, counts) are broken at random, by a
-    seed made of the ranks: equal input gives equal bits, and no generator is touched.
+    The first term is counted (Miller–Madow), the middle two are Ross's estimator, and the last is Kraskov's, with
+    k = 3, applied to normal scores: ranks mapped to quantiles of the normal distribution. So no monotone map of
+    either unit changes the answer, neither a scale of 1e-4 nor heavy tails. Other ties (rounding, counts) are broken at
+    random by a seed made from the ranks: equal input gives equal bits, and no random generator is used.
 
-    Infinite where one unit determines the other: equal or reversed order throughout (x against x, before against
-    after a ReLU), or samples on a smooth curve. Between discrete units it is their entropy instead. 0 against a
-    constant.
+    The result is infinite if one unit determines the other: if both have the same or the reversed order throughout
+    (x against x, before against after a ReLU), or if the samples lie on a smooth curve. For discrete units it is
+    their entropy instead. Against a constant it is 0.
 
     Args:
         x: samples of one unit, shape (n_samples,), any real type.
-        y: likewise.
+        y: samples of the other unit, likewise.
 
     Returns:
         Scalar float64, on the device of the samples. Never clamped: for independent units it is below 0 as often as
@@ -43,9 +43,9 @@ def mutual_information(x: Array, y: Array) -> Tensor:
     Raises:
         ValueError: if the lengths differ, there are not more than 3 samples, or a value is not finite.
 
-    Bias: at n = 1000, independent units: less than .005 (standard deviation .02, .016 after a ReLU); normal pairs up
-        to ρ = .9: +.01. Information beyond about log n − 1 nats cannot be seen. Sharp edges of the support bias it
-        downwards: −.05 of .94 for uniform noise of a quarter of the range.
+    Bias: at n = 1000, less than .005 for independent units (standard deviation .02, .016 after a ReLU), +.01 for
+        normal pairs up to ρ = .9. Information above about log n − 1 nats cannot be detected. Sharp edges of the
+        support bias it downwards: −.05 of .94 for uniform noise of a quarter of the range.
 
     References:
         Kraskov, Stögbauer and Grassberger 2004; Ross 2014; Gao et al. 2017.
@@ -67,28 +67,28 @@ def mutual_information(x: Array, y: Array) -> Tensor:
 
 
 def mutual_information_ksg(x: Array, y: Array, n_neighbors: int = 3) -> Tensor:
-    r"""Mutual information by Kraskov's first estimator, in nats, for variables with a density.
+    r"""Estimate mutual information by Kraskov's first estimator, in nats, for variables with a density.
 
     .. math:: \hat I = \psi(k) + \psi(n) - \frac1n \sum_i [\psi(n_x(i) + 1) + \psi(n_y(i) + 1)]
 
-    with :math:`n_x(i)` the number of other samples whose x is nearer to that of sample i than its k-th neighbor is in
-    both together (max-norm). Every unit is divided by its standard deviation first.
+    where :math:`n_x(i)` is the number of other samples whose x is nearer to that of sample i than its k-th neighbor in
+    the joint space (max-norm). Every unit is divided by its standard deviation first.
 
     Args:
         x: samples, shape (n_samples,) or (n_samples, n_units).
         y: likewise.
-        n_neighbors: k; more of them, less variance and more bias.
+        n_neighbors: k; larger values lower the variance and raise the bias.
 
     Returns:
-        Scalar float64, on the device of the samples. Never clamped at 0. Infinite where the two are linearly
-        dependent, or single units in the same or in reversed order.
+        Scalar float64, on the device of the samples. Never clamped at 0. Infinite if the two are linearly
+        dependent, or are single units in the same or in reversed order.
 
     Raises:
-        ValueError: if the lengths differ, there are not more samples than neighbors, a value is not finite, or more
-            samples are tied than rounding explains: :func:`mutual_information` is made for those.
+        ValueError: if the lengths differ, there are too few samples for ``n_neighbors``, a value is not finite, or
+            more samples are tied than rounding explains; use :func:`mutual_information` for those.
 
-    Bias: at n = 1000, k = 3, independent units: none to speak of (standard deviation .024). Far too low for heavy tails
-        (gamma–exponential .5: −.5 of .73) and where information exceeds log n − 1.
+    Bias: negligible for independent units at n = 1000, k = 3 (standard deviation .024). Far too low for heavy tails
+        (gamma–exponential .5: −.5 of .73) and for information above log n − 1.
 
     References:
         Kraskov, Stögbauer and Grassberger 2004, Eq. 8.
@@ -106,37 +106,37 @@ def mutual_information_ksg(x: Array, y: Array, n_neighbors: int = 3) -> Tensor:
         if _determine_each_other(a, b):
             return a.new_tensor(inf)
         radius = kth_neighbor_distance(torch.cat([a, b], dim=1), n_neighbors)
-        # a sample that coincides with its neighbors counts itself
+        # A sample that coincides with its neighbors has radius 0; it counts itself, as ψ(0) is infinite.
         counts = torch.stack([count_nearer(unit, radius) for unit in (a, b)]).clamp_(min=1)
         ends = torch.digamma(a.new_tensor([n_neighbors, len(a)])).sum()
         return ends - torch.digamma(counts.double()).sum(0).mean()
 
 
 def mutual_information_3h(x: Array, y: Array, n_neighbors: int = 3, standardize: bool = True) -> Tensor:
-    r"""Mutual information as H(x) + H(y) − H(x, y), each entropy by nearest neighbors, in nats.
+    r"""Estimate mutual information as H(x) + H(y) − H(x, y), each entropy by nearest neighbors, in nats.
 
     .. math:: \hat I = \psi(n) - \psi(k) + \frac1n \sum_i [d_x \log\epsilon^x_i + d_y \log\epsilon^y_i
         - (d_x + d_y) \log\epsilon^{xy}_i]
 
-    the estimator of Zhang et al. (2018). Its three biases do not cancel: mind the values below, or take
-    :func:`mutual_information_ksg`.
+    This is the estimator of Zhang et al. (2018). Its three biases do not cancel, see the values below;
+    :func:`mutual_information_ksg` has less bias.
 
     Args:
         x: samples, shape (n_samples,) or (n_samples, n_units).
         y: likewise.
         n_neighbors: k; see :func:`mutual_information_ksg`.
-        standardize: divide every unit by its standard deviation first. Without, the answer depends on the units of
-            measurement: with x on a scale of 1e-4 it is −3.2 whatever the correlation.
+        standardize: whether to divide every unit by its standard deviation first. If not, the answer depends on the
+            units of measurement: for x on a scale of 1e-4 it is −3.2 at any correlation.
 
     Returns:
-        Scalar float64, on the device of the samples. Never clamped at 0. Infinite where the two are linearly
-        dependent, or single units in the same or in reversed order.
+        Scalar float64, on the device of the samples. Never clamped at 0. Infinite if the two are linearly
+        dependent, or are single units in the same or in reversed order.
 
     Raises:
-        ValueError: as :func:`mutual_information_ksg`, and where a value is shared by more than ``n_neighbors`` samples.
+        ValueError: as :func:`mutual_information_ksg`, and if more than ``n_neighbors`` samples share a value.
 
     Bias: at n = 1000, k = 3, for normal pairs: +.012 (standard deviation .043) when independent, +.017 at ρ = .6,
-        +.023 at .9. The .012 of independent units is the line that Zhang et al. read as their threshold.
+        +.023 at .9. Zhang et al. read the .012 of independent units as their threshold.
 
     References:
         Zhang et al. 2018, §4 and A.1.
@@ -162,18 +162,18 @@ def mutual_information_3h(x: Array, y: Array, n_neighbors: int = 3, standardize:
 
 
 def mutual_information_gaussian(x: Array, y: Array) -> Tensor:
-    r"""Mutual information of the bivariate normal distribution with the correlation of the samples, in nats.
+    r"""Compute the mutual information of a normal pair with the correlation of the samples, in nats.
 
     .. math:: \hat I = -\tfrac12 \log(1 - \hat\rho^2)
 
-    No pair with normal marginals and this correlation has less; of other pairs it is the linear part.
+    No pair with normal marginals and this correlation has less; for other pairs it is the linear part.
 
     Args:
         x: samples of one unit, shape (n_samples,).
         y: likewise.
 
     Returns:
-        Scalar float64; infinite where the two are linearly dependent (1 − ρ² < 1e-12), 0 against a constant.
+        Scalar float64; infinite if the two are linearly dependent (1 − ρ² < 1e-12), 0 against a constant.
 
     Raises:
         ValueError: if the lengths differ, there are fewer than 3 samples, or a value is not finite.
@@ -189,7 +189,7 @@ def mutual_information_gaussian(x: Array, y: Array) -> Tensor:
     a, b = _two_units(x, y, 2)
     with exactly(a.device):
         u, v = (_standardized(unit)[:, 0] / len(a) ** 0.5 for unit in (a, b))
-        # (1 − ρ)(1 + ρ), each to its own last digit
+        # 1 − ρ² as (1 − ρ)(1 + ρ), each computed from differences, keeps its digits where ρ is near ±1
         unexplained = torch.stack([u - v, u + v]).square().sum(1).div(2).prod()
         constant = (u == 0).all() | (v == 0).all()
         unexplained = torch.where(constant, 1.0, torch.where(unexplained < LINEAR, 0.0, unexplained))
@@ -197,17 +197,17 @@ def mutual_information_gaussian(x: Array, y: Array) -> Tensor:
 
 
 def nonlinear_excess(x: Array, y: Array) -> Tensor:
-    """Mutual information beyond what the correlation accounts for, in nats.
+    """Compute the mutual information that the correlation does not account for, in nats.
 
-    :func:`mutual_information` less :func:`mutual_information_gaussian`; 0 where the two units are linearly dependent,
-    which leaves nothing to be accounted for.
+    This is :func:`mutual_information` minus :func:`mutual_information_gaussian`, and 0 if the two units are linearly
+    dependent, which leaves nothing to explain.
 
     Args:
         x: samples of one unit, shape (n_samples,).
         y: likewise.
 
     Returns:
-        Scalar float64. May be negative: by chance, and for units that are not normal.
+        Scalar float64. It can be negative, by chance or for units that are not normal.
 
     Raises:
         ValueError: as :func:`mutual_information`.
@@ -223,7 +223,7 @@ def nonlinear_excess(x: Array, y: Array) -> Tensor:
 
 
 def _two_units(x: Array, y: Array, n_neighbors: int) -> tuple[Tensor, Tensor]:
-    """Both as (n_samples, 1), float64."""
+    """Return both units as (n_samples, 1), float64."""
     a, b = _two_points(x, y, n_neighbors)
     for name, unit in (("x", a), ("y", b)):
         if unit.shape[1] != 1:
@@ -234,7 +234,7 @@ def _two_units(x: Array, y: Array, n_neighbors: int) -> tuple[Tensor, Tensor]:
 def _two_points(x: Array, y: Array, n_neighbors: int) -> tuple[Tensor, Tensor]:
     a, b = as_tensor(x, "x"), as_tensor(y, "y")
     if a.ndim and b.ndim and len(a) != len(b):
-        raise ValueError(f"x and y must have as many samples as each other, got {len(a)} and {len(b)}")
+        raise ValueError(f"x and y must have the same number of samples, got {len(a)} and {len(b)}")
     return check_points(a, n_neighbors, "x").double(), check_points(b, n_neighbors, "y").double()
 
 
@@ -243,12 +243,15 @@ def _two_densities(x: Array, y: Array, n_neighbors: int) -> tuple[Tensor, Tensor
     for name, points in (("x", a), ("y", b)):
         refuse_ties(points, n_neighbors, name)
         if points.shape[1] > 1 and _lie_in_a_plane(_standardized(points)):
-            raise ValueError(f"the units of {name} are linearly dependent; leave out those that others make up")
+            raise ValueError(f"the units of {name} are linearly dependent; remove those that others determine")
     return a, b
 
 
 def _standardized(points: Tensor) -> Tensor:
-    """Each column by its deviation, whatever its offset and scale; a constant one is zeros."""
+    """Center each column and divide it by its deviation; a constant one becomes zeros.
+
+    Dividing by the largest value first keeps the squares of very large or small columns within float64.
+    """
     centered = points - points[0]
     centered = centered / _or_one(centered.abs().amax(dim=0))
     centered = centered - centered.mean(dim=0)

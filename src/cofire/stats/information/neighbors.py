@@ -1,4 +1,4 @@
-"""Distance from each sample to its k-th nearest other sample."""
+"""Distances from each sample to its k-th nearest other sample, and counts of nearer samples."""
 
 from math import inf
 from numbers import Integral
@@ -10,26 +10,26 @@ from .._base.arrays import Array, as_tensor
 from .._base.distances import kth_by_products, rows_at_a_time
 from .._base.wording import plural
 
-TREE_UNITS = 32  # beyond, matrix products look at all pairs faster
+TREE_UNITS = 32  # beyond, comparing all pairs by matrix products is faster
 
 
 def kth_neighbor_distance(x: Array, k: int) -> Tensor:
-    r"""Distance from each sample to its k-th nearest neighbor, itself excluded.
+    r"""Compute the distance from each sample to its k-th nearest neighbor, under the max-norm.
 
     .. math:: \epsilon_i = \text{the } k\text{-th smallest of } \max_a |x_{ia} - x_{ja}| \text{ over } j \ne i
 
-    Equal samples are neighbors at distance 0. On the CPU a compiled search of a k-d tree visits near
-    samples only; elsewhere all pairs are compared, tile by tile.
+    Equal samples are neighbors at distance 0. On the CPU, the search of a k-d tree visits near samples only; on other
+    devices, all pairs are compared, tile by tile.
 
     Args:
         x: samples, shape (n_samples,) or (n_samples, n_units), any real type.
-        k: which neighbor, from 1 to n_samples - 1.
+        k: which neighbor, from 1 to n_samples − 1.
 
     Returns:
         Distances, float64, shape (n_samples,), in the order and on the device of the samples.
 
     Raises:
-        ValueError: if there are not more than k samples, or one is not finite.
+        ValueError: if there are no more than k samples, or a value is not finite.
 
     Example:
         >>> import torch
@@ -67,7 +67,7 @@ def kth_distance_on_lines(ordered: Tensor, k: int) -> Tensor:
 
 
 def count_nearer(points: Tensor, radius: Tensor) -> Tensor:
-    """How many samples, itself included, are nearer to each sample than its radius under the max-norm.
+    """Count the samples, each itself included, that are nearer to each sample than its radius, under the max-norm.
 
     Args:
         points: float64, shape (n_samples, n_units).
@@ -84,7 +84,11 @@ def count_nearer(points: Tensor, radius: Tensor) -> Tensor:
 
 
 def _count_on_line(values: Tensor, radius: Tensor) -> Tensor:
-    """Two bisections a sample; they compare differences, as the radius is one: sums would be rounded otherwise."""
+    """Count by two bisections for each sample.
+
+    They compare differences of values, not values with ``value ± radius``: the radius is a rounded difference, and sums
+    round differently, so that the neighbor that sets the radius would sometimes count.
+    """
     ascending = values.sort().values
     before = torch.zeros(len(values), dtype=torch.int64, device=values.device)
     until = before
@@ -98,7 +102,7 @@ def _count_on_line(values: Tensor, radius: Tensor) -> Tensor:
 
 
 def check_points(x: Array, k: int, name: str = "x") -> Tensor:
-    """``x`` as finite samples (n_samples, n_units), more than ``k`` of them."""
+    """Return ``x`` as finite samples, shape (n_samples, n_units), more than ``k`` of them."""
     points = as_tensor(x, name)
     points = points[:, None] if points.ndim == 1 else points
     if points.ndim != 2 or points.shape[1] == 0:
@@ -109,7 +113,7 @@ def check_points(x: Array, k: int, name: str = "x") -> Tensor:
             f"got {k} with {plural(len(points), 'sample')}; take more samples or fewer neighbors"
         )
     if points.is_floating_point() and not bool(torch.isfinite(points).all()):
-        raise ValueError(f"{name} holds NaN or infinite values; leave those samples out first")
+        raise ValueError(f"{name} holds NaN or infinite values; remove those samples first")
     return points
 
 
@@ -118,7 +122,7 @@ def _by_tree(points: Tensor, k: int, euclidean: bool = False) -> Tensor:
 
     if k <= MOST_NEIGHBORS:
         return torch.from_numpy(kth_distances(points.T.contiguous().numpy(), k, euclidean))
-    from scipy.spatial import cKDTree
+    from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
     # slower than our tree, but it is compiled for every k
     tree = cKDTree(points.numpy())
@@ -128,7 +132,7 @@ def _by_tree(points: Tensor, k: int, euclidean: bool = False) -> Tensor:
 
 
 def _by_tiles(points: Tensor, k: int) -> Tensor:
-    # the sample itself is among them, at distance 0
+    # k + 1, as the sample itself is among them at distance 0
     near = (
         _farthest_unit(some, points).topk(k + 1, dim=1, largest=False, sorted=False).values
         for some in points.split(rows_at_a_time(points))
@@ -137,7 +141,7 @@ def _by_tiles(points: Tensor, k: int) -> Tensor:
 
 
 def _farthest_unit(a: Tensor, b: Tensor) -> Tensor:
-    """Distances under the max-norm, shape (len(a), len(b))."""
+    """Return distances under the max-norm, shape (len(a), len(b)), unit by unit so that no third axis is stored."""
     farthest = a.new_zeros(len(a), len(b))
     for one, other in zip(a.T, b.T, strict=True):
         torch.maximum(farthest, (one[:, None] - other).abs_(), out=farthest)

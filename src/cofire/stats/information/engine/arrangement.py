@@ -1,4 +1,4 @@
-"""Two units laid out for the search of neighbors, from orders that were found once a unit; compiled."""
+"""Two units laid out for the neighbor search, from orders that were found once per unit; compiled."""
 
 import math
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ class Room(NamedTuple):
 
 
 def empty_room(n_samples: int, k: int) -> Room:
-    """Room for pairs of units of so many samples."""
+    """Return scratch space for pairs of units with this many samples."""
     size = _strip_size(n_samples)
     n_slots, n_strips = 4 * n_samples + 16 * PAD, n_samples // LANES + 1
     x, y, distance = np.zeros((3, n_slots), np.float32)
@@ -49,7 +49,7 @@ def empty_room(n_samples: int, k: int) -> Room:
 
 
 def _strip_size(n_points: int) -> int:
-    """So many that a block in it is about as wide as high."""
+    """Return the number of points in a strip: with it, the sixteen points of a block span about a square."""
     return LANES * max(1, round(3 * math.sqrt(n_points) / LANES))
 
 
@@ -58,7 +58,7 @@ strip_size = njit(**INNER)(_strip_size)
 
 @njit(**INNER)
 def continuous_in_both(units, i, j, out):
-    """Write the samples that are, by ascending score of the first; return how many they are."""
+    """Write the samples that are continuous in both units, by ascending score of the first; return their number."""
     n_both = 0
     for place in range(units.n_continuous[i]):
         sample = units.order[i, place]
@@ -69,7 +69,7 @@ def continuous_in_both(units, i, j, out):
 
 @njit(**INNER)
 def arrange_by_x(x, by_x, room):
-    """Cut samples into strips; whence they go is noted."""
+    """Cut the samples into strips along x, and note the strip of each sample."""
     size = strip_size(by_x.size)
     strips = _empty_strips(room, by_x.size, size)
     for strip in range(strips.begin.size):
@@ -97,7 +97,7 @@ def _empty_strips(room, n_points, size):
 
 @njit(**INNER)
 def arrange_by_y(x, y, by_y, room, strips):
-    """Put the samples into their strips, by ascending y."""
+    """Put the samples into their strips by ascending y: one pass, as the order by y is known."""
     for strip in range(strips.begin.size):
         room.free[strip] = strips.begin[strip]
     for rank in range(by_y.size):

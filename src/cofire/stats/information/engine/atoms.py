@@ -1,10 +1,11 @@
-"""What the atoms of units tell about each other and about continuous samples; compiled.
+"""The information that atoms carry about each other and about continuous samples; compiled.
 
-Atoms are labels; with A and B the labels and X, Y the units, the chain rule gives
+Atoms are labels. With A and B the labels and X, Y the units, the chain rule gives
 
     I(X;Y) = I(A;B) + I(A;Y|B) + I(X;B|A) + I(X;Y|A,B),
 
-a table of counts, two classes-by-a-number terms (Ross 2014) and one for two numbers (:mod:`.continuous_pairs`).
+The first term comes from a table of counts, the next two from Ross's estimator for a class and a number (2014), and the
+last from :mod:`.continuous_pairs`.
 """
 
 import math
@@ -16,7 +17,7 @@ from numba import njit
 from .marginal_counts import sum_of_digammas
 from .strip_layout import COMPILE, INNER, LANES
 
-ZERO = np.intp(0)  # a plain 0 is a type of its own to numba, for which all that it is passed to is compiled again
+ZERO = np.intp(0)  # numba types a literal 0 separately and would compile the functions that take it again
 
 
 class LabelRoom(NamedTuple):
@@ -31,7 +32,7 @@ class LabelRoom(NamedTuple):
 
 
 def empty_label_room(n_samples: int, most_labels: int) -> LabelRoom:
-    """Room for units with so many labels, the continuous one included."""
+    """Return scratch space for units with up to this many labels, the continuous one included."""
     by_class, ascending, distance = np.zeros((3, n_samples + LANES), np.float32)
     return LabelRoom(
         np.zeros((most_labels, most_labels), np.intp),
@@ -45,7 +46,7 @@ def empty_label_room(n_samples: int, most_labels: int) -> LabelRoom:
 
 @njit(**COMPILE)
 def label_information(units, pairs, k, digamma, room, out, share):
-    """The first three terms for each pair, and the share of samples that are continuous in both.
+    """Compute the first three terms for each pair, and the share of samples that are continuous in both units.
 
     Args:
         units: prepared units.
@@ -76,7 +77,7 @@ def _fill_table(rows, columns, table):
 
 @njit(**INNER)
 def _of_labels(table, n_samples):
-    """Information of two labels from their counts, corrected by Miller and Madow."""
+    """Return the information between two labels from their counts, corrected by Miller and Madow."""
     total, n_degrees = n_samples * math.log(n_samples), -1
     for row in range(table.shape[0]):
         in_row = 0
@@ -102,7 +103,7 @@ def _x_log_x(count):
 
 @njit(**INNER)
 def _of_classes(units, i, j, counts, k, digamma, room):
-    """By Ross, n I(labels of i; unit j | j continuous); a class of one sample tells nothing and is left out."""
+    """Return n I(labels of i; unit j | j continuous) by Ross; classes of one sample carry no information."""
     n_classes, n_values = _begin_classes(counts, room.start)
     if n_classes < 2:
         return 0.0
@@ -122,7 +123,7 @@ def _of_classes(units, i, j, counts, k, digamma, room):
 
 @njit(**INNER)
 def _begin_classes(counts, start):
-    """Where each class of more than one begins; how many there are, and of how many values."""
+    """Write where each class of more than one sample begins; return the number of such classes and of their values."""
     n_classes, n_values = 0, 0
     for label in range(counts.size):
         start[label] = n_values
@@ -133,7 +134,7 @@ def _begin_classes(counts, start):
 
 @njit(**INNER)
 def _sort_by_class(units, i, j, counts, room):
-    """Values of j where it is continuous, ascending: all of them, and class after class."""
+    """Write the continuous values of j in ascending order: once all together, once class after class."""
     rank = 0
     for place in range(units.n_continuous[j]):
         sample = units.order[j, place]
@@ -148,7 +149,7 @@ def _sort_by_class(units, i, j, counts, room):
 
 @njit(**INNER)
 def _kth_on_line(ascending, begin, end, at, k):
-    """Distance of one of the values in ``begin … end`` to its k-th other: k + 1 in a row hold both."""
+    """Return the distance of a value in ``begin … end`` to its k-th other: k + 1 consecutive values contain both."""
     nearest = np.inf
     for low in range(max(begin, at - k), min(at, end - 1 - k) + 1):
         nearest = min(nearest, max(ascending[at] - ascending[low], ascending[low + k] - ascending[at]))

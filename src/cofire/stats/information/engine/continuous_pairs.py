@@ -1,4 +1,4 @@
-"""The compiled measures of many pairs of continuous units, from the nearest neighbors of each pair."""
+"""Compiled measures of many pairs of continuous units, from the nearest neighbors in each pair."""
 
 import math
 
@@ -14,11 +14,11 @@ from .strips import kth_distances
 
 @njit(**COMPILE)
 def joint_log_distances(units, pairs, neighbors, room, out):
-    """Mean log distance to the k-th neighbor of each pair of units without atoms.
+    """Compute the mean log distance to the k-th neighbor in each pair of units without atoms.
 
     Args:
         units: of label 0 throughout.
-        pairs: their numbers, shape (n_pairs, 2); those of the same first unit are best together.
+        pairs: their numbers, shape (n_pairs, 2); a first unit is arranged once for adjacent pairs.
         neighbors: their number, see :mod:`.nearest`.
         room: scratch space.
         out: shape (n_pairs,).
@@ -40,7 +40,7 @@ def _sum_of_logs(strips, distance):
         stop = strips.end[strip]
         by_four = strips.begin[strip] + (stop - strips.begin[strip]) // 4 * 4
         for slot in range(strips.begin[strip], by_four, 4):
-            # a float64 holds the product of four float32, denormal ones included
+            # one logarithm for four distances: a float64 holds the product of four float32, subnormal ones included
             total += math.log(
                 np.float64(distance[slot])
                 * np.float64(distance[slot + 1])
@@ -54,7 +54,7 @@ def _sum_of_logs(strips, distance):
 
 @njit(**COMPILE)
 def number_information(units, pairs, neighbors, digamma, room, out):
-    """By Kraskov's first estimator, I(X;Y | both continuous) of each pair; of no more than k samples nothing is said.
+    """Compute I(X;Y | both continuous) of each pair by Kraskov's first estimator, 0 with no more than k samples.
 
     Args:
         units: prepared units.
@@ -82,7 +82,7 @@ def number_information(units, pairs, neighbors, digamma, room, out):
 
 @njit(**INNER)
 def _sum_over_strips(values, ascending, out, centers, strips, digamma, room):
-    """Sum of ψ of how many are nearer to each sample than its k-th neighbor, in one coordinate."""
+    """Return the sum over samples of ψ(how many are nearer than the k-th neighbor in one coordinate)."""
     for rank in range(ascending.size):
         out[rank] = values[ascending[rank]]
     total = 0.0

@@ -1,4 +1,4 @@
-"""Whether one unit is a function of the other, so that their information is infinite; compiled."""
+"""Checks whether one unit is a function of the other, so that their information is infinite; compiled."""
 
 import math
 
@@ -15,7 +15,7 @@ NO, SAME, TOO_FEW = 0, 1, 2
 
 @njit(**COMPILE)
 def find_orders(units, pairs, by_x, out):
-    """Of each pair's continuous samples: ``TOO_FEW`` to tell, in the ``SAME`` or in reversed order, or in ``NO`` order.
+    """Compare the orders of each pair's continuous samples: ``SAME`` or reversed, ``NO``, or ``TOO_FEW`` samples.
 
     Args:
         units: prepared units.
@@ -37,7 +37,7 @@ def _same_order(x, y, by_x, n_both):
         rank = 1
         while rank < n_both:
             x_step, y_step = x[by_x[rank]] - x[by_x[rank - 1]], y[by_x[rank]] - y[by_x[rank - 1]]
-            # ties may stand in any order in by_x, so they must be ties in both
+            # tied samples stand in any order in by_x, so they must be tied in both units
             if (x_step > 0) != (direction * y_step > 0) or (x_step == 0) != (y_step == 0):
                 break
             rank += 1
@@ -48,9 +48,10 @@ def _same_order(x, y, by_x, n_both):
 
 @njit(**COMPILE)
 def order_information(units, pairs, orders, by_x, out):
-    """Information of the pairs whose order says that it is infinite; NaN for others.
+    """Compute the information of pairs whose order determines it, NaN for other pairs.
 
-    Where next to all samples are tied, the levels are atoms, and it is their entropy. Too few are a line or nothing.
+    It is infinite for units in the same order, unless almost all samples are tied: then the levels are classes, and it
+    is their entropy. If there are too few samples to compare orders, it is infinite only if they lie on a line.
 
     Args:
         units: prepared units.
@@ -86,7 +87,7 @@ def _information_of_levels(x, by_x):
 
 @njit(**COMPILE)
 def shares_on_lines(units, pairs, neighbors, room, out):
-    """Share of each pair's continuous samples that lie on a line with their neighbors, as those on a curve do.
+    """Compute the share of each pair's continuous samples that lie on a line with their neighbors, as on a curve.
 
     Args:
         units: prepared units.
@@ -114,7 +115,7 @@ def shares_on_lines(units, pairs, neighbors, room, out):
 
 @njit(**INNER)
 def _neighbors(units, i, j, by_x, rank, radius, out):
-    """Write the sample of that rank and all within its radius; return how many they are."""
+    """Write the sample with this rank and all samples within its radius; return their number."""
     center = by_x[rank]
     n_found = 0
     for direction in (1, -1):
@@ -129,7 +130,7 @@ def _neighbors(units, i, j, by_x, rank, radius, out):
 
 @njit(**INNER)
 def _share_a_line(x, y, samples, tolerance):
-    """1 − r² < tolerance; points that do not vary in one of the coordinates are no line."""
+    """Return whether 1 − r² < tolerance; points that do not vary in one coordinate are not a line."""
     n = samples.size
     if n < 4:
         return False

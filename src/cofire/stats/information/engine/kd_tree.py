@@ -1,8 +1,8 @@
 """The compiled search for k-th neighbors among points of any dimension: vectors of queries on a k-d tree.
 
-Each leaf is a block of as many points as a vector has lanes. A block's points are also queries that go together: they
-climb from their leaf to the root, and on the way look into every subtree whose box is nearer, to any of them, than
-what it holds. Candidates are broadcast to the lanes, so no branch depends on one alone.
+Each leaf is a block of as many points as a vector has lanes, and the points of a block are queries that move together.
+They climb from their leaf to the root, and on the way search every subtree whose box is nearer to any of them than its
+k-th neighbor so far. Candidates are broadcast to the lanes, so no branch depends on a single query.
 """
 
 # numba's intrinsics take one argument less than they are written with.
@@ -73,7 +73,7 @@ class Tree(NamedTuple):
 
 
 def empty_tree(n_points: int, n_axes: int) -> Tree:
-    """Room for a tree of so many points."""
+    """Return an empty tree for this many points."""
     n_blocks = -(-n_points // WIDTH)
     n_nodes = 2 * n_blocks - 1
     begin, after, parent = np.zeros((3, n_nodes), np.intp)
@@ -153,7 +153,7 @@ def _partition(values, order, start, stop, middle):
 
 @njit(**COMPILE)
 def kth_in_tree(tree, n_axes, infinities, squared, start_block, stop_block, out):
-    """Distance of the points in some blocks to their k-th others, written to their slots of ``out``.
+    """Write the distances of the points in some blocks to their k-th others to their slots of ``out``.
 
     Args:
         tree: the points.
@@ -189,7 +189,7 @@ def _leaf_of(tree, block):
 
 @njit(**INNER)
 def _below(tree, n_axes, block, node, squared, nearest):
-    """Look into the subtree of a node."""
+    """Search the subtree of a node."""
     stop = tree.after[node]
     while node < stop:
         if not any_below(_to_box(tree, n_axes, block, node, squared), nearest[-1]):
@@ -204,7 +204,7 @@ def _below(tree, n_axes, block, node, squared, nearest):
 
 @njit(**INNER)
 def _to_box(tree, n_axes, block, node, squared):
-    """No more than the distance to any point of the node, rounded as that is: rounding keeps the order."""
+    """Return a lower bound on the distance to any point of the node; rounding is monotone, so it stays one."""
     query, corner = block * n_axes * WIDTH, node * n_axes
     far = beyond(load(tree.points, query), spread(tree.low, corner), spread(tree.high, corner))
     far = far if squared is None else times(far, far)

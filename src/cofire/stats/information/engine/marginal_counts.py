@@ -12,7 +12,7 @@ from .strip_layout import INNER, LANES
 
 @njit(**INNER)
 def sum_of_digammas(ascending, n_values, centers, radii, begin, end, digamma, counts):
-    """Sum over centers of ψ(how many of the first ``n_values`` are nearer than the center's radius).
+    """Return the sum over centers of ψ(how many of the first ``n_values`` are nearer than the center's radius).
 
     Args:
         ascending: sorted values, float32.
@@ -34,7 +34,8 @@ def sum_of_digammas(ascending, n_values, centers, radii, begin, end, digamma, co
 
 @njit(**INNER)
 def _count(ascending, n_values, center, radius, counts):
-    # two binary searches without a branch: as many steps for every lane, and the differences are those of the distances
+    # Two binary searches without branches, so every lane takes the same steps. They compare differences, as the
+    # distances are rounded differences: values ± radius would round differently.
     before, until = load(counts, LANES), load(counts, LANES)
     length = n_values
     while length > 0:

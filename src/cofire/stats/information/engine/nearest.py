@@ -18,6 +18,7 @@ from .simd import any_below, farther, insert_each, nearer
 from .simd_memory import load, load_each, spread_each, store, store_each
 from .strip_layout import LANES, WITHIN
 
+OPTIONS: Any = WITHIN
 MOST_UNROLLED = 16  # each k compiles anew, for some seconds; unrolled it takes half to two thirds of the time
 
 
@@ -56,14 +57,14 @@ def kth(nearest: Any) -> Any:
     raise NotImplementedError
 
 
-@overload(count, jit_options=WITHIN)
+@overload(count, jit_options=OPTIONS)
 def _count(neighbors):
     if isinstance(neighbors, types.BaseTuple):
         return lambda neighbors: len(neighbors)
     return lambda neighbors: neighbors
 
 
-@overload(empty, jit_options=WITHIN)
+@overload(empty, jit_options=OPTIONS)
 def _empty(neighbors, memory):
     if isinstance(neighbors, types.BaseTuple):
         return lambda neighbors, memory: spread_each(neighbors)
@@ -76,21 +77,21 @@ def _empty(neighbors, memory):
     return in_memory
 
 
-@overload(keep, jit_options=WITHIN)
+@overload(keep, jit_options=OPTIONS)
 def _keep(nearest, memory):
     if isinstance(nearest, types.BaseTuple):
         return lambda nearest, memory: store_each(memory, 0, nearest)
     return lambda nearest, memory: None  # it is that memory
 
 
-@overload(kept, jit_options=WITHIN)
+@overload(kept, jit_options=OPTIONS)
 def _kept(neighbors, memory):
     if isinstance(neighbors, types.BaseTuple):
         return lambda neighbors, memory: load_each(memory, 0, neighbors)
     return lambda neighbors, memory: memory
 
 
-@overload(insert, jit_options=WITHIN)
+@overload(insert, jit_options=OPTIONS)
 def _insert(nearest, distance):
     if isinstance(nearest, types.BaseTuple):
         return lambda nearest, distance: insert_each(nearest, distance)
@@ -107,7 +108,7 @@ def _insert(nearest, distance):
     return in_memory
 
 
-@overload(kth, jit_options=WITHIN)
+@overload(kth, jit_options=OPTIONS)
 def _kth(nearest):
     if isinstance(nearest, types.BaseTuple):
         return lambda nearest: nearest[-1]

@@ -51,7 +51,7 @@ def pair_information(points: Tensor, pairs: Indices, method: str, k: int) -> Ten
 
 
 def three_entropies_of_pairs(units: Units, pairs: Indices, k: int) -> Values:
-    """H(x) + H(y) − H(x, y) of each pair of units without atoms."""
+    """Return H(x) + H(y) − H(x, y) of each pair of units without atoms."""
     n_samples = units.score.shape[1]
     ascending = torch.from_numpy(np.take_along_axis(units.score, units.order.astype(np.intp), axis=1))
     alone = kth_distance_on_lines(ascending.T, k).double().log().mean(dim=0).numpy()
@@ -67,9 +67,9 @@ def three_entropies_of_pairs(units: Units, pairs: Indices, k: int) -> Values:
 
 
 def information_of_pairs(units: Units, pairs: Indices, k: int) -> Values:
-    """Information of each pair by counting, Ross and Kraskov; see :mod:`.atoms`.
+    """Return the information of each pair by counting, Ross and Kraskov; see :mod:`.atoms`.
 
-    A pair of smooth units that share much is checked for curves, on which their information is infinite.
+    A pair of smooth units that shares much is checked for curves, on which the information is infinite.
     """
     psi = _digammas(units.score.shape[1])
 
@@ -87,7 +87,7 @@ def information_of_pairs(units: Units, pairs: Indices, k: int) -> Values:
 
 
 def _known(units: Units, pairs: Indices, room: Room) -> Values:
-    """Information of the pairs of which one unit is a monotone function of the other, NaN for the others."""
+    """Return the information of pairs in which one unit is a monotone function of the other, NaN for other pairs."""
     orders, known = np.empty(len(pairs), np.intp), np.full(len(pairs), np.nan)
     find_orders(units, pairs, room.by_x, orders)
     some = orders != NO
@@ -99,7 +99,7 @@ def _known(units: Units, pairs: Indices, room: Room) -> Values:
 
 
 def _singular(units: Units, pairs: Indices, doubtful: NDArray[np.bool_], k: int, room: Room) -> NDArray[np.bool_]:
-    """Which of the doubtful pairs lie on smooth curves, in part."""
+    """Return which of the doubtful pairs lie on smooth curves, at least in part."""
     singular = np.zeros(len(pairs), np.bool_)
     if doubtful.any():
         shares = np.empty(doubtful.sum())
@@ -109,7 +109,7 @@ def _singular(units: Units, pairs: Indices, doubtful: NDArray[np.bool_], k: int,
 
 
 def _with_labels(units: Units, pairs: Indices, k: int, psi: Values, information: Values) -> Values:
-    """The information between continuous samples, and that which the atoms have."""
+    """Add the information of the atoms to that between continuous samples."""
     if (units.n_labels[pairs] == 1).all():
         return information
     from .atoms import empty_label_room, label_information
@@ -121,7 +121,7 @@ def _with_labels(units: Units, pairs: Indices, k: int, psi: Values, information:
 
 
 def _digammas(n_samples: int) -> Values:
-    """Return ψ of 0 … n_samples; a sample that coincides with its neighbors counts itself, so ψ(1) stands at 0."""
+    """Return ψ of 0 … n_samples, with ψ(1) at 0: a sample that coincides with its neighbors counts itself."""
     return digamma(np.maximum(np.arange(n_samples + 1), 1))
 
 
@@ -142,7 +142,7 @@ def _in_threads(measure: Callable[[Indices, Room], Values], n_samples: int, pair
         try:
             for done in as_completed([threads.submit(do, start) for start in starts]):
                 advance(done.result())
-        except BaseException:  # an interrupt too ends what has not begun
+        except BaseException:  # also at Ctrl-C, portions that have not begun are dropped
             threads.shutdown(cancel_futures=True)
             raise
     return out

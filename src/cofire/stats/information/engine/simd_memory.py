@@ -1,4 +1,4 @@
-"""Vectors for numba to and from arrays; see :mod:`.simd`."""
+"""Loads and stores of vectors in numba; see :mod:`.simd`."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any
 
 @intrinsic
 def infinite_in(typing_context: Any, array: Any, lane: Any) -> Any:
-    """Infinity in one lane and 0 in the others, as vectors of an array are."""
+    """Return infinity in one lane and 0 in the others, in a vector of the array's type."""
     lanes = Lanes(array.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -31,7 +31,7 @@ def infinite_in(typing_context: Any, array: Any, lane: Any) -> Any:
 
 @intrinsic
 def pick(typing_context: Any, array: Any, at: Any, offset: Any) -> Any:
-    """``array[at + offset]`` in each lane. Loads one by one: no slower than the gathers of AVX2."""
+    """Return ``array[at + offset]`` in each lane, loaded one by one, which is as fast as the gathers of AVX2."""
     lanes = Lanes(array.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -49,7 +49,7 @@ def pick(typing_context: Any, array: Any, at: Any, offset: Any) -> Any:
 
 @intrinsic
 def load(typing_context: Any, array: Any, start: Any) -> Any:
-    """The lanes ``array[start : start + width]`` of a contiguous array."""
+    """Return the lanes ``array[start : start + width]`` of a contiguous array."""
     lanes = Lanes(array.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -76,7 +76,7 @@ def store(typing_context: Any, array: Any, start: Any, lanes: Any) -> Any:
 
 @intrinsic
 def spread(typing_context: Any, array: Any, index: Any) -> Any:
-    """``array[index]`` in every lane; ``index`` is not negative."""
+    """Return ``array[index]`` in every lane; ``index`` is not negative."""
     lanes = Lanes(array.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -89,7 +89,7 @@ def spread(typing_context: Any, array: Any, index: Any) -> Any:
 
 @intrinsic
 def spread_each(typing_context: Any, values: Any) -> Any:
-    """A tuple of numbers as a tuple of vectors, each number in every lane of its own."""
+    """Return a tuple of vectors, each with one of the numbers in every lane."""
     lanes = Lanes(values.dtype)
     spreads = types.UniTuple(lanes, values.count)
 
@@ -104,7 +104,7 @@ def spread_each(typing_context: Any, values: Any) -> Any:
 
 @intrinsic
 def store_each(typing_context: Any, array: Any, start: Any, several: Any) -> Any:
-    """Write vectors one after the other."""
+    """Write vectors to consecutive places."""
     lanes = several.dtype
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -120,7 +120,7 @@ def store_each(typing_context: Any, array: Any, start: Any, several: Any) -> Any
 
 @intrinsic
 def load_each(typing_context: Any, array: Any, start: Any, values: Any) -> Any:
-    """As many vectors as a tuple has values, one after the other."""
+    """Return as many vectors as a tuple has values, from consecutive places."""
     lanes = Lanes(array.dtype)
     several = types.UniTuple(lanes, values.count)
 

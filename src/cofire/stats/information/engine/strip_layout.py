@@ -6,12 +6,12 @@ from .simd import BYTES
 
 LANES = BYTES // 4
 STEP = 4  # candidates at a time
-PAD = LANES + STEP  # slots on either side of a strip that may be read beyond its end
-# Arrays outlive the call, so nothing counts references to them: with counts, every loop would hold calls. Functions
-# with and without do not mix.
+PAD = LANES + STEP  # slots beyond either end of a strip that may be read
+# Arrays outlive the call, so references to them are not counted: counting puts calls into every loop. Functions with
+# and without counting cannot call one another.
 PLAIN: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
 COMPILE: dict[str, Any] = PLAIN | {"cache": True}
-# what only compiled code calls becomes part of its callers, and needs no way in from Python
+# for functions that only compiled code calls: no entry point for Python
 INNER: dict[str, Any] = PLAIN | {"no_cpython_wrapper": True}
-# vectors live in registers only as long as nothing is called: the innermost loops are inlined whatever LLVM thinks
+# Vectors stay in registers only as long as nothing is called, so the innermost loops are always inlined.
 WITHIN: dict[str, Any] = INNER | {"forceinline": True}

@@ -1,11 +1,12 @@
 """The compiled search for k-th neighbors under the max-norm: vectors of queries against strips of points.
 
-The points are cut by their first coordinate into strips and sorted by their second within each. Queries that are
-neighbors there share a vector, a block. What stands in and beside it bounds how far a neighbor can be, hence in which
-stretches of which strips; these are looked through candidate by candidate, broadcast to all lanes. So a query meets
-some tens of candidates, no branch depends on one, and the processor can look ahead across strips and blocks.
+The points are cut into strips by their first coordinate and sorted by the second within each strip. Sixteen neighboring
+points of a strip form a block, a vector of queries. The points in and beside a block bound how far its neighbors can
+be, and so in which stretches of which strips they are. Each candidate in these stretches is broadcast to all lanes.
+So a query meets some tens of candidates, no branch depends on one of them, and the processor can run ahead across
+strips and blocks.
 
-Compiled code is cached in ``__pycache__`` beside this file, or in numba's user cache where that cannot be written.
+Compiled code is cached in ``__pycache__`` beside this file, or in numba's user cache if that is not writable.
 """
 
 # numba's intrinsics take one argument less than they are written with.
@@ -44,8 +45,8 @@ class Search(NamedTuple):
 
     Attributes:
         nearest: their k vectors of nearest distances so far, float32.
-        box: the rectangle that holds all that may be nearer: left, right, low and high of each block, float32.
-        stretches: for one block, pairs of a slot and of how often ``STEP`` candidates are taken up from there.
+        box: the rectangle of each block outside of which nothing is nearer: left, right, low and high, float32.
+        stretches: for one block, pairs of a first slot and the number of steps of ``STEP`` candidates from there.
     """
 
     nearest: Any
@@ -54,14 +55,14 @@ class Search(NamedTuple):
 
 
 def empty_search(most_blocks: int, most_strips: int, k: int) -> Search:
-    """Room for strips of so many blocks."""
+    """Return scratch space for strips of up to this many blocks."""
     nearest = np.zeros(most_blocks * k * LANES, np.float32)
     return Search(nearest, np.zeros(4 * most_blocks, np.float32), np.zeros(2 * (most_strips + 1), np.intp))
 
 
 @njit(**INNER)
 def kth_distances(strips, neighbors, search, out):
-    """Distance of every point to its k-th other, written to its slot of ``out``.
+    """Write the distance of every point to its k-th other to its slot of ``out``.
 
     Args:
         strips: the points.
@@ -88,16 +89,16 @@ def kth_distances(strips, neighbors, search, out):
 
 @njit(**WITHIN)
 def _start_of(strips, strip, block):
-    """The first slot of a block; the last block is a whole one too, where the strip has as many points."""
+    """Return the first slot of a block; the last block overlaps the one before it, so that it is full too."""
     begin, end = strips.begin[strip], strips.end[strip]
     return max(begin, min(begin + block * LANES, end - LANES))
 
 
 @njit(**WITHIN)
 def _beside(strips, strip, start, k):
-    """What is looked at beside a block, so that k others are met wherever the strip has them: from where and to where.
+    """Return the slots from and to which to look beside a block, so that it meets k others if the strip has them.
 
-    A multiple of ``STEP`` slots on either side, which may reach into the padding.
+    There is a multiple of ``STEP`` slots on either side, which may reach into the padding.
     """
     most = STEP * (k // STEP + 1)
     before = min(most, (start - strips.begin[strip] + STEP - 1) // STEP * STEP)
@@ -107,9 +108,9 @@ def _beside(strips, strip, start, k):
 
 @njit(**WITHIN)
 def _look_around(strips, strip, block, neighbors, search):
-    """The nearest in a block and beside it, and the rectangle out of which nothing can be nearer.
+    """Find the nearest in a block and beside it, and the rectangle outside of which nothing is nearer.
 
-    Rounding is monotone: where a difference of coordinates is less than the distance, so is it in these sums.
+    Rounding is monotone: if a difference of coordinates is below the distance, the rounded sums here agree.
     """
     start = _start_of(strips, strip, block)
     k = count(neighbors)
@@ -118,10 +119,12 @@ def _look_around(strips, strip, block, neighbors, search):
     for lane in range(LANES):
         nearest = insert(nearest, farther(infinite_in(strips.x, lane), _distance(strips, start, start + lane)))
     before, after = _beside(strips, strip, start, k)
-    for begin, end in ((before, start), (start + LANES, after)):
-        for at in range(begin, end, STEP):
-            for step in range(STEP):
-                nearest = insert(nearest, _distance(strips, start, at + step))
+    for at in range(before, start, STEP):
+        for step in range(STEP):
+            nearest = insert(nearest, _distance(strips, start, at + step))
+    for at in range(start + LANES, after, STEP):
+        for step in range(STEP):
+            nearest = insert(nearest, _distance(strips, start, at + step))
     keep(nearest, memory)
     x, y, reach = load(strips.x, start), load(strips.y, start), kth(nearest)
     search.box[4 * block], search.box[4 * block + 1] = lowest_difference(x, reach), highest_sum(x, reach)
@@ -130,7 +133,7 @@ def _look_around(strips, strip, block, neighbors, search):
 
 @njit(**WITHIN)
 def _plan(strips, strip, block, k, search):
-    """Write down the stretches that are still to be looked through; return how many numbers that takes."""
+    """Write the stretches that remain to be searched; return how many numbers that takes."""
     left, right = spread(search.box, 4 * block), spread(search.box, 4 * block + 1)
     low, high = spread(search.box, 4 * block + 2), spread(search.box, 4 * block + 3)
     n_strips, n = strips.begin.size, 0
@@ -155,7 +158,10 @@ def _plan(strips, strip, block, k, search):
 
 @njit(**WITHIN)
 def _how_many_below(ascending, begin, end, values):
-    """Of some places and the padding behind them. No search by halves: its steps would wait for one another."""
+    """Count the places below each value, the padding behind them included.
+
+    This compares all of them: the steps of a bisection would wait for one another.
+    """
     total = 0
     for at in range(begin, end, LANES):
         total += count_below(load(ascending, at), values)
@@ -164,7 +170,7 @@ def _how_many_below(ascending, begin, end, values):
 
 @njit(**WITHIN)
 def _distance(strips, start, candidate):
-    """Max-norm distance of a candidate from each query."""
+    """Return the max-norm distance of a candidate from each query."""
     return largest(
         minus(load(strips.x, start), spread(strips.x, candidate)),
         minus(load(strips.y, start), spread(strips.y, candidate)),

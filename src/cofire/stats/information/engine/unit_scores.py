@@ -1,4 +1,4 @@
-"""Units prepared for the measures of pairs: their atoms told apart, ties broken, heavy tails tamed."""
+"""Units prepared for the pair search: atoms labeled, ties broken, samples standardized or mapped to normal scores."""
 
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ class Units(NamedTuple):
     """The units of a layer, each prepared once for all of its pairs.
 
     Attributes:
-        score: what distances are taken of, float32, shape (n_units, n_samples).
+        score: the numbers that distances are computed from, float32, shape (n_units, n_samples).
         value: the samples themselves, up to an affine map, float32, shape (n_units, n_samples).
         label: 0 where the sample is continuous, else the number of its atom, int32, shape (n_units, n_samples).
         n_labels: one more than the largest label, shape (n_units,).
@@ -39,7 +39,7 @@ class Units(NamedTuple):
 
 
 def standardized_units(x: NDArray[np.float64]) -> Units:
-    """Units as they are, each divided by its deviation; ``x`` has shape (n_units, n_samples), none constant."""
+    """Prepare units without atoms, divided by their deviations; ``x`` has shape (n_units, n_samples), none constant."""
     order = np.argsort(x, axis=1, kind="stable")
     value = standardized(x)
     counts = np.full(len(x), x.shape[1])
@@ -49,10 +49,10 @@ def standardized_units(x: NDArray[np.float64]) -> Units:
 
 
 def scored_units(x: NDArray[np.float64]) -> Units:
-    """Atoms as labels and the rest as normal scores, which no monotone map of a unit changes.
+    """Prepare units with atoms as labels and the rest as normal scores, which no monotone map of a unit changes.
 
-    Ties that are no atoms are broken at random, each unit by a seed made of its ranks: so equal input gives equal
-    bits, and a unit's own scores do not depend on the others of its layer.
+    Other ties are broken at random, each unit by a seed made from its ranks. So equal input gives equal bits, and the
+    scores of a unit do not depend on the other units of its layer.
     """
     n_units, n_samples = x.shape
     order = np.argsort(x, axis=1, kind="stable")
@@ -71,7 +71,7 @@ def scored_units(x: NDArray[np.float64]) -> Units:
 
 
 def standardized(x: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Rows about their medians, where float32 is finest, in deviations; a constant row is zeros."""
+    """Center rows at their medians, where float32 is finest, and divide by deviations; a constant row becomes zeros."""
     centered = x - np.median(x, axis=1, keepdims=True)
     largest = np.abs(centered).max(axis=1, keepdims=True)
     centered /= np.where(largest > 0, largest, 1)
@@ -80,7 +80,7 @@ def standardized(x: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _without_ties(values: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.intp], bool]:
-    """Labels of the atoms; first the continuous samples, ascending, ties broken; whether these were few."""
+    """Return labels of atoms, an order with the continuous samples first and ties broken, and whether ties were few."""
     _, level, counts = np.unique(values, return_inverse=True, return_counts=True)
     is_atom = atoms(counts)
     label = np.where(is_atom, np.cumsum(is_atom), 0).astype(np.int32)[level]
@@ -91,10 +91,10 @@ def _without_ties(values: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArr
 
 
 def atoms(counts: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which levels, ascending, hold so many samples that rounding cannot be the reason.
+    """Return which levels, ascending, hold more samples than rounding explains.
 
-    Few levels are all atoms. Otherwise an atom stands out of the five levels on either side of it, as rounded data do
-    not. If what then remains is a handful of mostly tied samples, they are atoms too.
+    If there are few levels, all are atoms. Otherwise an atom stands out from the five levels on either side of it,
+    which rounded data do not. If only a few, mostly tied, samples remain, they are atoms too.
     """
     n_samples = counts.sum()
     if len(counts) <= max(2, min(FEW_LEVELS, n_samples / 10)):
