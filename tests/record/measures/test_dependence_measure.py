@@ -153,3 +153,10 @@ def test_a_tracker_records_it_at_every_kind_of_site(probe, tmp_path):
         assert all(math.isfinite(row.value) for row in rows) and len(rows) == 8
         assert max(row.n_samples for row in rows) == 140  # 20 samples at 7 positions
         assert run.array("conv", "dependence").shape == (4, 4)
+
+
+def test_units_without_a_drawn_pair_are_not_counted_as_seen():
+    x = torch.randn(60, 30, generator=torch.Generator().manual_seed(0))
+    few = dependence(max_pairs=5).values((x,))
+    assert few["dependence_pairs"] == 5 and few["n_units_seen"] <= 10
+    assert "n_units_seen" not in dependence(max_pairs=None).values((x,))
