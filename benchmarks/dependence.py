@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def whole_layer() -> None:
-    """All pairs once, between two rounds of the trees on some of them."""
+    """Measure all pairs once, between two rounds of the trees on some of them."""
     n_units, n_samples = WHOLE_LAYER
     x = torch.randn(n_samples, n_units, generator=torch.Generator().manual_seed(0))
     trees = {name: run for name, run in peers(x.numpy()).items() if name in GOALS}
@@ -62,7 +62,7 @@ def timed(run: Callable[[], object]) -> float:
 
 
 def check(x: torch.Tensor) -> None:
-    """Fast and wrong is no use: the same data by the trees."""
+    """Print the largest difference to the trees on the same data."""
     ours = dependence_score(x).matrix
     scaled = standardized(x.numpy())
     error = max(abs(ours[i, j].item() - three_trees(scaled[i], scaled[j])) for i in range(10) for j in range(i))

@@ -10,7 +10,7 @@ from cofire.stats import HighDimensionWarning, entropy_knn
 
 
 def main(n: int = 10_000) -> None:
-    """The tree answers with two workers."""
+    """Compare by dimension; scipy uses two workers, as many as torch has threads."""
     warnings.simplefilter("ignore", HighDimensionWarning)
     for d in (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64):
         x = torch.randn(n, d, dtype=torch.float64)
