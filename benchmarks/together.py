@@ -1,4 +1,4 @@
-"""Ten seeds of I-30-30-30-30-O trained together, against one after the other."""
+"""Time of training ten seeds of I-30-30-30-30-O together and one after the other."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ WIDTHS = (784, 30, 30, 30, 30, 10)
 
 
 def pictures(n: int) -> Dataset:
-    """Noise of MNIST's shape."""
+    """Return noise in MNIST's shape."""
     generator = torch.Generator().manual_seed(0)
     x, y = torch.rand(n, 1, 28, 28, generator=generator), torch.randint(10, (n,), generator=generator)
     return Dataset("noise", x, y, x[:1], y[:1], 10)
@@ -28,9 +28,9 @@ def networks() -> list[nn.Sequential]:
 
 
 def plain(data: Dataset, settings: Settings) -> None:
-    """What anybody would write: a loop of modules and torch's own optimizer."""
+    """Train each seed in the usual loop, with torch's own optimizer."""
     for seed, model in zip(SEEDS, networks(), strict=True):
-        optimizer = OPTIMIZERS[settings.optimizer](model.parameters(), lr=settings.learning_rate)
+        optimizer = settings.make_optimizer(model.parameters())
         for _, (x, y) in batches(data.train_x, data.train_y, Settings(**{**vars(settings), "seed": seed})):
             optimizer.zero_grad()
             functional.cross_entropy(model(x), y).backward()
@@ -43,14 +43,14 @@ def together(data: Dataset, settings: Settings, penalized: Penalized | None = No
 
 
 def alone(data: Dataset, settings: Settings, penalized: Penalized | None = None) -> None:
-    """The same code, one seed at a time."""
+    """Train with the same code, one seed at a time."""
     watch = Watch(scores_every=[0], scored=data.first(1))
     for seed, model in zip(SEEDS, networks(), strict=True):
         fit([model], data, settings, seeds=[seed], watch=watch, penalized=penalized)
 
 
 def main(n: int = 5000) -> None:
-    """An epoch over as many pictures, batches of 50."""
+    """Time an epoch over ``n`` pictures in batches of 50."""
     data = pictures(n)
     penalized = Penalized(correlation_penalties, tuple(f"act{layer}" for layer in range(1, 5)), 0.1)
     for optimizer in OPTIMIZERS:

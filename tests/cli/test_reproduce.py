@@ -63,7 +63,7 @@ def test_pages_are_written_on_request(tmp_path: Path) -> None:
 
 def test_wrong_input_prints_one_line_and_exits_with_two(monkeypatch, capsys) -> None:
     for arguments, said in (
-        (["jin2022.fig55"], "do you mean jin2022.fig5"),
+        (["jin2022.fig55"], "did you mean jin2022.fig5"),
         (["jin2022.fig5", "--backend", "dask"], "needs a scheduler's address"),
     ):
         monkeypatch.setattr("sys.argv", ["cofire", "reproduce", *arguments, "--scale", "smoke"])

@@ -1,1 +1,1 @@
-"""The papers that cofire is founded on: data, networks, training, experiments."""
+"""The four papers' experiments: framework, shared training code, and a package for each paper."""

@@ -64,7 +64,7 @@ def test_the_index_lists_every_known_claim_and_the_readme_counts_them(project: P
 
 def test_the_time_of_figures_that_share_a_training_counts_once(project: Path, made, monkeypatch) -> None:
     docs_pages.write_pages([done(made, project)], project)
-    assert "All took 0." in (project / "docs/papers/index.md").read_text()
+    assert "All experiments took 0." in (project / "docs/papers/index.md").read_text()
     figures = [replace(made(), name="one.fig1"), replace(made(), name="one.fig2", task_name="one.fig1")]
     monkeypatch.setattr(docs_pages, "experiments", lambda: {one.name: one for one in figures})
     assert (
@@ -81,7 +81,7 @@ def test_the_same_rows_give_the_same_bytes(project: Path, made) -> None:
     assert contents[0] == contents[1]
 
 
-def test_an_incomplete_sweep_says_so_and_proves_nothing(project: Path, made) -> None:
+def test_an_incomplete_sweep_is_marked_and_decides_nothing(project: Path, made) -> None:
     found = done(made, project, n_tasks=3, fails_at=1)
     assert found.missing == 2 and not any(verdict.reproduced for _, verdict in found.verdicts)
     docs_pages.write_pages([found], project)
@@ -112,8 +112,8 @@ def test_rows_and_figures_are_files(tmp_path: Path, made) -> None:
     assert len(lines) == 1 + 4 * 2 * 3 and {"x", "seed", "epoch", "measure", "value"} <= set(lines[0].split(","))
 
 
-def test_tables_of_an_experiment_stand_on_its_page(project: Path, made) -> None:
-    """But for one whose rows are not there."""
+def test_an_experiments_tables_are_on_its_page(project: Path, made) -> None:
+    """Except a table that lacks rows."""
     tables = {
         "Levels": lambda table: f"there are {len(table.need(measure='level').values('epoch'))} epochs",
         "Slopes": lambda table: str(table.need(measure="slope")),

@@ -38,13 +38,13 @@ def test_a_new_version_is_new_tasks(made) -> None:
 
 def test_incomplete_or_ambiguous_experiments_are_refused(made) -> None:
     experiment = made()
-    with pytest.raises(ValueError, match="says nothing for the scale paper"):
+    with pytest.raises(ValueError, match="needs grid, seeds and minutes for the scale paper"):
         dataclasses.replace(experiment, seeds={"smoke": 1, "quick": 1})
     with pytest.raises(ValueError, match="points must differ"):
         dataclasses.replace(experiment, grid={scale: ({"x": 1}, {"x": 1}) for scale in ("smoke", "quick", "paper")})
     with pytest.raises(ValueError, match="claims must differ, got rises twice"):
         dataclasses.replace(experiment, claims=experiment.claims[:1] * 2)
-    with pytest.raises(ValueError, match="may not be named seed"):
+    with pytest.raises(ValueError, match="rename the setting seed"):
         dataclasses.replace(experiment, grid={scale: ({"seed": 1},) for scale in ("smoke", "quick", "paper")})
 
 

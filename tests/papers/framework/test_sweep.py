@@ -131,9 +131,9 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     with Results(tmp_path, write=True) as results:
         with pytest.raises(ValueError, match="jobs must be at least 1"):
             sweep([], results, jobs=0)
-        with pytest.raises(ValueError, match="needs a scheduler"):
+        with pytest.raises(ValueError, match="needs a scheduler address"):
             sweep([], results, backend="dask")
-        with pytest.raises(ValueError, match="needs a scheduler"):
+        with pytest.raises(ValueError, match="needs a scheduler address"):
             sweep([], results, scheduler="tcp://here:1")
         with pytest.raises(ValueError, match="got 'threads'"):
             sweep([], results, backend="threads")  # type: ignore[arg-type]

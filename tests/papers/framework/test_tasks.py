@@ -30,7 +30,7 @@ def test_the_identity_is_the_same_in_another_process() -> None:
 def test_settings_are_read_back_and_an_absent_one_is_named() -> None:
     task = Task.of("a.fig1", 1, SETTINGS, [0])
     assert task.values == SETTINGS and task["widths"] == [30, 30] and task.get("absent", 7) == 7
-    with pytest.raises(KeyError, match="has no 'absent'; it has activation, rate, widths"):
+    with pytest.raises(KeyError, match="has no setting 'absent'; it has activation, rate, widths"):
         task["absent"]
 
 

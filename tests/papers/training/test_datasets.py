@@ -53,37 +53,36 @@ def test_idx_files_are_read_from_the_folder_itself(tmp_path: Path) -> None:
     assert mnist(data_root=small_mnist(tmp_path / "mnist")).train_y.tolist() == [3, 7]
 
 
-def test_fashion_has_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_fashion_mnist_has_its_own_folder(tmp_path: Path) -> None:
     small_mnist(tmp_path / "fashion-mnist")
     data = fashion_mnist(data_root=tmp_path)
     assert data.name == "fashion-mnist" and data.test_x.shape == (2, 1, 2, 2)
 
 
 @pytest.mark.parametrize(("labels", "told"), [([1, 2, 3], r"\(2, 2, 2\) and \(3,\)"), ([1, 10], "0 to 9, got 10")])
-def test_labels_that_do_not_fit_are_refused(tmp_path: Path, labels: list[int], told: str) -> None:
+def test_labels_that_do_not_fit_are_errors(tmp_path: Path, labels: list[int], told: str) -> None:
     folder = small_mnist(tmp_path / "mnist")
     idx(folder / "t10k-labels-idx1-ubyte.gz", 2049, (len(labels),), bytes(labels))
     with pytest.raises(ValueError, match=told):
         mnist(data_root=tmp_path)
 
 
-def test_samples_are_held_out_from_the_end(tmp_path: Path) -> None:
+def test_the_last_samples_are_held_out(tmp_path: Path) -> None:
     data = mnist(data_root=small_mnist(tmp_path / "mnist"))
     held = data.held_out(1)
     assert held.train_y.tolist() == [3] and held.test_y.tolist() == [7]
-    assert torch.equal(data.to("cpu").train_x, data.train_x)
     for number in (0, 2):
-        with pytest.raises(ValueError, match=f"1 to all but 1 can be held out, got {number}"):
+        with pytest.raises(ValueError, match=f"between 1 and 1, got {number}"):
             data.held_out(number)
 
 
-def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(ValueError, match="there are: digits, mnist, fashion-mnist, cifar10"):
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="choose from digits, mnist, fashion-mnist, cifar10"):
         load("imagenet")
 
 
 @pytest.mark.parametrize("damage", [{"pixels": 3}, {"magic": 1234}])
-def test_damaged_idx_is_refused(tmp_path: Path, damage: dict[str, int]) -> None:
+def test_damaged_idx_is_an_error(tmp_path: Path, damage: dict[str, int]) -> None:
     with pytest.raises(ValueError):
         mnist(data_root=small_mnist(tmp_path / "mnist", **damage))
 
@@ -98,14 +97,14 @@ class Evil:
         return os.system, ("touch /tmp/cofire-was-here",)
 
 
-def test_a_pickle_that_runs_code_is_refused_and_never_run() -> None:
+def test_a_pickle_that_would_run_code_is_an_error_and_never_runs() -> None:
     with pytest.raises(ValueError):
         read_cifar_batch(pickle.dumps({b"data": Evil()}), "batch")
     assert not Path("/tmp/cofire-was-here").exists()
 
 
 def cifar_batch(label: int) -> bytes:
-    """Two pictures, all of whose bytes are their label, and another."""
+    """Return two pictures, each filled with its label."""
     pixels = np.repeat(np.array([[label], [label + 1]], np.uint8), 3072, axis=1)
     return pickle.dumps({b"data": pixels, b"labels": [label, label + 1]})
 
@@ -128,7 +127,7 @@ def test_cifar10_from_a_folder(tmp_path: Path, within: str) -> None:
     assert data.train_x.shape == (10, 3, 32, 32) and data.train_x[-1].unique().item() == pytest.approx(6 / 255)
 
 
-def test_cifar10_from_the_archive_that_is_downloaded(tmp_path: Path, monkeypatch) -> None:
+def test_cifar10_from_the_downloaded_archive(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.delenv("COFIRE_DATA_ROOT", raising=False)
     monkeypatch.setattr("cofire.papers.training.datasets.fetch", lambda remote: tmp_path)
     with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as tar:
@@ -137,10 +136,10 @@ def test_cifar10_from_the_archive_that_is_downloaded(tmp_path: Path, monkeypatch
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     assert cifar10().test_y.tolist() == [0, 1]
-    assert not (tmp_path / "cifar-10-batches-py").exists()  # an archive is read, and never unpacked
+    assert not (tmp_path / "cifar-10-batches-py").exists()  # the archive is never unpacked
 
 
-def test_cifar10_that_lacks_a_batch(tmp_path: Path) -> None:
+def test_a_missing_cifar10_batch_is_named(tmp_path: Path) -> None:
     (tmp_path / "data_batch_1").write_bytes(cifar_batch(1))
     with pytest.raises(FileNotFoundError, match="data_batch_2"):
         cifar10(data_root=tmp_path)

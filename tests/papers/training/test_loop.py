@@ -28,14 +28,14 @@ def test_a_run_is_reproducible_and_learns(tmp_path) -> None:
         assert {"loss", "accuracy", "test_loss", "test_accuracy"} <= {row.measure for row in run.rows(site="")}
 
 
-def test_other_settings_in_the_same_directory_are_refused(tmp_path) -> None:
+def test_other_settings_in_the_same_directory_are_an_error(tmp_path) -> None:
     data = digits().first(100)
     train(mlp([64, 8, 10]), data, Settings(epochs=1), run=tmp_path / "a", measures=[correlation()])
     with pytest.raises(ValueError, match=r"learning_rate: was 0\.001, now 0\.1"):
         train(mlp([64, 8, 10]), data, Settings(epochs=1, learning_rate=0.1), run=tmp_path / "a", measures=[])
 
 
-def test_bad_settings_and_networks() -> None:
+def test_wrong_settings_and_networks_are_errors() -> None:
     with pytest.raises(ValueError, match="optimizer must be one of adam, sgd, got 'lbfgs'"):
         Settings(epochs=1, optimizer="lbfgs")
     with pytest.raises(ValueError, match="at least 1, got 0"):
@@ -46,14 +46,14 @@ def test_bad_settings_and_networks() -> None:
         mlp([3, 3], activation="step")
 
 
-def test_initial_weights_have_the_variance_they_should() -> None:
+def test_initial_weights_have_the_right_variance() -> None:
     state = torch.get_rng_state()
     weight = mlp([400, 500, 10]).get_submodule("hidden1").weight
     assert float(weight.detach().var()) == pytest.approx(2 / 400, rel=0.05)
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_fitting_makes_the_steps_of_training(tmp_path) -> None:
+def test_fit_makes_the_same_steps_as_train(tmp_path) -> None:
     data, settings = digits().first(200), Settings(epochs=3, seed=5)
     tracked, plain = mlp([64, 16, 10]), mlp([64, 16, 10])
     train(tracked, data, settings, run=tmp_path / "a", measures=[correlation()])
@@ -62,9 +62,16 @@ def test_fitting_makes_the_steps_of_training(tmp_path) -> None:
         assert torch.equal(one, other)
 
 
-def test_fitting_stops_at_a_loss() -> None:
+def test_fit_stops_at_a_loss() -> None:
     data, model = digits().first(100), mlp([64, 32, 10])
     epochs = fit(model, data, Settings(epochs=300, learning_rate=0.01), until_loss=0.1)
     assert 1 < epochs < 300
     assert scored(model, data.train_x, data.train_y)[0] <= 0.1
     assert fit(mlp([64, 32, 10]), data, Settings(epochs=epochs - 1, learning_rate=0.01), until_loss=0.1) == epochs - 1
+
+
+def test_settings_take_a_tasks_values_and_fixed_ones_win() -> None:
+    values = {"data": "digits", "epochs": 3, "learning_rate": 0.1}
+    assert Settings.of(values, optimizer="sgd", epochs=2) == Settings(epochs=2, optimizer="sgd", learning_rate=0.1)
+    with pytest.raises(TypeError, match="momentun"):
+        Settings.of(values, momentun=0.9)

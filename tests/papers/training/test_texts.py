@@ -15,11 +15,11 @@ def spelled(part, vocabulary) -> str:
     return "".join(vocabulary[place] for place in part.tolist())
 
 
-def test_strings_come_back_whatever_they_hold() -> None:
+def test_any_string_survives_the_encoding() -> None:
     text = as_text("own", "añ𝄞b\n", "b\0")
     assert spelled(text.train, text.vocabulary) == "añ𝄞b\n" and spelled(text.test, text.vocabulary) == "b\0"
     assert text.vocabulary == tuple(sorted(set("añ𝄞b\n\0"))) and len(text.first(2, 1).test) == 1
-    with pytest.raises(ValueError, match="got 0 and 1"):
+    with pytest.raises(ValueError, match="got 0 to train and 1 to test on"):
         as_text("own", "", "a")
 
 
@@ -55,22 +55,22 @@ def test_archives_are_read_without_being_unpacked(tmp_path: Path, monkeypatch) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text8.zip", "wikitext-2-v1.zip"]
 
 
-def test_what_is_absent_or_something_else_is_said_to_be_so(tmp_path: Path, monkeypatch) -> None:
+def test_absent_and_wrong_files_are_errors(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("COFIRE_DATA_ROOT", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"tinyshakespeare\.txt is not there"):
+    with pytest.raises(FileNotFoundError, match=r"tinyshakespeare\.txt does not exist"):
         load_text("tinyshakespeare")
-    with pytest.raises(ValueError, match="there are: tinyshakespeare, text8, wikitext-2, zen"):
+    with pytest.raises(ValueError, match="choose from tinyshakespeare, text8, wikitext-2, zen"):
         load_text("bible")
     (tmp_path / "text8.zip").write_bytes(b"no archive")
-    with pytest.raises(ValueError, match="not the archive that holds text8"):
+    with pytest.raises(ValueError, match="not a zip archive with text8"):
         load_text("text8")
     archive(tmp_path / "wikitext-2-v1.zip", {"other": ""})
-    with pytest.raises(ValueError, match=r"holds wikitext-2/wiki\.train\.tokens"):
+    with pytest.raises(ValueError, match=r"with wikitext-2/wiki\.train\.tokens"):
         load_text("wikitext-2")
 
 
 def test_downloads_are_checked(monkeypatch, tmp_path: Path) -> None:
-    """The loader asks for the file with its checksum, and reads what it was given."""
+    """The loader requests the file with its checksum and reads the download."""
     asked = []
 
     def fetch(remote):

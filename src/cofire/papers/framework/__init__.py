@@ -1,1 +1,1 @@
-"""Experiments, tasks, sweeps, claims and their verdicts."""
+"""Experiments, tasks, sweeps, claims and verdicts."""

@@ -1,4 +1,4 @@
-"""`Table`: the rows of an experiment, with the settings of their tasks, to draw figures from and to check claims on."""
+"""`Table`: the rows of an experiment with their tasks' settings, for figures and claims."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ Record = Mapping[str, Any]
 
 
 class MissingRows(LookupError):
-    """Rows that a claim or a figure needs are not there."""
+    """Raised when the rows that a claim or a figure needs are absent."""
 
 
 class Table:
@@ -35,37 +35,39 @@ class Table:
         return iter(self._records)
 
     def where(self, **wanted: Any) -> "Table":
-        """The rows that match: a value to be equal to, a list or set of them, or a function that says whether.
+        """Return the rows whose columns match.
 
-        A row without the column does not match.
+        Args:
+            wanted: for each column a value, a list or set of values, or a predicate. A row without the column does
+                not match.
         """
         tests = {name: _test(value) for name, value in wanted.items()}
         return Table(row for row in self if all(name in row and test(row[name]) for name, test in tests.items()))
 
     def need(self, **wanted: Any) -> "Table":
-        """As `where`.
+        """Return the rows that match, as `where`.
 
         Raises:
-            MissingRows: if nothing matches.
+            MissingRows: if no row matches.
         """
         found = self.where(**wanted)
         if not found:
-            raise MissingRows(f"no rows with {_told(wanted)}")
+            raise MissingRows(f"no rows with {_described(wanted)}")
         return found
 
     def __bool__(self) -> bool:
         return bool(self._records)
 
     def column(self, name: str) -> list[Any]:
-        """One column's values, in the order of the rows."""
+        """Return a column's values, in the order of the rows."""
         return [row[name] for row in self]
 
     def values(self, name: str) -> list[Any]:
-        """One column's different values, sorted."""
+        """Return a column's distinct values, sorted."""
         return sorted({row[name] for row in self if name in row})
 
     def groups(self, name: str) -> list[tuple[Any, "Table"]]:
-        """The rows apart by one column's values, sorted by them."""
+        """Split the rows by a column; return pairs of a value and its rows, sorted by the value."""
         parts: dict[Any, list[Record]] = {}
         for row in self:
             if name in row:
@@ -73,28 +75,28 @@ class Table:
         return [(value, Table(parts[value])) for value in sorted(parts)]
 
     def last(self, by: str = "epoch") -> "Table":
-        """The rows with the largest value in a column."""
+        """Return the rows with the largest value in a column."""
         return self.where(**{by: max(self.column(by))}) if self else self
 
     def per_seed(self, **wanted: Any) -> dict[int, float]:
-        """The value of each seed, where one row a seed matches.
+        """Return ``{seed: value}`` of the rows that match, one per seed.
 
         Raises:
-            MissingRows: if nothing matches.
-            ValueError: if a seed has several rows; then name more columns.
+            MissingRows: if no row matches.
+            ValueError: if several rows of a seed match.
         """
         found: dict[int, float] = {}
         for row in self.need(**wanted):
             if row["seed"] in found:
-                raise ValueError(f"several rows of seed {row['seed']} have {_told(wanted)}; name more columns")
+                raise ValueError(f"several rows of seed {row['seed']} have {_described(wanted)}; name more columns")
             found[row["seed"]] = float(row["value"])
         return dict(sorted(found.items()))
 
     def curve(self, x: str, /, **wanted: Any) -> dict[Any, dict[int, float]]:
-        """For each value of the column ``x``, the value of each seed.
+        """Return ``{x: {seed: value}}`` over the values of the column ``x``.
 
         Raises:
-            MissingRows: if nothing matches.
+            MissingRows: if no row matches.
             ValueError: as for `per_seed`.
         """
         return {at: part.per_seed() for at, part in self.need(**wanted).groups(x)}
@@ -108,5 +110,5 @@ def _test(wanted: Any) -> Callable[[Any], bool]:
     return lambda value: value == wanted
 
 
-def _told(wanted: Mapping[str, Any]) -> str:
+def _described(wanted: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in wanted.items()) or "any values"

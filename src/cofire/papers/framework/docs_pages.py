@@ -26,7 +26,7 @@ def write_pages(found: Sequence[Outcome], root: Path) -> list[Path]:
     """Write the page of each outcome, the index of all known claims, and the README's tally of them.
 
     Args:
-        found: outcomes; what is known of other experiments is kept from ``docs/papers/claims.json``.
+        found: outcomes; facts about other experiments are kept from ``docs/papers/claims.json``.
         root: the project's folder.
 
     Returns:
@@ -37,10 +37,11 @@ def write_pages(found: Sequence[Outcome], root: Path) -> list[Path]:
     """
     folder, readme = root / FOLDER, root / "README.md"
     if not folder.parent.is_dir():
-        raise ValueError(f"{folder.parent.resolve()} is not there; run --write-docs in the project's folder")
+        raise ValueError(f"{folder.parent.resolve()} does not exist; run --write-docs in the project's folder")
     lines = _outside_markers(readme)
     folder.mkdir(exist_ok=True)
-    known = _known(folder / KNOWN) | {one.experiment.name: _facts(one) for one in found}
+    before = json.loads((folder / KNOWN).read_text()) if (folder / KNOWN).is_file() else {}
+    known = before | {one.experiment.name: _facts(one) for one in found}
     pages = [_write(folder / f"{one.experiment.name}.md", _page(one, folder)) for one in found]
     _write(folder / KNOWN, json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     pages.append(_write(folder / "index.md", _index(known)))
@@ -63,34 +64,21 @@ def _outside_markers(readme: Path) -> tuple[str, str]:
     return f"{before}{begin}\n", f"{end}{after}"
 
 
-def _known(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
 def _facts(found: Outcome) -> dict[str, Any]:
-    """What the index says of an experiment, as JSON can keep it: no NaN, no infinity."""
-    return {
-        "title": found.experiment.title,
-        "scale": found.scale,
-        "seconds": round(found.seconds, 1),
-        "claims": [
-            {"name": claim.name, "text": claim.text, "reference": claim.reference, **_numbers(verdict)}
-            for claim, verdict in found.verdicts
-        ],
-    }
+    """Return the facts about an experiment that the index needs."""
+    claims = [
+        {"name": claim.name, "text": claim.text, "reference": claim.reference, **_numbers(verdict)}
+        for claim, verdict in found.verdicts
+    ]
+    title = found.experiment.title
+    return {"title": title, "scale": found.scale, "seconds": round(found.seconds, 1), "claims": claims}
 
 
 def _numbers(verdict: Verdict) -> dict[str, Any]:
-    numbers = verdict.effect, *verdict.interval
-    shown = [number if math.isfinite(number) else None for number in numbers]
-    return {
-        "outcome": verdict.outcome,
-        "effect": shown[0],
-        "interval": shown[1:],
-        "n_seeds": verdict.n_seeds,
-        "note": verdict.note,
-        "told": effect_told(verdict),
-    }
+    # JSON has neither NaN nor infinity.
+    effect, *interval = (x if math.isfinite(x) else None for x in (verdict.effect, *verdict.interval))
+    kept = {"outcome": verdict.outcome, "n_seeds": verdict.n_seeds, "note": verdict.note}
+    return {**kept, "effect": effect, "interval": interval, "told": effect_told(verdict)}
 
 
 def _page(found: Outcome, folder: Path) -> str:
@@ -104,9 +92,9 @@ def _page(found: Outcome, folder: Path) -> str:
         "## Claims",
         _claims(found),
         "Effects are means over seeds with their 95 % interval (Student's t). A claim is reproduced if the whole "
-        "interval lies where the paper puts the number, and not reproduced if none of it does.",
+        "interval lies within the range that the claim states, and not reproduced if the whole interval lies outside.",
         *_tables(found),
-        "## How it was run",
+        "## Setup",
         experiment.notes,
         _settings(found),
         _time(found),
@@ -115,11 +103,10 @@ def _page(found: Outcome, folder: Path) -> str:
 
 
 def _images(found: Outcome, folder: Path) -> list[Path]:
-    """Figures under names that tell whose they are: ``jin2022.fig7.svg``, ``jin2022.fig7-loss.svg``."""
-    drawn = draw_figures(found, folder)
+    """Draw the figures to files named after the experiment: ``jin2022.fig7.svg``, ``jin2022.fig7-loss.svg``."""
     own = found.experiment.name.partition(".")[2]
     renamed = []
-    for path in drawn:
+    for path in draw_figures(found, folder):
         stem = found.experiment.name if path.stem == own else f"{found.experiment.name}-{path.stem}"
         renamed.append(path.replace(path.with_name(stem + path.suffix)))
     return renamed
@@ -138,7 +125,7 @@ def _claims(found: Outcome) -> str:
 
 
 def _tables(found: Outcome) -> Iterator[str]:
-    """The experiment's own tables; one that lacks rows is left out."""
+    """Yield title and text of the experiment's own tables, except those that lack rows."""
     for title, make in found.experiment.tables.items():
         with suppress(MissingRows):
             text = make(found.table)
@@ -146,26 +133,22 @@ def _tables(found: Outcome) -> Iterator[str]:
 
 
 def _settings(found: Outcome) -> str:
-    """Every setting with its values over the grid, a column for each number of seeds that points of it have."""
+    """Tabulate the settings' values over the grid, with a column for each number of seeds."""
     seeds: dict[str, set[int]] = {}
     for task, _ in found.tasks:
         seeds.setdefault(task.settings, set()).update(task.seeds)
     counts = sorted({len(those) for those in seeds.values()}, reverse=True)
-    columns = [_values(point for point, those in seeds.items() if len(those) == count) for count in counts]
+    # Values by setting, with dicts as ordered sets of their JSON texts.
+    columns: list[dict[str, dict[str, None]]] = [{} for _ in counts]
+    for point, those in seeds.items():
+        for name, value in json.loads(point).items():
+            texts = columns[counts.index(len(those))].setdefault(name, {})
+            texts[json.dumps(value, ensure_ascii=False)] = None
     names = dict.fromkeys(name for column in columns for name in column)
     return markdown_table(
         ("setting", *(f"values, {count} seed{'s' * (count > 1)}" for count in counts)),
         [(f"`{name}`", *(", ".join(column.get(name, ())) for column in columns)) for name in names],
     )
-
-
-def _values(points: Iterable[str]) -> dict[str, dict[str, None]]:
-    """The values of each setting, as JSON, in the order of the points."""
-    values: dict[str, dict[str, None]] = {}
-    for point in points:
-        for name, value in json.loads(point).items():
-            values.setdefault(name, {})[json.dumps(value, ensure_ascii=False)] = None
-    return values
 
 
 def _time(found: Outcome) -> str:
@@ -174,39 +157,34 @@ def _time(found: Outcome) -> str:
     tasks = plural(len(found.tasks), "task")
     done = f"{len(found.tasks) - found.missing} of {tasks} finished" if found.missing else tasks
     return (
-        f"Scale `{found.scale}`: {done}, "
-        f"{duration(found.seconds)} of processor time in all, a thread a task. "
-        f"On two cores the other scales take about {', '.join(others)}."
+        f"Scale `{found.scale}`: {done}, {duration(found.seconds)} of processor time, one thread per task. "
+        f"Approximate time of the other scales on two cores: {', '.join(others)}."
     )
 
 
 def _index(known: Mapping[str, Any]) -> str:
     parts = [
-        "# The four papers, and questions of our own, claim by claim",
+        "# Claims of the four papers, and our own",
         _GENERATED,
-        f"Every claim that was checked, and what came out. All took {duration(_seconds(known))} of processor time.",
+        f"Every checked claim with its verdict. All experiments took {duration(_seconds(known))} of processor time.",
         _figures(known),
     ]
     for paper, title in PAPERS.items():
-        parts += [f"## {paper}: {title}", _paper_table(paper, known)]
+        rows = [
+            (_link(name), claim["text"], claim["outcome"], claim["told"], known[name]["scale"])
+            for name in _ordered(known)
+            if name.startswith(f"{paper}.")
+            for claim in known[name]["claims"]
+        ]
+        table = markdown_table(("figure", "claim", "verdict", "effect [95 %], seeds", "scale"), rows)
+        parts += [f"## {paper}: {title}", table]
     return _joined(*parts)
 
 
 def _seconds(known: Mapping[str, Any]) -> float:
-    """Figures of one training share its time."""
-    every = experiments()
-    trainings = {every[name].task_name or name: known[name]["seconds"] for name in _ordered(known)}
+    """Sum the experiments' times; figures that share one training count once."""
+    trainings = {experiments()[name].task_name or name: known[name]["seconds"] for name in _ordered(known)}
     return sum(trainings.values())
-
-
-def _paper_table(paper: str, known: Mapping[str, Any]) -> str:
-    rows = [
-        (_link(name), claim["text"], claim["outcome"], claim["told"], known[name]["scale"])
-        for name in _ordered(known)
-        if name.startswith(f"{paper}.")
-        for claim in known[name]["claims"]
-    ]
-    return markdown_table(("figure", "claim", "verdict", "effect [95 %], seeds", "scale"), rows)
 
 
 def _ordered(known: Mapping[str, Any]) -> list[str]:
@@ -226,8 +204,7 @@ def _tally(known: Mapping[str, Any]) -> str:
     """Return one line that counts the claims of the papers and our own separately."""
     names = _ordered(known)
     own = [name for name in names if name.startswith("ours.")]
-    papers = _outcomes(known, [name for name in names if name not in own])
-    ours = _outcomes(known, own)
+    papers, ours = _outcomes(known, [name for name in names if name not in own]), _outcomes(known, own)
     told = f"Of {plural(len(papers), 'claim')} checked in the papers: {counted(papers)}."
     return f"{told} Of {plural(len(ours), 'claim')} of our own: {counted(ours)}.\n"
 

@@ -1,17 +1,15 @@
-"""`Experiment` and `Claim`: a figure of a paper as a grid of tasks, what each records, and what is checked on it."""
+"""`Experiment`: a figure of a paper as a grid of tasks; `Claim`: a statement checked on their rows."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from ...record.runs.rows import Row, canonical
 from ...stats._base.wording import plural
 from .claim_table import MissingRows, Table
+from .plots import Figure
 from .tasks import Settings, Task
 from .verdicts import Verdict
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Scale = Literal["smoke", "quick", "paper"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
@@ -20,13 +18,13 @@ COLUMNS = {"task", "seed", "step", "epoch", "site", "measure", "value", "n_sampl
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of a paper, and how it is checked.
+    """A statement of a paper, and its check.
 
     Args:
-        name: a short name, unique within its experiment.
-        text: what the paper says.
-        reference: where it says so, with its numbers.
-        check: rows → `Verdict`; usually `decide` of a number for each seed.
+        name: short name, unique within the experiment.
+        text: the paper's statement.
+        reference: its place in the paper, with its numbers.
+        check: rows → `Verdict`; usually `decide` on a number per seed.
     """
 
     name: str
@@ -35,7 +33,7 @@ class Claim:
     check: Callable[[Table], Verdict]
 
     def verdict(self, table: Table, *, missing: int = 0) -> Verdict:
-        """The verdict; with rows or whole tasks missing never ``"reproduced"``."""
+        """Check the claim; the verdict is never ``"reproduced"`` if rows or tasks are missing."""
         try:
             found = self.check(table)
         except MissingRows as error:
@@ -49,22 +47,22 @@ class Experiment:
 
     Args:
         name: ``"<paper>.<figure>"``.
-        title: what the figure shows, in a few words.
-        grid: the points of the grid for each scale, usually from `grid`.
-        seeds: how many seeds each scale has; a function from a point of the grid where they differ.
-        run: a task → its rows, made by `row`; it runs in a process of its own, so it must be a module's function.
-        figures: by name, what draws a figure from the rows.
-        claims: what is checked on the rows.
-        minutes: what each scale takes on two cores, measured, or estimated where it was never run.
-        notes: what a reader must know: choices that the paper left open, what was made smaller and why.
-        version: raise it when ``run`` changes what it records; finished tasks are then run anew.
-        together: whether one task trains all seeds together; otherwise each seed is a task of its own.
-        tables: by their titles, what makes a table (or a sentence) in Markdown from the rows, for the page.
-        task_name: what the tasks go by, by default the experiment's name. Figures of one training share it, and
-            their grid, seeds, run and version; what one has finished is not run again for another.
+        title: subject of the figure, in a few words.
+        grid: points of each scale's grid, usually from `grid`.
+        seeds: number of seeds of each scale, or a function from a point of the grid to a number.
+        run: task → its rows, made by `row`; other processes call it, so it must be a function of a module.
+        figures: by name, functions from the rows to a figure.
+        claims: claims to check on the rows.
+        minutes: time of each scale on two cores, measured, or estimated if it was never run.
+        notes: choices that the paper leaves open, and reductions in size with their reasons.
+        version: increase it when ``run`` records something else; finished tasks then run again.
+        together: whether one task trains all seeds together; otherwise each seed is a separate task.
+        tables: by title, functions from the rows to a Markdown table or sentence for the page.
+        task_name: name of the tasks; defaults to the experiment's name. Figures of one training share it, with
+            grid, seeds, run and version, so that finished tasks serve all of them.
 
     Raises:
-        ValueError: if a scale is absent, or two points or claims are the same.
+        ValueError: if a scale is absent, a setting has the name of a rows' column, or two points or claims are equal.
     """
 
     name: str
@@ -72,7 +70,7 @@ class Experiment:
     grid: Mapping[Scale, Sequence[Settings]]
     seeds: Mapping[Scale, int | Callable[[Settings], int]]
     run: Callable[[Task], Iterable[Row]]
-    figures: Mapping[str, "Callable[[Table], Figure]"]
+    figures: Mapping[str, Callable[[Table], Figure]]
     claims: tuple[Claim, ...]
     minutes: Mapping[Scale, float]
     notes: str = ""
@@ -84,14 +82,12 @@ class Experiment:
     def __post_init__(self) -> None:
         for what in (self.grid, self.seeds, self.minutes):
             if absent := [scale for scale in SCALES if scale not in what]:
-                raise ValueError(f"{self.name} says nothing for the scale {', '.join(absent)}")
+                raise ValueError(f"{self.name} needs grid, seeds and minutes for the scale {', '.join(absent)}")
         for scale, points in self.grid.items():
-            _refuse_twins(f"{self.name}, scale {scale}: points", [canonical(point) for point in points])
+            _check_distinct(f"{self.name}, scale {scale}: points", [canonical(point) for point in points])
             if taken := COLUMNS & set().union(*points):
-                raise ValueError(
-                    f"{self.name}: settings may not be named {', '.join(sorted(taken))}, as rows' columns are"
-                )
-        _refuse_twins(f"{self.name}: claims", [claim.name for claim in self.claims])
+                raise ValueError(f"{self.name}: rename the setting {', '.join(sorted(taken))}; rows have this column")
+        _check_distinct(f"{self.name}: claims", [claim.name for claim in self.claims])
 
     @property
     def paper(self) -> str:
@@ -99,29 +95,27 @@ class Experiment:
         return self.name.partition(".")[0]
 
     def tasks(self, scale: Scale, *, seeds: int | None = None) -> list[Task]:
-        """The tasks of a scale, for its own numbers of seeds, or for one number everywhere.
+        """Return the tasks of a scale.
+
+        Args:
+            scale: the scale.
+            seeds: number of seeds for every point; defaults to the scale's own numbers.
 
         Raises:
             ValueError: if a number of seeds is below 1.
         """
-        return [
-            Task.of(self.task_name or self.name, self.version, point, part)
-            for point in self.grid[scale]
-            for part in self._parts(self._count(scale, point) if seeds is None else seeds)
-        ]
-
-    def _count(self, scale: Scale, point: Settings) -> int:
-        count = self.seeds[scale]
-        return count(point) if callable(count) else count
-
-    def _parts(self, count: int) -> list[Sequence[int]]:
-        """The seeds of each task of a point."""
-        if count < 1:
-            raise ValueError(f"the number of seeds must be at least 1, got {count}")
-        return [range(count)] if self.together else [[seed] for seed in range(count)]
+        tasks: list[Task] = []
+        count = self.seeds[scale] if seeds is None else seeds
+        for point in self.grid[scale]:
+            n = count(point) if callable(count) else count
+            if n < 1:
+                raise ValueError(f"the number of seeds must be at least 1, got {n}")
+            parts = [range(n)] if self.together else [[seed] for seed in range(n)]
+            tasks += [Task.of(self.task_name or self.name, self.version, point, part) for part in parts]
+        return tasks
 
 
-def _refuse_twins(what: str, names: list[str]) -> None:
+def _check_distinct(what: str, names: list[str]) -> None:
     if len(set(names)) < len(names):
         twin = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{what} must differ, got {twin} twice")
@@ -138,7 +132,7 @@ def row(
     n_samples: int = 0,
     **parameters: Any,
 ) -> Row:
-    """One recorded number of a task; ``parameters`` become columns of the `Table`.
+    """Make a row of one number; ``parameters`` become columns of the `Table`.
 
     Example:
         >>> row("wc", 0.27, seed=0, fan_in=9).parameters

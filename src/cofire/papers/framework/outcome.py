@@ -1,4 +1,4 @@
-"""`Outcome`: what an experiment came to at a scale: its verdicts, its figures, its rows, the time it took."""
+"""`Outcome`: the results of an experiment at a scale: verdicts, figures, rows and time."""
 
 import csv
 import io
@@ -17,13 +17,13 @@ from .verdicts import Verdict
 
 @dataclass(frozen=True)
 class Outcome:
-    """An experiment at a scale, as far as its tasks are finished.
+    """Results of an experiment at a scale, from its finished tasks.
 
     Attributes:
         experiment: the experiment.
         scale: the scale.
-        tasks: its tasks, and what became of each; None for one that was not run.
-        table: the rows of the finished ones.
+        tasks: each task with its state, or None if it was not run.
+        table: rows of the finished tasks.
         verdicts: each claim with its verdict.
     """
 
@@ -35,22 +35,22 @@ class Outcome:
 
     @property
     def missing(self) -> int:
-        """Tasks that are not finished."""
+        """Number of unfinished tasks."""
         return sum(state is None or state.error is not None for _, state in self.tasks)
 
     @property
     def seconds(self) -> float:
-        """What the tasks took together, each on one thread."""
+        """Total processor time of the tasks, each on one thread."""
         return sum(state.seconds for _, state in self.tasks if state is not None)
 
     @property
     def errors(self) -> list[tuple[Task, str]]:
-        """The tasks that failed, with the last line of their error."""
+        """Failed tasks, each with the last line of its error."""
         return [(task, state.error.strip().splitlines()[-1]) for task, state in self.tasks if state and state.error]
 
 
 def outcome(experiment: Experiment, scale: Scale, results: Results, *, seeds: int | None = None) -> Outcome:
-    """What is known of an experiment: nothing is run."""
+    """Judge an experiment by the tasks that are finished; run nothing."""
     tasks = [(task, results.state(task)) for task in experiment.tasks(scale, seeds=seeds)]
     finished = [task for task, state in tasks if state is not None and state.error is None]
     table = results.table(finished)
@@ -59,13 +59,13 @@ def outcome(experiment: Experiment, scale: Scale, results: Results, *, seeds: in
 
 
 def save_outcome(found: Outcome, directory: Path) -> list[Path]:
-    """Write an outcome's rows, and those figures for which there are rows; the files' paths."""
+    """Write an outcome's rows and those figures that have rows, and return the files' paths."""
     directory.mkdir(parents=True, exist_ok=True)
     return [*draw_figures(found, directory), _save_rows(found.table, directory / "rows.csv")]
 
 
 def draw_figures(found: Outcome, directory: Path) -> list[Path]:
-    """Draw the figures into a directory; one that lacks rows is left out."""
+    """Draw the figures into a directory, except those that lack rows, and return the files' paths."""
     paths = []
     for name, figure in found.experiment.figures.items():
         try:

@@ -1,4 +1,4 @@
-"""How well a number ranks networks by another: Kendall's rank correlation, its interval, and within single settings."""
+"""Kendall's rank correlation of two numbers over networks, with its interval, overall and within single settings."""
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
@@ -13,12 +13,12 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Ranking:
-    """How well scores rank.
+    """Agreement of two orders of networks.
 
     Attributes:
-        tau: Kendall's τ-b over all pairs of networks: 1 same order, 0 no relation, -1 the reverse.
-        interval: its 95 % bootstrap interval.
-        n: networks.
+        tau: Kendall's τ over pairs of networks: 1 same order, 0 no relation, -1 reverse order.
+        interval: 95 % bootstrap interval of τ.
+        n: number of networks.
     """
 
     tau: float
@@ -27,20 +27,20 @@ class Ranking:
 
 
 def kendall(scores: Sequence[float], truth: Sequence[float], *, clusters: Sequence[Hashable], seed: int = 0) -> Ranking:
-    """Kendall's τ-b with a bootstrap interval, in which whole clusters are drawn.
+    """Compute Kendall's τ-b with a bootstrap interval that resamples whole clusters.
 
     Args:
-        scores: one for each network.
-        truth: what they are to rank, likewise.
-        clusters: which networks belong together, such as those that differ in their seed only: they are not
-            independent, so they are drawn together.
-        seed: of the bootstrap.
+        scores: one score per network.
+        truth: the number that the scores should rank, one per network.
+        clusters: label of each network's cluster. Networks that differ only in their seed are not independent, so
+            they share a label and are drawn together.
+        seed: random seed for the bootstrap.
 
     Returns:
-        The ranking; NaN where all scores, or all truths, are equal.
+        The ranking; NaN if all scores, or all truths, are equal.
 
     Raises:
-        ValueError: for lengths that differ, fewer than two networks, or a value that is not finite.
+        ValueError: for different lengths, fewer than two networks, or a value that is not finite.
 
     Example:
         >>> kendall([1, 2, 3, 4], [1, 3, 2, 4], clusters=[0, 1, 2, 3]).tau
@@ -64,21 +64,23 @@ def within_settings(
     *,
     seed: int = 0,
 ) -> Ranking:
-    """The same over pairs of networks that differ in one setting only, which says whether a score follows a cause.
+    """Compare only networks that differ in one setting, to see whether a score follows a cause.
 
-    A score may rank well over all networks because it knows, say, how many samples they were trained on. Here all
-    other settings are the same in each pair; τ is the share of such pairs in order less that of those in reverse
-    (Jiang et al. 2020, "Fantastic generalization measures", eq. 7).
+    A score may rank well over all networks because it reflects, for instance, the number of training samples. Here
+    all other settings of a pair are equal; τ is the share of pairs in the same order minus the share in reverse order.
 
     Args:
-        scores: one for each network.
-        truth: what they are to rank, likewise.
-        settings: each network's, by name.
+        scores: one score per network.
+        truth: the number that the scores should rank, one per network.
+        settings: each network's settings, by name.
         axis: the setting in which the networks of a pair differ.
-        seed: of the bootstrap, which draws whole sets of networks with all other settings the same.
+        seed: random seed for the bootstrap, which resamples sets of networks that share all other settings.
 
     Raises:
         ValueError: as `kendall`, or if no two networks differ in that setting only.
+
+    References:
+        Jiang et al. 2020, "Fantastic generalization measures", eq. 7.
     """
     x, y = _checked(scores, truth, len(settings))
     contexts: dict[Hashable, list[int]] = {}
@@ -99,23 +101,24 @@ def _checked(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x, y = np.asarray(scores, np.float64), np.asarray(truth, np.float64)
     if x.shape != y.shape or x.shape != (n,) or n < 2:
-        raise ValueError(f"each of at least two networks has one score and one truth, got {x.shape}, {y.shape} and {n}")
+        raise ValueError(
+            f"at least two networks need one score and one truth each, got shapes {x.shape}, {y.shape} for {n} networks"
+        )
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("a score or a truth is not finite; leave such networks out, and say so")
+        raise ValueError("a score or a truth is not finite; leave out such networks and report their number")
     return x, y
 
 
 def _tau(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    from scipy.stats import kendalltau
+    from scipy.stats import kendalltau  # takes half a second to import
 
     found: Any = kendalltau(x, y)
     return float(found.statistic)
 
 
 def _concordance(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Pairs in order less those in reverse, and all pairs."""
-    upper = np.triu_indices(len(x), 1)
-    signs = np.sign(np.subtract.outer(x, x) * np.subtract.outer(y, y))[upper]
+    """Return the number of pairs in the same order minus those in reverse order, and the number of all pairs."""
+    signs = np.sign(np.subtract.outer(x, x) * np.subtract.outer(y, y))[np.triu_indices(len(x), 1)]
     return float(signs.sum()), float(len(signs))
 
 
@@ -124,6 +127,7 @@ def _draws(generator: np.random.Generator, n: int) -> NDArray[np.int64]:
 
 
 def _percentiles(values: Sequence[float]) -> tuple[float, float]:
+    # τ is NaN in a resample of equal scores or truths.
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return math.nan, math.nan

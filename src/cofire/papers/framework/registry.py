@@ -1,4 +1,4 @@
-"""All experiments of the four papers, and our own, by name."""
+"""Registry of the experiments of the four papers and our own, by name."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -16,21 +16,25 @@ PAPERS = {
 
 
 def experiments() -> dict[str, Experiment]:
-    """Every experiment, paper by paper, in the order of the figures.
+    """Return every experiment by its name, paper by paper, in the order of the figures.
 
     Example:
         >>> "jin2022.fig5" in experiments()
         True
     """
+    # Imported by name: no paper's package is loaded by another, or before it is needed.
     found = [one for paper in PAPERS for one in import_module(f"cofire.papers.{paper}").EXPERIMENTS]
     return {experiment.name: experiment for experiment in found}
 
 
 def chosen(names: Iterable[str]) -> list[Experiment]:
-    """The experiments that names ask for: ``"all"``, a paper, or an experiment; each once.
+    """Return the experiments that the names ask for, each once.
+
+    Args:
+        names: ``"all"``, names of papers and of experiments.
 
     Raises:
-        ValueError: for a name that is none of these.
+        ValueError: for an unknown name.
 
     Example:
         >>> [experiment.name for experiment in chosen(["jin2022.fig5", "jin2022.fig5"])]
@@ -41,11 +45,8 @@ def chosen(names: Iterable[str]) -> list[Experiment]:
     for name in names:
         matching = {key: one for key, one in known.items() if name in ("all", key, one.paper)}
         if not matching:
-            raise ValueError(f"there is no experiment {name!r}{_near(name, [*known, *PAPERS])}")
+            near = get_close_matches(name, [*known, *PAPERS], n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else "see: cofire experiments"
+            raise ValueError(f"unknown experiment {name!r}; {hint}")
         found |= matching
     return list(found.values())
-
-
-def _near(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=3)
-    return f"; do you mean {' or '.join(near)}?" if near else "; see: cofire experiments"

@@ -1,4 +1,4 @@
-"""`sweep`: runs tasks in processes, or on a Dask cluster, and keeps what each recorded."""
+"""`sweep`: run tasks in processes or on a Dask cluster, and store their rows."""
 
 import os
 import platform
@@ -9,12 +9,9 @@ from time import process_time
 from typing import Any, Literal
 
 from ...record.runs.rows import Row
-from ..training.datasets import DATA_ROOT
 from .experiment import Experiment
 from .task_results import Results, State
-from .tasks import Task
-
-_ONE_BY_ONE: Any = {"batch_size": 1}  # joblib's own annotation says text only
+from .tasks import DATA_ROOT, Task
 
 Backend = Literal["processes", "dask"]
 Work = tuple[Experiment, Task]
@@ -22,13 +19,13 @@ Work = tuple[Experiment, Task]
 
 @dataclass(frozen=True)
 class Done:
-    """A task that has just ended, and how far the sweep is.
+    """A task that has just ended, and the progress of the sweep.
 
     Attributes:
         task: the task.
-        state: its error, if any, and the processor time it took.
-        done: tasks that have ended in this sweep.
-        total: tasks of this sweep; those finished before are not counted.
+        state: its error, if any, and its processor time.
+        done: number of tasks that have ended in this sweep.
+        total: number of tasks in this sweep, without those finished before.
     """
 
     task: Task
@@ -47,47 +44,45 @@ def sweep(
     data_root: str | None = None,
     tell: Callable[[Done], object] = lambda done: None,
 ) -> list[Done]:
-    """Run the tasks that are not finished yet, each on one thread, and write each one's rows as it ends.
+    """Run the unfinished tasks, each on one thread, and write each one's rows as it ends.
 
-    A task that fails is kept with its error; the others go on. Interrupted, and called again, it goes on with what
-    was not finished; tasks that failed are tried again.
+    A failed task is stored with its error, and the others continue. A second call runs the tasks that an interrupted
+    sweep did not finish, and retries failed ones.
 
     Args:
         work: experiments and their tasks.
-        results: where rows go, opened to write.
-        jobs: processes; 1 runs in this one.
+        results: results to write to, opened with ``write=True``.
+        jobs: number of processes; 1 runs the tasks in this one.
         backend: ``"processes"`` (joblib's), or ``"dask"``.
-        scheduler: the address of a Dask scheduler, as ``"tcp://host:8786"``.
-        data_root: where the data sets are, on every machine that runs tasks.
+        scheduler: address of a Dask scheduler, such as ``"tcp://host:8786"``.
+        data_root: folder of the data sets, on every machine that runs tasks.
         tell: called with each task that has ended.
 
     Returns:
         The tasks that were run.
 
     Raises:
-        ValueError: if ``jobs``, ``backend`` and ``scheduler`` do not go together.
-        ImportError: if joblib or Dask is absent.
+        ValueError: if ``jobs`` is below 1, ``backend`` is unknown, or ``scheduler`` does not fit ``backend``.
+        ImportError: if joblib or Dask is not installed.
     """
-    _check(jobs, backend, scheduler)
-    waiting = list({task.id: (experiment, task) for experiment, task in work if not results.finished(task)}.values())
-    ended: list[Done] = []
-    for task, rows, state in _outcomes(waiting, jobs, scheduler, data_root):
-        ended.append(Done(task, _kept(results, task, rows, state), len(ended) + 1, len(waiting)))
-        tell(ended[-1])
-    return ended
-
-
-def _check(jobs: int, backend: str, scheduler: str | None) -> None:
     if jobs < 1:
         raise ValueError(f"the number of jobs must be at least 1, got {jobs}")
     if backend not in ("processes", "dask"):
         raise ValueError(f"backend must be 'processes' or 'dask', got {backend!r}")
     if (backend == "dask") != (scheduler is not None):
-        raise ValueError(f"the backend 'dask' needs a scheduler's address, and no other does; got {scheduler!r}")
+        raise ValueError(f"backend 'dask' needs a scheduler address and 'processes' takes none, got {scheduler!r}")
+    waiting = list({task.id: (experiment, task) for experiment, task in work if not results.finished(task)}.values())
+    in_processes = scheduler is None
+    outcomes = _in_processes(waiting, jobs, data_root) if in_processes else _on_dask(waiting, scheduler, data_root)
+    ended: list[Done] = []
+    for task, rows, state in outcomes:
+        ended.append(Done(task, _kept(results, task, rows, state), len(ended) + 1, len(waiting)))
+        tell(ended[-1])
+    return ended
 
 
 def _kept(results: Results, task: Task, rows: Sequence[Row], state: State) -> State:
-    """Write the rows; rows that cannot be a task's make it a failed one."""
+    """Write the rows; the task fails if they cannot be its own."""
     try:
         results.finish(task, rows, state)
     except ValueError as error:
@@ -99,15 +94,12 @@ def _kept(results: Results, task: Task, rows: Sequence[Row], state: State) -> St
 Outcome = tuple[Task, Sequence[Row], State]
 
 
-def _outcomes(waiting: Sequence[Work], jobs: int, scheduler: str | None, data_root: str | None) -> Iterator[Outcome]:
-    """What the tasks came to, as they end."""
-    if scheduler is None:
-        return _in_processes(waiting, jobs, data_root)
-    return _on_dask(waiting, scheduler, data_root)
-
-
 def _in_processes(waiting: Sequence[Work], jobs: int, data_root: str | None) -> Iterator[Outcome]:
-    """A process that dies takes its pool with it: then a new pool goes on."""
+    """Yield the tasks' outcomes as they end.
+
+    A process that dies breaks its pool. Each task that was running then gets a pool of its own: if that dies too, the
+    task is to blame. A new pool runs the rest.
+    """
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
     left = {task.id: (experiment, task) for experiment, task in waiting}
@@ -119,8 +111,12 @@ def _in_processes(waiting: Sequence[Work], jobs: int, data_root: str | None) -> 
                 yield outcome
         except BrokenProcessPool:
             for suspect in [one for one in begun if one[1].id in left]:
-                yield _alone(suspect, data_root)
+                try:
+                    outcome = next(_pool([suspect], 2, data_root))  # one job would run in this very process
+                except BrokenProcessPool as error:
+                    outcome = _dead(suspect[1], error)
                 del left[suspect[1].id]
+                yield outcome
 
 
 def _noted(work: Iterable[Work], begun: list[Work]) -> Iterator[Work]:
@@ -134,19 +130,10 @@ def _pool(work: Iterable[Work], jobs: int, data_root: str | None) -> Iterator[Ou
 
     calls = (delayed(run_task)(experiment.run, task, data_root) for experiment, task in work)
     with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
-        # One task at a time to each process: they may take hours, and one more in waiting would be lost with it.
-        pool: Any = Parallel(pre_dispatch="n_jobs", return_as="generator_unordered", **_ONE_BY_ONE)
+        # One task at a time for each process: tasks may take hours, and one that waited would be lost with the process.
+        one_by_one: Any = {"batch_size": 1}  # joblib annotates it as text only
+        pool: Any = Parallel(pre_dispatch="n_jobs", return_as="generator_unordered", **one_by_one)
         yield from pool(calls)
-
-
-def _alone(work: Work, data_root: str | None) -> Outcome:
-    """A task that was running when a process died, in a pool of its own: if that dies too, it is to blame."""
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
-    try:
-        return next(_pool([work], 2, data_root))
-    except BrokenProcessPool as error:
-        return _dead(work[1], error)
 
 
 def _dead(task: Task, error: Exception) -> Outcome:
@@ -154,10 +141,11 @@ def _dead(task: Task, error: Exception) -> Outcome:
 
 
 def _on_dask(waiting: Sequence[Work], scheduler: str, data_root: str | None) -> Iterator[Outcome]:
-    """Dask itself runs the tasks of a lost worker on another, and gives up those that were there when several died.
+    """Yield the tasks' outcomes as they end.
 
-    One of them is to blame, but others may have waited in its queue each time: so each has another try, alone.
-    joblib's Dask backend would wait forever for the result of such a task.
+    Dask reruns the tasks of a lost worker on another one, and gives up tasks that were on several workers that died.
+    One of these is to blame, but others may just have waited in its queue, so each gets one more try, alone. joblib's
+    Dask backend would wait forever for the result of such a task, so it is not used.
     """
     from distributed import Client, KilledWorker
 
@@ -173,7 +161,7 @@ def _on_dask(waiting: Sequence[Work], scheduler: str, data_root: str | None) -> 
 
 
 def _submitted(client: Any, work: Sequence[Work], data_root: str | None) -> Iterator[tuple[Work, Any]]:
-    """The work with its future, as it ends."""
+    """Yield each piece of work with its future as it ends."""
     from distributed import as_completed
 
     futures = {client.submit(run_task, one[0].run, one[1], data_root, pure=False): one for one in work}
@@ -186,7 +174,7 @@ def _outcome(work: Work, future: Any) -> Outcome:
 
 
 def run_task(run: Callable[[Task], Iterable[Row]], task: Task, data_root: str | None) -> Outcome:
-    """Run one task here, on one thread; an error becomes part of its state."""
+    """Run one task in this process, on one thread; an error becomes part of its state."""
     import torch
 
     if data_root is not None:

@@ -1,4 +1,4 @@
-"""`Results`: which tasks are finished, and what they recorded, in one SQLite file."""
+"""`Results`: the finished tasks of sweeps and their rows, in one SQLite file."""
 
 import json
 import sqlite3
@@ -28,12 +28,12 @@ CREATE TABLE IF NOT EXISTS rows (
 
 
 class State(NamedTuple):
-    """A task that was run.
+    """State of a task that was run.
 
     Attributes:
-        error: None if there was none.
-        seconds: of processor time, which other work on the machine hardly changes.
-        machine: its name.
+        error: traceback, or None.
+        seconds: processor time, which other work on the machine hardly changes.
+        machine: name of the machine.
     """
 
     error: str | None
@@ -44,12 +44,12 @@ class State(NamedTuple):
 class Results:
     """The results of sweeps in a directory.
 
-    A task's rows and its state are written in one transaction: after a kill a task is finished, with all its
-    rows, or was never run. Only one process writes; what runs tasks sends it their rows.
+    A task's rows and its state are written in one transaction: after a kill, a task is either finished, with all its
+    rows, or not run at all. One process writes; the processes that run tasks send their rows to it.
 
     Args:
-        directory: created if absent.
-        write: whether to hold the directory's lock, and write.
+        directory: directory of the file; created if absent.
+        write: whether to hold the directory's lock and write.
 
     Raises:
         RunLocked: if another process writes there.
@@ -90,22 +90,22 @@ class Results:
         return connection
 
     def state(self, task: Task) -> State | None:
-        """What became of a task; None if it was not run."""
+        """Return a task's state, or None if it was not run."""
         found = self._connection.execute("SELECT error, seconds, machine FROM tasks WHERE id = ?", (task.id,))
         values = found.fetchone()
         return None if values is None else State._make(values)
 
     def finished(self, task: Task) -> bool:
-        """Whether a task was run, without an error."""
+        """Return whether a task was run without an error."""
         state = self.state(task)
         return state is not None and state.error is None
 
     def finish(self, task: Task, rows: Iterable[Row], state: State) -> None:
-        """Write what a task recorded, in place of an earlier failure.
+        """Write a task's rows and state, in place of an earlier failure.
 
         Raises:
-            ValueError: if two rows have the same key, or belong to a seed that is not the task's.
-            OSError: if it cannot be written.
+            ValueError: if two rows have the same key, or a row's seed is not one of the task's.
+            OSError: if the file cannot be written.
         """
         described = (task.id, task.experiment, task.version, task.settings, json.dumps(task.seeds), *state)
         packed = [_packed(task, row) for row in rows]
@@ -120,7 +120,7 @@ class Results:
             raise OSError(f"{self.directory / FILE} could not be written ({error}); earlier tasks are safe") from error
 
     def table(self, tasks: Sequence[Task]) -> Table:
-        """The rows of the tasks that are finished, each with its task's settings and its own parameters."""
+        """Return the rows of finished tasks, each with its task's settings and its own parameters."""
         return Table(record for task in tasks for record in self._records(task))
 
     def _records(self, task: Task) -> Iterable[dict[str, object]]:
@@ -128,12 +128,12 @@ class Results:
         found = self._connection.execute(f"SELECT {', '.join(columns)} FROM rows WHERE task = ?", (task.id,))
         for *values, parameters in found:
             record = dict(zip(columns, values, strict=False))
-            value = record["value"]
-            record["value"] = float("nan") if value is None else value  # SQLite has no NaN and stores NULL
+            if record["value"] is None:  # SQLite has no NaN and stores NULL
+                record["value"] = float("nan")
             yield {**task.values, "task": task.id, **record, **json.loads(parameters)}
 
     def close(self) -> None:
-        """Close the file and let go of the directory; a second call does nothing."""
+        """Close the file and release the directory; a second call does nothing."""
         self._finalizer()
         if self._lock is not None:
             self._lock.release()

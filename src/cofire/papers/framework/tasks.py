@@ -1,4 +1,4 @@
-"""`Task`: what one run of an experiment is given. Its identity is all that it depends on."""
+"""`Task`: the input of one run of an experiment, identified by everything that the run depends on."""
 
 import hashlib
 import json
@@ -11,17 +11,19 @@ from typing import Any
 from ...record.runs.rows import canonical
 
 Settings = Mapping[str, Any]
+DATA_ROOT = "COFIRE_DATA_ROOT"
+"""Environment variable with the folder that holds the data sets; not a setting, because results do not depend on it."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A frozen configuration of an experiment, and the seeds it is run for.
+    """A frozen configuration of an experiment and the seeds to run it for.
 
     Args:
-        experiment: the experiment's name.
-        version: the experiment's; a new one makes a new task of every configuration.
-        settings: JSON text, keys sorted; `Task.of` takes a mapping.
-        seeds: those whose networks this task trains.
+        experiment: name of the experiment.
+        version: version of the experiment; a new version makes every configuration a new task.
+        settings: JSON text with sorted keys; `Task.of` accepts a mapping.
+        seeds: random seeds of the networks that this task trains.
 
     Example:
         >>> task = Task.of("jin2022.fig7", 1, {"network": "N3", "epochs": 20}, seeds=[0, 1, 2])
@@ -38,35 +40,37 @@ class Task:
 
     @classmethod
     def of(cls, experiment: str, version: int, settings: Settings, seeds: Iterable[int]) -> "Task":
-        """A task from a mapping of settings.
+        """Make a task from a mapping of settings.
 
         Raises:
-            ValueError: if they hold anything but numbers, strings, booleans, None, lists and dicts, or there is no
-                seed.
+            ValueError: if there are no seeds, or the settings hold anything but numbers, strings, booleans, None,
+                lists and dicts.
         """
         seeds = tuple(int(seed) for seed in seeds)
         if not seeds:
-            raise ValueError(f"a task of {experiment} needs at least one seed, got none")
+            raise ValueError(f"a task of {experiment} needs at least one seed, got 0")
         return cls(experiment, version, canonical(settings), seeds)
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """The settings as a dict; do not change it."""
+        """The settings as a dict, cached: do not change it."""
         return json.loads(self.settings)
 
     def __getitem__(self, name: str) -> Any:
-        """A setting by its name.
+        """Return a setting by its name.
 
         Raises:
-            KeyError: if there is none, naming those that there are.
+            KeyError: if there is no such setting.
         """
         try:
             return self.values[name]
         except KeyError:
-            raise KeyError(f"task of {self.experiment} has no {name!r}; it has {', '.join(self.values)}") from None
+            raise KeyError(
+                f"task of {self.experiment} has no setting {name!r}; it has {', '.join(self.values)}"
+            ) from None
 
     def get(self, name: str, default: Any = None) -> Any:
-        """A setting by its name, or the default."""
+        """Return a setting by its name, or the default."""
         return self.values.get(name, default)
 
     @cached_property
@@ -76,7 +80,7 @@ class Task:
         return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
-        """One line for people.
+        """Describe the task in one line.
 
         Example:
             >>> print(Task.of("simon2016.fig1", 1, {"dropout": 0.3, "size": "HUGE"}, [0, 1]))
@@ -87,7 +91,7 @@ class Task:
 
 
 def grid(**choices: Any) -> tuple[Settings, ...]:
-    """All combinations of settings; a list or tuple is a choice, anything else is the same throughout.
+    """Return all combinations of settings: a list or tuple holds alternatives, any other value is fixed.
 
     Example:
         >>> grid(network=["N3", "N4"], epochs=20)

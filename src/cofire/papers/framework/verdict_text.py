@@ -1,4 +1,4 @@
-"""Numbers and verdicts in words, for the terminal and for the pages."""
+"""Text of numbers and verdicts, for the terminal and for the pages."""
 
 import math
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from .verdicts import Verdict
 
 
 def figures(value: float) -> str:
-    """Three significant figures.
+    """Format a number with three significant figures.
 
     Example:
         >>> figures(0.012345), figures(1234.5), figures(2.0), figures(float("inf"))
@@ -22,7 +22,7 @@ def figures(value: float) -> str:
 
 
 def effect_told(verdict: Verdict) -> str:
-    """Effect, interval and number of seeds.
+    """Format a verdict's effect, interval and number of seeds.
 
     Example:
         >>> effect_told(Verdict("reproduced", 0.5, (0.25, 0.75), 3))
@@ -35,7 +35,7 @@ def effect_told(verdict: Verdict) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them.
+    """Format seconds in the unit that reads best.
 
     Example:
         >>> duration(4.2), duration(300), duration(9000), duration(864_000)
@@ -49,7 +49,7 @@ def duration(seconds: float) -> str:
 
 
 def counted(verdicts: list[str]) -> str:
-    """How many outcomes of each kind, in words.
+    """Count the outcomes of each kind, in words.
 
     Example:
         >>> counted(["reproduced", "inconclusive", "reproduced"])
@@ -60,7 +60,7 @@ def counted(verdicts: list[str]) -> str:
 
 
 def markdown_table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    r"""A table for a page.
+    r"""Format a Markdown table.
 
     Example:
         >>> print(markdown_table(["network", "|ρ|"], [["mlp", 0.3]]))

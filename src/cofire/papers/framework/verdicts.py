@@ -1,4 +1,4 @@
-"""`Verdict`: whether a claim holds, by how much, and how sure that is."""
+"""`Verdict`: whether a claim holds, with effect and interval, and the functions that decide it."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,14 +14,14 @@ Outcome = Literal["reproduced", "not reproduced", "inconclusive"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came out of checking a claim.
+    """Result of checking a claim.
 
     Attributes:
         outcome: ``"reproduced"``, ``"not reproduced"`` or ``"inconclusive"``.
-        effect: the number that decides, averaged over seeds.
+        effect: the deciding number, averaged over seeds.
         interval: its 95 % interval over seeds.
-        n_seeds: how many.
-        note: what the number is, or why it does not decide.
+        n_seeds: number of seeds.
+        note: description of the number, or the reason why it decides nothing.
     """
 
     outcome: Outcome
@@ -36,12 +36,12 @@ class Verdict:
         return self.outcome == "reproduced"
 
     def but(self, reason: str) -> "Verdict":
-        """The same numbers, which decide nothing for this reason."""
+        """Return the same numbers as inconclusive, with a reason."""
         return replace(self, outcome="inconclusive", note=f"{self.note}; {reason}" if self.note else reason)
 
 
 def interval(values: Mapping[int, float]) -> tuple[float, float, float]:
-    """Mean, and the ends of its 95 % interval over seeds, by Student's t; not finite for fewer than two seeds.
+    """Return the mean and the ends of its 95 % interval over seeds, by Student's t; infinite ends for one seed.
 
     Example:
         >>> [round(x, 3) for x in interval({0: 0.9, 1: 1.0, 2: 1.1})]
@@ -58,7 +58,7 @@ def interval(values: Mapping[int, float]) -> tuple[float, float, float]:
 
 
 def student(freedom: int) -> float:
-    """The 97.5 % point of Student's t.
+    """Return the 97.5 % quantile of Student's t.
 
     Example:
         >>> round(student(2), 4), round(student(30), 3)
@@ -70,26 +70,26 @@ def student(freedom: int) -> float:
 def decide(
     effects: Mapping[int, float], *, above: float = -math.inf, below: float = math.inf, note: str = ""
 ) -> Verdict:
-    """A verdict on a number that the claim puts above, below, or between.
+    """Judge a number that a claim states to lie above, below or between bounds.
 
-    Reproduced: the whole 95 % interval over seeds lies there. Not reproduced: none of it does. Else inconclusive,
-    as when a value is missing or not finite.
+    Reproduced: the whole 95 % interval over seeds lies within the bounds. Not reproduced: the whole interval lies
+    outside. Otherwise inconclusive, also if a value is missing or not finite.
 
     Args:
-        effects: the number for each seed; paired differences where two conditions are compared.
-        above: the claim puts it above this.
-        below: the claim puts it below this.
-        note: what the number is.
+        effects: the number for each seed; paired differences to compare two conditions.
+        above: lower bound of the claim.
+        below: upper bound of the claim.
+        note: description of the number.
 
     Raises:
-        ValueError: if neither side is bounded: nothing could be refuted then.
+        ValueError: if there is no bound, so that nothing could refute the claim.
 
     Example:
         >>> decide({0: 0.9, 1: 1.0, 2: 1.1}, above=0).outcome, decide({0: -0.1, 1: 0.2}, above=0).outcome
         ('reproduced', 'inconclusive')
     """
     if above == -math.inf and below == math.inf:
-        raise ValueError("a claim must put the number above or below something; give above, below or both")
+        raise ValueError("a claim needs a bound; give above, below or both")
     mean, low, high = interval(effects)
     found = Verdict("inconclusive", mean, (low, high), len(effects), note)
     if not math.isfinite(mean):
@@ -100,7 +100,7 @@ def decide(
 
 
 def placed(found: Verdict, *, above: float = -math.inf, below: float = math.inf) -> Verdict:
-    """The same numbers, judged by where their interval lies: within the bounds, outside, or over one of them.
+    """Judge an interval: reproduced within the bounds, not reproduced outside, inconclusive across one.
 
     Example:
         >>> placed(Verdict("inconclusive", 0.5, (0.1, 0.9), 3), above=0).outcome
@@ -113,7 +113,7 @@ def placed(found: Verdict, *, above: float = -math.inf, below: float = math.inf)
 
 
 def all_of(parts: Mapping[str, Verdict]) -> Verdict:
-    """The verdict on a claim made of several: as good as the worst part, whose numbers it carries.
+    """Combine the verdicts on a claim's parts: the result is that of the worst part, with its numbers.
 
     Raises:
         ValueError: if there are no parts.
@@ -125,7 +125,7 @@ def all_of(parts: Mapping[str, Verdict]) -> Verdict:
         ('not reproduced', 'tanh; 1 of 2 parts reproduced')
     """
     if not parts:
-        raise ValueError("a verdict of several parts needs at least one part, got none")
+        raise ValueError("a combined verdict needs at least one part, got 0")
     ranks = {"not reproduced": 0, "inconclusive": 1, "reproduced": 2}
     name, worst = min(parts.items(), key=lambda part: (ranks[part[1].outcome], _margin(part[1])))
     count = sum(part.reproduced for part in parts.values())
@@ -133,17 +133,32 @@ def all_of(parts: Mapping[str, Verdict]) -> Verdict:
     return replace(worst, note=f"{told}; {count} of {len(parts)} parts reproduced")
 
 
+def decide_each(
+    effects: Mapping[str, Mapping[int, float]], *, above: float = -math.inf, below: float = math.inf, note: str = ""
+) -> Verdict:
+    """Judge one number under several named conditions by the same bounds; all must hold.
+
+    Raises:
+        ValueError: as `decide` and `all_of`.
+
+    Example:
+        >>> decide_each({"ReLU": {0: 1.0, 1: 1.1}, "tanh": {0: -1.0, 1: 2.0}}, above=0, note="rise").note
+        'tanh: rise; 1 of 2 parts reproduced'
+    """
+    return all_of({name: decide(part, above=above, below=below, note=note) for name, part in effects.items()})
+
+
 def _margin(verdict: Verdict) -> float:
-    """How far the nearer end of the interval is from 0: for parts whose outcome is the same."""
+    """Return the distance of the interval's nearer end from 0, to order parts with the same outcome."""
     low, high = verdict.interval
     return min(abs(low), abs(high)) if math.isfinite(low + high) else math.inf
 
 
 def differences(a: Mapping[int, float], b: Mapping[int, float]) -> dict[int, float]:
-    """The first less the second, seed by seed.
+    """Subtract the second condition from the first, seed by seed.
 
     Raises:
-        MissingRows: if they are not of the same seeds.
+        MissingRows: if their seeds differ.
 
     Example:
         >>> differences({0: 3.0, 1: 4.0}, {0: 1.0, 1: 1.0})
@@ -153,7 +168,7 @@ def differences(a: Mapping[int, float], b: Mapping[int, float]) -> dict[int, flo
 
 
 def shared(*parts: Mapping[int, float]) -> list[dict[int, float]]:
-    """The conditions' values at the seeds that all of them have, where some were given more seeds than others.
+    """Restrict the conditions to the seeds that all of them have.
 
     Example:
         >>> shared({0: 3.0, 1: 4.0, 2: 5.0}, {0: 1.0, 1: 1.0})
@@ -163,10 +178,10 @@ def shared(*parts: Mapping[int, float]) -> list[dict[int, float]]:
 
 
 def combined(function: Callable[..., float], *parts: Mapping[int, float]) -> dict[int, float]:
-    """A function of several conditions' values, seed by seed.
+    """Apply a function to several conditions' values, seed by seed.
 
     Raises:
-        MissingRows: if they are not of the same seeds, or there is none.
+        MissingRows: if there are no conditions, or their seeds differ.
     """
     if not parts:
         raise MissingRows("no conditions to combine")

@@ -1,17 +1,14 @@
-"""Figure 3: correlation before and after the activation function, and their difference ε, while a network trains."""
+"""Figure 3: correlation before and after the activation function, and their difference ε, through training."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from ...record import Row, correlation, epsilon, weight_correlation
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim, Experiment
-from ..framework.plots import COLORS, draw, legend, panels
+from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
-from ..framework.verdicts import Verdict, all_of, combined, decide, differences
+from ..framework.verdicts import Verdict, combined, decide_each, differences
 from .jin_networks import dataset, trained
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 LAYERS = ("hidden2", "hidden3")
 ACTIVATIONS = ("relu", "tanh")
@@ -19,7 +16,7 @@ SMALL = 0.25  # what we take "small with respect to their own values" to mean
 
 
 def run(task: Task) -> list[Row]:
-    """ρ(T), ρ(U), ε and the weight correlation of the layers, over epochs."""
+    """Record ρ(T), ρ(U), ε and the weight correlation of the layers over epochs."""
     sites = list(LAYERS)
     measures = [
         correlation(sites=sites),
@@ -30,8 +27,8 @@ def run(task: Task) -> list[Row]:
     return trained(task, dataset(task), measures)
 
 
-def figure(table: Table) -> "Figure":
-    """The paper's four panels."""
+def figure(table: Table) -> Figure:
+    """Draw the paper's four panels."""
     drawn, axes = panels(2, 2, sharex=True, sharey=True)
     for line, activation in enumerate(ACTIVATIONS):
         for place, layer in enumerate(LAYERS):
@@ -45,79 +42,56 @@ def figure(table: Table) -> "Figure":
 
 
 def last(table: Table, activation: str, layer: str, measure: str) -> dict[int, float]:
-    """A number of the last epoch, for each seed; at a layer's name, or at ``<name>:pre``."""
+    """Return a measure at the last epoch for each seed; ``layer`` is a layer's name or ``<name>:pre``."""
     return table.need(activation=activation).last().per_seed(measure=measure, site=layer)
 
 
 def relative(table: Table, activation: str, layer: str) -> dict[int, float]:
-    """ε over ρ(U)."""
+    """Divide ε by ρ(U)."""
     before = last(table, activation, f"{layer}:pre", "nc")
     return combined(lambda change, rho: change / rho, last(table, activation, layer, "epsilon"), before)
 
 
-def small(table: Table) -> Verdict:
-    """For each activation function and layer."""
-    return all_of(
-        {
-            f"{activation}, {layer}": decide(relative(table, activation, layer), below=SMALL, note="ε / ρ(U)")
-            for activation in ACTIVATIONS
-            for layer in LAYERS
-        }
-    )
+def _each(table: Table, number: Callable[[Table, str, str], dict[int, float]], note: str) -> Verdict:
+    """Judge whether a number is small for each activation function and layer."""
+    parts = {f"{one}, {layer}": number(table, one, layer) for one in ACTIVATIONS for layer in LAYERS}
+    return decide_each(parts, below=SMALL, note=note)
 
 
 def smaller_for_tanh(table: Table) -> Verdict:
-    """For each layer."""
+    """Judge whether ε / ρ(U) is smaller for tanh than for ReLU, for each layer."""
     parts = {layer: differences(relative(table, "relu", layer), relative(table, "tanh", layer)) for layer in LAYERS}
-    return all_of({layer: decide(part, above=0, note="ε/ρ(U), ReLU less tanh") for layer, part in parts.items()})
+    return decide_each(parts, above=0, note="ε/ρ(U), ReLU less tanh")
 
 
-def from_weights(table: Table) -> Verdict:
-    """Weight correlation less ρ(U), over ρ(U)."""
-    return all_of(
-        {
-            f"{activation}, {layer}": decide(
-                combined(
-                    lambda weights, rho: abs(weights - rho) / rho,
-                    last(table, activation, layer, "wc"),
-                    last(table, activation, f"{layer}:pre", "nc"),
-                ),
-                below=SMALL,
-                note="|WC − ρ(U)| / ρ(U)",
-            )
-            for activation in ACTIVATIONS
-            for layer in LAYERS
-        }
-    )
+def weights_less_rho(table: Table, activation: str, layer: str) -> dict[int, float]:
+    """Return the distance of the weight correlation from ρ(U), divided by ρ(U)."""
+    weights, rho = last(table, activation, layer, "wc"), last(table, activation, f"{layer}:pre", "nc")
+    return combined(lambda w, r: abs(w - r) / r, weights, rho)
 
 
 CLAIMS = (
-    Claim("ε is small", "The gap between ρ(U) and ρ(T) is small with respect to their own values", "Fig. 3", small),
+    Claim(
+        "ε is small", "The gap between ρ(U) and ρ(T) is small with respect to their own values", "Fig. 3",
+        lambda table: _each(table, relative, "ε / ρ(U)"),
+    ),
     Claim("ε, tanh", "In particular for the tanh network", "Fig. 3, bottom row", smaller_for_tanh),
     Claim(
         "ρ(U) from weights alone",
         "ρ(U) depends mainly on the cosine of weight vectors, so considering the weight matrix is enough",
-        "§3.1, after Eq. 12 and at its end",
-        from_weights,
+        "§3.1, after Eq. 12 and at its end", lambda table: _each(table, weights_less_rho, "|WC − ρ(U)| / ρ(U)"),
     ),
-)
+)  # fmt: skip
+
+_COMMON = {"network": "N5", "activation": ACTIVATIONS, "optimizer": "adam", "learning_rate": 1e-3}
 
 FIG3 = Experiment(
     name="jin2022.fig3",
     title="Correlation before (U) and after (T) the activation function, layers 2 and 3 of four with 30 units",
     grid={
-        "smoke": grid(
-            network="N5", activation=ACTIVATIONS, data="digits", n_train=500, epochs=3, batch_size=50,
-            optimizer="adam", learning_rate=1e-3,
-        ),
-        "quick": grid(
-            network="N5", activation=ACTIVATIONS, data="mnist", n_train=60_000, epochs=40, batch_size=100,
-            optimizer="adam", learning_rate=1e-3,
-        ),
-        "paper": grid(
-            network="N5", activation=ACTIVATIONS, data="mnist", n_train=60_000, epochs=10_000, batch_size=100,
-            optimizer="adam", learning_rate=1e-3,
-        ),
+        "smoke": grid(**_COMMON, data="digits", n_train=500, epochs=3, batch_size=50),
+        "quick": grid(**_COMMON, data="mnist", n_train=60_000, epochs=40, batch_size=100),
+        "paper": grid(**_COMMON, data="mnist", n_train=60_000, epochs=10_000, batch_size=100),
     },
     seeds={"smoke": 2, "quick": 5, "paper": 5},
     run=run,
@@ -129,4 +103,4 @@ FIG3 = Experiment(
         "the first 2000 test images. Curves are flat after 10 to 20 epochs, so that 40 decide; the paper trains "
         f"10,000. 'Small' is read as below {SMALL:g} of ρ(U)."
     ),
-)  # fmt: skip
+)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING
 from warnings import catch_warnings, simplefilter
 
 import torch
@@ -17,14 +16,10 @@ from ...stats.kernels.gram import gram_matrix, kernel_width_scan
 from ...stats.kernels.kde import entropy_kde
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim, Experiment
-from ..framework.plots import COLORS, draw, legend, legend_below, panels
+from ..framework.plots import COLORS, Axes, Figure, draw, legend, legend_below, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Verdict, combined, decide, differences
 from .jin_networks import HIDDEN, PROBE, dataset, trained
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 LAYERS = tuple(f"hidden{number}" for number in range(1, len(HIDDEN["N1"]) + 1))
 SAMPLES = 500
@@ -32,7 +27,7 @@ NEARLY_0 = 0.05
 
 
 def nearest_neighbors(x: Tensor) -> Tensor:
-    """Of 20 units, which is more than this estimator bears: a baseline is taken as it is."""
+    """Estimate entropy by nearest neighbors, as a baseline; 20 units are more than the estimator is made for."""
     with catch_warnings():
         simplefilter("ignore", HighDimensionWarning)
         return entropy_knn(x, whiten=True)
@@ -45,29 +40,36 @@ ORIGINAL = {
     "binned": entropy_binned,
     "normal": entropy_gaussian,
 }
-"""In the layer's own space; the first is what the paper says existing methods come to, the others are baselines."""
+"""Estimators in the layer's own space: the paper's account of existing methods, then baselines."""
 PROJECTED = {
-    # not entropy_embedded, which says −∞ of layers that are flat to within rounding, as deep linear ones become
+    # Not entropy_embedded: it returns −∞ for layers that are flat to within rounding, as deep linear ones become.
     "projected, mean embedding": lambda x, width: kernel_width_scan(x, [width]).leave_one_out[0],
     "projected, per dimension": lambda x, width: entropy_embedded(x, bandwidth=width, estimator="per_dimension"),
 }
 METHODS = (*ORIGINAL, *PROJECTED)
+EMBEDDING, PER_DIMENSION = PROJECTED
 
 
 def run(task: Task) -> list[Row]:
-    """Entropies of every layer, correlation in both spaces, and log |det| of the weights between, over epochs."""
+    """Record every layer's entropies, correlation in both spaces, and log |det| of its weights, over epochs."""
     data = dataset(task)
     labels = data.test_y[:PROBE]
-    layers, square = list(LAYERS), list(LAYERS[1:])
-    measures = [
-        Measure(lambda x: in_both_spaces(x, labels), sites=layers, name="spaces"),
-        Measure(_log_determinant, sites=square, stage="weights", name="log_det"),
-    ]
-    return trained(task, data, measures)
+    return trained(
+        task,
+        data,
+        [
+            Measure(lambda x: in_both_spaces(x, labels), sites=list(LAYERS), name="spaces"),
+            # Only square matrices have a determinant, so the first layer's is left out.
+            Measure(
+                lambda weight: float(torch.linalg.slogdet(weight.double()).logabsdet),
+                sites=list(LAYERS[1:]), stage="weights", name="log_det",
+            ),
+        ],
+    )  # fmt: skip
 
 
 def in_both_spaces(x: Tensor, labels: Tensor) -> dict[str, float]:
-    """Entropies by every method, in nats, and NC in the layer's space and among the dimensions of the features."""
+    """Compute entropies by every method, in nats, and NC in the layer's space and among the features' dimensions."""
     some = torch.linspace(0, len(x) - 1, min(SAMPLES, len(x)), device="cpu").long()
     x, labels = x[some].double(), labels[some]
     width = choose_bandwidth(x, labels).bandwidth
@@ -80,26 +82,25 @@ def in_both_spaces(x: Tensor, labels: Tensor) -> dict[str, float]:
     }
 
 
-def _log_determinant(weight: Tensor) -> float:
-    return float(torch.linalg.slogdet(weight.double()).logabsdet)
-
-
 Values = dict[int, float]
 
 
 def offsets(table: Table) -> dict[str, Values]:
-    """By how much the entropy of each layer exceeds that of the first: the sum of log |det| in between."""
+    """Return each layer's entropy minus that of the first: the sum of log |det| of the layers between."""
     found = {LAYERS[0]: dict.fromkeys(table.per_seed(measure="log_det", site=LAYERS[1]), 0.0)}
     for before, layer in pairwise(LAYERS):
-        log_det = table.per_seed(measure="log_det", site=layer)
-        found[layer] = combined(lambda a, b: a + b, found[before], log_det)
+        found[layer] = combined(lambda a, b: a + b, found[before], table.per_seed(measure="log_det", site=layer))
     return found
 
 
 def range_over_layers(table: Table, method: str, truth: Mapping[str, Values] | None = None) -> Values:
-    """Largest less smallest estimate over layers, at one epoch; with a truth, of the errors.
+    """Return the largest minus the smallest estimate over layers, at one epoch.
 
-    Were all estimates right, it would be 0 by the truth; the paper's truth is that all layers have the same entropy.
+    Args:
+        table: the rows of one epoch.
+        method: name of the estimator.
+        truth: true offsets to subtract first, as from `offsets`; the paper takes all layers' entropies to be equal.
+            The range of right estimates would then be 0.
     """
     values = [table.per_seed(measure=method, site=layer) for layer in LAYERS]
     if truth is not None:
@@ -107,15 +108,14 @@ def range_over_layers(table: Table, method: str, truth: Mapping[str, Values] | N
     return combined(lambda *layers: max(layers) - min(layers), *values)
 
 
-def figure(table: Table) -> "Figure":
-    """The paper's panels (a), (b1), (b2), (c), (d), and (d) again by the truth that allows for log |det|."""
+def figure(table: Table) -> Figure:
+    """Draw the paper's panels (a), (b1), (b2), (c), (d), and (d) again with a truth that allows for log |det|."""
     drawn, axes = panels(2, 3)
-    bound, projected = METHODS[0], METHODS[len(ORIGINAL)]
     curves = (
-        (axes[0][0], bound, "(a) entropy, original space"),
+        (axes[0][0], METHODS[0], "(a) entropy, original space"),
         (axes[0][1], "nc", "(b1) NC, original space"),
         (axes[0][2], "nc_projected", "(b2) NC, projected space"),
-        (axes[1][0], projected, "(c) entropy, projected space"),
+        (axes[1][0], EMBEDDING, "(c) entropy, projected space"),
     )
     for axis, measure, title in curves:
         for color, layer in zip(COLORS, LAYERS, strict=False):
@@ -127,7 +127,7 @@ def figure(table: Table) -> "Figure":
     return drawn
 
 
-def _ranges(axis: "Axes", table: Table, truth: Callable[[Table], Mapping[str, Values] | None], title: str) -> None:
+def _ranges(axis: Axes, table: Table, truth: Callable[[Table], Mapping[str, Values] | None], title: str) -> None:
     for color, method in zip(COLORS, (METHODS[0], METHODS[1], *PROJECTED), strict=False):
         curve = {epoch: range_over_layers(part, method, truth(part)) for epoch, part in table.groups("epoch")}
         draw(axis, curve, method, color=color)
@@ -135,29 +135,18 @@ def _ranges(axis: "Axes", table: Table, truth: Callable[[Table], Mapping[str, Va
     legend_below(axis)
 
 
-def smaller_range(table: Table, *, allow: bool) -> Verdict:
-    """Range of the independence bound less that of the mean embedding, at the last epoch."""
+def smaller_range(table: Table, projected: str = EMBEDDING, *, allow: bool = False) -> Verdict:
+    """Judge whether the range of the independence bound exceeds a projected method's, at the last epoch.
+
+    Args:
+        table: the rows.
+        projected: one of `PROJECTED`.
+        allow: whether to compare with a truth that allows for log |det|.
+    """
     last = table.need(measure=METHODS).last()
     truth = offsets(table.last()) if allow else None
-    original, projected = (range_over_layers(last, name, truth) for name in (METHODS[0], METHODS[len(ORIGINAL)]))
-    return decide(differences(original, projected), above=0, note="range over layers in nats, original less projected")
-
-
-def smaller_range_per_dimension(table: Table) -> Verdict:
-    """The same for the sum over dimensions that the paper's Eq. 6 has."""
-    last = table.need(measure=METHODS).last()
-    original, projected = (range_over_layers(last, name) for name in (METHODS[0], "projected, per dimension"))
-    return decide(differences(original, projected), above=0, note="range over layers in nats, original less projected")
-
-
-def correlated(table: Table) -> Verdict:
-    """The least NC over layers, in the layer's own space."""
-    return decide(_over_layers(table, "nc", min), above=NEARLY_0, note="smallest NC over layers")
-
-
-def decoupled(table: Table) -> Verdict:
-    """The largest NC over layers, among the dimensions of the features."""
-    return decide(_over_layers(table, "nc_projected", max), below=NEARLY_0, note="largest NC over layers")
+    ranges = (range_over_layers(last, name, truth) for name in (METHODS[0], projected))
+    return decide(differences(*ranges), above=0, note="range over layers in nats, original less projected")
 
 
 def _over_layers(table: Table, measure: str, choose: Callable[..., float]) -> Values:
@@ -166,16 +155,21 @@ def _over_layers(table: Table, measure: str, choose: Callable[..., float]) -> Va
 
 
 CLAIMS = (
-    Claim("correlated", "NC is not close to 0 in the original space", "Fig. 4 (b1)", correlated),
-    Claim("decoupled", "NC is close to 0 in the projected space", "Fig. 4 (b2)", decoupled),
+    Claim(
+        "correlated", "NC is not close to 0 in the original space", "Fig. 4 (b1)",
+        lambda table: decide(_over_layers(table, "nc", min), above=NEARLY_0, note="smallest NC over layers"),
+    ),
+    Claim(
+        "decoupled", "NC is close to 0 in the projected space", "Fig. 4 (b2)",
+        lambda table: decide(_over_layers(table, "nc_projected", max), below=NEARLY_0, note="largest NC over layers"),
+    ),
     Claim(
         "smaller range", "Entropies of layers lie closer together in the projected space: its error is smaller",
-        "Fig. 4 (a), (c), (d); all layers are said to have the same entropy",
-        lambda table: smaller_range(table, allow=False),
+        "Fig. 4 (a), (c), (d); all layers are said to have the same entropy", smaller_range,
     ),
     Claim(
         "smaller range, Eq. 6", "The same, with entropies of the projected dimensions added up",
-        "Eq. 6 and Fig. 4 (c)", smaller_range_per_dimension,
+        "Eq. 6 and Fig. 4 (c)", lambda table: smaller_range(table, PER_DIMENSION),
     ),
     Claim(
         "smaller range, right truth", "The same as the first, against entropies that differ by log |det W|",

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,24 +11,21 @@ from ...stats.information.entropy import entropy_independence_bound, entropy_knn
 from ...stats.kernels.embedding import choose_bandwidth, entropy_embedded
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim, Experiment, row
-from ..framework.plots import COLORS, legend, panels
+from ..framework.plots import COLORS, Figure, legend, panels
 from ..framework.tasks import Task, grid
-from ..framework.verdicts import Verdict, all_of, decide, differences, interval
+from ..framework.verdicts import Verdict, combined, decide_each, differences, interval
 from ..training.models import mlp
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 UNITS, CLASSES = 5, 10
 PROJECTED, LABELED, ORIGINAL, KNN = "projected", "projected, labels", "original", "kNN, whitened"
 TRUTHS = {"paper": "the paper's truth", "right": "H(X) + log |det A|"}
 INPUT, OUTPUT = "var", "var*"
 CLOSE = 0.3
-"""In nats: what "very close" is taken to be; the truths for k = .3 and .7 are 2.1 apart."""
+"""Our reading of "very close", in nats; the truths for k = .3 and .7 are 2.1 apart."""
 
 
 def run(task: Task) -> Iterator[Row]:
-    """Entropies before and behind the hidden layer of N2, trained to repeat a linear teacher; both truths."""
+    """Record entropies before and after the hidden layer of N2, trained on a linear teacher, and both truths."""
     for seed in task.seeds:
         generator = torch.Generator().manual_seed(seed)
         x = torch.randn(task["samples"], UNITS, generator=generator, dtype=torch.float64) * task["variance"] ** 0.5
@@ -42,7 +38,7 @@ def run(task: Task) -> Iterator[Row]:
 
 
 def normal_entropy(variance: float) -> float:
-    """Entropy of N(0, variance·I₅), in nats.
+    """Return the entropy of N(0, variance·I₅), in nats.
 
     Example:
         >>> [round(normal_entropy(k), 4) for k in (0.3, 0.7, 1.0)]
@@ -52,9 +48,8 @@ def normal_entropy(variance: float) -> float:
 
 
 def _learned(x: Tensor, labels: Tensor, epochs: int, seed: int) -> Tensor:
-    """The weights of the hidden layer, its rows the units."""
-    network = mlp([UNITS, UNITS, CLASSES], activation="identity", seed=seed)
-    network.double()
+    """Train N2 and return its hidden layer's weights, one unit per row."""
+    network = mlp([UNITS, UNITS, CLASSES], activation="identity", seed=seed).double()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     for _ in range(epochs):
         optimizer.zero_grad()
@@ -64,7 +59,7 @@ def _learned(x: Tensor, labels: Tensor, epochs: int, seed: int) -> Tensor:
 
 
 def _rows(seed: int, place: str, x: Tensor, labels: Tensor, paper: float, right: float) -> Iterator[Row]:
-    some = max(500, len(x) // 5)  # the width is chosen on some of the samples, as it costs their number squared
+    some = max(500, len(x) // 5)  # choosing the width takes time quadratic in the samples, so not all are used
     free, labeled = (choose_bandwidth(x[:some], known).bandwidth for known in (None, labels[:some]))
     found = {
         PROJECTED: float(entropy_embedded(x, bandwidth=free)),
@@ -80,8 +75,8 @@ def _rows(seed: int, place: str, x: Tensor, labels: Tensor, paper: float, right:
     yield row("bandwidth, labels", labeled, seed=seed, place=place)
 
 
-def figure(table: Table) -> "Figure":
-    """The paper's one panel: truth, projected and original along var = k and var = k*; and the truth that is right."""
+def figure(table: Table) -> Figure:
+    """Draw the paper's panel, truth, projected and original along var = k and var = k*, and the right truth."""
     drawn, axes = panels(1, 1, width=7.5, height=3.2)
     axis = axes[0][0]
     spots = [(k, place) for k in table.values("variance") for place in (INPUT, OUTPUT)]
@@ -97,72 +92,55 @@ def figure(table: Table) -> "Figure":
         values = [interval(table.per_seed(variance=k, place=place, measure=name)) for k, place in spots]
         means = [mean for mean, _, _ in values]
         axis.plot(range(len(spots)), means, color=color, label=label, linestyle=style, marker="o", markersize=3)
-    axis.set_xticks(range(len(spots)), [f"{place.replace('var', f'var={k:g}')}" for k, place in spots])
+    axis.set_xticks(range(len(spots)), [place.replace("var", f"var={k:g}") for k, place in spots])
     axis.set_ylabel("entropy (nats)")
     legend(drawn)
     return drawn
 
 
 def close(table: Table, truth: str, estimate: str = PROJECTED) -> Verdict:
-    """An estimate less the truth at all six places: within 0.3 nats."""
-    return all_of(
-        {
-            f"{place} k = {k:g}": decide(
-                differences(part.per_seed(measure=estimate), part.per_seed(measure=truth)),
-                above=-CLOSE,
-                below=CLOSE,
-                note=f"{estimate} less {TRUTHS[truth]}",
-            )
-            for k, some in table.need(measure=[estimate, truth]).groups("variance")
-            for place, part in some.groups("place")
-        }
-    )
+    """Judge whether an estimate is within 0.3 nats of the truth at all six places."""
+    errors = {
+        f"{place} k = {k:g}": differences(part.per_seed(measure=estimate), part.per_seed(measure=truth))
+        for k, some in table.need(measure=[estimate, truth]).groups("variance")
+        for place, part in some.groups("place")
+    }
+    return decide_each(errors, above=-CLOSE, below=CLOSE, note=f"{estimate} less {TRUTHS[truth]}")
 
 
 def nearer(table: Table, truth: str) -> Verdict:
-    """Distance of the original space's estimate from the truth less that of the projected one's, behind the layer."""
-    parts: dict[str, Verdict] = {}
+    """Judge whether the projected estimate is nearer to the truth than the original one, after the layer."""
+    gains: dict[str, dict[int, float]] = {}
     for k, some in table.need(place=OUTPUT).groups("variance"):
-        true, own, other = (some.per_seed(measure=name) for name in (truth, PROJECTED, ORIGINAL))
-        gains = {seed: abs(other[seed] - true[seed]) - abs(own[seed] - true[seed]) for seed in true}
-        parts[f"k = {k:g}"] = decide(
-            gains, above=0, note=f"|original − truth| less |projected − truth|, {TRUTHS[truth]}"
-        )
-    return all_of(parts)
+        parts = (some.per_seed(measure=name) for name in (truth, PROJECTED, ORIGINAL))
+        gains[f"k = {k:g}"] = combined(lambda true, own, other: abs(other - true) - abs(own - true), *parts)
+    return decide_each(gains, above=0, note=f"|original − truth| less |projected − truth|, {TRUTHS[truth]}")
 
 
 CLAIMS = (
     Claim(
-        "close, the paper's truth",
-        "The entropy estimated in the projected space is very close to the ground truth",
+        "close, the paper's truth", "The entropy estimated in the projected space is very close to the ground truth",
         "Fig. 6, with H(XA) = H(X) as the paper has it; very close: within 0.3 nats",
         lambda table: close(table, "paper"),
     ),
     Claim(
-        "close, right truth",
-        "The same against H(XA) = H(X) + log |det A|",
-        "Fig. 6; the truth is ours",
-        lambda table: close(table, "right"),
+        "close, right truth", "The same against H(XA) = H(X) + log |det A|",
+        "Fig. 6; the truth is ours", lambda table: close(table, "right"),
     ),
     Claim(
-        "close, width by labels",
-        "The same with the width that Eq. 9 chooses by the labels",
-        "Fig. 6 and Eq. 9, with the right truth",
-        lambda table: close(table, "right", LABELED),
+        "close, width by labels", "The same with the width that Eq. 9 chooses by the labels",
+        "Fig. 6 and Eq. 9, with the right truth", lambda table: close(table, "right", LABELED),
     ),
     Claim(
         "nearer, the paper's truth",
         "Behind the layer, it is nearer to the truth than the estimate in the original space",
-        "Fig. 6, with the paper's truth",
-        lambda table: nearer(table, "paper"),
+        "Fig. 6, with the paper's truth", lambda table: nearer(table, "paper"),
     ),
     Claim(
-        "nearer, right truth",
-        "The same against H(XA) = H(X) + log |det A|",
-        "Fig. 6; the truth is ours",
-        lambda table: nearer(table, "right"),
+        "nearer, right truth", "The same against H(XA) = H(X) + log |det A|",
+        "Fig. 6; the truth is ours", lambda table: nearer(table, "right"),
     ),
-)
+)  # fmt: skip
 
 FIG6 = Experiment(
     name="jin2022.fig6",

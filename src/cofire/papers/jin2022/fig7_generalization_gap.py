@@ -1,26 +1,22 @@
-"""Figure 7: weight correlation, neuronal correlation and generalization gap of the penultimate layers of N3 to N7."""
+"""Figure 7: weight correlation and neuronal correlation of N3 to N7's penultimate layers; generalization gaps."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...record import Row, correlation, weight_correlation
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim, Experiment
-from ..framework.plots import COLORS, draw, legend, panels
+from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from ..framework.tasks import Settings, Task, grid
-from ..framework.verdicts import Verdict, all_of, combined, decide, differences, shared
+from ..framework.verdicts import Verdict, all_of, combined, decide, decide_each, differences, shared
 from .jin_networks import dataset, penultimate, trained
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 DENSE, CONVOLUTIONAL = ("N3", "N4", "N5"), ("N6", "N7")
 NETWORKS = (*DENSE, *CONVOLUTIONAL)
 ACTIVATIONS = ("relu", "tanh")
 READ_OFF = {"N3": 0.22, "N4": 0.32, "N5": 0.40}
-AS_READ = 0.05  # how far from a number read off a figure still counts as that number
+AS_READ = 0.05  # tolerance for numbers read off a figure
 RECIPES = {
     "all": {"optimizer": "adam", "learning_rate": 1e-3, "batch_size": 100},
     "few": {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": 50},
@@ -29,13 +25,13 @@ OTHER = "with few images and SGD"
 
 
 def run(task: Task) -> list[Row]:
-    """WC with its quartiles and NC of the penultimate layer, and scores, over epochs."""
+    """Record WC with its quartiles and NC of the penultimate layer, and scores, over epochs."""
     sites = [penultimate(task["network"])]
     return trained(task, dataset(task), [correlation(sites=sites), weight_correlation(sites=sites)])
 
 
 def points(networks: tuple[str, ...], recipe: str, **sizes: Any) -> tuple[Settings, ...]:
-    """The grid of some networks, by one way to train them."""
+    """Return the grid of some networks with one training recipe."""
     return grid(network=networks, activation=ACTIVATIONS, recipe=recipe, **RECIPES[recipe], **sizes)
 
 
@@ -43,67 +39,67 @@ Values = dict[int, float]
 
 
 def gap(table: Table, score: str = "accuracy") -> Values:
-    """Generalization gap of each seed: training accuracy less test accuracy, or test loss less training loss."""
+    """Return each seed's gap: training accuracy minus test accuracy, or test loss minus training loss."""
     sign = 1 if score == "accuracy" else -1
     train, test = (table.per_seed(measure=name, site="") for name in (score, f"test_{score}"))
     return combined(lambda a, b: sign * (a - b), train, test)
 
 
 def of(measure: str) -> Callable[[Table], Values]:
-    """What reads a measure of the penultimate layer off one network's last rows."""
+    """Return a function that reads a measure of the penultimate layer from one network's last rows."""
     return lambda table: table.per_seed(measure=measure, site=lambda site: site != "")
 
 
 def at_the_end(table: Table, network: str, activation: str, recipe: str, read: Callable[[Table], Values]) -> Values:
-    """A number of a network's last epoch, for each seed."""
+    """Read a number at a network's last epoch for each seed."""
     return read(table.need(network=network, activation=activation, recipe=recipe).last())
 
 
 def rises(
     networks: tuple[str, ...], activation: str, read: Callable[[Table], Values], *, recipe: str = "all", note: str
 ) -> Callable[[Table], Verdict]:
-    """The check that a number grows from each network to the next."""
+    """Return a check that a number grows from each network to the next."""
 
     def check(table: Table) -> Verdict:
         values = {name: at_the_end(table, name, activation, recipe, read) for name in networks}
-        steps = pairwise(networks)
-        return all_of({f"{a} to {b}": decide(differences(values[b], values[a]), above=0, note=note) for a, b in steps})
+        growth = {f"{a} to {b}": differences(values[b], values[a]) for a, b in pairwise(networks)}
+        return decide_each(growth, above=0, note=note)
 
     return check
 
 
 def as_printed(table: Table) -> Verdict:
-    """NC of the ReLU networks, as read off the paper's figure."""
-    return all_of(
-        {
-            name: decide(
-                at_the_end(table, name, "relu", "all", of("nc")),
-                above=value - AS_READ, below=value + AS_READ, note=f"NC; the paper has about {value:.2f}",
-            )
-            for name, value in READ_OFF.items()
-        }
-    )  # fmt: skip
+    """Judge whether NC of the ReLU networks is what the paper's figure shows."""
+    parts: dict[str, Verdict] = {}
+    for name, value in READ_OFF.items():
+        nc = at_the_end(table, name, "relu", "all", of("nc"))
+        note = f"NC; the paper has about {value:.2f}"
+        parts[name] = decide(nc, above=value - AS_READ, below=value + AS_READ, note=note)
+    return all_of(parts)
 
 
 def convolutions_have_less(read: Callable[[Table], Values], note: str) -> Callable[[Table], Verdict]:
-    """The check that the largest convolutional number is below the smallest of a dense network, at shared seeds."""
+    """Return a check that the largest number of a convolutional network is below the smallest of a dense one."""
 
     def check(table: Table) -> Verdict:
         largest, smallest = (
             combined(choose, *(at_the_end(table, name, "relu", "all", read) for name in names))
             for choose, names in ((max, CONVOLUTIONAL), (min, DENSE))
         )
-        return decide(differences(*shared(smallest, largest)), above=0, note=note)
+        return decide(differences(*shared(smallest, largest)), above=0, note=note)  # dense networks have more seeds
 
     return check
 
 
-def figure(table: Table) -> "Figure":
-    """The paper's rows (a) to (c), a column a network; below them the gap of the loss."""
+def figure(table: Table) -> Figure:
+    """Draw the paper's rows (a) to (c), with one column per network."""
     drawn, axes = panels(3, len(NETWORKS), width=2.4, height=2.1, sharex="col")
     for column, name in enumerate(NETWORKS):
         part = table.where(network=name, recipe="all")
-        _quartiles(axes[0][column], part.where(activation="relu"))
+        relu = part.where(activation="relu")
+        for color, quartile in zip(COLORS, ("upper_quartile", "median", "lower_quartile"), strict=False):
+            label = quartile.replace("_", " ")
+            draw(axes[0][column], relu.curve("epoch", measure=f"wc_{quartile}"), label, color=color)
         for line, activation in enumerate(ACTIVATIONS, 1):
             _correlation_and_gap(axes[line][column], part.where(activation=activation))
         axes[0][column].set(title=name)
@@ -114,12 +110,7 @@ def figure(table: Table) -> "Figure":
     return drawn
 
 
-def _quartiles(axis: "Axes", part: Table) -> None:
-    for color, name in zip(COLORS, ("wc_upper_quartile", "wc_median", "wc_lower_quartile"), strict=False):
-        draw(axis, part.curve("epoch", measure=name), name[3:].replace("_", " "), color=color)
-
-
-def _correlation_and_gap(axis: "Axes", part: Table) -> None:
+def _correlation_and_gap(axis: Axes, part: Table) -> None:
     draw(axis, part.curve("epoch", measure="nc"), "NC", color=COLORS[4])
     gaps = {epoch: gap(rows) for epoch, rows in part.need(measure=["accuracy", "test_accuracy"]).groups("epoch")}
     draw(axis, gaps, "accuracy gap", color=COLORS[3])
@@ -177,7 +168,8 @@ CLAIMS = (
 
 
 def n_seeds(point: Settings) -> int:
-    """Dense networks learn stacked, at little cost; a seed of a convolutional one takes minutes."""
+    """Return 10 seeds for dense networks and 3 for convolutional ones."""
+    # Dense networks are trained stacked, at little cost; a seed of a convolutional one takes minutes.
     return 10 if point["network"] in DENSE else 3
 
 
@@ -187,10 +179,7 @@ FIG7 = Experiment(
     name="jin2022.fig7",
     title="Weight correlation, neuronal correlation and generalization gap of five networks over training",
     grid={
-        "smoke": (
-            *points(NETWORKS, "all", **SMOKE),
-            *points(DENSE, "few", **SMOKE),
-        ),
+        "smoke": (*points(NETWORKS, "all", **SMOKE), *points(DENSE, "few", **SMOKE)),
         "quick": (
             *points(DENSE, "all", data="mnist", n_train=60_000, epochs=40),
             *points(DENSE, "few", data="mnist", n_train=5000, epochs=200),

@@ -1,4 +1,4 @@
-"""The networks N1 to N7 of the paper, how they are trained, and what is watched of them."""
+"""The paper's networks N1 to N7, and their training."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from ...record import Measure, Row
 from ..framework.tasks import Task
 from ..training.datasets import Dataset, load
 from ..training.loop import Settings
-from ..training.models import ACTIVATIONS, Dropout, draw_weights, mlp
+from ..training.models import ACTIVATIONS, Dropout, draw_weights, mlp, n_features
 from ..training.stacked_training import Watch, fit
 
 HIDDEN = {"N1": (20,) * 5, "N2": (5,), "N3": (110, 10), "N4": (40,) * 3, "N5": (30,) * 4}
@@ -20,7 +20,7 @@ PROBE = 2000
 
 
 def network(name: str, data: Dataset, *, activation: str, seed: int) -> nn.Sequential:
-    """One of the paper's networks, for the images and classes of a data set.
+    """Build one of the paper's networks for the images and classes of a data set.
 
     Raises:
         ValueError: if the paper has no network of this name.
@@ -39,7 +39,7 @@ def network(name: str, data: Dataset, *, activation: str, seed: int) -> nn.Seque
 
 
 def penultimate(name: str) -> str:
-    """The layer before the output.
+    """Return the name of the layer before the output.
 
     Example:
         >>> penultimate("N5"), penultimate("N6")
@@ -49,9 +49,8 @@ def penultimate(name: str) -> str:
 
 
 def _convolutional(shape: torch.Size, n_classes: int, size: int, activation: str, seed: int) -> nn.Sequential:
-    """Convolution, activation, pooling and dropout, three times; an even filter makes an image one pixel larger."""
-    net = nn.Sequential()
-    n_in = shape[0]
+    """Stack convolution, activation, pooling and dropout three times; an even filter enlarges an image by a pixel."""
+    net, n_in = nn.Sequential(), shape[0]
     for number, (n_out, p) in enumerate(zip(CHANNELS, DROPPED, strict=True), 1):
         net.add_module(f"conv{number}", nn.Conv2d(n_in, n_out, size, padding=size // 2))
         net.add_module(f"act{number}", ACTIVATIONS[activation]())
@@ -59,36 +58,29 @@ def _convolutional(shape: torch.Size, n_classes: int, size: int, activation: str
         net.add_module(f"drop{number}", Dropout(p, seed=1000 * seed + number))
         n_in = n_out
     net.add_module("flatten", nn.Flatten())
-    with torch.no_grad():
-        n_features = net.eval()(torch.zeros(1, *shape)).shape[1]
-    net.train().add_module("output", nn.Linear(n_features, n_classes))
-    draw_weights(net, activation, torch.Generator().manual_seed(seed))
+    net.add_module("output", nn.Linear(n_features(net, shape), n_classes))
+    draw_weights(net, activation, seed=seed)
     return net
 
 
 def dataset(task: Task) -> Dataset:
-    """The first training samples that a task asks for, and the first test samples, or all."""
+    """Load a task's first training samples and its first test samples, or all of these."""
     return load(task["data"]).first(task["n_train"], task.get("n_test"))
 
 
 def trained(task: Task, data: Dataset, measures: Sequence[Measure]) -> list[Row]:
-    """Train a task's networks, one a seed; measures are taken on test samples after the epochs of `epochs_shown`."""
-    an_epoch = -(-len(data.train_x) // task["batch_size"])
-    at = [epoch * an_epoch for epoch in epochs_shown(task["epochs"])]
+    """Train a task's networks, one per seed, with measures on test samples after the epochs of `epochs_shown`."""
+    settings = Settings.of(task.values)
+    per_epoch = settings.steps_per_epoch(len(data.train_x))
+    at = [epoch * per_epoch for epoch in epochs_shown(task["epochs"])]
     models = [network(task["network"], data, activation=task["activation"], seed=seed) for seed in task.seeds]
-    settings = Settings(
-        epochs=task["epochs"],
-        batch_size=task["batch_size"],
-        optimizer=task["optimizer"],
-        learning_rate=task["learning_rate"],
-    )
     watch = Watch(measures=measures, probe=data.test_x[:PROBE], every=at, scores_every=at)
     rows = fit(models, data, settings, seeds=task.seeds, watch=watch)
-    return [one._replace(epoch=one.step // an_epoch) for one in rows]
+    return [one._replace(epoch=one.step // per_epoch) for one in rows]
 
 
 def epochs_shown(epochs: int) -> list[int]:
-    """About geometrically spaced, since networks change fastest at the beginning; the last is among them.
+    """Return epochs at roughly geometric distances, because networks change fastest at first, and the last one.
 
     Example:
         >>> epochs_shown(20)

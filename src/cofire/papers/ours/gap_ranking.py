@@ -1,8 +1,10 @@
-"""The generalization score's calibration: how well each number ranks trained networks by their gap."""
+"""Calibration of the generalization score: how well each number ranks trained networks by their gap."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 
@@ -11,19 +13,16 @@ from ...nets.loading.batches import BATCH
 from ...record import Row
 from ..framework.claim_table import MissingRows, Table
 from ..framework.experiment import Claim, Experiment, row
-from ..framework.plots import COLORS, panels
+from ..framework.plots import COLORS, Figure, panels
 from ..framework.ranking import Ranking, kendall, within_settings
 from ..framework.tasks import Task, grid
 from ..framework.verdict_text import markdown_table
 from ..framework.verdicts import Verdict, placed
-from ..training.datasets import Dataset, load
+from ..training.datasets import load
 from ..training.loop import Settings, fit, scores
 from ..training.models import mlp
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-FITTED = 0.01  # training loss at which training stops, so that networks are compared at the same fit
+FITTED = 0.01  # training loss at which training stops, to compare networks at the same fit
 NUMBERS: dict[str, Callable[[Any], float]] = {
     "neuronal correlation": lambda score: score.neuronal_correlation,
     "neuronal correlation, last hidden layer": lambda score: score.last_neuronal_correlation,
@@ -37,39 +36,38 @@ AXES = ("n_train", "width", "depth", "weight_decay", "batch_size")
 
 
 def run(task: Task) -> Iterator[Row]:
-    """Train networks by SGD on some images drawn by their seed, and score them on those."""
+    """Train networks by SGD on images drawn by their seed; record the gaps and the numbers that should rank them."""
     data = load(task["data"])
     for seed in task.seeds:
-        some = _drawn(data, task["n_train"], seed)
+        order = torch.randperm(len(data.train_x), generator=torch.Generator().manual_seed(seed))[: task["n_train"]]
+        some = replace(data, train_x=data.train_x[order], train_y=data.train_y[order])
         widths = [some.train_x[0].numel(), *[task["width"]] * task["depth"], some.n_classes]
         model = mlp(widths, seed=seed)
-        chosen = {"weight_decay": task["weight_decay"], "batch_size": task["batch_size"], "seed": seed}
-        sgd = Settings(epochs=task["epochs"], optimizer="sgd", learning_rate=0.05, momentum=0.9, **chosen)
-        fit(model, some, sgd, until_loss=FITTED)
+        settings = Settings.of(task.values, optimizer="sgd", learning_rate=0.05, momentum=0.9, seed=seed)
+        fit(model, some, settings, until_loss=FITTED)
         found = scores(model, some)
-        for gap, value in zip(GAPS, (found.accuracy - found.test_accuracy, found.test_loss - found.loss), strict=True):
-            yield row(gap, value, seed=seed)
-        score = generalization_score(
-            model, list(zip(some.train_x.split(BATCH), some.train_y.split(BATCH), strict=True))
-        )
+        yield row(GAPS[0], found.accuracy - found.test_accuracy, seed=seed)
+        yield row(GAPS[1], found.test_loss - found.loss, seed=seed)
+        batches = list(zip(some.train_x.split(BATCH), some.train_y.split(BATCH), strict=True))
+        score = generalization_score(model, batches)
         for name, number in NUMBERS.items():
             yield row(name, number(score), seed=seed)
 
 
-def _drawn(data: Dataset, n_train: int, seed: int) -> Dataset:
-    order = torch.randperm(len(data.train_x), generator=torch.Generator().manual_seed(seed))[:n_train]
-    return Dataset(data.name, data.train_x[order], data.train_y[order], data.test_x, data.test_y, data.n_classes)
-
-
 class Network(NamedTuple):
-    """A trained network: what it was trained by, with its seed, and its numbers and gaps by name."""
+    """A trained network.
+
+    Attributes:
+        settings: its settings, with its seed.
+        values: its numbers and gaps, by name.
+    """
 
     settings: dict[str, Any]
     values: dict[str, float]
 
 
 def networks(table: Table) -> tuple[list[Network], int]:
-    """Those whose numbers are all defined, and how many are not, for instance as all units of a layer died."""
+    """Return the networks whose numbers are all defined, and the number of others, such as those with a dead layer."""
     found: dict[tuple[Any, ...], Network] = {}
     for one in table:
         settings = {name: one[name] for name in (*AXES, "seed")}
@@ -79,7 +77,7 @@ def networks(table: Table) -> tuple[list[Network], int]:
 
 
 def ranked(found: Sequence[Network], name: str, gap: str) -> Ranking:
-    """How a number ranks a gap; networks that differ in their seed only stay together.
+    """Rank a gap by a number, with networks that differ only in their seed as one cluster.
 
     Raises:
         MissingRows: if there are fewer than two networks.
@@ -91,34 +89,31 @@ def ranked(found: Sequence[Network], name: str, gap: str) -> Ranking:
 
 
 def overall(table: Table) -> str:
-    """A row for each number: τ with each gap over all networks, and among those of as many training images."""
+    """Tabulate each number's τ with each gap, over all networks and for each number of training images."""
     usable, _ = networks(table)
     groups = {"": usable}
     for number in sorted({one.settings["n_train"] for one in usable}):
         groups[f", {number} images"] = [one for one in usable if one.settings["n_train"] == number]
-    columns = [(gap, name) for gap in GAPS for name in groups]
-    rows = [[name, *(_told(ranked(groups[group], name, gap)) for gap, group in columns)] for name in NUMBERS]
+    columns = [(gap, group) for gap in GAPS for group in groups]
+    rows = [[name, *(_described(ranked(groups[group], name, gap)) for gap, group in columns)] for name in NUMBERS]
     return markdown_table(["larger goes with a larger", *(gap + group for gap, group in columns)], rows)
 
 
 def one_at_a_time(table: Table, gap: str) -> str:
-    """A row for each number: τ with a gap over networks that differ in one setting only, for each setting."""
+    """Tabulate each number's τ with a gap over networks that differ in one setting only, for each setting."""
     usable, _ = networks(table)
     settings = [one.settings for one in usable]
     axes = [axis for axis in AXES if len({one[axis] for one in settings}) > 1]
     truth = [one.values[gap] for one in usable]
-    rows = [
-        [
-            name,
-            *(_told(within_settings([one.values[name] for one in usable], truth, settings, axis)) for axis in axes),
-        ]
-        for name in NUMBERS
-    ]
+    rows = []
+    for name in NUMBERS:
+        values = [one.values[name] for one in usable]
+        rows.append([name, *(_described(within_settings(values, truth, settings, axis)) for axis in axes)])
     return markdown_table(["", *axes], rows)
 
 
 def described(table: Table) -> str:
-    """How many networks there are, how they fit, and how far their gaps reach."""
+    """Describe the number of networks, their fit, and the range of their gaps."""
     usable, n_broken = networks(table)
     parts = [f"{len(usable)} of {len(usable) + n_broken} networks have all numbers"]
     for name in ("training loss", *GAPS):
@@ -127,12 +122,12 @@ def described(table: Table) -> str:
     return "; ".join(parts) + "."
 
 
-def _told(ranking: Ranking) -> str:
+def _described(ranking: Ranking) -> str:
     return f"{ranking.tau:.2f} ({ranking.interval[0]:.2f} to {ranking.interval[1]:.2f})"
 
 
-def figure(table: Table) -> "Figure":
-    """τ of each number with each gap over all networks, with its interval."""
+def figure(table: Table) -> Figure:
+    """Draw τ of each number with each gap over all networks, with its interval."""
     usable, _ = networks(table)
     drawn, axes = panels(1, len(GAPS), sharey=True)
     places = range(len(NUMBERS))
@@ -148,23 +143,28 @@ def figure(table: Table) -> "Figure":
 
 
 def ranks(table: Table, name: str, gap: str) -> Verdict:
-    """Whether a larger number goes with a larger gap."""
+    """Judge whether a larger number goes with a larger gap."""
     usable, _ = networks(table)
     found = ranked(usable, name, gap)
     note = f"Kendall's τ over {found.n} networks, bootstrap interval"
     return placed(Verdict("inconclusive", found.tau, found.interval, len(table.values("seed")), note), above=0)
 
 
-def _claim(name: str, gap: str, reference: str) -> Claim:
-    text = f"Networks with a larger {name} have a larger {gap}"
-    return Claim(f"{name}, {gap}", text, reference, lambda table: ranks(table, name, gap))
+_REFERENCES = {
+    "neuronal correlation": "after jin2022, which follows single networks",
+    "weight correlation": "after Jin et al. 2020",
+    "parameter norm": "ours: a plain number to compare with",
+}
+CLAIMS = tuple(
+    Claim(
+        f"{name}, {gap}", f"Networks with a larger {name} have a larger {gap}", reference,
+        partial(ranks, name=name, gap=gap),
+    )
+    for name, reference in _REFERENCES.items()
+    for gap in GAPS
+)  # fmt: skip
 
-
-CLAIMS = (
-    *(_claim("neuronal correlation", gap, "after jin2022, which follows single networks") for gap in GAPS),
-    *(_claim("weight correlation", gap, "after Jin et al. 2020") for gap in GAPS),
-    *(_claim("parameter norm", gap, "ours: a plain number to compare with") for gap in GAPS),
-)
+_MNIST = {"data": ["mnist"], "batch_size": [25, 100], "epochs": 60}
 
 GENERALIZATION = Experiment(
     name="ours.generalization",
@@ -173,23 +173,9 @@ GENERALIZATION = Experiment(
         "smoke": grid(
             data=["digits"], n_train=60, width=[4, 16], depth=1, weight_decay=[0.0, 3e-3], batch_size=20, epochs=20
         ),
-        "quick": grid(
-            data=["mnist"],
-            n_train=[300, 1500],
-            width=[20, 60, 180],
-            depth=[2, 4],
-            weight_decay=[0.0, 3e-3],
-            batch_size=[25, 100],
-            epochs=60,
-        ),
+        "quick": grid(n_train=[300, 1500], width=[20, 60, 180], depth=[2, 4], weight_decay=[0.0, 3e-3], **_MNIST),
         "paper": grid(
-            data=["mnist"],
-            n_train=[300, 1500, 7500],
-            width=[20, 60, 180, 540],
-            depth=[2, 4],
-            weight_decay=[0.0, 1e-3, 3e-3],
-            batch_size=[25, 100],
-            epochs=60,
+            n_train=[300, 1500, 7500], width=[20, 60, 180, 540], depth=[2, 4], weight_decay=[0.0, 1e-3, 3e-3], **_MNIST
         ),
     },
     seeds={"smoke": 2, "quick": 2, "paper": 5},

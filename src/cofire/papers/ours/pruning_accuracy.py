@@ -1,7 +1,6 @@
-"""Pruning by redundancy next to pruning by magnitude: accuracy against units kept, without retraining."""
+"""Pruning by redundancy and by magnitude: accuracy against units kept, without retraining."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -11,25 +10,22 @@ from ...nets.surgery.prune import CRITERIA
 from ...record import Row
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim, Experiment, row
-from ..framework.plots import COLORS, draw, legend, panels
+from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdict_text import markdown_table
-from ..framework.verdicts import Verdict, all_of, decide, differences, interval
+from ..framework.verdicts import Verdict, decide_each, differences, interval
 from ..training.datasets import load
 from ..training.loop import Settings, fit, scored
 from ..training.models import mlp
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 SHARES = [0.75, 0.5, 0.25, 0.15, 0.1, 0.05]
-CALIBRATION = 2000  # training images that units' relations are learnt from
+CALIBRATION = 2000  # training images for the relations of units
 FREE = 0.01
-"""One percentage point of accuracy counts as next to nothing."""
+"""A loss of one percentage point of accuracy counts as negligible."""
 
 
 def network(name: str, seed: int) -> nn.Module:
-    """A perceptron by its widths, or the small convolutional network.
+    """Build a perceptron from its widths, or the small convolutional network.
 
     Example:
         >>> [len(network(name, 0)) for name in ("784-30-10", "conv 8, conv 16, dense 64")]
@@ -39,7 +35,7 @@ def network(name: str, seed: int) -> nn.Module:
 
 
 def small_cnn(seed: int) -> nn.Sequential:
-    """Two convolutions and a dense layer for 28×28 images of one channel.
+    """Build two convolutions and a dense layer for 28×28 images of one channel.
 
     Example:
         >>> small_cnn(0)(torch.zeros(2, 1, 28, 28)).shape
@@ -55,11 +51,11 @@ def small_cnn(seed: int) -> nn.Sequential:
 
 
 def run(task: Task) -> Iterator[Row]:
-    """Train a network for each seed, and prune it to each share by each criterion."""
+    """Train a network for each seed; record its accuracy, and that after pruning to each share by each criterion."""
     data = load(task["data"]).first(task["n_train"])
     for seed in task.seeds:
         model = network(task["network"], seed)
-        fit(model, data, Settings(epochs=task["epochs"], batch_size=100, seed=seed))
+        fit(model, data, Settings.of(task.values, batch_size=100, seed=seed))
         whole = scored(model, data.test_x, data.test_y)[1]
         for by in CRITERIA:
             yield row("accuracy", whole, seed=seed, by=by, keep=1.0)
@@ -68,8 +64,8 @@ def run(task: Task) -> Iterator[Row]:
                 yield row("accuracy", scored(smaller, data.test_x, data.test_y)[1], seed=seed, by=by, keep=keep)
 
 
-def figure(table: Table) -> "Figure":
-    """Accuracy against the share of units kept, a panel a network, a curve a criterion."""
+def figure(table: Table) -> Figure:
+    """Draw accuracy against the share of units kept, with a panel per network and a curve per criterion."""
     parts = table.need(measure="accuracy").groups("network")
     drawn, axes = panels(1, len(parts), sharey=True)
     for axis, (name, part) in zip(axes[0], parts, strict=True):
@@ -82,7 +78,7 @@ def figure(table: Table) -> "Figure":
 
 
 def accuracies(table: Table) -> str:
-    """A row for each network and share, a column for each criterion, in percent with the 95 % interval over seeds."""
+    """Tabulate accuracy in percent with its 95 % interval, by network and share (rows) and criterion (columns)."""
     rows = [
         [f"{name}, {keep:.0%} kept", *(_percent(cell.per_seed(by=by)) for by in CRITERIA)]
         for name, part in table.need(measure="accuracy").groups("network")
@@ -97,44 +93,35 @@ def _percent(by_seed: dict[int, float]) -> str:
 
 
 def ahead(table: Table, of: str, keep: float) -> Verdict:
-    """Accuracy by redundancy less that by another criterion, for each network."""
-    note = f"accuracy by redundancy less by {of}, {keep:.0%} of the units kept"
-    return all_of(
-        {
-            name: decide(differences(part.per_seed(by="redundancy"), part.per_seed(by=of)), above=0, note=note)
-            for name, part in table.need(measure="accuracy", keep=keep).groups("network")
-        }
-    )
+    """Judge whether pruning by redundancy keeps more accuracy than by another criterion, for each network."""
+    parts = table.need(measure="accuracy", keep=keep).groups("network")
+    leads = {name: differences(part.per_seed(by="redundancy"), part.per_seed(by=of)) for name, part in parts}
+    return decide_each(leads, above=0, note=f"accuracy by redundancy less by {of}, {keep:.0%} of the units kept")
 
 
 def lost(table: Table, keep: float) -> Verdict:
-    """Accuracy that goes with the units, for each network."""
+    """Judge whether the loss of accuracy is negligible, for each network."""
     note = f"accuracy of the whole network less that with {keep:.0%} of its units"
     parts = table.need(measure="accuracy", by="redundancy").groups("network")
     losses = {name: differences(part.per_seed(keep=1.0), part.per_seed(keep=keep)) for name, part in parts}
-    return all_of({name: decide(values, below=FREE, note=note) for name, values in losses.items()})
+    return decide_each(losses, below=FREE, note=note)
 
 
 CLAIMS = (
     Claim(
-        "half is spare",
-        "Half of the units can go without retraining, for less than a percentage point of accuracy",
-        "ours",
-        lambda table: lost(table, 0.5),
+        "half is spare", "Half of the units can go without retraining, for less than a percentage point of accuracy",
+        "ours", lambda table: lost(table, 0.5),
     ),
     Claim(
-        "magnitude",
-        "Pruning half by redundancy keeps more accuracy than by magnitude",
-        "ours",
-        lambda table: ahead(table, "magnitude", 0.5),
+        "magnitude", "Pruning half by redundancy keeps more accuracy than by magnitude",
+        "ours", lambda table: ahead(table, "magnitude", 0.5),
     ),
     Claim(
         "choice",
         "Which units stay matters: more accuracy than with those of largest weights, made up for alike; a quarter kept",
-        "ours",
-        lambda table: ahead(table, "magnitude_refit", 0.25),
+        "ours", lambda table: ahead(table, "magnitude_refit", 0.25),
     ),
-)
+)  # fmt: skip
 
 BOTH = ["784-300-100-10", "conv 8, conv 16, dense 64"]
 

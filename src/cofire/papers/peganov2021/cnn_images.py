@@ -1,19 +1,14 @@
 """Convolutional networks: correlation of each layer's channels and units on held-out pictures through training."""
 
-from typing import TYPE_CHECKING
+from functools import partial
 
 from ...record import Row
-from ..framework.claim_table import Table
 from ..framework.experiment import Experiment
 from ..framework.tasks import Task, grid
 from ..training.datasets import load
 from ..training.loop import Settings
-from ..training.stacked_training import fit
-from .correlation_course import claims, figure, watched
+from .correlation_course import claims, figure, trained
 from .peganov_networks import CHANNELS, convolutional
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 CONDITIONS = {"Adam": {"optimizer": "adam"}}
 SMALL = [[8, 3, 1], [12, 3, 1], [16, 3, 1]]
@@ -21,23 +16,11 @@ LARGE = [list(layer) for layer in CHANNELS]
 
 
 def run(task: Task) -> list[Row]:
-    """Correlation at geometrically spaced steps, and the scores at the beginning and at the end."""
+    """Train convolutional networks and record the course of correlation and the scores."""
     data = load(task["data"]).first(task["n_train"], task["n_test"])
     networks = [convolutional(data, seed=seed, channels=task["channels"]) for seed in task.seeds]
-    settings = Settings(
-        epochs=task["epochs"],
-        batch_size=50,
-        optimizer=task["optimizer"],
-        learning_rate=1e-4,
-        weight_decay=task["penalty"],
-    )
-    watch = watched(task, data, ["conv*", "dense"], an_epoch=-(-len(data.train_x) // 50))
-    return fit(networks, data, settings, seeds=task.seeds, watch=watch)
-
-
-def draw(table: Table) -> "Figure":
-    """The paper's one panel."""
-    return figure(table, CONDITIONS)
+    settings = Settings.of(task.values, batch_size=50, learning_rate=1e-4, weight_decay=task["penalty"])
+    return trained(task, data, networks, settings, sites=["conv*", "dense"])
 
 
 _ALL = {"optimizer": "adam", "penalty": 0.03}
@@ -54,7 +37,7 @@ CNN = Experiment(
     },
     seeds={"smoke": 2, "quick": 3, "paper": 10},
     run=run,
-    figures={"cnn": draw},
+    figures={"cnn": partial(figure, conditions=CONDITIONS)},
     claims=claims(CONDITIONS),
     minutes={"smoke": 0.3, "quick": 2.5, "paper": 12_000},
     notes=(

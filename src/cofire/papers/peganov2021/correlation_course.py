@@ -1,43 +1,47 @@
-"""The course of correlation through training: how each figure draws it, and how growth and decorrelation are judged."""
+"""The course of correlation through training: recording, figures, and claims of growth and decorrelation."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+from torch import nn
 
-from ...record import Change, GeometricSteps, Phases, correlation, find_phases
+from ...record import Change, GeometricSteps, Phases, Row, correlation, find_phases
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim
-from ..framework.plots import COLORS, draw, legend, panels
+from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task
 from ..framework.verdicts import Verdict, all_of, student
 from ..training.datasets import Dataset
-from ..training.stacked_training import Watch
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from ..training.loop import Settings
+from ..training.stacked_training import Watch, fit
 
 QUANTITY = "nc_rms"
-"""The root of the mean square of ρ over pairs, which is what the author's code plots."""
+"""The root of the mean square of ρ over pairs, which the author's code plots."""
 NEGLIGIBLE = 0.01
-"""A change of correlation that is none for practical purposes."""
+"""A change of correlation that does not matter in practice."""
+RATES = {"adam": 1e-3, "sgd": 0.1}
+"""Learning rates, which the author's code leaves open for perceptrons."""
 
 Kind = Literal["growth", "decorrelation"]
 
 
-def watched(task: Task, data: Dataset, sites: Sequence[str], *, an_epoch: int) -> Watch:
-    """Correlation on test images at geometrically spaced steps, and the scores at the beginning and at the end."""
-    return Watch(
-        [correlation(sites=list(sites))],
+def trained(
+    task: Task, data: Dataset, networks: Sequence[nn.Module], settings: Settings, *, sites: list[str]
+) -> list[Row]:
+    """Train a task's networks; record correlation on test images at geometric steps, and scores before and after."""
+    watch = Watch(
+        [correlation(sites=sites)],
         probe=data.test_x[: task["probe"]],
         every=GeometricSteps(task["factor"]),
-        scores_every=[0, task["epochs"] * an_epoch],
+        scores_every=[0, settings.epochs * settings.steps_per_epoch(len(data.train_x))],
     )
+    return fit(networks, data, settings, seeds=task.seeds, watch=watch)
 
 
 def phases(table: Table) -> Phases:
-    """The phases of one site under one condition, over its seeds; steps at which a value is undefined are left out.
+    """Find the phases of one site under one condition over its seeds, without steps that have an undefined value.
 
     Raises:
         MissingRows: if there are no rows.
@@ -49,7 +53,7 @@ def phases(table: Table) -> Phases:
 
 
 def judged(change: Change, n_seeds: int, note: str) -> Verdict:
-    """Reproduced if the change is above 0, not reproduced if it is negligible, each with the whole interval."""
+    """Judge a change by its whole interval: reproduced above 0, not reproduced if negligible."""
     half = student(n_seeds - 1) * change.standard_error
     low, high = change.size - half, change.size + half
     outcome = "reproduced" if low > 0 else "not reproduced" if high < NEGLIGIBLE else "inconclusive"
@@ -57,24 +61,21 @@ def judged(change: Change, n_seeds: int, note: str) -> Verdict:
 
 
 def verdict(table: Table, kind: Kind) -> Verdict:
-    """Whether every layer has the phase; the layer that has it least is told."""
+    """Judge whether every layer has the phase; the verdict shows the layer where it is weakest."""
     if len(table.need(measure=QUANTITY).values("seed")) < 2:
         return Verdict("inconclusive", note="one seed has no interval")
     return all_of({site: _of_site(part, kind) for site, part in table.where(measure=QUANTITY).groups("site")})
 
 
 def _of_site(table: Table, kind: Kind) -> Verdict:
-    found = phases(table)
-    change, span = (
-        (found.growth, (found.start, found.peak))
-        if kind == "growth"
-        else (found.decorrelation, (found.peak, found.end))
-    )
-    return judged(change, len(table.values("seed")), f"{kind} of √(mean ρ²), step {span[0]} to {span[1]}")
+    found, n_seeds = phases(table), len(table.values("seed"))
+    if kind == "growth":
+        return judged(found.growth, n_seeds, f"growth of √(mean ρ²), step {found.start} to {found.peak}")
+    return judged(found.decorrelation, n_seeds, f"decorrelation of √(mean ρ²), step {found.peak} to {found.end}")
 
 
 def claims(conditions: Mapping[str, Mapping[str, object]]) -> tuple[Claim, ...]:
-    """For each condition, by its name: that correlation grows at first, and that it falls afterwards."""
+    """Return two claims for each named condition: that correlation grows first, and that it falls afterwards."""
     return tuple(
         Claim(
             f"{kind}, {name}",
@@ -93,27 +94,22 @@ _SAID: dict[Kind, str] = {
 }
 
 
-def figure(table: Table, conditions: Mapping[str, Mapping[str, object]], columns: int = 2) -> "Figure":
-    """A panel a condition, a curve a layer, its peak as a dot where one was found."""
+def figure(table: Table, conditions: Mapping[str, Mapping[str, object]], columns: int = 2) -> Figure:
+    """Draw a panel for each condition and a curve for each layer, with a dot at a peak that was found."""
     columns = min(columns, len(conditions))
     drawn, axes = panels(-(-len(conditions) // columns), columns, sharex=True)
     flat = [axis for line in axes for axis in line]
     for axis, (name, wanted) in zip(flat, conditions.items(), strict=False):
         part = table.need(**wanted)
         for color, site in zip(COLORS, part.where(measure=QUANTITY).values("site"), strict=False):
-            _draw_site(axis, part.where(site=site), site, color)
+            own = part.where(site=site)
+            curve = own.curve("step", measure=QUANTITY)
+            draw(axis, curve, site, color=color)
+            if len(own.values("seed")) > 1 and (found := phases(own)).grew and found.decorrelated:
+                mean = sum(curve[found.peak].values()) / len(curve[found.peak])
+                axis.plot([found.peak], [mean], "o", color=color, markersize=5)
         axis.set(xscale="symlog", title=name, xlabel="step", ylabel="√(mean ρ²)")
     for axis in flat[len(conditions) :]:
         axis.remove()
     legend(drawn)
     return drawn
-
-
-def _draw_site(axis: "Sequence | object", table: Table, site: str, color: str) -> None:
-    curve = table.curve("step", measure=QUANTITY)
-    draw(axis, curve, site, color=color)  # pyright: ignore[reportArgumentType]
-    if len(table.values("seed")) > 1:
-        found = phases(table)
-        if found.grew and found.decorrelated:
-            mean = sum(curve[found.peak].values()) / len(curve[found.peak])
-            axis.plot([found.peak], [mean], "o", color=color, markersize=5)  # pyright: ignore

@@ -1,22 +1,18 @@
-"""Does decorrelation say when to stop? Stopping where it sets in, against patience with the validation loss."""
+"""Early stopping: at the onset of decorrelation, compared with patience with the validation loss."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ...record import PhaseWatch, Row, correlation
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim, Experiment, row
-from ..framework.plots import COLORS, draw, legend_below, panels
+from ..framework.plots import COLORS, Figure, draw, legend_below, panels
 from ..framework.tasks import Task, grid
-from ..framework.verdicts import Verdict, all_of, decide, differences, interval
+from ..framework.verdicts import Verdict, decide_each, differences, interval
 from ..training.datasets import Dataset, load
 from ..training.loop import Settings
 from ..training.models import mlp
 from ..training.stacked_training import Watch, fit
 from .correlation_course import QUANTITY
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 DECORRELATION, PATIENCE, NEVER = "decorrelation", "patience", "never"
 BATCH = 50
@@ -25,12 +21,15 @@ WORSE = 0.005
 
 
 def run(task: Task) -> Iterator[Row]:
-    """Train to the end; then ask each rule when it would have stopped, and what the test images say there."""
-    data = load(task["data"]).held_out(task["n_held_out"]).first(task["n_train"])
-    judges = _judges(data, load(task["data"]))
+    """Train to the end; record when each rule would have stopped, and the test accuracy at that point."""
+    whole = load(task["data"])
+    data = whole.held_out(task["n_held_out"]).first(task["n_train"])
+    # Scored in place of the training images: the validation images, on which the rules decide.
+    judges = Dataset("judges", data.test_x, data.test_y, whole.test_x, whole.test_y, data.n_classes)
     widths = [data.train_x[0].numel(), *task["hidden"], data.n_classes]
     networks = [mlp(widths, seed=seed) for seed in task.seeds]
-    an_epoch = -(-len(data.train_x) // BATCH)
+    settings = Settings.of(task.values, batch_size=BATCH)
+    an_epoch = settings.steps_per_epoch(len(data.train_x))
     watch = Watch(
         [correlation(sites="hidden*")],
         probe=judges.train_x[: task["probe"]],
@@ -38,14 +37,9 @@ def run(task: Task) -> Iterator[Row]:
         scored=judges,
         scores_every=an_epoch,
     )
-    rows = fit(networks, data, Settings(epochs=task["epochs"], batch_size=BATCH), seeds=task.seeds, watch=watch)
+    rows = fit(networks, data, settings, seeds=task.seeds, watch=watch)
     for seed in task.seeds:
         yield from _of_seed([one for one in rows if one.seed == seed], task, an_epoch)
-
-
-def _judges(data: Dataset, whole: Dataset) -> Dataset:
-    """The validation images in place of the training ones, and the test images."""
-    return Dataset("judges", data.test_x, data.test_y, whole.test_x, whole.test_y, data.n_classes)
 
 
 def _of_seed(rows: Sequence[Row], task: Task, an_epoch: int) -> Iterator[Row]:
@@ -65,7 +59,7 @@ def _of_seed(rows: Sequence[Row], task: Task, an_epoch: int) -> Iterator[Row]:
 
 
 def decorrelating_from(rows: Sequence[Row], last: int) -> int:
-    """The step at which a watch would have said that all layers are decorrelating; ``last`` if it never would."""
+    """Return the step at which a watch would report that all layers are decorrelating, or ``last`` if it never does."""
     watch = PhaseWatch(QUANTITY)
     for step in sorted({one.step for one in rows}):
         watch([one for one in rows if one.step == step])
@@ -75,7 +69,7 @@ def decorrelating_from(rows: Sequence[Row], last: int) -> int:
 
 
 def patient(losses: Mapping[int, float], patience: int) -> tuple[int, int]:
-    """The epoch with the least loss, and the one at which training ends: so many epochs without a lower one.
+    """Return the epoch with the lowest loss, and the one that ends training, after ``patience`` epochs without a lower.
 
     Example:
         >>> patient({0: 3.0, 1: 1.0, 2: 2.0, 3: 1.5, 4: 0.5}, patience=2)
@@ -90,8 +84,8 @@ def patient(losses: Mapping[int, float], patience: int) -> tuple[int, int]:
     return best, max(losses)
 
 
-def figure(table: Table) -> "Figure":
-    """Test accuracy over epochs for each data set, and where each rule stops on average."""
+def figure(table: Table) -> Figure:
+    """Draw test accuracy over epochs for each data set, and each rule's mean stopping time."""
     names = table.need(measure="test_accuracy").values("data")
     drawn, axes = panels(1, len(names))
     for axis, name in zip(axes[0], names, strict=True):
@@ -107,19 +101,13 @@ def figure(table: Table) -> "Figure":
     return drawn
 
 
-def compared(table: Table, measure: str, note: str, above: float) -> Verdict:
-    """The rule of decorrelation less that of patience, on each data set."""
+def compared(table: Table, measure: str, one: str, other: str, *, above: float, note: str) -> Verdict:
+    """Judge a measure under one rule minus that under another, on each data set."""
     parts = {
-        name: differences(*(part.per_seed(rule=rule) for rule in (DECORRELATION, PATIENCE)))
+        name: differences(part.per_seed(rule=one), part.per_seed(rule=other))
         for name, part in table.need(measure=measure).groups("data")
     }
-    sign = -1 if measure == "epochs_trained" else 1
-    return all_of(
-        {
-            name: decide({seed: sign * value for seed, value in part.items()}, above=above, note=note)
-            for name, part in parts.items()
-        }
-    )
+    return decide_each(parts, above=above, note=note)
 
 
 CLAIMS = (
@@ -128,16 +116,20 @@ CLAIMS = (
         "Stopping where decorrelation sets in costs no accuracy on the test images, against patience",
         "not in the paper; no cost: at most half a percentage point",
         lambda table: compared(
-            table, "accuracy_kept", "test accuracy, stopped by decorrelation less by patience", -WORSE
+            table, "accuracy_kept", DECORRELATION, PATIENCE, above=-WORSE,
+            note="test accuracy, stopped by decorrelation less by patience",
         ),
     ),
     Claim(
-        "sooner",
-        "Stopping where decorrelation sets in ends training sooner than patience",
-        "not in the paper",
-        lambda table: compared(table, "epochs_trained", "epochs of patience less those of decorrelation", 0),
+        "sooner", "Stopping where decorrelation sets in ends training sooner than patience", "not in the paper",
+        lambda table: compared(
+            table, "epochs_trained", PATIENCE, DECORRELATION, above=0,
+            note="epochs of patience less those of decorrelation",
+        ),
     ),
-)
+)  # fmt: skip
+
+_BOTH = {"data": ["mnist", "cifar10"], "n_held_out": 5000, "probe": 1000, "epochs": 40, "patience": 5, "looks": 10}
 
 STOPPING = Experiment(
     name="peganov2021.stopping",
@@ -146,26 +138,8 @@ STOPPING = Experiment(
         "smoke": grid(
             data=["digits"], n_train=400, n_held_out=300, probe=200, hidden=[[30, 20]], epochs=6, patience=2, looks=4
         ),
-        "quick": grid(
-            data=["mnist", "cifar10"],
-            n_train=5000,
-            n_held_out=5000,
-            probe=1000,
-            hidden=[[200, 100]],
-            epochs=40,
-            patience=5,
-            looks=10,
-        ),
-        "paper": grid(
-            data=["mnist", "cifar10"],
-            n_train=40_000,
-            n_held_out=5000,
-            probe=1000,
-            hidden=[[1500, 1000, 500]],
-            epochs=40,
-            patience=5,
-            looks=10,
-        ),
+        "quick": grid(**_BOTH, n_train=5000, hidden=[[200, 100]]),
+        "paper": grid(**_BOTH, n_train=40_000, hidden=[[1500, 1000, 500]]),
     },
     seeds={"smoke": 2, "quick": 5, "paper": 10},
     run=run,

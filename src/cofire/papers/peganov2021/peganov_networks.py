@@ -1,4 +1,4 @@
-"""The networks of the paper, as its author's code has them: perceptron, convolutional network, LSTM."""
+"""The paper's networks, as in its author's code: perceptron, convolutional network, LSTM."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from ..training.datasets import Dataset
-from ..training.models import Dropout, mlp
+from ..training.models import Dropout, mlp, n_features
 
 HIDDEN = (1500, 1000, 500)
 CHANNELS = ((64, 5, 0), (128, 5, 2), (256, 3, 1))
@@ -17,15 +17,15 @@ SPREAD = 0.1
 
 
 def perceptron(data: Dataset, *, seed: int, hidden: Sequence[int] = HIDDEN) -> nn.Sequential:
-    """I-1500-1000-500-O with ReLU, layers ``hidden1``, ..."""
+    """Build I-1500-1000-500-O with ReLU and layers ``hidden1``, ..."""
     return mlp([data.train_x[0].numel(), *hidden, data.n_classes], seed=seed)
 
 
 def convolutional(data: Dataset, *, seed: int, channels: Sequence[tuple[int, int, int]] = CHANNELS) -> nn.Sequential:
-    """Convolutions, pooled and normalized but for the last, then a dense layer; layers ``conv1``, ..., ``dense``.
+    """Build convolutions ``conv1``, ..., all but the last pooled and normalized, then a layer ``dense``.
 
-    Leaky ReLU behind every layer but the last; weights from a normal distribution of spread 0.1 cut off at twice
-    that, biases 0.1. The penalty of 0.03 on squared weights is the optimizer's.
+    Leaky ReLU follows every layer but the last. Weights are normal with deviation 0.1, truncated at twice that; biases
+    are 0.1. The optimizer applies the paper's penalty of 0.03 on squared weights.
 
     Example:
         >>> from cofire.papers.training.datasets import digits
@@ -40,24 +40,19 @@ def convolutional(data: Dataset, *, seed: int, channels: Sequence[tuple[int, int
             net.add_module(f"pool{number}", nn.MaxPool2d(2))
             net.add_module(f"norm{number}", nn.BatchNorm2d(n_out))
         n_in = n_out
-    _add_dense(net, data, len(channels))
-    _initialize(net, torch.Generator().manual_seed(seed))
+    net.add_module("flatten", nn.Flatten())
+    n_flat = n_features(net, data.train_x.shape[1:])
+    net.add_module(f"norm{len(channels)}", nn.BatchNorm1d(n_flat))
+    net.add_module("dense", skip_init(nn.Linear, n_flat, DENSE))
+    net.add_module(f"act{len(channels) + 1}", nn.LeakyReLU())
+    net.add_module("output", skip_init(nn.Linear, DENSE, data.n_classes))
+    _initialize(net, seed)
     return net
 
 
-def _add_dense(net: nn.Sequential, data: Dataset, n_convolutions: int) -> None:
-    net.add_module("flatten", nn.Flatten())
-    with torch.no_grad():
-        n_features = net.eval()(torch.zeros(1, *data.train_x.shape[1:])).shape[1]
-    net.add_module(f"norm{n_convolutions}", nn.BatchNorm1d(n_features))
-    net.add_module("dense", skip_init(nn.Linear, n_features, DENSE))
-    net.add_module(f"act{n_convolutions + 1}", nn.LeakyReLU())
-    net.add_module("output", skip_init(nn.Linear, DENSE, data.n_classes))
-    net.train()
-
-
 @torch.no_grad()
-def _initialize(net: nn.Sequential, generator: torch.Generator) -> None:
+def _initialize(net: nn.Sequential, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
     for layer in net:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.trunc_normal_(layer.weight, std=SPREAD, a=-2 * SPREAD, b=2 * SPREAD, generator=generator)
@@ -66,13 +61,13 @@ def _initialize(net: nn.Sequential, generator: torch.Generator) -> None:
 
 
 class CharacterLSTM(nn.Module):
-    """A model of the next character: LSTM layers ``lstm1``, ..., dropout behind each, and a linear output.
+    """A model of the next character: LSTM layers ``lstm1``, ..., each with dropout, and a linear output.
 
     Args:
-        n_symbols: size of the vocabulary; a character goes in as a vector of zeros and a one.
-        hidden: units of each layer.
-        dropout: the share of each layer's outputs that is dropped while training.
-        seed: of weights and masks.
+        n_symbols: size of the vocabulary; characters are one-hot encoded.
+        hidden: number of units of each layer.
+        dropout: share of each layer's outputs dropped while training.
+        seed: random seed for weights and masks.
 
     Example:
         >>> model = CharacterLSTM(30, [8, 6], dropout=0.3, seed=0)
@@ -85,15 +80,16 @@ class CharacterLSTM(nn.Module):
         super().__init__()
         self.n_symbols, self.depth = n_symbols, len(hidden)
         for number, (n_in, n_out) in enumerate(zip([n_symbols, *hidden[:-1]], hidden, strict=True), 1):
-            layer = nn.LSTM(n_in, n_out, batch_first=True, device="meta")  # which draws nothing
+            layer = nn.LSTM(n_in, n_out, batch_first=True, device="meta")  # on "meta", no weights are drawn
             self.add_module(f"lstm{number}", layer.to_empty(device="cpu"))
             self.add_module(f"drop{number}", Dropout(dropout, seed=1000 * seed + number))
         self.output: nn.Linear = skip_init(nn.Linear, hidden[-1], n_symbols)  # type: ignore[assignment]
-        self._draw(torch.Generator().manual_seed(seed))
+        self._draw(seed)
 
     @torch.no_grad()
-    def _draw(self, generator: torch.Generator) -> None:
-        """Uniform in ±1/√(units), as torch has it, from a generator of our own."""
+    def _draw(self, seed: int) -> None:
+        """Draw weights uniform in ±1/√(units), as torch does, but from the seed's own generator."""
+        generator = torch.Generator().manual_seed(seed)
         for layer in self.children():
             units = layer.hidden_size if isinstance(layer, nn.LSTM) else self.output.in_features
             for weight in layer.parameters():
@@ -102,11 +98,11 @@ class CharacterLSTM(nn.Module):
     def forward(
         self, symbols: Tensor, state: Sequence[tuple[Tensor, Tensor] | None] | None = None
     ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """Logits (batch, time, n_symbols) of the next characters, and the state to go on with.
+        """Return logits (batch, time, n_symbols) of the next characters, and the state after them.
 
         Args:
             symbols: int64, shape (batch, time).
-            state: what the call before returned; zeros by default.
+            state: state that the previous call returned; defaults to zeros.
         """
         x = nn.functional.one_hot(symbols, self.n_symbols).to(self.output.weight.dtype)
         found: list[tuple[Tensor, Tensor]] = []

@@ -1,21 +1,16 @@
 """LSTM models of characters: correlation of the hidden units on held-out text through training."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from functools import partial
 
 from ...record import GeometricSteps, Row, Tracker, correlation
-from ..framework.claim_table import Table
 from ..framework.experiment import Experiment, row
 from ..framework.tasks import Settings, Task, grid
 from ..training.language import Reading, learn_text, text_loss, windows_of
 from ..training.texts import load_text
-from .correlation_course import claims, figure
+from .correlation_course import RATES, claims, figure
 from .peganov_networks import CharacterLSTM
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-RATES = {"adam": 1e-3, "sgd": 0.1}
 SIZES = {"100": [100], "100-100": [100, 100], "500": [500], "500-500": [500, 500]}
 CONDITIONS = {
     f"{size}, {label}{told}": {"size": size, "optimizer": optimizer, "dropout": dropout}
@@ -25,7 +20,7 @@ CONDITIONS = {
 
 
 def run(task: Task) -> Iterator[Row]:
-    """Correlation at geometrically spaced steps, and the loss in nats a character before and after."""
+    """Record correlation at geometrically spaced steps, and the loss in nats per character before and after."""
     text = load_text(task["text"]).first(task["n_train"], 20_000)
     reading = Reading(epochs=task["epochs"], optimizer=task["optimizer"], learning_rate=RATES[task["optimizer"]])
     probe = windows_of(text.test, n_windows=task["windows"], length=task["length"])
@@ -35,18 +30,13 @@ def run(task: Task) -> Iterator[Row]:
         yield row("test_loss", text_loss(model, text.test), seed=seed)
         watch = {"probe": probe, "every": GeometricSteps(task["factor"]), "sink": rows.extend, "seed": seed}
         with Tracker(model, [correlation(sites="lstm*")], **watch) as tracker:
-            learn_text(model, text, reading, each_step=lambda step, tracker=tracker: tracker.step())
+            learn_text(model, text, reading, each_step=tracker.step)
         yield from rows
         yield row("test_loss", text_loss(model, text.test), seed=seed, epoch=task["epochs"])
 
 
-def draw(table: Table) -> "Figure":
-    """A panel for each size, dropout and optimizer."""
-    return figure(table, CONDITIONS)
-
-
 def _points(*, width: int | None = None, **others: object) -> tuple[Settings, ...]:
-    """The conditions that claims are checked on; ``width`` in place of each layer's own."""
+    """Return the conditions of the claims; ``width`` replaces each layer's own."""
     return tuple(
         {**wanted, **others, "hidden": [width or units for units in SIZES[str(wanted["size"])]]}
         for wanted in CONDITIONS.values()
@@ -54,6 +44,7 @@ def _points(*, width: int | None = None, **others: object) -> tuple[Settings, ..
 
 
 _TEXT = {"text": "tinyshakespeare", "windows": 40, "length": 50}
+_WHOLE = {**_TEXT, "n_train": 1_003_855, "epochs": 20, "factor": 1.05}
 
 RNN = Experiment(
     name="peganov2021.rnn",
@@ -62,23 +53,16 @@ RNN = Experiment(
         "smoke": _points(width=8, text="zen", n_train=600, windows=4, length=30, epochs=2, factor=1.5),
         "quick": _points(**_TEXT, n_train=900_000, epochs=2, factor=1.1),
         "paper": (
-            *_points(**_TEXT, n_train=1_003_855, epochs=20, factor=1.05),
+            *_points(**_WHOLE),
             *(
-                {
-                    **point,
-                    "hidden": SIZES[str(point["size"])],
-                    "n_train": 1_003_855,
-                    "epochs": 20,
-                    "factor": 1.05,
-                    **_TEXT,
-                }
+                {**point, "hidden": SIZES[str(point["size"])], **_WHOLE}
                 for point in grid(size=["500", "500-500"], optimizer=["adam", "sgd"], dropout=[0.0, 0.3, 0.7])
             ),
         ),
     },
     seeds={"smoke": 2, "quick": 3, "paper": 10},
     run=run,
-    figures={"rnn": draw},
+    figures={"rnn": partial(figure, conditions=CONDITIONS)},
     claims=claims(CONDITIONS),
     minutes={"smoke": 0.3, "quick": 2.5, "paper": 20_000},
     notes=(

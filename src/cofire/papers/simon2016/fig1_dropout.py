@@ -1,23 +1,16 @@
-"""Figure 1: how the correlations of layer 1 are spread with and without dropout; and what dropout does by two laws."""
+"""Figure 1: the spread of layer 1's correlations with and without dropout, and two laws of dropout."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
-from torch import nn
 
 from ...nets import dropout_report
 from ...record.runs.rows import Row
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim, Experiment, row
-from ..framework.plots import panels
+from ..framework.plots import Figure, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Verdict, combined, decide, differences
-from ..training.datasets import Dataset
 from ..training.stacked_training import Watch
-from .simon_networks import data_of, draw_spread, networks_of, spread, trained
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .simon_networks import BATCH_SIZE, data_of, draw_spread, networks_of, spread, trained
 
 VANILLA, DROP = "VANILLANET", "DROPNET"
 PANELS = (VANILLA, "(a) HUGE-VANILLANET"), (DROP, "(b) HUGE-DROPNET")
@@ -25,29 +18,21 @@ LAW = ("entering", "dropped", "paper_law", "pearson_law", "second_moment_dropped
 
 
 def run(task: Task) -> Iterator[Row]:
-    """Train; then the spread of layer 1's correlations on the validation images, and the laws' predictions."""
+    """Train; record the spread of layer 1's correlations on the validation images, and the laws' predictions."""
     data = data_of(task)
     networks = networks_of(task, data)
-    yield from trained(task, data, networks, Watch(scores_every=[0, task["epochs"] * steps(task, data)]))
+    last = task["epochs"] * -(-len(data.train_x) // BATCH_SIZE)
+    yield from trained(task, data, networks, Watch(scores_every=[0, last]))
     for seed, network in zip(task.seeds, networks, strict=True):
         yield from spread(network, data, ["hidden1"], seed=seed)
         if task["kind"] == DROP:
-            yield from _laws(network, data, seed)
+            laws = dropout_report(network, data.test_x.split(1000), seed=seed).rows[0]
+            for name in LAW:
+                yield row(name, getattr(laws, name), seed=seed, site="drop1", n_samples=laws.n_samples)
 
 
-def steps(task: Task, data: Dataset) -> int:
-    """Optimizer steps of an epoch."""
-    return -(-len(data.train_x) // 50)
-
-
-def _laws(network: nn.Module, data: Dataset, seed: int) -> Iterator[Row]:
-    found = dropout_report(network, data.test_x.split(1000), seed=seed).rows[0]
-    for name in LAW:
-        yield row(name, getattr(found, name), seed=seed, site="drop1", n_samples=found.n_samples)
-
-
-def figure(table: Table) -> "Figure":
-    """The paper's two histograms of abs(ρ), with the mean as a red line."""
+def figure(table: Table) -> Figure:
+    """Draw the paper's two histograms of abs(ρ), with the mean as a red line."""
     drawn, axes = panels(1, 2, sharex=True, sharey=True)
     for axis, (kind, title) in zip(axes[0], PANELS, strict=True):
         draw_spread(axis, table.need(kind=kind))
@@ -57,13 +42,13 @@ def figure(table: Table) -> "Figure":
 
 
 def lower(table: Table) -> Verdict:
-    """Mean correlation of VANILLANET less that of DROPNET, seed by seed."""
+    """Judge whether the mean correlation of VANILLANET exceeds that of DROPNET."""
     vanilla, drop = (table.per_seed(kind=kind, measure="nc") for kind in (VANILLA, DROP))
     return decide(differences(vanilla, drop), above=0, note="mean |ρ| of VANILLANET less DROPNET, layer 1, no masks")
 
 
 def law(table: Table, measured: str, predicted: str, note: str) -> Verdict:
-    """What was measured over what a law predicts: within 5 %."""
+    """Judge whether a measured number is within 5 % of a law's prediction."""
     values = (table.per_seed(kind=DROP, measure=measure) for measure in (measured, predicted))
     return decide(combined(lambda one, other: one / other, *values), above=0.95, below=1.05, note=note)
 
@@ -72,19 +57,15 @@ CLAIMS = (
     Claim(
         "lower with dropout",
         "At test time the mean |ρ| of layer 1 is considerably lower in DROPNET than in VANILLANET",
-        "Fig. 1, section 2.2",
-        lower,
+        "Fig. 1, section 2.2", lower,
     ),
     Claim(
-        "p², second moment",
-        "Masks of zeros and ones multiply E[xᵢxⱼ] by p²",
+        "p², second moment", "Masks of zeros and ones multiply E[xᵢxⱼ] by p²",
         "section 2.1, as derived: without centering or rescaling",
         lambda table: law(table, "second_moment_dropped", "second_moment_law", "mean |E[xᵢxⱼ]| over p² that before"),
     ),
     Claim(
-        "p², correlation",
-        "Masks multiply correlations by p²",
-        "section 2.1, as stated: for correlations",
+        "p², correlation", "Masks multiply correlations by p²", "section 2.1, as stated: for correlations",
         lambda table: law(table, "dropped", "paper_law", "mean |ρ| behind the mask over p² that before it"),
     ),
     Claim(
@@ -93,7 +74,7 @@ CLAIMS = (
         "theory; not in the paper",
         lambda table: law(table, "dropped", "pearson_law", "mean |ρ| behind the mask over the law's"),
     ),
-)
+)  # fmt: skip
 
 KINDS = [VANILLA, DROP]
 

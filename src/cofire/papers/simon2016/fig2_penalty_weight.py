@@ -1,21 +1,17 @@
-"""Figure 2: how correlations are spread in each layer as the penalty on correlation grows."""
+"""Figure 2: the spread of each layer's correlations as the penalty on correlation grows."""
 
 from collections.abc import Iterator
 from itertools import pairwise
 from math import nan
-from typing import TYPE_CHECKING
 
 from ...record import Row
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim, Experiment, row
-from ..framework.plots import panels
+from ..framework.plots import Figure, panels
 from ..framework.tasks import Settings, Task, grid
-from ..framework.verdicts import Verdict, all_of, decide, differences
+from ..framework.verdicts import Verdict, decide, decide_each, differences
 from ..training.stacked_training import Watch
 from .simon_networks import AS_CODED, SIZES, data_of, draw_spread, finite, networks_of, spread, trained
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 HIDDEN = ("hidden1", "hidden2", "hidden3")
 KINDS = ("VANILLANET", "CORRNET-0.1", "CORRNET-1.0")
@@ -25,21 +21,20 @@ BY_CODE = ", penalty as in the author's code"
 
 
 def run(task: Task) -> Iterator[Row]:
-    """Scores of every epoch, then the spread of every layer's correlations; NaN where the weights are no numbers."""
+    """Record every epoch's scores, then the spread of every layer's correlations, or NaN if training diverged."""
     data = data_of(task)
     networks = networks_of(task, data)
     yield from trained(task, data, networks, Watch())
     for seed, network, whole in zip(task.seeds, networks, finite(networks), strict=True):
         yield row("diverged", float(not whole), seed=seed)
-        yield from spread(network, data, HIDDEN, seed=seed) if whole else _none(seed)
+        if whole:
+            yield from spread(network, data, HIDDEN, seed=seed)
+        else:
+            yield from (row("nc", nan, seed=seed, site=layer) for layer in HIDDEN)
 
 
-def _none(seed: int) -> Iterator[Row]:
-    return (row("nc", nan, seed=seed, site=layer) for layer in HIDDEN)
-
-
-def figure(table: Table) -> "Figure":
-    """The paper's nine panels, HUGE networks, and six by the author's code; a network that diverged has none."""
+def figure(table: Table) -> Figure:
+    """Draw the paper's nine panels of HUGE networks, and six by the author's code; diverged networks have no bars."""
     kinds = (*KINDS, *CODED[1:])
     drawn, axes = panels(len(kinds), len(HIDDEN), width=2.6, height=1.9, sharex=True)
     for line, kind in enumerate(kinds):
@@ -56,18 +51,18 @@ def figure(table: Table) -> "Figure":
 
 
 def falls(table: Table, kinds: tuple[str, ...], init: str) -> Verdict:
-    """Mean |ρ| of each kind less that of the next, in every layer of HUGE networks."""
-    parts: dict[str, Verdict] = {}
-    huge = table.need(size="HUGE", init=init)
-    for less, more in pairwise(kinds):
-        for layer in HIDDEN:
-            values = (huge.per_seed(kind=kind, measure="nc", site=layer) for kind in (less, more))
-            parts[f"{less} to {more}, {layer}"] = decide(differences(*values), above=0, note="fall of the mean |ρ|")
-    return all_of(parts)
+    """Judge whether the mean |ρ| falls from each kind to the next, in every layer of HUGE networks."""
+    huge = table.need(size="HUGE", init=init, measure="nc")
+    parts = {
+        f"{less} to {more}, {layer}": differences(*(huge.per_seed(kind=kind, site=layer) for kind in (less, more)))
+        for less, more in pairwise(kinds)
+        for layer in HIDDEN
+    }
+    return decide_each(parts, above=0, note="fall of the mean |ρ|")
 
 
 def trains(table: Table, kinds: tuple[str, ...], init: str) -> Verdict:
-    """The share of HUGE-CORRNET-1.0 whose weights stay numbers."""
+    """Judge whether most HUGE-CORRNET-1.0 keep finite weights."""
     found = table.per_seed(size="HUGE", init=init, kind=kinds[-1], measure="diverged")
     return decide({seed: 1 - value for seed, value in found.items()}, above=0.5, note="share that does not diverge")
 
@@ -97,7 +92,7 @@ CLAIMS = (
 
 
 def _grid(sizes: tuple[str, ...], **settings: object) -> tuple[Settings, ...]:
-    """Every size by every kind, and HUGE networks from the other initialization too."""
+    """Return every size with every kind, and HUGE networks from the other initialization too."""
     return (
         *grid(size=sizes, kind=(*KINDS, OTHER, *CODED[1:]), init="torch", **settings),
         *grid(size="HUGE", kind=KINDS, init="normal", **settings),

@@ -1,66 +1,52 @@
-"""Figure 3: how much the validation error grows as the network gets smaller."""
+"""Figure 3: growth of the validation error as the network gets smaller."""
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
 
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim
-from ..framework.plots import COLORS, draw, legend, panels
+from ..framework.plots import Figure
 from ..framework.verdicts import Verdict, all_of, combined, decide, differences
 from .fig2_penalty_weight import BY_CODE, CODED, FIG2, KINDS, OTHER
-from .simon_networks import SIZES
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .simon_networks import draw_sizes
 
 VANILLA, MILD, STRONG = KINDS
 Values = dict[int, float]
 
 
 def error(table: Table, size: str, kind: str, *, epoch: int | None = None) -> Values:
-    """Validation error in per cent, after an epoch or the last."""
+    """Return the validation error in percent after an epoch, by default the last."""
     part = table.need(size=size, kind=kind, init="torch", measure="test_accuracy")
     part = part.last() if epoch is None else part.need(epoch=epoch)
     return {seed: 100 * (1 - value) for seed, value in part.per_seed().items()}
 
 
 def growth(table: Table, size: str, kind: str) -> Values:
-    """Validation error less that of the HUGE network of the same kind, in percentage points."""
+    """Return the validation error minus that of the HUGE network of the same kind, in percentage points."""
     return differences(error(table, size, kind), error(table, "HUGE", kind))
 
 
 def mean_growth(table: Table, kind: str) -> Values:
-    """The mean over the smaller sizes."""
+    """Return the growth of the error averaged over the smaller sizes."""
     sizes = [size for size in table.need(kind=kind).values("size") if size != "HUGE"]
     return combined(lambda *values: sum(values) / len(values), *(growth(table, size, kind) for size in sizes))
 
 
-def figure(table: Table) -> "Figure":
-    """The paper's curves, and Batch Normalization's."""
-    drawn, axes = panels(1, 1, width=4.5, height=3)
-    axis = axes[0][0]
-    sizes = [size for size in SIZES if table.where(size=size)]
-    for color, kind in zip(COLORS, (VANILLA, MILD, OTHER, *CODED[1:]), strict=False):
-        draw(axis, {size: growth(table, size, kind) for size in sizes}, kind, color=color, marker="o")
-    axis.set(ylabel="validation error less HUGE's, points")
-    legend(drawn)
-    return drawn
+def figure(table: Table) -> Figure:
+    """Draw the paper's curves, and Batch Normalization's."""
+    kinds = (VANILLA, MILD, OTHER, *CODED[1:])
+    return draw_sizes(table, kinds, partial(growth, table), "validation error less HUGE's, points")
 
 
 def slower(table: Table, kind: str, than: str) -> Verdict:
-    """Mean growth of one kind less another's."""
+    """Judge whether the error grows less for one kind than for another."""
     values = (mean_growth(table, name) for name in (than, kind))
     return decide(differences(*values), above=0, note=f"mean growth of the error, {than} less {kind}, points")
 
 
-def grows(table: Table) -> Verdict:
-    """Growth of VANILLANET's error from HUGE to TINY."""
-    return decide(growth(table, "TINY", VANILLA), above=0, note="error of TINY less HUGE, VANILLANET, points")
-
-
 def _claims(mild: str, strong: str, more: str) -> Iterator[Claim]:
-    """What is said of CORRNET, by one reading of its penalty."""
+    """Yield the claims about CORRNET with one reading of its penalty."""
     yield Claim(
         f"slower{more}", f"It grows more slowly for CORRNET-0.1 than for VANILLANET{more}", "Fig. 3, §3.2",
         lambda table: slower(table, mild, VANILLA),
@@ -77,10 +63,15 @@ def _claims(mild: str, strong: str, more: str) -> Iterator[Claim]:
 
 
 CLAIMS = (
-    Claim("grows", "Validation error grows as the network gets smaller", "Fig. 3", grows),
+    Claim(
+        "grows", "Validation error grows as the network gets smaller", "Fig. 3",
+        lambda table: decide(
+            growth(table, "TINY", VANILLA), above=0, note="error of TINY less HUGE, VANILLANET, points"
+        ),
+    ),
     *_claims(MILD, STRONG, ""),
     *_claims(*CODED[1:], BY_CODE),
-)
+)  # fmt: skip
 
 FIG3 = replace(
     FIG2,

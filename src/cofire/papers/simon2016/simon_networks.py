@@ -1,8 +1,7 @@
-"""What the paper's experiments share: its networks, its data, its way of training."""
+"""Networks, data and training of the paper's experiments, and the spread of correlations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import isfinite
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -12,34 +11,31 @@ from ...record import Row
 from ...stats.correlation.moments import Moments
 from ..framework.claim_table import Table
 from ..framework.experiment import row
-from ..framework.plots import COLORS
+from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from ..framework.tasks import Task
 from ..training.datasets import Dataset, load
 from ..training.loop import Settings
 from ..training.models import mlp
 from ..training.stacked_training import Penalized, Watch, correlation_penalties, fit
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 BINS = 50
 SIZES = {"TINY": (40, 20, 10), "SMALL": (120, 60, 30), "MEDIUM": (200, 100, 50), "LARGE": (280, 140, 70)}
 SIZES["HUGE"] = (360, 180, 90)
-"""Units of the hidden layers; Table 1 prints them the other way round, its text does not."""
+"""Units of the hidden layers, as in the paper's text; Table 1 prints its columns in reverse."""
 LAYERS = ("act1", "act2", "act3")
 BATCH_SIZE = 50
 AS_CODED = " (code)"
-"""Ends the kinds whose penalty is divided by the batch size, as in the author's code."""
+"""Suffix of the kinds whose penalty is divided by the batch size, as in the author's code."""
 
 
 def data_of(task: Task) -> Dataset:
-    """Standardized images; what the paper calls validation, the last sixth of the training set, stands as the test."""
+    """Load standardized images; the paper's validation set, the last sixth of the training set, is the test part."""
     whole = load(task["data"]).standardized()
     return whole.held_out(len(whole.train_x) // 6).first(task["n_train"])
 
 
 def networks_of(task: Task, data: Dataset) -> list[nn.Sequential]:
-    """The networks of a task's size and kind, one a seed, as torch initializes them unless the task says otherwise."""
+    """Build the networks of a task's size and kind, one per seed, with torch's initialization by default."""
     widths = (data.train_x[0].numel(), *SIZES[task["size"]], data.n_classes)
     options = {"dropout": 0.3 * (task["kind"] == "DROPNET"), "batch_norm": task["kind"] == "BATCHNORM"}
     init = task.get("init", "torch")
@@ -47,7 +43,7 @@ def networks_of(task: Task, data: Dataset) -> list[nn.Sequential]:
 
 
 def penalized(task: Task) -> Penalized | None:
-    """CORRNET's penalty, at every hidden layer; the number in its name is the weight, by the text or by the code."""
+    """Return CORRNET's penalty on every hidden layer, or None; the kind's name holds the weight and its reading."""
     name, _, weight = task["kind"].removesuffix(AS_CODED).partition("-")
     samples = BATCH_SIZE if task["kind"].endswith(AS_CODED) else 1
     return Penalized(correlation_penalties, LAYERS, float(weight) / samples) if name == "CORRNET" else None
@@ -55,14 +51,8 @@ def penalized(task: Task) -> Penalized | None:
 
 def trained(task: Task, data: Dataset, networks: Sequence[nn.Sequential], watch: Watch) -> list[Row]:
     """Train as the paper does: SGD, rate .05, momentum .8, weight decay 1e-4, batches of 50."""
-    settings = Settings(
-        epochs=task["epochs"],
-        batch_size=BATCH_SIZE,
-        optimizer="sgd",
-        learning_rate=0.05,
-        momentum=0.8,
-        weight_decay=1e-4,
-    )
+    sgd = {"optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.8, "weight_decay": 1e-4}
+    settings = Settings.of(task.values, batch_size=BATCH_SIZE, **sgd)
     rows = fit(networks, data, settings, seeds=task.seeds, watch=watch, penalized=penalized(task))
     for network in networks:
         network.eval()
@@ -70,12 +60,12 @@ def trained(task: Task, data: Dataset, networks: Sequence[nn.Sequential], watch:
 
 
 def finite(networks: Sequence[nn.Module]) -> list[bool]:
-    """Which networks' weights are all numbers still."""
+    """Return whether each network's weights are all finite."""
     return [all(bool(torch.isfinite(weight).all()) for weight in network.parameters()) for network in networks]
 
 
 def spread(network: nn.Module, data: Dataset, layers: Sequence[str], *, seed: int) -> Iterator[Row]:
-    """How abs(ρ) is spread over the pairs of each layer's units, behind its leaky ReLU, on the images held out."""
+    """Yield mean and histogram of abs(ρ) over the pairs of each layer's units, after leaky ReLU, on held-out images."""
     with torch.no_grad(), capture(network, list(layers)) as activations:
         network(data.test_x)
     for layer in layers:
@@ -87,11 +77,24 @@ def spread(network: nn.Module, data: Dataset, layers: Sequence[str], *, seed: in
             yield row("share", count / max(summary.n_pairs, 1), seed=seed, site=layer, bin=index)
 
 
-def draw_spread(axis: "Axes", part: Table) -> None:
-    """A histogram of abs(ρ), the mean over seeds, with the mean as a red line."""
+def draw_spread(axis: Axes, part: Table) -> None:
+    """Draw the histogram of abs(ρ), averaged over seeds, with the mean as a red line."""
     bins = [sum(seeds.values()) / len(seeds) for seeds in part.curve("bin", measure="share").values()]
     axis.bar([(index + 0.5) / BINS for index in range(BINS)], bins, width=1 / BINS, color=COLORS[0])
     means = part.need(measure="nc", value=isfinite).per_seed()
     mean = sum(means.values()) / len(means)
     axis.axvline(mean, color="red", label=f"mean {mean:.3f}")
-    axis.legend(frameon=False, fontsize=7, loc="upper right")  # the best place is slow to find among bars
+    axis.legend(frameon=False, fontsize=7, loc="upper right")  # "best" is slow to compute among bars
+
+
+def draw_sizes(
+    table: Table, kinds: Iterable[str], value: Callable[[str, str], dict[int, float]], ylabel: str, **axis_settings: str
+) -> Figure:
+    """Draw a curve over network sizes for each kind, from a function of size and kind to each seed's value."""
+    drawn, axes = panels(1, 1, width=4.5, height=3)
+    sizes = [size for size in SIZES if table.where(size=size)]
+    for color, kind in zip(COLORS, kinds, strict=False):
+        draw(axes[0][0], {size: value(size, kind) for size in sizes}, kind, color=color, marker="o")
+    axes[0][0].set(ylabel=ylabel, **axis_settings)
+    legend(drawn)
+    return drawn

@@ -1,4 +1,4 @@
-"""Downloads that are checked before anybody reads them."""
+"""Downloads of data sets, checked against their md5."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Remote:
-    """Where a data set's files are: a folder's name in the cache, mirrors, and the md5 of each file."""
+    """Location of a data set's files.
+
+    Attributes:
+        folder: name of its folder in the cache.
+        mirrors: addresses of folders that hold the files, tried in order.
+        md5: checksum of each file.
+    """
 
     folder: str
     mirrors: tuple[str, ...]
@@ -16,11 +22,11 @@ class Remote:
 
 
 def fetch(remote: Remote) -> Path:
-    """The folder with the files, downloaded from a mirror unless they are there and whole.
+    """Return the folder with the files; download those that are absent or damaged.
 
     Raises:
-        ImportError: if pooch is absent.
-        ConnectionError: if no mirror gave a file with the right checksum.
+        ImportError: if pooch is not installed.
+        ConnectionError: if no mirror returned a file with the right checksum.
     """
     try:
         import pooch
@@ -38,14 +44,8 @@ def _fetch_file(pooch: Any, remote: Remote, name: str, folder: Path) -> None:
         bar = _Bar(name)
         try:
             download = pooch.HTTPDownloader(progressbar=bar, timeout=60)
-            pooch.retrieve(
-                mirror + name,
-                known_hash=f"md5:{remote.md5[name]}",
-                fname=name,
-                path=folder,
-                downloader=download,
-            )
-        # ValueError is pooch's word for a wrong checksum, OSError covers every failure of the network.
+            pooch.retrieve(mirror + name, f"md5:{remote.md5[name]}", name, folder, downloader=download)
+        # pooch raises ValueError for a wrong checksum; OSError covers every network failure.
         except (OSError, ValueError) as error:
             problems.append(f"{mirror}: {error}")
         else:
@@ -53,42 +53,32 @@ def _fetch_file(pooch: Any, remote: Remote, name: str, folder: Path) -> None:
         finally:
             bar.close()
     raise ConnectionError(
-        f"{name} could not be downloaded; put it into a folder and name that in the environment "
-        "variable COFIRE_DATA_ROOT (or as data_root, --data-root). Tried:\n  " + "\n  ".join(problems)
+        f"{name} could not be downloaded; put it into a folder and set COFIRE_DATA_ROOT, data_root or "
+        "--data-root to that folder. Tried:\n  " + "\n  ".join(problems)
     )
 
 
 class _Bar:
-    """A rich progress bar with the four names by which pooch drives one."""
+    """A rich progress bar with the interface that pooch expects: ``total``, ``update``, ``reset`` and ``close``."""
 
     def __init__(self, name: str) -> None:
         from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+        self.total = 0  # pooch sets it once it knows the size
         self._progress = Progress(
             TextColumn(name), *Progress.get_default_columns()[1:], DownloadColumn(), TransferSpeedColumn()
         )
         self._task = self._progress.add_task(name, total=None)
-        self._total = 0
-
-    @property
-    def total(self) -> int:
-        """Bytes to come."""
-        return self._total
-
-    @total.setter
-    def total(self, total: int) -> None:
-        self._total = total
-        self._progress.update(self._task, total=total)
-        self._progress.start()
 
     def update(self, n: int) -> None:
-        """More bytes have come."""
-        self._progress.advance(self._task, n)
+        """Add downloaded bytes."""
+        self._progress.start()  # only now, so that a mirror that does not answer draws no bar
+        self._progress.update(self._task, advance=n, total=self.total)
 
     def reset(self) -> None:
-        """Begin again at none; pooch then reports the whole at once."""
-        self._progress.reset(self._task, total=self._total)
+        """Start again at 0; pooch then reports the whole file at once."""
+        self._progress.reset(self._task, total=self.total)
 
     def close(self) -> None:
-        """Leave the terminal as it was; a second call does nothing."""
+        """Restore the terminal; a second call does nothing."""
         self._progress.stop()

@@ -1,4 +1,4 @@
-"""The two file formats of the papers' data sets: idx (MNIST) and pickled batches (CIFAR-10)."""
+"""Readers of the data sets' two file formats: idx (MNIST) and pickled batches (CIFAR-10)."""
 
 import gzip
 import io
@@ -19,11 +19,11 @@ _IMAGE_BYTES = 3 * 32 * 32
 
 
 def read_idx(content: bytes, where: str) -> NDArray[np.uint8]:
-    """An array of unsigned bytes from idx bytes, gzipped or not.
+    """Read an array of unsigned bytes from an idx file, gzipped or not.
 
     Args:
         content: the file's bytes.
-        where: its name, for messages.
+        where: the file's name, for error messages.
 
     Raises:
         ValueError: if the bytes are not exactly one such array.
@@ -39,10 +39,10 @@ def read_idx(content: bytes, where: str) -> NDArray[np.uint8]:
         )
     header = 4 + 4 * content[3]
     if len(content) < header:
-        raise ValueError(f"{where} is cut off within its header: {len(content)} bytes")
+        raise ValueError(f"{where} ends within its header: {len(content)} bytes")
     shape = struct.unpack(f">{content[3]}I", content[4:header])
     if len(content) - header != math.prod(shape):
-        raise ValueError(f"{where} promises shape {shape}, {math.prod(shape)} bytes, and holds {len(content) - header}")
+        raise ValueError(f"{where} declares shape {shape}, {math.prod(shape)} bytes, but holds {len(content) - header}")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
@@ -56,14 +56,18 @@ def _unzipped(content: bytes, where: str) -> bytes:
 
 
 def read_cifar_batch(content: bytes, where: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images (n, 3, 32, 32) and labels (n,) from one pickled CIFAR-10 batch; nothing in it is executed.
+    """Read images (n, 3, 32, 32) and labels (n,) from one pickled CIFAR-10 batch without executing any of it.
+
+    Args:
+        content: the file's bytes.
+        where: the file's name, for error messages.
 
     Raises:
-        ValueError: if it is not such a batch, or names anything but arrays.
+        ValueError: if it is not such a batch, or refers to anything but arrays.
     """
     try:
         batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
-    # A broken pickle can raise nearly anything; none of it matters but that it is broken.
+    # A broken pickle can raise nearly any exception.
     except Exception as error:
         raise ValueError(f"{where} is not a CIFAR-10 batch: {error}") from error
     return _checked_batch(batch, where)
@@ -74,7 +78,7 @@ def _checked_batch(batch: Any, where: str) -> tuple[NDArray[np.uint8], NDArray[n
         raise ValueError(f"{where} is not a CIFAR-10 batch: it lacks 'data' or 'labels'")
     images, labels = batch[b"data"], batch[b"labels"]
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (_IMAGE_BYTES,):
-        raise ValueError(f"{where}: 'data' must be bytes of shape (n, {_IMAGE_BYTES})")
+        raise ValueError(f"{where}: 'data' must hold bytes in shape (n, {_IMAGE_BYTES})")
     if not isinstance(labels, list) or not all(type(label) is int and 0 <= label < 10 for label in labels):
         raise ValueError(f"{where}: 'labels' must be a list of numbers from 0 to 9")
     if len(labels) != len(images):
@@ -82,7 +86,7 @@ def _checked_batch(batch: Any, where: str) -> tuple[NDArray[np.uint8], NDArray[n
     return images.reshape(-1, 3, 32, 32), np.asarray(labels, np.int64)
 
 
-# What rebuilds an array, asked of an array itself: its module's name has changed between numpy's versions.
+# The function that rebuilds an array, taken from an array: its module's name differs between versions of numpy.
 _RECONSTRUCT: Any = np.empty(0).__reduce__()[0]
 _ALLOWED: Mapping[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
@@ -93,11 +97,11 @@ _ALLOWED: Mapping[tuple[str, str], Any] = {
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Reads arrays, bytes, strings, numbers, lists and dicts; refuses every other name."""
+    """An unpickler of arrays, bytes, strings, numbers, lists and dicts that rejects every other name."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        """What a name in the pickle stands for."""
+        """Look up a name in the pickle."""
         try:
             return _ALLOWED[module_name, global_name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it names {module_name}.{global_name}, which was refused") from None
+            raise pickle.UnpicklingError(f"it refers to {module_name}.{global_name}, which is not allowed") from None

@@ -1,14 +1,13 @@
-"""Training models of the next character, by backpropagation through a few characters of many streams at once."""
+"""Training of character models by backpropagation through a few characters of many streams at once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .loop import OPTIMIZERS
+from .loop import Settings
 from .texts import Text
 
 State = Sequence[tuple[Tensor, Tensor]]
@@ -16,28 +15,22 @@ TESTED_STREAMS = 64
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How a text is read and learned.
+class Reading(Settings):
+    """How a text is read and learned; `Settings` describes the other attributes.
 
     Attributes:
-        epochs: passes over the training text.
-        batch_size: streams, one from each of as many equal parts of the text.
-        length: characters of a step, through which gradients go back; the state goes on, without its gradient.
-        optimizer: ``"adam"`` or ``"sgd"``.
-        learning_rate: of the optimizer.
+        batch_size: number of streams, one from each of as many equal parts of the text.
+        length: characters per step, through which gradients flow back; the state is kept, without its gradient.
         clip: largest norm of the gradient.
     """
 
-    epochs: int
     batch_size: int = 32
     length: int = 10
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
     clip: float = 5.0
 
 
 def windows(text: Tensor, *, batch_size: int, length: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and targets (batch_size, length), in order: a row goes on where the row of the window before ended.
+    """Yield inputs and targets (batch_size, length) in order: each row continues that row of the previous window.
 
     Raises:
         ValueError: if the text is too short for one window.
@@ -49,8 +42,8 @@ def windows(text: Tensor, *, batch_size: int, length: int) -> Iterator[tuple[Ten
     n_each = (len(text) - 1) // batch_size
     if n_each < length:
         raise ValueError(
-            f"{len(text)} characters are too few for {batch_size} streams of {length}; "
-            f"{batch_size * length + 1} are needed"
+            f"{batch_size} streams of {length} need {batch_size * length + 1} characters, got {len(text)}; "
+            "give a longer text or fewer, shorter streams"
         )
     streams, targets = (part[: batch_size * n_each].view(batch_size, n_each) for part in (text, text[1:]))
     for start in range(0, n_each - length + 1, length):
@@ -58,43 +51,34 @@ def windows(text: Tensor, *, batch_size: int, length: int) -> Iterator[tuple[Ten
 
 
 def learn_text(
-    model: nn.Module,
-    text: Text,
-    reading: Reading,
-    *,
-    each_step: Callable[[int], object] = lambda step: None,
-    each_epoch: Callable[[int], object] = lambda epoch: None,
+    model: nn.Module, text: Text, reading: Reading, *, each_step: Callable[[], object] = lambda: None
 ) -> None:
-    """Train a model of characters in place.
+    """Train a character model in place.
 
     Args:
         model: (symbols, state) → (logits, state), as `CharacterLSTM`.
-        text: what to learn.
+        text: the text; its training part is used.
         reading: see `Reading`.
-        each_step: called after each step with its number, from 1 on; a tracker's ``step`` goes here.
-        each_epoch: called after each epoch with its number.
+        each_step: called after each step, for instance a tracker's ``step``.
     """
-    extra: dict[str, Any] = {"fused": True}
-    optimizer = OPTIMIZERS[reading.optimizer](model.parameters(), lr=reading.learning_rate, **extra)
-    step = 0
-    for epoch in range(1, reading.epochs + 1):
+    optimizer = reading.make_optimizer(model.parameters(), fused=True)
+    for _ in range(reading.epochs):
         state: State | None = None
         for inputs, targets in windows(text.train, batch_size=reading.batch_size, length=reading.length):
-            model.train()
+            model.train()  # a measure may have left it in eval mode
             logits, after = model(inputs, state)
             optimizer.zero_grad()
             functional.cross_entropy(logits.flatten(0, 1), targets.flatten()).backward()
             nn.utils.clip_grad_norm_(model.parameters(), reading.clip)
             optimizer.step()
+            # Detached, so that the next window's gradient stops at its own first character.
             state = [(hidden.detach(), cell.detach()) for hidden, cell in after]
-            step += 1
-            each_step(step)
-        each_epoch(epoch)
+            each_step()
 
 
 @torch.no_grad()
 def text_loss(model: nn.Module, symbols: Tensor, *, length: int = 100) -> float:
-    """Mean cross-entropy of the next character in nats, in eval mode, the state carried on."""
+    """Compute the mean cross-entropy of the next character in nats, in eval mode, with the state carried along."""
     was_training, total, count = model.training, 0.0, 0
     model.eval()
     state: State | None = None
@@ -108,7 +92,7 @@ def text_loss(model: nn.Module, symbols: Tensor, *, length: int = 100) -> float:
 
 
 def windows_of(text: Tensor, *, n_windows: int, length: int) -> Tensor:
-    """Inputs (n_windows, length) from equal distances over a text: a probe for the tracker.
+    """Return inputs (n_windows, length) at equal distances over a text, as a probe for the tracker.
 
     Raises:
         ValueError: if the text is too short.
@@ -119,5 +103,5 @@ def windows_of(text: Tensor, *, n_windows: int, length: int) -> Tensor:
     """
     apart = len(text) // n_windows
     if apart < length:
-        raise ValueError(f"{len(text)} characters do not hold {n_windows} windows of {length}")
+        raise ValueError(f"{n_windows} windows of {length} need {n_windows * length} characters, got {len(text)}")
     return torch.stack([text[place * apart : place * apart + length] for place in range(n_windows)])

@@ -1,10 +1,10 @@
-"""A plain training loop over data held in memory: tracked, reproducible, and resumable after a kill."""
+"""A training loop over data in memory: tracked, reproducible, and resumable after a kill."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,16 +20,19 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.opt
 
 @dataclass(frozen=True)
 class Settings:
-    """What determines a training run, besides the model and the data.
+    """Everything that determines a training run, apart from the model and the data.
 
     Attributes:
         epochs: passes over the training data.
-        batch_size: samples of a step; the last batch of an epoch may be smaller.
+        batch_size: samples per step; the last batch of an epoch may be smaller.
         optimizer: ``"adam"`` or ``"sgd"``.
-        learning_rate: of the optimizer.
-        momentum: of ``"sgd"``.
-        weight_decay: of the optimizer.
-        seed: of the order of the batches, drawn anew each epoch.
+        learning_rate: learning rate of the optimizer.
+        momentum: momentum of ``"sgd"``.
+        weight_decay: weight decay of the optimizer.
+        seed: random seed for the order of the batches, which changes from epoch to epoch.
+
+    Raises:
+        ValueError: if a number is below 1 or the optimizer is unknown.
     """
 
     epochs: int
@@ -46,14 +49,32 @@ class Settings:
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
 
-    def steps_of_an_epoch(self, n_samples: int) -> int:
-        """Batches that so many training samples make."""
+    @classmethod
+    def of(cls, values: Mapping[str, Any], **fixed: Any) -> Self:
+        """Build settings from a task's values of the same names; ``fixed`` adds to them or replaces them.
+
+        Example:
+            >>> Settings.of({"data": "mnist", "epochs": 3}, optimizer="sgd", learning_rate=0.1).epochs
+            3
+        """
+        names = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in names} | fixed)
+
+    def steps_per_epoch(self, n_samples: int) -> int:
+        """Return the number of batches in ``n_samples`` training samples."""
         return -(-n_samples // self.batch_size)
+
+    def make_optimizer(self, parameters: Iterable[Tensor], **options: Any) -> torch.optim.Optimizer:
+        """Create the optimizer; ``options`` are further arguments of torch's."""
+        if self.optimizer == "sgd":  # the only one that knows momentum
+            options["momentum"] = self.momentum
+        make = OPTIMIZERS[self.optimizer]
+        return make(parameters, lr=self.learning_rate, weight_decay=self.weight_decay, **options)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """How a model does: mean cross-entropy in nats and share of right answers."""
+    """Mean cross-entropy in nats and share of right answers, on training and test data."""
 
     loss: float
     accuracy: float
@@ -72,10 +93,10 @@ def train(
     probe: Any = None,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Scores:
-    """Train a classifier, tracked; called again on the same run directory it goes on where it stopped.
+    """Train a classifier, tracked; a second call with the same run directory resumes the run.
 
-    The same settings on one machine and number of threads give the same bytes, killed and resumed or not. Each
-    epoch's scores are recorded as ``loss``, ``accuracy``, ``test_loss`` and ``test_accuracy``.
+    The same settings on one machine and number of threads give the same bytes, resumed or not. Each epoch's scores
+    are recorded as ``loss``, ``accuracy``, ``test_loss`` and ``test_accuracy``.
 
     Args:
         model: maps a batch of inputs to logits; trained in place.
@@ -85,16 +106,18 @@ def train(
         measures: as for `Tracker`.
         every: as for `Tracker`.
         probe: as for `Tracker`.
-        progress: called with the steps done and the steps in all.
+        progress: called with the number of steps done and the total.
+
+    Returns:
+        The scores of the trained model.
 
     Raises:
-        ValueError: if the directory holds a run of other settings.
+        ValueError: if the directory holds a run with other settings.
         RunLocked: if another process trains there.
-        SystemExit: with status 143 after SIGTERM, when the step is done and saved.
+        SystemExit: with status 143 after SIGTERM, once the step is done and saved.
     """
-    optimizer = _optimizer(model, settings)
-    per_epoch = settings.steps_of_an_epoch(len(data.train_x))
-    total = settings.epochs * per_epoch
+    optimizer = settings.make_optimizer(model.parameters())
+    per_epoch = settings.steps_per_epoch(len(data.train_x))
     config = {"data": data.name, "model": repr(model), **vars(settings)}
     with (
         Run.open(run, mode="write", config=config) as directory,
@@ -110,70 +133,65 @@ def train(
                 tracker.end_epoch()
                 tracker.log(**vars(scores(model, data)))
             loop.edge(step)
-            progress(step, total)
+            progress(step, settings.epochs * per_epoch)
         tracker.finish()
         return scores(model, data)
 
 
 def fit(model: nn.Module, data: Dataset, settings: Settings, *, until_loss: float = -math.inf) -> int:
-    """Train a classifier in place, with nothing recorded; the same steps as `train` makes.
+    """Train a classifier in place with the same steps as `train`, and record nothing.
 
     Args:
         model: maps a batch of inputs to logits.
-        data: the training part is used.
+        data: its training part is used.
         settings: see `Settings`.
-        until_loss: stop after the first epoch at whose end the training loss is at most this.
+        until_loss: stop after the first epoch that ends with a training loss of at most this.
 
     Returns:
-        The epochs that were run.
+        The number of epochs trained.
     """
-    optimizer = _optimizer(model, settings)
-    per_epoch = -(-len(data.train_x) // settings.batch_size)
+    optimizer = settings.make_optimizer(model.parameters())
+    per_epoch = settings.steps_per_epoch(len(data.train_x))
     step = 0
     for step, batch in batches(data.train_x, data.train_y, settings):
         _learn(model, optimizer, *batch)
+        # A loss is never negative: without a limit, the training data need not be scored.
         if until_loss >= 0 and step % per_epoch == 0 and scored(model, data.train_x, data.train_y)[0] <= until_loss:
             break
     return -(-step // per_epoch)
 
 
 def batches(x: Tensor, y: Tensor, settings: Settings, *, start: int = 0) -> Iterator[tuple[int, Sequence[Tensor]]]:
-    """Steps (from ``start`` + 1 on) and their batches; an epoch's order depends on the seed and the epoch alone."""
-    per_epoch = settings.steps_of_an_epoch(len(x))
+    """Yield each step, from ``start`` + 1 on, with its batch; the order depends on seed and epoch alone."""
+    per_epoch = settings.steps_per_epoch(len(x))
     for epoch in range(start // per_epoch, settings.epochs):
         parts = order_of(len(x), settings.seed, epoch).split(settings.batch_size)
-        for place, chosen in enumerate(parts):
-            step = epoch * per_epoch + place + 1
+        for step, chosen in enumerate(parts, epoch * per_epoch + 1):
             if step > start:
                 yield step, (x[chosen], y[chosen])
 
 
 def order_of(n_samples: int, seed: int, epoch: int) -> Tensor:
-    """The order in which an epoch goes through the samples."""
+    """Return the order of the samples in an epoch."""
+    # Distinct for every pair of seed and epoch, up to a million epochs.
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     return torch.randperm(n_samples, generator=generator)
 
 
 def scores(model: nn.Module, data: Dataset) -> Scores:
-    """Loss and accuracy on training and test data, in eval mode."""
+    """Compute loss and accuracy on training and test data, in eval mode."""
     return Scores(*scored(model, data.train_x, data.train_y), *scored(model, data.test_x, data.test_y))
 
 
 def scored(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Mean cross-entropy in nats and share of right answers, in eval mode."""
+    """Compute mean cross-entropy in nats and the share of right answers, in eval mode."""
     with evaluating(model):
         logits = torch.cat([model(part) for part in x.split(EVALUATED_AT_ONCE)])
     return float(functional.cross_entropy(logits, y)), float((logits.argmax(1) == y).double().mean())
 
 
 def _learn(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> None:
-    model.train()
+    model.train()  # a measure or a score may have left it in eval mode
     optimizer.zero_grad()
     functional.cross_entropy(model(x), y).backward()
     optimizer.step()
-
-
-def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    extra = {"momentum": settings.momentum} if settings.optimizer == "sgd" else {}
-    make = OPTIMIZERS[settings.optimizer]
-    return make(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, **extra)

@@ -1,11 +1,13 @@
-"""The papers' networks."""
+"""Perceptrons, initializers and reproducible dropout for the papers' networks."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -18,11 +20,11 @@ Init = Literal["normal", "torch"]
 
 
 class Dropout(nn.Dropout):
-    """Dropout whose masks come from a generator of its own, so that a network's are the same whatever runs beside it.
+    """Dropout with its own random generator: a network's masks are the same whatever runs beside it.
 
     Args:
-        p: the probability that a unit is dropped.
-        seed: of the masks.
+        p: probability that a unit is dropped.
+        seed: random seed for the masks.
 
     Example:
         >>> x = torch.ones(2, 3)
@@ -35,11 +37,11 @@ class Dropout(nn.Dropout):
         self.generator = torch.Generator().manual_seed(seed)
 
     def forward(self, input: Tensor) -> Tensor:
-        """The input, dropped and rescaled while training."""
+        """Apply dropout while training, with the kept units rescaled."""
         return input * self.mask(input.shape) if self.training and self.p > 0 else input
 
     def mask(self, shape: Sequence[int]) -> Tensor:
-        """The next mask: 0, or 1/(1 − p)."""
+        """Draw the next mask, with values 0 and 1/(1 − p)."""
         return (torch.rand(shape, generator=self.generator) >= self.p) / (1 - self.p)
 
 
@@ -52,16 +54,16 @@ def mlp(
     dropout: float = 0.0,
     batch_norm: bool = False,
 ) -> nn.Sequential:
-    """A fully-connected network with named layers ``flatten``, ``hidden1``, ``act1``, ..., ``output``.
+    """Build a fully connected network with layers named ``flatten``, ``hidden1``, ``act1``, ..., ``output``.
 
     Args:
-        widths: units of the input, of each hidden layer and of the output.
+        widths: number of units of the input, of each hidden layer and of the output.
         activation: ``"relu"``, ``"leaky_relu"``, ``"tanh"`` or ``"identity"``, after each hidden layer.
-        seed: of the weights and of the dropout's masks; the global generator is left alone.
+        seed: random seed for weights and dropout masks; the global generator is not used.
         init: ``"normal"``: weights normal with variance 2/fan-in (He) before a (leaky) ReLU and 1/fan-in otherwise,
-            biases 0. ``"torch"``: weights and biases uniform in ±1/√fan-in, as ``nn.Linear`` has them.
-        dropout: the share of units dropped behind each activation; layers ``drop1``, ...
-        batch_norm: whether to normalize before each activation; layers ``norm1``, ...
+            biases 0. ``"torch"``: weights and biases uniform in ±1/√fan-in, as in ``nn.Linear``.
+        dropout: share of units dropped after each activation, in layers ``drop1``, ...
+        batch_norm: whether to normalize before each activation, in layers ``norm1``, ...
 
     Raises:
         ValueError: for fewer than two widths, a width below 1, or an unknown activation or init.
@@ -70,62 +72,59 @@ def mlp(
         >>> [name for name, _ in mlp([64, 32, 10]).named_children()]
         ['flatten', 'hidden1', 'act1', 'output']
     """
-    _check(widths, activation, init)
-    generator = torch.Generator().manual_seed(seed)
+    if len(widths) < 2 or min(widths) < 1:
+        raise ValueError(f"widths must be at least two positive integers, got {list(widths)}")
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+    if init not in ("normal", "torch"):
+        raise ValueError(f"init must be 'normal' or 'torch', got {init!r}")
     network = nn.Sequential()
     network.add_module("flatten", nn.Flatten())
     for number, (n_in, n_out) in enumerate(pairwise(widths[:-1]), 1):
-        layer = _linear(n_in, n_out, _GAINS.get(activation, 1.0), init, generator)
-        network.add_module(f"hidden{number}", layer)
+        network.add_module(f"hidden{number}", skip_init(nn.Linear, n_in, n_out))
         if batch_norm:
             network.add_module(f"norm{number}", nn.BatchNorm1d(n_out))
         network.add_module(f"act{number}", ACTIVATIONS[activation]())
         if dropout:
             network.add_module(f"drop{number}", Dropout(dropout, seed=1000 * seed + number))
-    network.add_module("output", _linear(widths[-2], widths[-1], 1.0, init, generator))
+    network.add_module("output", skip_init(nn.Linear, widths[-2], widths[-1]))
+    draw_weights(network, activation, seed=seed, init=init)
     return network
 
 
-def _check(widths: Sequence[int], activation: str, init: str) -> None:
-    if len(widths) < 2 or min(widths) < 1:
-        raise ValueError(f"widths must be at least two whole numbers from 1 on, got {list(widths)}")
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-    if init not in ("normal", "torch"):
-        raise ValueError(f"init must be 'normal' or 'torch', got {init!r}")
-
-
-def _linear(n_in: int, n_out: int, gain: float, init: Init, generator: torch.Generator) -> nn.Linear:
-    layer = cast(nn.Linear, nn.utils.skip_init(nn.Linear, n_in, n_out))
-    with torch.no_grad():
-        if init == "torch":
-            for part in (layer.weight, layer.bias):
-                part.uniform_(-(n_in**-0.5), n_in**-0.5, generator=generator)
-        else:
-            layer.weight.normal_(0.0, (gain / n_in) ** 0.5, generator=generator)
-            layer.bias.zero_()
-    return layer
-
-
 @torch.no_grad()
-def draw_weights(net: nn.Sequential, activation: str, generator: torch.Generator) -> None:
-    """Weights of linear layers and convolutions as `mlp` draws them; the layer ``output`` has variance 1/fan-in."""
+def draw_weights(net: nn.Sequential, activation: str, *, seed: int, init: Init = "normal") -> None:
+    """Draw the weights of linear layers and convolutions, in order, by one of `mlp`'s initializations.
+
+    With ``"normal"``, the layer named ``output``, which no activation follows, has variance 1/fan-in.
+    """
+    generator = torch.Generator().manual_seed(seed)
     for name, layer in net.named_children():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        fan_in = layer.weight[0].numel()
+        if init == "torch":
+            for part in layer.parameters():
+                part.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
+        else:
             gain = 1.0 if name == "output" else _GAINS.get(activation, 1.0)
-            layer.weight.normal_(0.0, (gain / layer.weight[0].numel()) ** 0.5, generator=generator)
+            layer.weight.normal_(0.0, (gain / fan_in) ** 0.5, generator=generator)
             if layer.bias is not None:
                 layer.bias.zero_()
 
 
-def _truncated_normal(weight: Tensor, generator: torch.Generator) -> None:
-    nn.init.trunc_normal_(weight, std=0.05, a=-0.1, b=0.1, generator=generator)
+@torch.no_grad()
+def n_features(net: nn.Module, shape: torch.Size) -> int:
+    """Return the number of features that a network computes from an input of this shape, and leave it in train mode."""
+    features = net.eval()(torch.zeros(1, *shape)).shape[1]  # in eval mode, batch norm accepts and keeps its statistics
+    net.train()
+    return features
 
 
-INITIALIZERS: dict[str, Callable[[Tensor, torch.Generator], object]] = {
-    "uniform": lambda weight, generator: nn.init.uniform_(weight, -0.05, 0.05, generator=generator),
-    "truncated normal": _truncated_normal,
-    "Xavier": lambda weight, generator: nn.init.xavier_uniform_(weight, generator=generator),
-    "He normal": lambda weight, generator: nn.init.kaiming_normal_(weight, generator=generator),
+INITIALIZERS: dict[str, Callable[..., Tensor]] = {
+    "uniform": partial(nn.init.uniform_, a=-0.05, b=0.05),
+    "truncated normal": partial(nn.init.trunc_normal_, std=0.05, a=-0.1, b=0.1),
+    "Xavier": nn.init.xavier_uniform_,
+    "He normal": nn.init.kaiming_normal_,
 }
-"""How weights may be drawn, in place; "uniform" and "truncated normal" have a spread of 0.05, as Keras' have."""
+"""Functions of a weight and a ``generator`` that draw in place; the first two have a spread of 0.05, as in Keras."""

@@ -1,4 +1,4 @@
-"""`Stack`: networks of one shape as one, their weights stacked, so that each layer is one batched product."""
+"""`Stack`: networks of one architecture with stacked weights, so that each layer is one batched product."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -12,24 +12,24 @@ ELEMENTWISE = tuple({type(make()) for make in ACTIVATIONS.values()})
 
 
 class Stack:
-    """Equal-shaped sequences of layers that run, and learn, at once.
+    """Sequential networks of one architecture that run and learn together.
 
-    The networks that go in become views of the stacked weights: what an optimizer does to ``parameters`` happens to
-    them, so each may be probed, measured or saved as ever. Dropout draws from each network's own generator, and batch
-    normalization sees each network's own batch: a network does what it would do alone.
+    The networks become views of the stacked weights: an optimizer's step on ``parameters`` changes them, so each can be
+    probed, measured or saved as usual. Dropout draws from each network's own generator, and batch normalization sees
+    each network's own batch, so a network computes what it would compute alone.
 
     Args:
-        models: `nn.Sequential`s of one architecture, of flattening, linear and dropout layers (`zoo.Dropout`), batch
-            normalization, and activation functions.
+        models: `nn.Sequential`s of one architecture, made of flattening, linear and dropout layers (`models.Dropout`),
+            batch normalization and activation functions.
 
     Raises:
-        ValueError: if there is none, they differ, or have other layers.
+        ValueError: if there are no networks, they differ, or they have other layers.
 
     Example:
         >>> from cofire.papers.training.models import mlp
         >>> models = [mlp([4, 3, 2], seed=seed) for seed in range(5)]
         >>> stack = Stack(models)
-        >>> x = torch.randn(5, 7, 4)  # a batch of seven for each
+        >>> x = torch.randn(5, 7, 4)  # seven samples for each network
         >>> torch.allclose(stack(x)[2], models[2](x[2]), atol=1e-6)
         True
     """
@@ -46,34 +46,35 @@ class Stack:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """The stacked weights that learn, one network a row."""
+        """The stacked trainable weights, one network per row."""
         return [weight for weights in self._weights for weight in weights.values() if weight.requires_grad]
 
     def __call__(self, x: Tensor, *, keep: Iterable[str] = ()) -> Any:
         """Run all networks.
 
         Args:
-            x: shape (n_models, n_samples, ...), each network's own batch.
-            keep: names of layers.
+            x: each network's own batch, shape (n_models, n_samples, ...).
+            keep: names of layers whose outputs are returned too.
 
         Returns:
-            The output, shape (n_models, n_samples, n_outputs); with ``keep``, that and the outputs of those layers.
+            The output, shape (n_models, n_samples, n_outputs); with ``keep``, a pair of it and the layers' outputs.
         """
         keep, kept = set(keep), {}
         for name, layers, weights in zip(self.names, self.layers, self._weights, strict=True):
-            x = _apply(layers, weights, x)
+            rule = _RULES.get(type(layers[0]))
+            x = layers[0](x) if rule is None else rule(layers, weights, x)  # elementwise layers need no rule
             if name in keep:
                 kept[name] = x
         return (x, kept) if keep else x
 
     def train(self, mode: bool = True) -> None:
-        """Put every network into training mode, or out of it."""
+        """Set training mode, or eval mode, of every network."""
         for model in self.models:
             model.train(mode)
 
 
 def stackable(model: nn.Module) -> bool:
-    """Whether `Stack` takes such a network.
+    """Return whether `Stack` accepts a network.
 
     Example:
         >>> stackable(nn.Sequential(nn.Linear(2, 2), nn.ReLU())), stackable(nn.Sequential(nn.Conv2d(1, 1, 3)))
@@ -85,37 +86,33 @@ def stackable(model: nn.Module) -> bool:
 
 def _check(models: Sequence[nn.Module]) -> None:
     if not models:
-        raise ValueError("a stack needs at least one network, got none")
+        raise ValueError("a stack needs at least one network, got 0")
     if odd := [repr(model) for model in models if repr(model) != repr(models[0])]:
-        raise ValueError(f"the networks of a stack must be of one architecture, got {models[0]!r} and {odd[0]}")
+        raise ValueError(f"the networks of a stack must have one architecture, got {models[0]!r} and {odd[0]}")
     if not stackable(models[0]):
-        raise ValueError(f"a stack takes sequences of linear layers and what stands between them, got {models[0]!r}")
+        raise ValueError(
+            "a stack accepts nn.Sequential of flattening, linear, batch-norm, dropout and activation layers, "
+            f"got {models[0]!r}"
+        )
 
 
 def _owned(layer: nn.Module) -> list[str]:
-    """The names of a layer's own weights and running statistics; a count of batches is kept by each layer itself."""
+    """Return the names of a layer's own weights and running statistics; each layer keeps its count of batches."""
     buffers = [name for name, buffer in layer.named_buffers(recurse=False) if buffer.is_floating_point()]
     return [name for name, _ in layer.named_parameters(recurse=False)] + buffers
 
 
 def _stacked(parts: Sequence[Tensor]) -> Tensor:
-    """One tensor of all, which learns if they did; they become views of it.
-
-    Matrices lie transposed, as the product that gives their gradient does: it need not be copied then.
-    """
+    """Stack tensors and turn each into a view of the stack, which is trainable if they are parameters."""
+    # Transposed, because the product that yields the gradient is: otherwise each step would copy the gradient.
     whole = torch.stack([part.detach().t() for part in parts])
     for part, view in zip(parts, whole, strict=True):
         part.data = view.t()
     return whole.requires_grad_(isinstance(parts[0], nn.Parameter))
 
 
-def _apply(layers: Sequence[Any], weights: dict[str, Tensor], x: Tensor) -> Tensor:
-    rule = _RULES.get(type(layers[0]))
-    return layers[0](x) if rule is None else rule(layers, weights, x)
-
-
 def _linear(layers: Sequence[nn.Linear], weights: dict[str, Tensor], x: Tensor) -> Tensor:
-    """Samples (n_models, n_samples, n_in) times weights (n_models, n_in, n_out)."""
+    """Multiply samples (n_models, n_samples, n_in) by weights (n_models, n_in, n_out)."""
     weight = weights["weight"]
     return torch.baddbmm(weights["bias"][:, None], x, weight) if "bias" in weights else torch.bmm(x, weight)
 
@@ -127,22 +124,16 @@ def _dropout(layers: Sequence[Dropout], weights: dict[str, Tensor], x: Tensor) -
 
 
 def _batch_norm(layers: Sequence[nn.BatchNorm1d], weights: dict[str, Tensor], x: Tensor) -> Tensor:
-    """The units of all networks side by side are the columns of one batch normalization."""
+    """Normalize all networks in one call, with their units side by side as columns."""
     n_models, n_samples, n_units = x.shape
     columns = x.transpose(0, 1).reshape(n_samples, n_models * n_units)
+    # Views, so that the running statistics are updated in place.
     flat = {name: weight.flatten() for name, weight in weights.items()}
     if layers[0].training:
         for layer in layers:
-            layer.num_batches_tracked = layer.num_batches_tracked + 1  # type: ignore[operator]  # the zoo's layers count
+            layer.num_batches_tracked = layer.num_batches_tracked + 1  # type: ignore[operator]
     done = nn.functional.batch_norm(
-        columns,
-        flat["running_mean"],
-        flat["running_var"],
-        flat["weight"],
-        flat["bias"],
-        layers[0].training,
-        layers[0].momentum or 0.0,
-        layers[0].eps,
+        columns, **flat, training=layers[0].training, momentum=layers[0].momentum or 0.0, eps=layers[0].eps
     )
     return done.reshape(n_samples, n_models, n_units).transpose(0, 1)
 

@@ -1,4 +1,4 @@
-"""Texts as numbers, for models of characters: tinyshakespeare, text8, WikiText-2, and a bundled one for tests."""
+"""Texts for character models: tinyshakespeare, text8, WikiText-2, and a bundled one for tests."""
 
 import io
 import os
@@ -12,19 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .datasets import DATA_ROOT
+from ..framework.tasks import DATA_ROOT
 from .download import Remote, fetch
 
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """Characters for training and for testing, as places in the vocabulary.
+    """Characters for training and for testing, as indices into the vocabulary.
 
     Attributes:
-        name: of the text.
+        name: name of the text.
         train: int64, shape (n_train,).
         test: int64, shape (n_test,).
-        vocabulary: the characters, sorted; those of the training part and of the test part.
+        vocabulary: the sorted characters of both parts.
     """
 
     name: str
@@ -33,13 +33,13 @@ class Text:
     vocabulary: tuple[str, ...]
 
     def first(self, n_train: int, n_test: int | None = None) -> "Text":
-        """The first characters of each part, with the vocabulary of the whole."""
+        """Return the first characters of each part, with the vocabulary of the whole text."""
         return Text(self.name, self.train[:n_train], self.test[:n_test], self.vocabulary)
 
 
 @dataclass(frozen=True)
 class _Source:
-    """A text's file as ``data_root`` has it, the download, and how the parts are read out of the bytes."""
+    """A text's file name under ``data_root``, its download, and a function from bytes to the two parts."""
 
     file: str
     remote: Remote
@@ -47,23 +47,18 @@ class _Source:
 
 
 def _split(text: str, share: float) -> tuple[str, str]:
-    """The first part to train on, the last ``share`` to test on."""
+    """Split off the last ``share`` of a text for testing."""
     place = len(text) - round(len(text) * share)
     return text[:place], text[place:]
 
 
 def _member(archive: bytes, name: str) -> str:
-    """One file of a zip archive, read in memory; nothing is unpacked to the disk."""
+    """Read one file of a zip archive without unpacking it to disk."""
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             return opened.read(name).decode("utf-8")
     except (zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
-        raise ValueError(f"this is not the archive that holds {name}: {error}") from error
-
-
-def _wikitext(archive: bytes) -> tuple[str, str]:
-    train, test = (_member(archive, f"wikitext-2/wiki.{part}.tokens") for part in ("train", "test"))
-    return train, test
+        raise ValueError(f"the file is not a zip archive with {name}: {error}") from error
 
 
 _SOURCES = {
@@ -92,7 +87,10 @@ _SOURCES = {
             mirrors=("https://s3.amazonaws.com/research.metamind.io/wikitext/",),
             md5={"wikitext-2-v1.zip": "542ccefacc6c27f945fb54453812b3cd"},
         ),
-        _wikitext,
+        lambda content: (
+            _member(content, "wikitext-2/wiki.train.tokens"),
+            _member(content, "wikitext-2/wiki.test.tokens"),
+        ),
     ),
 }
 
@@ -101,24 +99,24 @@ TEXTS = (*_SOURCES, BUNDLED)
 
 
 def load_text(name: str) -> Text:
-    """A text by its name, read once in a process.
+    """Load a text by its name; each process reads it once.
 
-    The file is looked for in the folder ``COFIRE_DATA_ROOT`` (tinyshakespeare.txt, text8.zip, wikitext-2-v1.zip);
-    without that variable it is downloaded once, checked, and kept in the user's cache. The last tenth of
-    tinyshakespeare, and the last twentieth of text8, are for testing. ``"zen"``, a few lines that come with Python, is
-    for trying out.
+    The file is read from the folder ``COFIRE_DATA_ROOT`` (tinyshakespeare.txt, text8.zip, wikitext-2-v1.zip). If that
+    variable is not set, the file is downloaded once, checked, and kept in the user's cache. The last tenth of
+    tinyshakespeare and the last twentieth of text8 are the test parts. ``"zen"``, a few lines that come with Python,
+    is for quick trials.
 
     Raises:
-        FileNotFoundError: if the folder lacks it.
-        ValueError: if there is no such text, or the file is something else.
+        FileNotFoundError: if the folder lacks the file.
+        ValueError: if the name is unknown, or the file has another format.
 
     Example:
         >>> text = load_text("zen")
-        >>> "".join(text.vocabulary[place] for place in text.train[:18])
+        >>> "".join(text.vocabulary[index] for index in text.train[:18])
         'The Zen of Python,'
     """
     if name not in TEXTS:
-        raise ValueError(f"there is no text {name!r}; there are: {', '.join(TEXTS)}")
+        raise ValueError(f"unknown text {name!r}; choose from {', '.join(TEXTS)}")
     return _loaded(name, os.environ.get(DATA_ROOT))
 
 
@@ -126,21 +124,15 @@ def load_text(name: str) -> Text:
 def _loaded(name: str, data_root: str | None) -> Text:
     if name == BUNDLED:
         return as_text(name, *_split(_zen(), 0.2))
-    return as_text(name, *_SOURCES[name].parts(_content(_SOURCES[name], data_root)))
-
-
-def _content(source: _Source, data_root: str | None) -> bytes:
-    if data_root is None:
-        (file,) = source.remote.md5
-        return (fetch(source.remote) / file).read_bytes()
-    path = Path(data_root) / source.file
+    source = _SOURCES[name]
+    path = fetch(source.remote) / next(iter(source.remote.md5)) if data_root is None else Path(data_root) / source.file
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there; unset {DATA_ROOT} to have it downloaded")
-    return path.read_bytes()
+        raise FileNotFoundError(f"{path} does not exist; unset {DATA_ROOT} to download it")
+    return as_text(name, *source.parts(path.read_bytes()))
 
 
 def _zen() -> str:
-    """The text of PEP 20, which Python keeps ciphered; importing it prints it, so that is caught."""
+    """Return the text of PEP 20, which Python stores enciphered, and suppress what importing it prints."""
     from contextlib import redirect_stdout
 
     with redirect_stdout(io.StringIO()):
@@ -149,18 +141,19 @@ def _zen() -> str:
 
 
 def as_text(name: str, train: str, test: str) -> Text:
-    """Any two strings as a `Text`.
+    """Encode two strings as a `Text`.
 
     Raises:
-        ValueError: if one is empty.
+        ValueError: if a string is empty.
 
     Example:
         >>> as_text("own", "abba", "cab").train.tolist()
         [0, 1, 1, 0]
     """
     if not train or not test:
-        raise ValueError(f"a text needs characters to train and to test on, got {len(train)} and {len(test)}")
+        raise ValueError(f"both parts of a text need characters, got {len(train)} to train and {len(test)} to test on")
     codes = [np.frombuffer(part.encode("utf-32-le"), np.uint32) for part in (train, test)]
+    # One pass over code points replaces a dict look-up per character: text8 has 100 million.
     known, places = np.unique(np.concatenate(codes), return_inverse=True)
     numbers = torch.from_numpy(places.astype(np.int64).reshape(-1))
     return Text(name, numbers[: len(codes[0])], numbers[len(codes[0]) :], tuple(chr(code) for code in known))

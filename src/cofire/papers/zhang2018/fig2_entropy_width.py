@@ -1,62 +1,42 @@
-"""Figure 2: the mean entropy of a layer's units against the network's width, before and after training."""
-
-from typing import TYPE_CHECKING
+"""Figure 2: mean entropy of a layer's units against the network's width, before and after training."""
 
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim, Experiment
-from ..framework.plots import COLORS, draw, legend, panels
+from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from ..framework.verdicts import Verdict, all_of, combined, decide, differences
-from .zhang_networks import HIDDEN, LAYERS, Values, at_width, run, widest, widths
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .zhang_networks import HIDDEN, LAYERS, NARROW, Values, at_widest, at_width, falls_with_width, run, widths
 
 ACTIVATIONS = ("tanh", "relu")
-NARROW = 20  # where the paper's description of what works begins
-INSIGNIFICANT = 0.1  # nats; what we take "insignificant" to mean
+INSIGNIFICANT = 0.1  # our reading of "insignificant", in nats
 ACCURACIES = {"relu": (0.99, 0.95), "tanh": (0.95, 0.92)}
 PAPER_WIDTHS = (5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 700, 1000)
 
 
 def change(table: Table, layer: str, *, width: int, activation: str) -> Values:
-    """ΔH: mean entropy of a unit after training less before."""
-    after, before = (
-        at_width(table, width, "entropy", layer, activation=activation, last=last) for last in (True, False)
-    )
-    return differences(after, before)
+    """Return ΔH, the mean entropy of a unit after training minus that before."""
+    ends = (at_width(table, width, "entropy", layer, activation=activation, last=last) for last in (True, False))
+    return differences(*ends)
 
 
 def largest_change(table: Table, width: int, activation: str) -> Values:
-    """The largest abs(ΔH) of the hidden layers, for each seed."""
+    """Return the largest abs(ΔH) of the hidden layers for each seed."""
     changes = [change(table, layer, width=width, activation=activation) for layer in HIDDEN]
     return combined(lambda *layers: max(map(abs, layers)), *changes)
 
 
 def settles(table: Table, activations: tuple[str, ...] = ACTIVATIONS) -> Verdict:
-    """The largest change in entropy at the largest width."""
-    return all_of(
-        {
-            name: decide(
-                largest_change(table, widest(table, name), name),
-                below=INSIGNIFICANT, note="largest |ΔH| of hidden layers at the largest width, nats",
-            )
-            for name in activations
-        }
-    )  # fmt: skip
+    """Judge whether the largest change in entropy is small at the largest width."""
+    note = "largest |ΔH| of hidden layers at the largest width, nats"
+    return at_widest(table, activations, largest_change, below=INSIGNIFICANT, note=note)
 
 
 def falls(table: Table, activations: tuple[str, ...] = ACTIVATIONS) -> Verdict:
-    """The largest change in entropy at 20 units less that at the largest width."""
-    parts: dict[str, Verdict] = {}
-    for name in activations:
-        narrow, wide = (largest_change(table, width, name) for width in (NARROW, widest(table, name)))
-        parts[name] = decide(differences(narrow, wide), above=0, note="largest |ΔH|, 20 units less largest width")
-    return all_of(parts)
+    """Judge whether the largest change in entropy falls with the width."""
+    return falls_with_width(table, activations, largest_change, note="largest |ΔH|, 20 units less largest width")
 
 
 def learned(table: Table) -> Verdict:
-    """The least accuracy of networks wider than 20 units, less what the paper states."""
+    """Judge whether the lowest accuracy of networks wider than 20 units exceeds the paper's numbers."""
     parts: dict[str, Verdict] = {}
     for name, levels in ACCURACIES.items():
         part = table.need(activation=name, width=lambda width: width > NARROW)
@@ -67,8 +47,8 @@ def learned(table: Table) -> Verdict:
     return all_of(parts)
 
 
-def figure(table: Table) -> "Figure":
-    """The paper's two panels, and below them the change ΔH."""
+def figure(table: Table) -> Figure:
+    """Draw the paper's two panels, and below them the change ΔH."""
     drawn, axes = panels(2, 2, sharex=True)
     for column, activation in enumerate(ACTIVATIONS):
         part = table.where(activation=activation)
@@ -84,8 +64,8 @@ def figure(table: Table) -> "Figure":
     return drawn
 
 
-def draw_layers(axis: "Axes", part: Table) -> None:
-    """Mean entropy of each layer against width: before training dashed, after it whole."""
+def draw_layers(axis: Axes, part: Table) -> None:
+    """Draw the mean entropy of each layer against width, dashed before training and solid after it."""
     for color, layer in zip(COLORS, LAYERS, strict=False):
         for place, style in ((0, "--"), (-1, "-")):
             rows = part.need(measure="entropy", site=layer)

@@ -1,25 +1,21 @@
-"""Figure 3: the dependence score of each layer against the network's width."""
+"""Figure 3: dependence score of each layer against the network's width."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
 
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim
-from ..framework.plots import COLORS, draw, legend, panels
-from ..framework.verdicts import Verdict, all_of, combined, decide, differences
-from .fig2_entropy_width import ACTIVATIONS, FIG2, NARROW
-from .zhang_networks import HIDDEN, LAYERS, LINE, MOST_PAIRS, Values, at_width, widest
+from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
+from ..framework.verdicts import Verdict, combined, decide_each, differences
+from .fig2_entropy_width import ACTIVATIONS, FIG2
+from .zhang_networks import HIDDEN, LAYERS, LINE, MOST_PAIRS, Values, at_widest, at_width, falls_with_width, widest
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-VICINITY = 0.01  # nats above the estimator's bias of .012; what we take "vicinity" to mean
 BIAS = 0.012
+VICINITY = 0.01  # our reading of "vicinity", in nats above the bias
 
 
 def largest(table: Table, width: int, activation: str, *, over: str | None = None) -> Values:
-    """The largest ι of the hidden layers, for each seed; less a layer's own ``over`` (a threshold), if given."""
+    """Return the largest ι of the hidden layers for each seed, minus the layer's own measure ``over`` if given."""
     parts: list[Values] = []
     for layer in HIDDEN:
         iota = at_width(table, width, "iota", layer, activation=activation)
@@ -29,54 +25,35 @@ def largest(table: Table, width: int, activation: str, *, over: str | None = Non
 
 
 def near_the_line(table: Table, activations: tuple[str, ...] = ACTIVATIONS) -> Verdict:
-    """ι of every hidden layer at the largest width."""
-    return all_of(
-        {
-            name: decide(
-                largest(table, widest(table, name), name),
-                below=BIAS + VICINITY, note="largest ι of hidden layers at the largest width, nats",
-            )
-            for name in activations
-        }
-    )  # fmt: skip
+    """Judge whether ι of every hidden layer is near the paper's line at the largest width."""
+    note = "largest ι of hidden layers at the largest width, nats"
+    return at_widest(table, activations, largest, below=BIAS + VICINITY, note=note)
 
 
 def independent(table: Table, activations: tuple[str, ...] = ACTIVATIONS) -> Verdict:
-    """ι less what shuffled units give with a probability of 5 %."""
-    return all_of(
-        {
-            name: decide(
-                largest(table, widest(table, name), name, over="threshold"),
-                below=0, note="largest ι less its permutation threshold, largest width, nats",
-            )
-            for name in activations
-        }
-    )  # fmt: skip
+    """Judge whether ι is below its permutation threshold of 5 %."""
+    over_threshold = partial(largest, over="threshold")
+    note = "largest ι less its permutation threshold, largest width, nats"
+    return at_widest(table, activations, over_threshold, below=0, note=note)
 
 
 def falls(table: Table, activations: tuple[str, ...] = ACTIVATIONS) -> Verdict:
-    """The largest ι of the hidden layers at 20 units less that at the largest width."""
-    parts: dict[str, Verdict] = {}
-    for name in activations:
-        narrow, wide = (largest(table, width, name) for width in (NARROW, widest(table, name)))
-        parts[name] = decide(differences(narrow, wide), above=0, note="largest ι, 20 units less largest width")
-    return all_of(parts)
+    """Judge whether the largest ι of the hidden layers falls with the width."""
+    return falls_with_width(table, activations, largest, note="largest ι, 20 units less largest width")
 
 
 def last_depends(table: Table) -> Verdict:
-    """ι of the last layer less the largest of the hidden ones."""
-    parts: dict[str, Verdict] = {}
+    """Judge whether ι of the last layer exceeds the largest of the hidden ones."""
+    parts: dict[str, Values] = {}
     for name in ACTIVATIONS:
         width = widest(table, name)
         last = at_width(table, width, "iota", LAYERS[-1], activation=name)
-        parts[name] = decide(
-            differences(last, largest(table, width, name)), above=0, note="ι of the last layer less the others'"
-        )
-    return all_of(parts)
+        parts[name] = differences(last, largest(table, width, name))
+    return decide_each(parts, above=0, note="ι of the last layer less the others'")
 
 
-def figure(table: Table) -> "Figure":
-    """The paper's two panels, with the line at .01 and, dashed, the permutation threshold."""
+def figure(table: Table) -> Figure:
+    """Draw the paper's two panels, with the line at .01 and the permutation threshold, dotted."""
     drawn, axes = panels(1, 2, sharey=True)
     for column, activation in enumerate(ACTIVATIONS):
         draw_scores(axes[0][column], table.where(activation=activation))
@@ -86,8 +63,8 @@ def figure(table: Table) -> "Figure":
     return drawn
 
 
-def draw_scores(axis: "Axes", part: Table) -> None:
-    """ι of each layer against width, after training."""
+def draw_scores(axis: Axes, part: Table) -> None:
+    """Draw ι of each layer against width, after training."""
     after = part.need(measure="iota").last()
     for color, layer in zip(COLORS, LAYERS, strict=False):
         draw(axis, after.curve("width", measure="iota", site=layer), layer, color=color)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Mapping
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,24 +12,20 @@ from ...stats.information.entropy import entropy_knn
 from ...stats.information.mutual_information import mutual_information_3h
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim, Experiment, row
-from ..framework.plots import COLORS, draw, legend, panels
+from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
-from ..framework.verdicts import Verdict, all_of, combined, decide
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from ..framework.verdicts import Verdict, combined, decide, decide_each
 
 SAMPLES, NEIGHBORS = 1000, 3
 TRUE_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 NARROW = 1e-4
 RHOS = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99]
 NEARLY = 0.02
-"""In nats. What the paper calls tolerable: about half the scatter of one estimate at 1000 samples."""
+"""Our reading of "tolerable", in nats: about half the scatter of one estimate at 1000 samples."""
 
 
 def run(task: Task) -> Iterator[Row]:
-    """Each value is a mean over trials; ``sd`` is one trial's spread."""
+    """Record means over trials for the three panels, and mean and deviation over independent pairs."""
     for seed in task.seeds:
         generator = torch.Generator().manual_seed(seed)
         for k in task["neighbors"]:
@@ -38,8 +33,13 @@ def run(task: Task) -> Iterator[Row]:
         for n_samples in task["samples"]:
             yield _entropy(generator, n_samples, NEIGHBORS, task["trials"], seed, "b")
         for rho in task["rhos"]:
-            yield from _pathology(generator, rho, task["trials"], seed)
-        yield from _independence(generator, task["pairs"], seed)
+            pairs = [correlated(_normal(generator, SAMPLES, 2), rho) for _ in range(task["trials"])]
+            for name, standardize in (("plain", False), ("stabilized", True)):
+                found = [_information(NARROW * x, y, standardize) for x, y in pairs]
+                yield row("information", fmean(found), seed=seed, panel="c", rho=rho, estimator=name)
+        found = [_information(*correlated(_normal(generator, SAMPLES, 2), 0.0), True) for _ in range(task["pairs"])]
+        yield row("independent_mean", fmean(found), seed=seed)
+        yield row("independent_sd", stdev(found), seed=seed)
 
 
 def _entropy(generator: torch.Generator, n_samples: int, k: int, trials: int, seed: int, panel: str) -> Row:
@@ -47,25 +47,12 @@ def _entropy(generator: torch.Generator, n_samples: int, k: int, trials: int, se
     return row("entropy", fmean(found), seed=seed, panel=panel, n_samples=n_samples, k=k, m=n_samples)
 
 
-def _pathology(generator: torch.Generator, rho: float, trials: int, seed: int) -> Iterator[Row]:
-    pairs = [correlated(_normal(generator, SAMPLES, 2), rho) for _ in range(trials)]
-    for name, standardize in (("plain", False), ("stabilized", True)):
-        found = [_information(NARROW * x, y, standardize) for x, y in pairs]
-        yield row("information", fmean(found), seed=seed, panel="c", rho=rho, estimator=name)
-
-
-def _independence(generator: torch.Generator, pairs: int, seed: int) -> Iterator[Row]:
-    found = [_information(*correlated(_normal(generator, SAMPLES, 2), 0.0), True) for _ in range(pairs)]
-    yield row("independent_mean", fmean(found), seed=seed)
-    yield row("independent_sd", stdev(found), seed=seed)
-
-
 def _normal(generator: torch.Generator, n_samples: int, n_units: int) -> Tensor:
     return torch.randn(n_samples, n_units, generator=generator, dtype=torch.float64)
 
 
 def correlated(normals: Tensor, rho: float) -> tuple[Tensor, Tensor]:
-    """Two standard normal units of a given correlation, from two independent ones."""
+    """Return two standard normal units with a given correlation, from two independent ones."""
     x, noise = normals.T
     return x, rho * x + math.sqrt(1 - rho**2) * noise
 
@@ -75,12 +62,12 @@ def _information(x: Tensor, y: Tensor, standardize: bool) -> float:
 
 
 def true_information(rho: float) -> float:
-    """Mutual information of a bivariate normal distribution, in nats."""
+    """Return the mutual information of a bivariate normal distribution, in nats."""
     return -0.5 * math.log(1 - rho**2)
 
 
-def figure(table: Table) -> "Figure":
-    """The paper's three panels."""
+def figure(table: Table) -> Figure:
+    """Draw the paper's three panels."""
     drawn, axes = panels(1, 3)
     left, middle, right = axes[0]
     _entropy_panel(left, table.curve("k", panel="a"), "k", "(a) M = 1000")
@@ -95,32 +82,30 @@ def figure(table: Table) -> "Figure":
     return drawn
 
 
-def _entropy_panel(axis: "Axes", curve: Mapping[int, Mapping[int, float]], xlabel: str, title: str) -> None:
+def _entropy_panel(axis: Axes, curve: Mapping[int, Mapping[int, float]], xlabel: str, title: str) -> None:
     draw(axis, curve, "estimate", color=COLORS[0])
     axis.axhline(TRUE_ENTROPY, color="black", linestyle="--", label="true")
     axis.set(xlabel=xlabel, ylabel="entropy (nats)", title=title)
 
 
 def accurate(table: Table) -> Verdict:
-    """How far the entropy is from the truth, at the paper's k and M and at all k that it allows."""
-    parts = {k: part.per_seed() for k, part in table.need(panel="a", k=lambda k: 2 <= k <= 5).groups("k")}
-    errors = {f"k = {k}": combined(lambda value: value - TRUE_ENTROPY, found) for k, found in parts.items()}
-    return all_of(
-        {name: decide(found, above=-NEARLY, below=NEARLY, note="estimate less truth") for name, found in errors.items()}
-    )
+    """Judge whether the entropy is near the truth, at the paper's M and at all k that it allows."""
+    parts = table.need(panel="a", k=lambda k: 2 <= k <= 5).groups("k")
+    errors = {f"k = {k}": combined(lambda value: value - TRUE_ENTROPY, part.per_seed()) for k, part in parts}
+    return decide_each(errors, above=-NEARLY, below=NEARLY, note="estimate less truth")
 
 
 def too_low(curve: Mapping[float, dict[int, float]]) -> Verdict:
-    """How far the information is below the truth, at each correlation: more than one nat."""
-    gaps = {
-        f"ρ = {rho}": {seed: value - true_information(rho) for seed, value in found.items()}
-        for rho, found in curve.items()
-    }
-    return all_of({name: decide(gap, below=-1, note="estimate less truth") for name, gap in gaps.items()})
+    """Judge whether the information is more than one nat below the truth at each correlation."""
+    gaps: dict[str, dict[int, float]] = {}
+    for rho, found in curve.items():
+        true = true_information(rho)
+        gaps[f"ρ = {rho}"] = {seed: value - true for seed, value in found.items()}
+    return decide_each(gaps, below=-1, note="estimate less truth")
 
 
 def errors(table: Table, estimator: str) -> dict[int, float]:
-    """For each seed, the mean distance from the true information over correlations."""
+    """Return, for each seed, the mean distance from the true information over correlations."""
     curve = table.curve("rho", panel="c", estimator=estimator)
     return {
         seed: fmean(abs(found[seed] - true_information(rho)) for rho, found in curve.items())
@@ -132,8 +117,7 @@ CLAIMS = (
     Claim(
         "tolerable bias",
         "With 2 ≤ k ≤ 5 and M = 1000, the entropy of a normal sample has a tolerable bias",
-        "appendix A, Fig. A.1 (a, b)",
-        accurate,
+        "appendix A, Fig. A.1 (a, b)", accurate,
     ),
     Claim(
         "plain estimate is too low",
@@ -147,8 +131,7 @@ CLAIMS = (
         "Fig. A.1 (c); we ask for a tenth of the error",
         lambda table: decide(
             combined(lambda a, b: a / b, errors(table, "stabilized"), errors(table, "plain")),
-            below=0.1,
-            note="mean |error| over ρ, stabilized over plain",
+            below=0.1, note="mean |error| over ρ, stabilized over plain",
         ),
     ),
     Claim(
@@ -160,14 +143,13 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "independent pairs, spread",
-        "… with a standard deviation of 0.042",
+        "independent pairs, spread", "… with a standard deviation of 0.042",
         "section 4: 0.012 ± 0.042 over 1000 trials",
         lambda table: decide(
             table.per_seed(measure="independent_sd"), above=0.038, below=0.046, note="standard deviation, nats"
         ),
     ),
-)
+)  # fmt: skip
 
 _WHOLE = {
     "neighbors": [[1, 2, 3, 4, 5, 7, 10, 15, 20]],

@@ -2,23 +2,19 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ..framework.claim_table import Table
 from ..framework.experiment import Claim
-from ..framework.plots import legend, panels
+from ..framework.plots import Figure, legend, panels
 from . import fig3_dependence_width
 from .fig2_entropy_width import FIG2, PAPER_WIDTHS, draw_layers, falls, settles
 from .zhang_networks import widths
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 RELU = ("relu",)
 
 
-def figure(table: Table) -> "Figure":
-    """The paper's two panels."""
+def figure(table: Table) -> Figure:
+    """Draw the paper's two panels."""
     drawn, axes = panels(1, 2)
     draw_layers(axes[0][0], table)
     fig3_dependence_width.draw_scores(axes[0][1], table)
