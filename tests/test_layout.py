@@ -98,3 +98,29 @@ def test_every_folder_says_what_it_holds():
     for path in SRC.rglob("*.py"):
         assert ast.get_docstring(ast.parse(path.read_text())), path
         assert (path.parent / "__init__.py").exists(), path
+
+
+def private_torch_names(tree: ast.AST) -> set[str]:
+    """Names of torch that begin with an underscore, imported or reached through ``torch``."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch":
+            parts = {*node.module.split("."), *(one.name for one in node.names)}
+            found |= {one for one in parts if one.startswith("_")}
+        elif isinstance(node, ast.Attribute):
+            dotted = ast.unparse(node)
+            if dotted.startswith("torch.") or node.attr in {"_version", "_forward_hooks", "_cdata"}:
+                found |= {one for one in dotted.split(".")[1:] if one.startswith("_") and not one.startswith("__")}
+    return found
+
+
+def test_private_names_of_torch_are_used_in_one_file_a_floor():
+    using = {path for path in SRC.rglob("*.py") if private_torch_names(ast.parse(path.read_text()))}
+    assert {path.name for path in using} <= {"torch_private.py"}
+    assert all(len(path.relative_to(SRC).parts) <= 4 for path in using)
+
+
+def test_a_planted_private_name_is_found():
+    for code in ("from torch._C import x", "from torch import _dynamo", "torch._dynamo.disable()", "x._version"):
+        assert private_torch_names(ast.parse(code)), code
+    assert not private_torch_names(ast.parse("from torch import nn\nself._base = torch.nn.Linear\ntorch.__version__"))
