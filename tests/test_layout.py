@@ -108,9 +108,13 @@ def private_torch_names(tree: ast.AST) -> set[str]:
             parts = {*node.module.split("."), *(one.name for one in node.names)}
             found |= {one for one in parts if one.startswith("_")}
         elif isinstance(node, ast.Attribute):
-            dotted = ast.unparse(node)
-            if dotted.startswith("torch.") or node.attr in {"_version", "_forward_hooks", "_cdata"}:
-                found |= {one for one in dotted.split(".")[1:] if one.startswith("_") and not one.startswith("__")}
+            private = node.attr.startswith("_") and not node.attr.startswith("__")
+            base = node.value
+            while isinstance(base, ast.Attribute):
+                base = base.value
+            of_torch = isinstance(base, ast.Name) and base.id == "torch"
+            if private and (of_torch or node.attr in {"_version", "_forward_hooks", "_cdata"}):
+                found.add(node.attr)
     return found
 
 

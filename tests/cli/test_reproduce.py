@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cofire.cli import app, main
-from cofire.papers.framework import registry
+from cofire.papers import registry
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_pages_are_written_on_request(tmp_path: Path) -> None:
 def test_wrong_input_prints_one_line_and_exits_with_two(monkeypatch, capsys) -> None:
     for arguments, said in (
         (["jin2022.fig55"], "did you mean jin2022.fig5"),
-        (["jin2022.fig5", "--backend", "dask"], "needs a scheduler's address"),
+        (["jin2022.fig5", "--backend", "dask"], "needs a scheduler address"),
     ):
         monkeypatch.setattr("sys.argv", ["cofire", "reproduce", *arguments, "--scale", "smoke"])
         with pytest.raises(SystemExit) as left:

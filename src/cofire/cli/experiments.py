@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .reproduce import RESULTS
+from .targets import RESULTS
 
 if TYPE_CHECKING:
     from ..papers.framework.outcome import Outcome
@@ -19,7 +19,7 @@ def experiments(
     from rich.console import Console
     from rich.table import Table
 
-    from ..papers.framework import registry
+    from ..papers import registry
     from ..papers.framework.outcome import outcome
     from ..papers.framework.task_results import Results
     from ..papers.framework.verdict_text import duration

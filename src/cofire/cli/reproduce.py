@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from .targets import RESULTS
+
 if TYPE_CHECKING:
     from ..papers.framework.outcome import Outcome
     from ..papers.framework.sweep import Done
-
-RESULTS = Path("runs/papers")
 
 
 def reproduce(
@@ -31,11 +31,11 @@ def reproduce(
     """Run experiments of the papers, draw their figures, and report which claims hold."""
     from joblib import cpu_count
 
-    from ..papers.framework.docs_pages import write_pages
+    from ..papers.docs_pages import write_pages
     from ..papers.framework.outcome import outcome
-    from ..papers.framework.registry import chosen
     from ..papers.framework.sweep import sweep
     from ..papers.framework.task_results import Results
+    from ..papers.registry import chosen
 
     experiments = chosen(names)
     work = [(experiment, task) for experiment in experiments for task in experiment.tasks(scale, seeds=seeds)]

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from ..nets.loading.checkpoint_files import Checkpoint
 
+RESULTS = Path("runs/papers")
+"""Folder where the experiments keep their results, unless told otherwise."""
+
 
 @dataclass(frozen=True, eq=False)
 class Target:

@@ -115,6 +115,16 @@ class Experiment:
         return tasks
 
 
+def notes_of(doc: str | None) -> str:
+    r"""Return the notes of an experiment: what its module's docstring says after the summary.
+
+    Example:
+        >>> notes_of("Figure 1.\n\nThe paper leaves the rate\nopen.\n")
+        'The paper leaves the rate open.'
+    """
+    return " ".join((doc or "").partition("\n\n")[2].split())
+
+
 def _check_distinct(what: str, names: list[str]) -> None:
     if len(set(names)) < len(names):
         twin = next(name for name in names if names.count(name) > 1)

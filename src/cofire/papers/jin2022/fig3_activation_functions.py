@@ -1,10 +1,15 @@
-"""Figure 3: correlation before and after the activation function, and their difference ε, through training."""
+"""Figure 3: correlation before and after the activation function, and their difference ε, through training.
+
+The paper leaves open optimizer, learning rate, batch size and probe: here Adam at 0.001, batches of 100, and the
+first 2000 test images. Curves are flat after 10 to 20 epochs, so that 40 decide; the paper trains 10,000. 'Small' is
+read as below 0.25 of ρ(U).
+"""
 
 from collections.abc import Callable
 
 from ...record import Row, correlation, epsilon, weight_correlation
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment
+from ..framework.experiment import Claim, Experiment, notes_of
 from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Verdict, combined, decide_each, differences
@@ -98,9 +103,5 @@ FIG3 = Experiment(
     figures={"fig3": figure},
     claims=CLAIMS,
     minutes={"smoke": 0.1, "quick": 1, "paper": 750},
-    notes=(
-        "The paper leaves open optimizer, learning rate, batch size and probe: here Adam at 0.001, batches of 100, and "
-        "the first 2000 test images. Curves are flat after 10 to 20 epochs, so that 40 decide; the paper trains "
-        f"10,000. 'Small' is read as below {SMALL:g} of ρ(U)."
-    ),
+    notes=notes_of(__doc__),
 )

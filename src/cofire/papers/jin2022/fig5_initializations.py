@@ -1,4 +1,9 @@
-"""Figure 5: the weight correlation of untrained layers against the number of units before and in the layer."""
+"""Figure 5: the weight correlation of untrained layers against the number of units before and in the layer.
+
+The paper does not say what the other layer's width is; here it is 100. 'uniform' is U(−0.05, 0.05), the paper's
+'random'. Any weights that are independent with mean 0 have the same expected correlation, which knows m and not n, so
+(b) can only be flat; with all-positive weights it would be near 0.75 and flat too.
+"""
 
 import math
 from collections.abc import Iterator
@@ -9,7 +14,7 @@ import torch
 from ...record.runs.rows import Row
 from ...stats.weights.weight_correlation import weight_correlation
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, row
+from ..framework.experiment import Claim, Experiment, notes_of, row
 from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Verdict, combined, decide_each, differences
@@ -122,9 +127,5 @@ FIG5 = Experiment(
     figures={"fig5": figure},
     claims=CLAIMS,
     minutes={"smoke": 0.1, "quick": 0.1, "paper": 0.2},
-    notes=(
-        f"The paper does not say what the other layer's width is; here it is {FIXED}. 'uniform' is U(−0.05, 0.05), "
-        "the paper's 'random'. Any weights that are independent with mean 0 have the same expected correlation, which "
-        "knows m and not n, so (b) can only be flat; with all-positive weights it would be near 0.75 and flat too."
-    ),
+    notes=notes_of(__doc__),
 )

@@ -1,4 +1,12 @@
-"""Figure 7: weight correlation and neuronal correlation of N3 to N7's penultimate layers; generalization gaps."""
+"""Figure 7: weight correlation and neuronal correlation of N3 to N7's penultimate layers; generalization gaps.
+
+The paper leaves open optimizer, learning rate, batch size, probe, padding, and whether its gap is one of accuracy or
+of loss: here Adam at 0.001, batches of 100, the first 2000 test images, zero padding, and both gaps. The second way
+to train (5000 images, SGD at 0.1, batches of 50, 200 epochs) is there because gaps can be ordered only where the
+training images are learned nearly by heart. The convolutional networks see 2000 images of CIFAR-10 at this scale and
+are scored on 2000, too few to compare their gap with that of MNIST's networks. Dense networks, cheap to train, have
+10 seeds at this scale, convolutional ones 3; where both are compared, the 3 that they share count.
+"""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -6,7 +14,7 @@ from typing import Any
 
 from ...record import Row, correlation, weight_correlation
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment
+from ..framework.experiment import Claim, Experiment, notes_of
 from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from ..framework.tasks import Settings, Task, grid
 from ..framework.verdicts import Verdict, all_of, combined, decide, decide_each, differences, shared
@@ -196,13 +204,5 @@ FIG7 = Experiment(
     figures={"fig7": figure},
     claims=CLAIMS,
     minutes={"smoke": 0.3, "quick": 20, "paper": 500_000},
-    notes=(
-        "The paper leaves open optimizer, learning rate, batch size, probe, padding, and whether its gap is one of "
-        "accuracy or of loss: here Adam at 0.001, batches of 100, the first 2000 test images, zero padding, and both "
-        "gaps. The second way to train (5000 images, SGD at 0.1, batches of 50, 200 epochs) is there because gaps "
-        "can be ordered only where the training images are learned nearly by heart. The convolutional networks see "
-        "2000 images of CIFAR-10 at this scale and are scored on 2000, too few to compare their gap with that of "
-        "MNIST's networks. Dense networks, cheap to train, have 10 seeds at this scale, convolutional ones 3; where "
-        "both are compared, the 3 that they share count."
-    ),
+    notes=notes_of(__doc__),
 )

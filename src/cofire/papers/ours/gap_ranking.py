@@ -1,4 +1,12 @@
-"""Calibration of the generalization score: how well each number ranks trained networks by their gap."""
+"""Calibration of the generalization score: how well each number ranks trained networks by their gap.
+
+Perceptrons of ReLU units learn some images, drawn anew for each seed, by SGD with momentum until the training loss is
+0.01. The gaps are training accuracy less test accuracy, and test loss less training loss. The τ of a number with a
+gap is 1 for a perfect ranking, 0 for none, −1 for the reverse; names are oriented so that a positive τ is what is
+claimed of the number. In the interval's bootstrap networks that differ in their seed only are drawn together. Over
+pairs of networks that differ in one setting only (Jiang et al. 2020), τ tells whether a number follows what that
+setting does to the gap. Networks without a number (all units of a layer died) are left out.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +20,7 @@ from ...nets.generalization import generalization_score
 from ...nets.loading.batches import BATCH
 from ...record import Row
 from ..framework.claim_table import MissingRows, Table
-from ..framework.experiment import Claim, Experiment, row
+from ..framework.experiment import Claim, Experiment, notes_of, row
 from ..framework.plots import COLORS, Figure, panels
 from ..framework.ranking import Ranking, kendall, within_settings
 from ..framework.tasks import Task, grid
@@ -183,15 +191,7 @@ GENERALIZATION = Experiment(
     figures={"generalization": figure},
     claims=CLAIMS,
     minutes={"smoke": 0.1, "quick": 0.5, "paper": 600},
-    notes=(
-        "Perceptrons of ReLU units learn some images, drawn anew for each seed, by SGD with momentum until the "
-        "training loss is 0.01. The gaps are training accuracy less test accuracy, and test loss less training "
-        "loss. The τ of a number with a gap is 1 for a perfect ranking, 0 for none, −1 for the reverse; names are "
-        "oriented so that a positive τ is what is claimed of the number. In the interval's bootstrap networks that "
-        "differ in their seed only are drawn together. Over pairs of networks that differ in one setting only "
-        "(Jiang et al. 2020), τ tells whether a number follows what that setting does to the gap. Networks without "
-        "a number (all units of a layer died) are left out."
-    ),
+    notes=notes_of(__doc__),
     tables={
         "The networks": described,
         "Over all networks, and among those of as many images": overall,

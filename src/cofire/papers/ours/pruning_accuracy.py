@@ -1,4 +1,10 @@
-"""Pruning by redundancy and by magnitude: accuracy against units kept, without retraining."""
+"""Pruning by redundancy and by magnitude: accuracy against units kept, without retraining.
+
+Every hidden layer is cut to the share of units named; how units relate is learnt from 2,000 training images.
+`magnitude` keeps the units of largest incoming weights and makes up for nothing; `magnitude_refit` keeps the same
+units and lets them make up for the others by least squares; `redundancy` also chooses by what the others explain.
+Layers of 8 and 16 channels cannot lose much: at a quarter they keep 2 and 4.
+"""
 
 from collections.abc import Iterator
 
@@ -9,7 +15,7 @@ from ...nets.surgery import prune
 from ...nets.surgery.prune import CRITERIA
 from ...record import Row
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, row
+from ..framework.experiment import Claim, Experiment, notes_of, row
 from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdict_text import markdown_table
@@ -138,12 +144,7 @@ PRUNING = Experiment(
     figures={"pruning": figure},
     claims=CLAIMS,
     minutes={"smoke": 0.1, "quick": 0.5, "paper": 12},
-    notes=(
-        "Every hidden layer is cut to the share of units named; how units relate is learnt from 2,000 training images. "
-        "`magnitude` keeps the units of largest incoming weights and makes up for nothing; `magnitude_refit` keeps the "
-        "same units and lets them make up for the others by least squares; `redundancy` also chooses by what the "
-        "others explain. Layers of 8 and 16 channels cannot lose much: at a quarter they keep 2 and 4."
-    ),
+    notes=notes_of(__doc__),
     together=False,
     tables={"Test accuracy in percent": accuracies},
 )

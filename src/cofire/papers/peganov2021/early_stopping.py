@@ -1,10 +1,16 @@
-"""Early stopping: at the onset of decorrelation, compared with patience with the validation loss."""
+"""Early stopping: at the onset of decorrelation, compared with patience with the validation loss.
+
+Ours, not the paper's. Every network is trained to the end, and each rule is asked afterwards what it would have done.
+Patience keeps the network of the least validation loss and ends five epochs after it; the other rule keeps the
+network of the epoch at whose end all hidden layers were told to be decorrelating, by a watch that looks ten times an
+epoch. Quick learns 5000 images; their validation loss turns up well within 40 epochs.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from ...record import PhaseWatch, Row, correlation
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, row
+from ..framework.experiment import Claim, Experiment, notes_of, row
 from ..framework.plots import COLORS, Figure, draw, legend_below, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Verdict, decide_each, differences, interval
@@ -146,10 +152,5 @@ STOPPING = Experiment(
     figures={"stopping": figure},
     claims=CLAIMS,
     minutes={"smoke": 0.1, "quick": 2, "paper": 400},
-    notes=(
-        "Ours, not the paper's. Every network is trained to the end, and each rule is asked afterwards what it would "
-        "have done. Patience keeps the network of the least validation loss and ends five epochs after it; the other "
-        "rule keeps the network of the epoch at whose end all hidden layers were told to be decorrelating, by a watch "
-        "that looks ten times an epoch. Quick learns 5000 images; their validation loss turns up well within 40 epochs."
-    ),
+    notes=notes_of(__doc__),
 )

@@ -1,4 +1,12 @@
-"""Figure 2: the spread of each layer's correlations as the penalty on correlation grows."""
+"""Figure 2: the spread of each layer's correlations as the penalty on correlation grows.
+
+Correlations are those behind the leaky ReLU, on the 10,000 images held out. The penalty is the paper's, with the
+weight that its text states; the author's code divides it by the batch size and so is 50 times weaker. Networks with
+that penalty are those marked (code); all else is as for the others, momentum too, which the code loses at every step.
+Torch's default initialization makes small weights and so small activations, and the penalty's gradient has 1/σ in it,
+which can throw a network out within a few steps; such networks are counted, and left out of the panels. He
+initialization is the remedy. Quick trains 8 epochs instead of 100.
+"""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -6,7 +14,7 @@ from math import nan
 
 from ...record import Row
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, row
+from ..framework.experiment import Claim, Experiment, notes_of, row
 from ..framework.plots import Figure, panels
 from ..framework.tasks import Settings, Task, grid
 from ..framework.verdicts import Verdict, decide, decide_each, differences
@@ -114,13 +122,5 @@ FIG2 = Experiment(
     figures={"fig2": figure},
     claims=CLAIMS,
     minutes={"smoke": 0.4, "quick": 16, "paper": 300},
-    notes=(
-        "Correlations are those behind the leaky ReLU, on the 10,000 images held out. The penalty is the paper's, with "
-        "the weight that its text states; the author's code divides it by the batch size and so is 50 times weaker. "
-        "Networks with that penalty are those marked (code); all else is as for the others, momentum too, which the "
-        "code loses at every step. "
-        "Torch's default initialization makes small weights and so small activations, and the penalty's gradient has "
-        "1/σ in it, which can throw a network out within a few steps; such networks are counted, and left out of the "
-        "panels. He initialization is the remedy. Quick trains 8 epochs instead of 100."
-    ),
+    notes=notes_of(__doc__),
 )

@@ -1,11 +1,16 @@
-"""Figure 3: growth of the validation error as the network gets smaller."""
+"""Figure 3: growth of the validation error as the network gets smaller.
+
+The networks are those of simon2016.fig2, after the last epoch. A network that diverged answers one class for all, and
+counts with that error. Differences of some tenths of a point are what is at stake, so seeds are paired and an
+interval that holds 0 decides nothing. CORRNET-1.0 by the text is not drawn: its HUGE network diverges.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim
+from ..framework.experiment import Claim, notes_of
 from ..framework.plots import Figure
 from ..framework.verdicts import Verdict, all_of, combined, decide, differences
 from .fig2_penalty_weight import BY_CODE, CODED, FIG2, KINDS, OTHER
@@ -80,10 +85,5 @@ FIG3 = replace(
     figures={"fig3": figure},
     claims=CLAIMS,
     task_name=FIG2.name,
-    notes=(
-        "The networks are those of simon2016.fig2, after the last epoch. A network that diverged answers one class for "
-        "all, and counts with that error. Differences of some tenths of a point are what is at stake, so seeds are "
-        "paired and an interval that holds 0 decides nothing. CORRNET-1.0 by the text is not drawn: its HUGE network "
-        "diverges."
-    ),
+    notes=notes_of(__doc__),
 )

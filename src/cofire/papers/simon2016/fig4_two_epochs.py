@@ -1,11 +1,15 @@
-"""Figure 4: validation error after two epochs."""
+"""Figure 4: validation error after two epochs.
+
+The networks are those of simon2016.fig2. Errors are averaged over the five sizes, seed by seed; a network that
+diverged counts with the error of answering one class for all.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim
+from ..framework.experiment import Claim, notes_of
 from ..framework.plots import Figure
 from ..framework.verdicts import Verdict, combined, decide, differences
 from .fig2_penalty_weight import BY_CODE, CODED, FIG2, KINDS, OTHER
@@ -63,8 +67,5 @@ FIG4 = replace(
     figures={"fig4": figure},
     claims=CLAIMS,
     task_name=FIG2.name,
-    notes=(
-        "The networks are those of simon2016.fig2. Errors are averaged over the five sizes, seed by seed; a network "
-        "that diverged counts with the error of answering one class for all."
-    ),
+    notes=notes_of(__doc__),
 )

@@ -1,7 +1,14 @@
-"""Figure 2: mean entropy of a layer's units against the network's width, before and after training."""
+"""Figure 2: mean entropy of a layer's units against the network's width, before and after training.
+
+The paper trains 300 epochs of plain SGD at 0.001 and does not state the batch size. Quick makes steps of 0.05 over
+batches of 100 for 20 epochs, which is as far in all (rate times steps) as 300 epochs at 0.001 over batches of 30.
+Entropies are of 1000 training images, 100 of a class, by nearest neighbors with k = 3. Units whose pre-activations
+are tied (a dead layer below) have no density; they are left out and counted. 'Insignificant' is read as below 0.1
+nats.
+"""
 
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment
+from ..framework.experiment import Claim, Experiment, notes_of
 from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from ..framework.verdicts import Verdict, all_of, combined, decide, differences
 from .zhang_networks import HIDDEN, LAYERS, NARROW, Values, at_widest, at_width, falls_with_width, run, widths
@@ -101,11 +108,5 @@ FIG2 = Experiment(
     figures={"fig2": figure},
     claims=CLAIMS,
     minutes={"smoke": 0.4, "quick": 13, "paper": 6000},
-    notes=(
-        "The paper trains 300 epochs of plain SGD at 0.001 and does not state the batch size. Quick makes steps of "
-        "0.05 over batches of 100 for 20 epochs, which is as far in all (rate times steps) as 300 epochs at 0.001 over "
-        "batches of 30. Entropies are of 1000 training images, 100 of a class, by nearest neighbors with k = 3. Units "
-        "whose pre-activations are tied (a dead layer below) have no density; they are left out and counted. "
-        f"'Insignificant' is read as below {INSIGNIFICANT:g} nats."
-    ),
+    notes=notes_of(__doc__),
 )  # fmt: skip

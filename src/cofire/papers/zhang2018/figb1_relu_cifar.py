@@ -1,10 +1,14 @@
-"""Figure B.1: entropy and dependence score against width for ReLU networks on CIFAR-10."""
+"""Figure B.1: entropy and dependence score against width for ReLU networks on CIFAR-10.
+
+As zhang2018.fig2 and fig3, for CIFAR-10. Quick sees 10,000 images for 20 epochs at a rate of 0.02 and goes up to 200
+units, the width that the paper calls sufficient.
+"""
 
 from dataclasses import replace
 from functools import partial
 
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim
+from ..framework.experiment import Claim, notes_of
 from ..framework.plots import Figure, legend, panels
 from . import fig3_dependence_width
 from .fig2_entropy_width import FIG2, PAPER_WIDTHS, draw_layers, falls, settles
@@ -60,8 +64,5 @@ FIGB1 = replace(
     figures={"figB1": figure},
     claims=CLAIMS,
     minutes={"smoke": 0.3, "quick": 2.5, "paper": 8000},
-    notes=(
-        "As zhang2018.fig2 and fig3, for CIFAR-10. Quick sees 10,000 images for 20 epochs at a rate of 0.02 and goes "
-        "up to 200 units, the width that the paper calls sufficient."
-    ),
+    notes=notes_of(__doc__),
 )  # fmt: skip

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cofire.papers.framework import docs_pages
+from cofire.papers import docs_pages
 from cofire.papers.framework.outcome import outcome, save_outcome
 from cofire.papers.framework.sweep import sweep
 from cofire.papers.framework.task_results import Results

@@ -7,13 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ...record.runs.whole_files import replaced
-from ...stats._base.wording import plural
-from .claim_table import MissingRows
-from .outcome import Outcome, draw_figures
+from ..record.runs.whole_files import replaced
+from ..stats._base.wording import plural
+from .framework.claim_table import MissingRows
+from .framework.outcome import Outcome, draw_figures
+from .framework.verdict_text import counted, duration, effect_told, markdown_table
+from .framework.verdicts import Verdict
 from .registry import PAPERS, experiments
-from .verdict_text import counted, duration, effect_told, markdown_table
-from .verdicts import Verdict
 
 FOLDER = Path("docs/papers")
 KNOWN = "claims.json"

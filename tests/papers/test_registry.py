@@ -1,6 +1,6 @@
 import pytest
 
-from cofire.papers.framework.registry import PAPERS, chosen, experiments
+from cofire.papers.registry import PAPERS, chosen, experiments
 
 
 def test_names_are_unique_and_start_with_their_paper() -> None:

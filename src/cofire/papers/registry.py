@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
 
-from .experiment import Experiment
+from .framework.experiment import Experiment
 
 PAPERS = {
     "jin2022": "Jin, Yi, Huang: Neuronal Correlation: a Central Concept in Neural Network",

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from cofire.papers.framework.outcome import outcome, save_outcome
-from cofire.papers.framework.registry import experiments
 from cofire.papers.framework.sweep import sweep
 from cofire.papers.framework.task_results import Results
+from cofire.papers.registry import experiments
 
 
 @pytest.mark.parametrize("name", list(experiments()))
