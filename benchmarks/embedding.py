@@ -39,7 +39,5 @@ def main(n: int = 5000, d: int = 1024, n_widths: int = 50) -> None:
         f"{n_widths} widths, {n} samples, {d} units",
         seconds,
         floor="kernel_width_scan",
-        goals={
-            "scikit-learn's rbf_kernel, by 50": "at least 40",
-        },
+        goals={"scikit-learn's rbf_kernel, by 50": "at least 40"},
     )

@@ -23,16 +23,7 @@ _HOME = {
     "sites": "nets",
 }
 
-__all__ = [
-    "CorrelationPenalty",
-    "Measure",
-    "Site",
-    "Tracker",
-    "__version__",
-    "capture",
-    "correlation_penalty",
-    "sites",
-]
+__all__ = ["CorrelationPenalty", "Measure", "Site", "Tracker", "__version__", "capture", "correlation_penalty", "sites"]
 
 
 def __getattr__(name: str) -> object:

@@ -78,11 +78,7 @@ class DropoutReport(Shown):
 
 
 def dropout_report(
-    model: nn.Module,
-    loader: Iterable[Any],
-    *,
-    seed: int = 0,
-    forward: Callable[[nn.Module, Any], object] | None = None,
+    model: nn.Module, loader: Iterable[Any], *, seed: int = 0, forward: Callable[[nn.Module, Any], object] | None = None
 ) -> DropoutReport:
     """Measure correlation before and after every dropout layer, and compare it with two laws.
 

@@ -9,12 +9,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from cofire.nets.penalties import (
-    CorrelationPenalty,
-    correlation_penalty,
-    decov_penalty,
-    vicreg_covariance_penalty,
-)
+from cofire.nets.penalties import CorrelationPenalty, correlation_penalty, decov_penalty, vicreg_covariance_penalty
 
 SPLITS = [[12, 12], [20, 4], [0, 24]]
 PENALTIES = {

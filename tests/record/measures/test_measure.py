@@ -90,10 +90,7 @@ class TestCautions:
 
     def test_values_within_a_caution_must_be_numbers_too(self):
         measure = Measure(lambda x: Cautioned({"a": "much"}, ""), name="words")
-        with (
-            pytest.warns(UserWarning),
-            pytest.raises(ValueError, match="must return numbers, got str"),
-        ):
+        with pytest.warns(UserWarning), pytest.raises(ValueError, match="must return numbers, got str"):
             measure.values((torch.zeros(2, 2),))
 
 

@@ -92,9 +92,7 @@ def _log_chi_square(freedom: int) -> float:
 
 
 @pytest.mark.parametrize(
-    "estimate",
-    [lambda x: entropy_kde(x, bound="leave_one_out"), entropy_embedded],
-    ids=["leave-one-out", "embedded"],
+    "estimate", [lambda x: entropy_kde(x, bound="leave_one_out"), entropy_embedded], ids=["leave-one-out", "embedded"]
 )
 def test_kernel_densities_are_biased_upwards(estimate):
     law = independent(3)

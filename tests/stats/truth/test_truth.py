@@ -66,10 +66,7 @@ def test_information_is_not_negative(name):
 @pytest.mark.parametrize(
     ("distribution", "oracle"),
     [
-        (
-            truth.MultivariateNormal.equicorrelated(4, 0.3),
-            stats.multivariate_normal(cov=0.7 * np.eye(4) + 0.3),
-        ),
+        (truth.MultivariateNormal.equicorrelated(4, 0.3), stats.multivariate_normal(cov=0.7 * np.eye(4) + 0.3)),
         (truth.Uniform(1, -2.0, 5.0), stats.uniform(-2, 7)),
         (truth.Exponential(1, rate=3.0), stats.expon(scale=1 / 3)),
         (truth.MultivariateStudentT.single(3), stats.t(3)),

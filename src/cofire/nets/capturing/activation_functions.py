@@ -181,11 +181,7 @@ class Follower(TorchFunctionMode):
         return -1 if self._unit_axes is None else (self._unit_axes.get(tensor) or -1)
 
     def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run the function, and note what it did to followed tensors."""
         kwargs = kwargs or {}

@@ -50,9 +50,7 @@ class Kind:
 
 
 ACTIVATION = Kind(
-    "activation",
-    tuple(getattr(nn, name) for name in activation.__all__ if name != "MultiheadAttention"),
-    following,
+    "activation", tuple(getattr(nn, name) for name in activation.__all__ if name != "MultiheadAttention"), following
 )
 
 KINDS = (
@@ -88,18 +86,7 @@ _WITHOUT_UNITS = (
     ),
 )
 
-_NO_ACTIVATION = (
-    "drop",
-    "norm",
-    "noise",
-    "pool",
-    "identity",
-    "flatten",
-    "permute",
-    "transpose",
-    "reshape",
-    "loss",
-)
+_NO_ACTIVATION = ("drop", "norm", "noise", "pool", "identity", "flatten", "permute", "transpose", "reshape", "loss")
 """Words in the class name of a module without weights which say that it is not an activation function."""
 
 

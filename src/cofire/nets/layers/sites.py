@@ -73,10 +73,7 @@ class Sites(Sequence[Site]):
 
 
 def sites(
-    model: nn.Module,
-    pattern: "Pattern | Site | Sequence[Pattern | Site]" = "*",
-    *,
-    stage: Stage = "post",
+    model: nn.Module, pattern: "Pattern | Site | Sequence[Pattern | Site]" = "*", *, stage: Stage = "post"
 ) -> Sites:
     """Return the sites of a model that a pattern selects.
 

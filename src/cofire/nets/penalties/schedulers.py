@@ -145,13 +145,7 @@ class PenaltyWeight:
     """
 
     def __init__(
-        self,
-        penalty: Penalty,
-        *,
-        power: float = 1.0,
-        smoothing: float = 0.9,
-        floor: float = 0.0,
-        least: float = 0.0,
+        self, penalty: Penalty, *, power: float = 1.0, smoothing: float = 0.9, floor: float = 0.0, least: float = 0.0
     ) -> None:
         if penalty.is_scheduled:
             raise ValueError("the penalty's weight is a function of the step; set it to a number before scheduling it")

@@ -98,13 +98,7 @@ def _by_magnitude_refit(net: nn.Module, found: Links, numbers: Mapping[str, int]
     return _refitted(net, found, numbers, batches, kept)
 
 
-def _refitted(
-    net: nn.Module,
-    found: Links,
-    numbers: Mapping[str, int],
-    batches: Any,
-    kept: Choice,
-) -> list[Plan]:
+def _refitted(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any, kept: Choice) -> list[Plan]:
     """Return plans in which the units that ``kept`` chooses make up for the others by least squares."""
     if batches is None:
         raise ValueError("making up for removed units needs data; pass inputs, or use by='magnitude'")

@@ -120,10 +120,7 @@ def _floor(frame: Frame, figure: Chart, x: Scale, y: Scale) -> list[str]:
     if not points:
         return []
     closed = [(points[0][0], frame.base), *points, (points[-1][0], frame.base)]
-    return [
-        f'<path class="noise" d="{trace(closed)}Z"/>',
-        f'<path class="noise-edge" d="{trace(points)}"/>',
-    ]
+    return [f'<path class="noise" d="{trace(closed)}Z"/>', f'<path class="noise-edge" d="{trace(points)}"/>']
 
 
 def _floor_label(frame: Frame, figure: Chart, x: Scale, y: Scale) -> list[str]:

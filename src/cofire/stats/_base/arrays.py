@@ -9,15 +9,7 @@ from torch import Tensor
 
 Array: TypeAlias = "Tensor | NDArray[np.generic]"
 
-EXACT_IN_FLOAT32 = {
-    torch.bool,
-    torch.uint8,
-    torch.int8,
-    torch.int16,
-    torch.float16,
-    torch.bfloat16,
-    torch.float32,
-}
+EXACT_IN_FLOAT32 = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.float16, torch.bfloat16, torch.float32}
 
 
 def as_tensor(x: Array, name: str = "x") -> Tensor:

@@ -48,12 +48,7 @@ def exactly(device: torch.device) -> Iterator[None]:
 
     Autocast, inference mode and the process-wide matmul precision (TF32, bfloat16 passes) are set aside and restored.
     """
-    with (
-        _FULL_PRECISION,
-        torch.inference_mode(False),
-        torch.no_grad(),
-        torch.autocast(device.type, enabled=False),
-    ):
+    with _FULL_PRECISION, torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
         yield
 
 

@@ -62,11 +62,7 @@ class PermutationThreshold(Shown):
 
 
 def dependence_score(
-    x: Array,
-    n_neighbors: int = 3,
-    method: str = "3h",
-    max_pairs: int | None = None,
-    seed: int = 0,
+    x: Array, n_neighbors: int = 3, method: str = "3h", max_pairs: int | None = None, seed: int = 0
 ) -> DependenceScore:
     r"""Compute the mean mutual information over the pairs of a layer's units, in nats.
 

@@ -17,11 +17,7 @@ SPECIAL = [0.0, -0.0, np.inf, -np.inf, 3e38, -3e38, 1e-45, -1e-45]
 def combined(a, b, out):
     first, second = moves.load(a, 0), moves.load(b, 0)
     moves.store(out, 0, lanes.largest(first, second))
-    return (
-        lanes.lowest_difference(first, second),
-        lanes.highest_sum(first, second),
-        lanes.count_below(first, second),
-    )
+    return (lanes.lowest_difference(first, second), lanes.highest_sum(first, second), lanes.count_below(first, second))
 
 
 @njit

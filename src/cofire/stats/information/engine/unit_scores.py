@@ -5,15 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .thresholds import (
-    ATOM_COUNT,
-    ATOM_PROMINENCE,
-    ATOM_SHARE,
-    DISCRETE_REST,
-    FEW_LEVELS,
-    LEVELS_BESIDE,
-    SMOOTH_TIES,
-)
+from .thresholds import ATOM_COUNT, ATOM_PROMINENCE, ATOM_SHARE, DISCRETE_REST, FEW_LEVELS, LEVELS_BESIDE, SMOOTH_TIES
 
 
 class Units(NamedTuple):
