@@ -19,24 +19,8 @@ from .penalties import (
 )
 
 __all__ = [
-    "Activations",
-    "Capture",
-    "CorrelationPenalty",
-    "DeCovPenalty",
-    "DropoutReport",
-    "DropoutRow",
-    "PenaltyLR",
-    "PenaltyWeight",
-    "Site",
-    "Sites",
-    "VICRegCovariancePenalty",
-    "WeightCorrelationPenalty",
-    "capture",
-    "correlation_penalty",
-    "decov_penalty",
-    "dropout_report",
-    "sites",
-    "vicreg_covariance_penalty",
-    "weight_correlation_penalty",
-    "with_units",
-]
+    "Activations", "Capture", "CorrelationPenalty", "DeCovPenalty", "DropoutReport", "DropoutRow", "PenaltyLR",
+    "PenaltyWeight", "Site", "Sites", "VICRegCovariancePenalty", "WeightCorrelationPenalty", "capture",
+    "correlation_penalty", "decov_penalty", "dropout_report", "sites", "vicreg_covariance_penalty",
+    "weight_correlation_penalty", "with_units",
+]  # fmt: skip

@@ -13,16 +13,7 @@ from .schedulers import PenaltyLR, PenaltyWeight
 from .weight_penalty import weight_correlation_penalty
 
 __all__ = [
-    "ActivationPenalty",
-    "CorrelationPenalty",
-    "DeCovPenalty",
-    "Penalty",
-    "PenaltyLR",
-    "PenaltyWeight",
-    "VICRegCovariancePenalty",
-    "WeightCorrelationPenalty",
-    "correlation_penalty",
-    "decov_penalty",
-    "vicreg_covariance_penalty",
-    "weight_correlation_penalty",
-]
+    "ActivationPenalty", "CorrelationPenalty", "DeCovPenalty", "Penalty", "PenaltyLR", "PenaltyWeight",
+    "VICRegCovariancePenalty", "WeightCorrelationPenalty", "correlation_penalty", "decov_penalty",
+    "vicreg_covariance_penalty", "weight_correlation_penalty",
+]  # fmt: skip

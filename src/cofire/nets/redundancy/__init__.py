@@ -4,10 +4,6 @@ from .layer_redundancy import LEAST_INPUTS, LayerRedundancy, Picture, Redundancy
 from .measure_layers import redundancy_report, weight_redundancy_report
 
 __all__ = [
-    "LEAST_INPUTS",
-    "LayerRedundancy",
-    "Picture",
-    "RedundancyReport",
-    "redundancy_report",
+    "LEAST_INPUTS", "LayerRedundancy", "Picture", "RedundancyReport", "redundancy_report",
     "weight_redundancy_report",
-]
+]  # fmt: skip

@@ -10,17 +10,6 @@ from .output_errors import OutputError
 from .prune import prune
 
 __all__ = [
-    "Cost",
-    "Cut",
-    "Link",
-    "Links",
-    "OutputError",
-    "Surgery",
-    "cost",
-    "fold",
-    "links",
-    "load_merged",
-    "merged_bytes",
-    "output_error",
-    "prune",
-]
+    "Cost", "Cut", "Link", "Links", "OutputError", "Surgery", "cost", "fold", "links", "load_merged",
+    "merged_bytes", "output_error", "prune",
+]  # fmt: skip

@@ -8,16 +8,6 @@ from .weight_measure import weight_correlation
 from .width_measure import width
 
 __all__ = [
-    "Cautioned",
-    "Measure",
-    "NotMeasured",
-    "Statistic",
-    "as_measures",
-    "correlation",
-    "dependence",
-    "entropy",
-    "epsilon",
-    "total_correlation",
-    "weight_correlation",
-    "width",
-]
+    "Cautioned", "Measure", "NotMeasured", "Statistic", "as_measures", "correlation", "dependence", "entropy",
+    "epsilon", "total_correlation", "weight_correlation", "width",
+]  # fmt: skip

@@ -8,20 +8,7 @@ from .mixed import DiscreteTable, NormalWithAtoms, OverlappingUniform, ZeroInfla
 from .rectified import RectifiedNormal
 
 __all__ = [
-    "Affine",
-    "DiscreteTable",
-    "Distribution",
-    "Exponential",
-    "GammaExponential",
-    "Independent",
-    "Monotone",
-    "MultivariateNormal",
-    "MultivariateStudentT",
-    "NormalWithAtoms",
-    "OverlappingUniform",
-    "RectifiedNormal",
-    "Uniform",
-    "UniformNoise",
-    "ZeroInflatedPoisson",
-    "pairs",
-]
+    "Affine", "DiscreteTable", "Distribution", "Exponential", "GammaExponential", "Independent", "Monotone",
+    "MultivariateNormal", "MultivariateStudentT", "NormalWithAtoms", "OverlappingUniform", "RectifiedNormal",
+    "Uniform", "UniformNoise", "ZeroInflatedPoisson", "pairs",
+]  # fmt: skip
