@@ -97,7 +97,7 @@ def test_wrong_input_prints_one_line_and_exits_with_two(run, tmp_path, monkeypat
     assert "does not exist" in complain("report", good, "-o", str(tmp_path / "no" / "page.html"))
     assert "is a folder" in complain("report", good, "-o", str(tmp_path))
     assert "is a folder" in complain("demo", "-o", str(tmp_path))
-    assert "is a file; a run needs a directory" in complain("demo", "--run", str(tmp_path / "file"), "-o", page)
+    assert "is a file; give a directory" in complain("demo", "--run", str(tmp_path / "file"), "-o", page)
     with Run.open(run, mode="write"):
         assert "in use" in complain("demo", "--run", good, "-o", page)
     assert not Path(page).exists()
