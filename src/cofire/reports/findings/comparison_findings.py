@@ -1,59 +1,16 @@
 """The differences between two networks in sentences, and a comparison as JSON."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
 from ..data.comparison import COMPARED, Comparison, Estimate, Pair
 from ..data.formatting import listing, plural
-from .finding import Finding, Level, by_urgency, listed, named
+from .finding import Finding, Level, about, by_urgency
 
 NOTABLE_WC = 0.02
 MOST = 6
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """The findings about one quantity: headlines for a rise and for a fall, or one headline for both."""
-
-    quantity: str
-    rise: str
-    fall: str = ""
-    level_of_rise: Level = "note"
-    remark: str = ""
-    advice_on_rise: str = ""
-
-
-_CHANGES = (
-    _Change(
-        "nc",
-        "Units fire together more in",
-        "Units fire together less in",
-        "watch",
-        "Debiased mean |ρ| with 95 % intervals. The interval of the difference treats the two as independent.",
-    ),
-    _Change(
-        "constant",
-        "More units are constant in",
-        "Fewer units are constant in",
-        "watch",
-        "",
-        "Dead units carry nothing. A lower learning rate or another initialization may keep them alive.",
-    ),
-    _Change(
-        "width",
-        "More units are needed in",
-        "Fewer units are needed in",
-        remark="Recommended widths: the fewest units that explain the others linearly, with 95 % intervals.",
-    ),
-    _Change("units", "The number of units differs in"),
-    _Change(
-        "wc",
-        "Weight vectors are more alike in",
-        "Weight vectors are less alike in",
-        remark="Mean |cosine| of the units' incoming weights. Having fewer inputs alone raises it.",
-    ),
-)
+CHANGING = ("nc", "constant", "width", "units", "wc")
 
 
 def headline(comparison: Comparison) -> str:
@@ -74,7 +31,7 @@ def headline(comparison: Comparison) -> str:
 
 def findings(comparison: Comparison) -> list[Finding]:
     """Return every difference, those that need action first."""
-    changes = [finding for change in _CHANGES for finding in _changed(comparison, change)]
+    changes = [finding for quantity in CHANGING for finding in _changed(comparison, quantity)]
     found = [*_different_kinds(comparison), *changes, *_unmatched(comparison)]
     if comparison.pairs and not changes:
         found.append(
@@ -83,28 +40,19 @@ def findings(comparison: Comparison) -> list[Finding]:
     return by_urgency(found)
 
 
-def _changed(comparison: Comparison, change: _Change) -> list[Finding]:
-    rises: list[Pair] = []
-    falls: list[Pair] = []
-    for pair in comparison.pairs:
-        if _moved(pair, change.quantity):
-            rose = pair.difference(change.quantity).value > 0 or not change.fall
-            (rises if rose else falls).append(pair)
-    return [
-        *_finding(rises, change.quantity, change.level_of_rise, change.rise, change.remark, change.advice_on_rise),
-        *_finding(falls, change.quantity, "note", change.fall, change.remark),
-    ]
+def _changed(comparison: Comparison, quantity: str) -> list[Finding]:
+    """Return the findings about one quantity: layers in which it rose, and those in which it fell."""
+    moved = [(pair, pair.difference(quantity).value) for pair in comparison.pairs if _moved(pair, quantity)]
+    moved.sort(key=lambda one: -abs(one[1]))
 
+    def of(change: str, level: Level, values: Callable[[float], bool]) -> list[Finding]:
+        points = [(pair.layer, _both(pair, quantity)) for pair, value in moved if values(value)]
+        return about(f"{quantity} {change}", level, points, most=MOST)
 
-def _finding(
-    pairs: list[Pair], quantity: str, level: Level, title: str, remark: str, advice: str = ""
-) -> list[Finding]:
-    if not pairs:
-        return []
-    pairs = sorted(pairs, key=lambda pair: -abs(pair.difference(quantity).value))
-    layers = [pair.layer for pair in pairs]
-    points = listed(layers[:MOST], (_both(pair, quantity) for pair in pairs), len(pairs) - MOST)
-    return [Finding(quantity, level, f"{title} {named(layers, MOST)}", points, remark, advice)]
+    if quantity == "units":
+        return of("differs", "note", bool)
+    urgent = "watch" if quantity in ("nc", "constant") else "note"
+    return of("rose", urgent, lambda value: value > 0) + of("fell", "note", lambda value: value < 0)
 
 
 def _both(pair: Pair, quantity: str) -> str:

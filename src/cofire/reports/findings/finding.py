@@ -1,11 +1,13 @@
 """The parts of a finding, and the phrases that findings share."""
 
-from collections.abc import Callable, Iterable, Sequence
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Literal
 
 from ..data.formatting import listing, plural
-from ..data.run_view import Layer
 
 MOST_NAMED = 4
 LONGEST = 60
@@ -26,45 +28,39 @@ class Finding:
     advice: str = ""
 
 
+@cache
+def _sentences() -> Mapping[str, Mapping[str, str]]:
+    text = files("cofire.reports").joinpath("findings", "sentences.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
 def about(
-    kind: str,
-    level: Level,
-    headline: str,
-    layers: Sequence[Layer],
-    describe: Callable[[Layer], str],
-    remark: str = "",
-    advice: str = "",
+    key: str, level: Level, points: Iterable[tuple[str, str]], *, most: int = MOST_NAMED, **filled: object
 ) -> list[Finding]:
     """Return one finding about some layers, or none if there are no layers.
 
     Args:
-        kind: what the finding is about, for tests and JSON.
+        key: its entry in ``sentences.toml``, which has the headline, the remark on how the numbers were taken, the
+            advice, and its kind if that is not the key.
         level: how urgent it is.
-        headline: ends before the names of the layers, which are added.
-        layers: the most important first.
-        describe: puts the numbers of one layer into words.
-        remark: how the numbers were taken.
-        advice: what to do.
+        points: name and numbers of each layer, the most important first.
+        most: number of layers to name.
+        **filled: values for the places in the sentences.
     """
-    points = listed([layer.name for layer in layers[:MOST_NAMED]], map(describe, layers), len(layers) - MOST_NAMED)
-    return [Finding(kind, level, f"{headline} {names(layers)}", points, remark, advice)] if layers else []
-
-
-def listed(layers: Sequence[str], texts: Iterable[str], rest: int) -> Points:
-    """Return the texts of the first layers by name, and how many more layers there are."""
-    points = tuple(zip(layers, texts, strict=False))
-    return (*points, ("…", f"{plural(rest, 'more layer')}")) if rest > 0 else points
+    points = list(points)
+    if not points:
+        return []
+    text = _sentences()[key]
+    headline, remark, advice = (text.get(part, "").format(**filled) for part in ("headline", "remark", "advice"))
+    rest = [("…", f"{plural(len(points) - most, 'more layer')}")] if len(points) > most else []
+    title = f"{headline} {named([name for name, _ in points], most)}"
+    return [Finding(text.get("kind", key), level, title, (*points[:most], *rest), remark, advice)]
 
 
 def by_urgency(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings sorted by level, those that need action first."""
     order = {"act": 0, "watch": 1, "note": 2}
     return sorted(findings, key=lambda finding: order[finding.level])
-
-
-def names(layers: Sequence[Layer]) -> str:
-    """Return the names of layers, or how many there are."""
-    return named([layer.name for layer in layers], MOST_NAMED)
 
 
 def named(layers: Sequence[str], most: int) -> str:

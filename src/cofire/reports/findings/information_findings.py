@@ -1,6 +1,6 @@
 """Findings about entropies and dependence: where they differ from correlation, and where they are not reliable."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import inf, isfinite, isinf, isnan, nan
 
 from ...stats._base.quantities import QUANTITIES
@@ -33,67 +33,35 @@ def of_dependence(layer: Layer) -> str:
 
 def hidden_dependence(layers: Sequence[Layer]) -> list[Finding]:
     """Report layers with pairs that share more information than their correlation explains."""
-    return _disagreeing(
-        "hidden dependence",
-        "watch",
-        "Correlation misses dependence in",
-        {layer.name: [pair for pair in pairs_of(layer) if pair.difference > 0] for layer in layers},
-        layers,
-        "These units are linked nonlinearly: after a ReLU, for instance, units that never fire together. Judge them by "
-        "their information before calling them independent.",
-    )
+    return _disagreeing("hidden dependence", "watch", layers, lambda pair: pair.difference > 0)
 
 
 def overstated(layers: Sequence[Layer]) -> list[Finding]:
     """Report layers with pairs that share less information than their correlation suggests."""
-    return _disagreeing(
-        "overstated",
-        "note",
-        "Correlation overstates dependence in",
-        {layer.name: [pair for pair in pairs_of(layer) if pair.difference < 0] for layer in layers},
-        layers,
-        "A few extreme samples produce such a correlation. Look at these units' largest activations.",
-    )
+    return _disagreeing("overstated", "note", layers, lambda pair: pair.difference < 0)
 
 
-def _disagreeing(
-    kind: str, level: Level, headline: str, pairs: Mapping[str, list[Pair]], layers: Sequence[Layer], advice: str
-) -> list[Finding]:
+def _disagreeing(key: str, level: Level, layers: Sequence[Layer], concerned: Callable[[Pair], bool]) -> list[Finding]:
     """Return the finding about the layers with such pairs, those with the largest share of them first."""
-    total = {layer.name: len(pairs_of(layer)) for layer in layers if pairs[layer.name]}
-    concerned = sorted(
-        (layer for layer in layers if layer.name in total),
-        key=lambda layer: -len(pairs[layer.name]) / total[layer.name],
-    )
-
-    def describe(layer: Layer) -> str:
-        largest = sorted(pairs[layer.name], key=lambda pair: -abs(pair.difference))[:MOST_PAIRS]
-        of = f"{count(len(pairs[layer.name]))} of {plural(total[layer.name], 'pair')}"
-        return f"{of}; largest difference: units {'; '.join(pair.sentence for pair in largest)}"
-
-    return about(kind, level, headline, concerned, describe, f"{_CRITERION}{_samples(concerned)}", advice)
-
-
-def _samples(layers: Sequence[Layer]) -> str:
-    samples = [layer.of("dependence").n_samples for layer in layers]
-    known = [n_samples for n_samples in samples if n_samples is not None]
-    return f" Measured on {spread(known, count)} samples." if known else ""
+    found = []
+    for layer in layers:
+        every = pairs_of(layer)
+        if pairs := sorted(filter(concerned, every), key=lambda pair: -abs(pair.difference)):
+            of = f"{count(len(pairs))} of {plural(len(every), 'pair')}"
+            largest = "; ".join(pair.sentence for pair in pairs[:MOST_PAIRS])
+            text = f"{of}; largest difference: units {largest}"
+            found.append((len(pairs) / len(every), layer.of("dependence").n_samples, (layer.name, text)))
+    found.sort(key=lambda one: -one[0])
+    samples = [n_samples for _, n_samples, _ in found if n_samples is not None]
+    measured = f" Measured on {spread(samples, count)} samples." if samples else ""
+    return about(key, level, [point for *_, point in found], criterion=_CRITERION + measured)
 
 
 def without_density(layers: Sequence[Layer]) -> list[Finding]:
     """Report layers whose entropy is −∞ or could not be estimated at the last recording."""
-    return about(
-        "without density",
-        "watch",
-        "An entropy or a dependence is not defined in",
-        [layer for layer in layers if _undefined(layer)],
-        lambda layer: ", ".join(_undefined(layer)),
-        "",
-        "−∞ means that there is no density. Either a unit repeats one value, as after a ReLU: then measure before the "
-        "activation function. Or some units are determined by others, for instance if dead units leave a layer fewer "
-        "inputs than it has units: then use dependence(), which compares pairs. A dash means that the samples were "
-        "not finite, or too few for the number of units.",
-    )
+    undefined = {layer.name: _undefined(layer) for layer in layers}
+    points = [(name, ", ".join(quantities)) for name, quantities in undefined.items() if quantities]
+    return about("without density", "watch", points)
 
 
 def _undefined(layer: Layer) -> list[str]:
@@ -110,19 +78,12 @@ def too_wide(layers: Sequence[Layer]) -> list[Finding]:
     """Report layers with too many units for estimates by nearest neighbors."""
     width = {layer.name: layer.last("n_units") for layer in layers}
     units = {layer.name: width.get(layer.name.removesuffix(BEFORE_ACTIVATION), nan) for layer in layers}
-    return about(
-        "too wide",
-        "watch",
-        "Estimates by nearest neighbors are unreliable in",
-        [
-            layer
-            for layer in layers
-            if any(layer.of(name).defined and units[layer.name] >= limit for name, limit in WIDTH_LIMITS.items())
-        ],
-        lambda layer: plural(int(units[layer.name]), "unit"),
-        "With this many units, an entropy by nearest neighbors is biased by nats.",
-        'Use entropy("gaussian") as an upper bound, "kde_upper" and "kde_lower", or dependence(), which takes pairs.',
-    )
+    points = [
+        (layer.name, plural(int(units[layer.name]), "unit"))
+        for layer in layers
+        if any(layer.of(name).defined and units[layer.name] >= limit for name, limit in WIDTH_LIMITS.items())
+    ]
+    return about("too wide", "watch", points)
 
 
 INFORMATION_KINDS = (hidden_dependence, overstated, without_density, too_wide)

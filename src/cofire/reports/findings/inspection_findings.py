@@ -1,13 +1,13 @@
 """Findings about the redundancy of a network's layers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from math import isfinite
 
 from ...nets.redundancy import LEAST_INPUTS, LayerRedundancy, RedundancyReport
 from ...stats.redundancy.duplicates import Cluster
 from ..data.formatting import count, listing, number, percent, plural
 from ..data.run_view import Layer
-from .finding import Finding, Level, by_urgency, listed, named
+from .finding import Finding, Level, about, by_urgency
 from .run_findings import independent, redundant
 from .unit_findings import FEW_SAMPLES, constant, few_samples, undefined
 
@@ -67,17 +67,9 @@ def _spare(layer: LayerRedundancy) -> float:
 def narrower(report: RedundancyReport) -> list[Finding]:
     """Report layers in which fewer units would suffice."""
     found = sorted(_too_wide(_hidden(report)), key=lambda layer: -_spare(layer))
-    kept = percent(1 - report.unexplained)
-    return _finding(
-        "narrower",
-        "act" if any(_spare(layer) >= 0.25 for layer in found) else "watch",
-        "Fewer units would suffice in",
-        found,
-        lambda layer: f"{_width(layer)} of {plural(layer.sampled or layer.n_units, 'unit')}",
-        f"This many units, with the 95 % interval, explain {kept} of the variance of all units by linear combinations.",
-        "Fold the other units into these with cofire merge (--tolerance, --keep), or train again with this width, and "
-        "compare the test accuracy.",
-    )
+    level = "act" if any(_spare(layer) >= 0.25 for layer in found) else "watch"
+    texts = [f"{_width(layer)} of {plural(layer.sampled or layer.n_units, 'unit')}" for layer in found]
+    return _about("narrower", level, found, texts, kept=percent(1 - report.unexplained))
 
 
 def _width(layer: LayerRedundancy) -> str:
@@ -90,31 +82,19 @@ def _width(layer: LayerRedundancy) -> str:
 
 def copies(report: RedundancyReport) -> list[Finding]:
     """Report units that duplicate others on the data."""
-    found = [layer for layer in _judged(report) if layer.clusters]
-    return _copies(
-        found,
-        "Units copy others in",
-        f"Copies have |ρ| ≥ {report.threshold:g} with the first of their group. {_chance(found)}",
-        "Copies can be folded into one unit with little change on these data: use cofire merge.",
-    )
+    return _copies("copies", report, [layer for layer in _judged(report) if layer.clusters])
 
 
 def weight_copies(report: RedundancyReport) -> list[Finding]:
     """Report units whose weights duplicate those of others, in layers without data."""
     found = [layer for layer in report.layers if not layer.activations and layer.clusters]
-    return _copies(
-        found,
-        "Units have the same weights, up to a factor, in",
-        f"Their weight vectors have |cosine| ≥ {report.threshold:g}. {_chance(found)}",
-        "Before the activation function they are copies up to scale and shift. Give data to see whether their biases "
-        "make them differ after it.",
-    )
+    return _copies("weight copies", report, found)
 
 
-def _copies(layers: list[LayerRedundancy], title: str, remark: str, advice: str) -> list[Finding]:
+def _copies(key: str, report: RedundancyReport, layers: list[LayerRedundancy]) -> list[Finding]:
     found = sorted(layers, key=lambda layer: -layer.n_copies)
-    act = any(layer.n_copies >= WORTH_IT * layer.n_units for layer in found)
-    return _finding("copies", "act" if act else "watch", title, found, _groups, remark, advice)
+    level = "act" if any(layer.n_copies >= WORTH_IT * layer.n_units for layer in found) else "watch"
+    return _about(key, level, found, map(_groups, found), threshold=report.threshold, chance=_chance(found))
 
 
 def _groups(layer: LayerRedundancy) -> str:
@@ -142,30 +122,15 @@ def _chance(layers: Sequence[LayerRedundancy]) -> str:
 
 def zero_weights(report: RedundancyReport) -> list[Finding]:
     """Report units whose weights are all zero."""
-    found = [layer for layer in report.layers if layer.weights and layer.weights.zero_units]
-    return _finding(
-        "zero weights",
-        "watch",
-        "All weights of some units are zero in",
-        found,
-        lambda layer: f"{plural(len(layer.weights.zero_units), 'unit')}" if layer.weights else "",
-        "Such units output their bias for every input.",
-        "Remove them, and add their constant contribution to the next layer's bias.",
-    )
+    found = [(layer, layer.weights.zero_units) for layer in report.layers if layer.weights]
+    dead = [(layer, plural(len(units), "unit")) for layer, units in found if units]
+    return _about("zero weights", "watch", [layer for layer, _ in dead], [text for _, text in dead])
 
 
 def nonfinite(report: RedundancyReport) -> list[Finding]:
     """Report NaN and infinity in weights or activations."""
     found = [layer for layer in report.layers if _broken(layer)]
-    return _finding(
-        "not finite",
-        "act",
-        "NaN or infinity found in",
-        found,
-        lambda layer: plural(_broken(layer), "unit"),
-        "These units are left out of every number, and no width is recommended for a layer with such activations.",
-        "Training has probably diverged: go back to an earlier checkpoint.",
-    )
+    return _about("not finite, inspected", "act", found, [plural(_broken(layer), "unit") for layer in found])
 
 
 def _broken(layer: LayerRedundancy) -> int:
@@ -175,20 +140,10 @@ def _broken(layer: LayerRedundancy) -> int:
 
 def aligned_weights(report: RedundancyReport) -> list[Finding]:
     """Report layers whose weight vectors are more alike than random ones."""
-    found = sorted(
-        (layer for layer in report.layers if _alignment(layer) >= ALIKE), key=lambda layer: -_alignment(layer)
-    )
-    return _finding(
-        "aligned weights",
-        "note",
-        "Weight vectors are more alike than chance in",
-        found,
-        lambda layer: (
-            f"WC {number(layer.weights.mean_abs)}, {number(_alignment(layer), 1)} times chance" if layer.weights else ""
-        ),
-        "Chance is the weight correlation of random weights with as many inputs.",
-        "",
-    )
+    alike = sorted((one for one in report.layers if _alignment(one) >= ALIKE), key=lambda layer: -_alignment(layer))
+    found = [(layer, layer.weights) for layer in alike if layer.weights]
+    texts = [f"WC {number(one.mean_abs)}, {number(_alignment(layer), 1)} times chance" for layer, one in found]
+    return _about("aligned weights", "note", alike, texts)
 
 
 def _alignment(layer: LayerRedundancy) -> float:
@@ -199,16 +154,7 @@ def _alignment(layer: LayerRedundancy) -> float:
 def few_inputs(report: RedundancyReport) -> list[Finding]:
     """Report layers that cannot be judged because too few independent inputs were run."""
     found = [layer for layer in report.layers if not layer.enough_inputs]
-    return _finding(
-        "few inputs",
-        "watch",
-        "Too few inputs were run to judge",
-        found,
-        _seen,
-        f"A verdict needs at least {LEAST_INPUTS} inputs, however many positions of an image or tokens of a text each "
-        "has, because these depend on one another.",
-        "Run more inputs.",
-    )
+    return _about("few inputs", "watch", found, map(_seen, found), least=LEAST_INPUTS)
 
 
 def _seen(layer: LayerRedundancy) -> str:
@@ -220,30 +166,15 @@ def _seen(layer: LayerRedundancy) -> str:
 def too_few(report: RedundancyReport) -> list[Finding]:
     """Report layers whose width cannot be recommended from so few samples."""
     found = [layer for layer in _judged(report) if layer.activations and not layer.activations.width.enough_samples]
-    return _finding(
-        "too few samples",
-        "watch",
-        "Too few samples to recommend a width for",
-        found,
-        lambda layer: f"{plural(layer.n_samples or 0, 'sample')}, {plural(layer.n_units, 'unit')}",
-        "",
-        "A linear combination of many units fits few samples by chance. Use several times as many samples as units.",
-    )
+    texts = [f"{plural(layer.n_samples or 0, 'sample')}, {plural(layer.n_units, 'unit')}" for layer in found]
+    return _about("too few samples", "watch", found, texts)
 
 
 def positions(report: RedundancyReport) -> list[Finding]:
     """Report layers whose samples are positions of images or tokens of texts, which depend on one another."""
     found = [layer for layer in _judged(report) if (layer.n_samples or 0) > (layer.n_inputs or 0)]
-    return _finding(
-        "positions",
-        "watch" if any((layer.n_inputs or 0) < FEW_SAMPLES for layer in found) else "note",
-        "Positions count as samples in",
-        found,
-        _seen,
-        "Positions of an image or tokens of a text depend on one another: noise floor, p-values and intervals are too "
-        "small.",
-        "",
-    )
+    level = "watch" if any((layer.n_inputs or 0) < FEW_SAMPLES for layer in found) else "note"
+    return _about("positions", level, found, map(_seen, found))
 
 
 def left_out(report: RedundancyReport) -> list[Finding]:
@@ -253,21 +184,11 @@ def left_out(report: RedundancyReport) -> list[Finding]:
     return [Finding("left out", "note", title, points)] if points else []
 
 
-def _finding(
-    kind: str,
-    level: Level,
-    title: str,
-    layers: Sequence[LayerRedundancy],
-    say: Callable[[LayerRedundancy], str],
-    remark: str,
-    advice: str,
+def _about(
+    key: str, level: Level, layers: Sequence[LayerRedundancy], texts: Iterable[str], **filled: object
 ) -> list[Finding]:
-    """Return one finding about some layers, or none if there are no layers."""
-    if not layers:
-        return []
     names = [layer.layer or "(the model)" for layer in layers]
-    points = listed(names[:MOST], map(say, layers), len(layers) - MOST)
-    return [Finding(kind, level, f"{title} {named(names, MOST)}", points, remark, advice)]
+    return about(key, level, zip(names, texts, strict=True), most=MOST, **filled)
 
 
 _KINDS = (

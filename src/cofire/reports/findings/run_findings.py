@@ -16,11 +16,9 @@ from .unit_findings import UNIT_KINDS, nonfinite
 
 STRONG = 0.4
 _QUANTITY = "Debiased mean |ρ| over pairs of units, with its 95 % interval."
-_COURSES = {
-    "rose": ("rose", "If it still rises at the end, longer training makes the layer more redundant."),
-    "fell": ("fell", ""),
-    "peaked": ("rose and then fell", "Growth followed by decorrelation is common during training."),
-}
+_ASK_FOR_DEPENDENCE = (
+    "Uncorrelated units may still depend on each other nonlinearly. Record cofire.record.dependence() to find out."
+)
 
 
 def headline(view: View) -> str:
@@ -60,10 +58,6 @@ def findings(view: View) -> list[Finding]:
     return by_urgency([*found, *_left_out(view)])
 
 
-def _now(layer: Layer) -> str:
-    return correlation_at(layer, -1).sentence
-
-
 def _how_measured(layers: Sequence[Layer]) -> str:
     """Return the quantity with the noise floor and the sample sizes of several layers."""
     floors = [layer.last("nc_noise_floor") for layer in layers if isfinite(layer.last("nc_noise_floor"))]
@@ -76,51 +70,27 @@ def _how_measured(layers: Sequence[Layer]) -> str:
 def redundant(layers: Sequence[Layer]) -> list[Finding]:
     """Report layers whose units fire together."""
     together = sorted(firing_together(layers), key=lambda layer: -correlation_at(layer, -1).value)
-    return about(
-        "redundant",
-        "act" if together and correlation_at(together[0], -1).value >= STRONG else "watch",
-        "Units fire together in",
-        together,
-        _now,
-        _how_measured(together),
-        "Many units carry overlapping signals. Try a narrower layer or a decorrelating penalty, and compare the test "
-        "accuracy: correlation alone does not prove that units can be removed.",
-    )
+    level = "act" if together and correlation_at(together[0], -1).value >= STRONG else "watch"
+    points = [(layer.name, correlation_at(layer, -1).sentence) for layer in together]
+    return about("redundant", level, points, how_measured=_how_measured(together))
 
 
 def independent(layers: Sequence[Layer]) -> list[Finding]:
     """Report layers whose correlation is faint or within that of independent units."""
     faint = [layer for layer in layers if layer.of("nc").defined and correlation_at(layer, -1).high < FAINT]
-    advice = (
-        "Uncorrelated units may still depend on each other nonlinearly. Record cofire.record.dependence() to find out."
-    )
-    return about(
-        "independent",
-        "note",
-        "Units are close to uncorrelated in",
-        faint,
-        lambda layer: ", ".join(filter(None, (_now(layer), of_dependence(layer)))),
-        _how_measured(faint),
-        "" if all(map(of_dependence, faint)) else advice,
-    )
+    texts = [", ".join(filter(None, (correlation_at(one, -1).sentence, of_dependence(one)))) for one in faint]
+    advice = "" if all(map(of_dependence, faint)) else _ASK_FOR_DEPENDENCE
+    points = zip([layer.name for layer in faint], texts, strict=True)
+    return about("independent", "note", points, how_measured=_how_measured(faint), advice=advice)
 
 
 def trends(layers: Sequence[Layer]) -> list[Finding]:
     """Report layers whose correlation rose, fell, or rose and fell by more than their intervals."""
-    directions = {layer.name: direction(layer) for layer in layers}
-    return [
-        finding
-        for course, (verb, advice) in _COURSES.items()
-        for finding in about(
-            "trend",
-            "note",
-            f"Correlation {verb} over training in",
-            [layer for layer in layers if directions[layer.name] == course],
-            _course,
-            "Debiased mean |ρ| over pairs of units.",
-            advice,
-        )
-    ]
+    courses: dict[str, list[tuple[str, str]]] = {"rose": [], "fell": [], "peaked": []}
+    for layer in layers:
+        if (course := direction(layer)) in courses:
+            courses[course].append((layer.name, _course(layer)))
+    return [finding for course, points in courses.items() for finding in about(course, "note", points)]
 
 
 def _course(layer: Layer) -> str:

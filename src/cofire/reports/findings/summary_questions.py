@@ -8,7 +8,7 @@ from statistics import median
 from ..data.formatting import count, listing, number, plural
 from ..data.run_view import Layer, View
 from ..data.trends import Correlation, above_noise_since, correlation_at, firing_together, present_level_since
-from .finding import MOST_NAMED, names
+from .finding import MOST_NAMED, named
 from .unit_findings import spare
 
 
@@ -47,7 +47,7 @@ def where(layers: Sequence[Layer]) -> Answer:
     together = firing_together(layers)
     shown = together or layers[:1]
     points = tuple((layer.name, correlation_at(layer, -1).sentence) for layer in shown[:MOST_NAMED])
-    answer = names(together) if together else "in no layer clearly"
+    answer = named([layer.name for layer in together], MOST_NAMED) if together else "in no layer clearly"
     return Answer("Where?", answer, points, " ".join(filter(None, (_silent(layers), _copied(layers)))))
 
 

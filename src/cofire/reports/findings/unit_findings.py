@@ -13,42 +13,26 @@ FEW_SAMPLES = 200
 
 def constant(layers: Sequence[Layer]) -> list[Finding]:
     """Report units that never changed over the samples."""
-    dead = sorted(
-        (layer for layer in layers if layer.last("n_constant") > 0), key=lambda layer: -layer.last("n_constant")
-    )
-    shares = {layer.name: layer.last("n_constant") / layer.last("n_units") for layer in dead}
+    found = [(layer.last("n_constant"), layer.last("n_constant") / layer.last("n_units"), layer) for layer in layers]
+    dead = sorted((one for one in found if one[0] > 0), key=lambda one: -one[0])
+    total = plural(sum(int(number) for number, _, _ in dead), "unit")
+    points = [(layer.name, f"{_of_units(layer, 'n_constant')} ({percent(share)})") for _, share, layer in dead]
+    level = "act" if max((share for _, share, _ in dead), default=0) >= 0.1 else "watch"
+    return about("constant", level, points, total=total)
 
-    def describe(layer: Layer) -> str:
-        of = f"{count(layer.last('n_constant'))} of {plural(int(layer.last('n_units')), 'unit')}"
-        return f"{of} ({percent(shares[layer.name])})"
 
-    return about(
-        "constant",
-        "act" if max(shares.values(), default=0) >= 0.1 else "watch",
-        f"{plural(sum(int(layer.last('n_constant')) for layer in dead), 'unit')} never changed in",
-        dead,
-        describe,
-        "Their pairs have no correlation and are left out of every mean.",
-        "A unit that is constant on these samples carries no information; often it is a ReLU that never fires. "
-        "Try a lower learning rate or a leaky activation function, or fold constants into the next bias.",
-    )
+def _of_units(layer: Layer, quantity: str) -> str:
+    return f"{count(layer.last(quantity))} of {plural(int(layer.last('n_units')), 'unit')}"
 
 
 def duplicated(layers: Sequence[Layer]) -> list[Finding]:
     """Report pairs of units that are linear copies of each other."""
     copied = sorted((layer for layer in layers if layer.duplicates), key=lambda layer: -len(layer.duplicates))
-    total = sum(len(layer.duplicates) for layer in copied)
+    total = plural(sum(len(layer.duplicates) for layer in copied), "pair")
     share = max((spare(layer.duplicates) / layer.last("n_units") for layer in copied), default=0)
-    return about(
-        "duplicate",
-        "act" if share >= 0.05 else "watch",
-        f"{plural(total, 'pair')} of copies in",
-        copied,
-        lambda layer: f"{plural(len(layer.duplicates), 'pair')}, {spare(layer.duplicates)} redundant",
-        f"Copies have |ρ| ≥ {COPY}.",
-        "Units that are linear copies can be merged: add the outgoing weights of one, scaled, to the other's. "
-        "Check the loss afterwards, since |ρ| is measured on a sample.",
-    )
+    texts = [f"{plural(len(one.duplicates), 'pair')}, {spare(one.duplicates)} redundant" for one in copied]
+    points = zip([layer.name for layer in copied], texts, strict=True)
+    return about("duplicate", "act" if share >= 0.05 else "watch", points, total=total, threshold=COPY)
 
 
 def spare(pairs: Iterable[tuple[int, int, float]]) -> int:
@@ -74,20 +58,9 @@ def spare(pairs: Iterable[tuple[int, int, float]]) -> int:
 
 def nonfinite(layers: Sequence[Layer]) -> list[Finding]:
     """Report NaN or infinity in activations at the last recording."""
-
-    def describe(layer: Layer) -> str:
-        of = f"{count(layer.last('n_nonfinite'))} of {plural(int(layer.last('n_units')), 'unit')}"
-        return f"{of}, since step {count(nonfinite_since(layer))}"
-
-    return about(
-        "not finite",
-        "act",
-        "NaN or infinity found in",
-        [layer for layer in layers if layer.last("n_nonfinite") > 0],
-        describe,
-        "These units are left out of every mean.",
-        "Training has probably diverged: go back to an earlier checkpoint and lower the learning rate.",
-    )
+    broken = [layer for layer in layers if layer.last("n_nonfinite") > 0]
+    since = [f"{_of_units(layer, 'n_nonfinite')}, since step {count(nonfinite_since(layer))}" for layer in broken]
+    return about("not finite", "act", zip([layer.name for layer in broken], since, strict=True))
 
 
 def nonfinite_since(layer: Layer) -> int:
@@ -103,37 +76,22 @@ def nonfinite_since(layer: Layer) -> int:
 
 def undefined(layers: Sequence[Layer]) -> list[Finding]:
     """Report layers whose activations were measured but in which no pair of units has a correlation."""
-
-    def describe(layer: Layer) -> str:
-        units, constant = plural(int(layer.last("n_units")), "unit"), count(layer.last("n_constant"))
-        return f"{units}, {constant} constant, {plural(layer.n_samples or 0, 'sample')}"
-
-    return about(
-        "undefined",
-        "watch",
-        "No correlation is defined in",
-        [
-            layer
-            for layer in layers
-            if layer.of("nc").steps and not isfinite(layer.last("nc")) and not layer.last("n_nonfinite") > 0
-        ],
-        describe,
-        "",
-        "A correlation needs two units that vary over at least two samples and have finite values.",
-    )
+    points = []
+    for layer in layers:
+        if layer.of("nc").steps and not isfinite(layer.last("nc")) and not layer.last("n_nonfinite") > 0:
+            units, constant = plural(int(layer.last("n_units")), "unit"), count(layer.last("n_constant"))
+            points.append((layer.name, f"{units}, {constant} constant, {plural(layer.n_samples or 0, 'sample')}"))
+    return about("undefined", "watch", points)
 
 
 def few_samples(layers: Sequence[Layer]) -> list[Finding]:
     """Report layers measured on so few samples that the noise floor is high."""
-    return about(
-        "few samples",
-        "watch",
-        "Few samples were measured in",
-        [layer for layer in layers if layer.n_samples is not None and layer.n_samples < FEW_SAMPLES],
-        lambda layer: f"{plural(layer.n_samples or 0, 'sample')}, noise floor {number(layer.last('nc_noise_floor'))}",
-        "",
-        "Independent units would show a mean |ρ| as high as the noise floor. Use more samples.",
-    )
+    points = [
+        (layer.name, f"{plural(layer.n_samples, 'sample')}, noise floor {number(layer.last('nc_noise_floor'))}")
+        for layer in layers
+        if layer.n_samples is not None and layer.n_samples < FEW_SAMPLES
+    ]
+    return about("few samples", "watch", points)
 
 
 UNIT_KINDS = (duplicated, constant, undefined, few_samples)
