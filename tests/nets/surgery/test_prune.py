@@ -100,7 +100,7 @@ def test_more_units_than_the_rank_are_still_as_many_as_asked():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"keep": 0}, "whole number from 1 on; got 0$"),
+        ({"keep": 0}, "whole number above 0; got 0$"),
         ({"keep": 0.0}, "share above 0"),
         ({"keep": 1.5}, "share above 0"),
         ({"keep": 13}, "asks for 13 units of layer '2', which has 12; .* a share such as 0.5, .*'!2'"),

@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from ..torch_private import DeviceContext, function_modes, pop_function_mode, push_function_mode, view_base
-from .written_out import EXPRESSIONS, Course, course_of, is_number, operands
+from .written_out import EXPRESSIONS, Course, course_of, is_number, names, operands
 
 Applied = Callable[[Tensor], None]
 """Called with the activation's output, once."""
@@ -18,18 +18,14 @@ Applied = Callable[[Tensor], None]
 _Geometry = tuple[int | torch.SymInt, tuple[int, ...], tuple[int, ...]]
 
 
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-ACTIVATIONS = _names("""
+ACTIVATIONS = names("""
     celu clamp clamp_min clip cos elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu
     log_sigmoid log_softmax logsigmoid mish prelu relu relu6 rrelu selu sigmoid silu sin softmax softmin
     softplus softshrink softsign special_expit special_log_softmax special_softmax tanh tanhshrink threshold
 """)
 """Names of torch functions that are activation functions, less the underscore of the in-place ones."""
 
-PASSED_THROUGH = _names("""
+PASSED_THROUGH = names("""
     batch_norm instance_norm group_norm layer_norm rms_norm local_response_norm
     dropout alpha_dropout feature_dropout feature_alpha_dropout dropout1d dropout2d dropout3d
     max_pool1d max_pool2d max_pool3d max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices
@@ -39,14 +35,15 @@ PASSED_THROUGH = _names("""
 """)
 """Normalization, dropout, pooling and casts keep a unit that unit: what acts behind them acts on it."""
 
-_MIXING = _names("glu log_softmax softmax softmin special_log_softmax")
+MIXING = names("glu log_softmax softmax softmin special_log_softmax special_softmax")
+"""Those that compute each unit's value from several units."""
 _FOLLOWED = ACTIVATIONS | PASSED_THROUGH | EXPRESSIONS
-_IN_PLACE_OPERATORS = _names("""
+_IN_PLACE_OPERATORS = names("""
     __setitem__ __iadd__ __isub__ __imul__ __itruediv__ __idiv__ __ifloordiv__ __imod__ __ipow__ __iand__ __ior__
 """)
 _CHANNELS = {f"conv{kind}{d}d": -(d + 1) for d in (1, 2, 3) for kind in ("", "_transpose")}
-_NORMS_OF_CHANNELS = _names("batch_norm instance_norm group_norm")
-_MOVES_AXES = _names("""
+_NORMS_OF_CHANNELS = names("batch_norm instance_norm group_norm")
+_MOVES_AXES = names("""
     linear bilinear matmul __matmul__ __rmatmul__ mm bmm einsum addmm baddbmm embedding
     lstm gru rnn_tanh rnn_relu
     scaled_dot_product_attention multi_head_attention_forward transpose permute movedim swapaxes swapdims
@@ -87,12 +84,16 @@ class Follower(TorchFunctionMode):
     A tensor is known again by its memory, so that the views that backward hooks make do not hide it. One
     that is changed in place by anything but an activation, or a step of one, is no longer the layer's output: it is
     followed no more.
+
+    Attributes:
+        suspended: how many modules are running that are activation functions as a whole. While it is not 0, functions
+            pass unseen.
     """
 
     def __init__(self, *, tracks_axes: bool) -> None:
         self._followed = WeakIdKeyDictionary()
         self._unit_axes: WeakIdKeyDictionary | None = WeakIdKeyDictionary() if tracks_axes else None
-        self._suspended = 0
+        self.suspended = 0
 
     def join(self) -> None:
         """Put itself on the stack of modes, unless it is there.
@@ -129,7 +130,7 @@ class Follower(TorchFunctionMode):
     def clear(self) -> None:
         """Forget all tensors."""
         self._followed.clear()
-        self._suspended = 0
+        self.suspended = 0
 
     def follow(self, tensor: Tensor, applied: Iterable[Applied]) -> None:
         """Call ``applied`` with the output of the first activation function that takes this tensor."""
@@ -139,7 +140,7 @@ class Follower(TorchFunctionMode):
         self._note(tensor, _Followed(_Origin(list(dict.fromkeys([*already, *applied]))), Course.SCALED))
 
     def activation_of(self, tensor: Tensor, *, mixes: bool = False) -> Step | None:
-        """What an activation function is about to make of a tensor, if that is followed."""
+        """Return the step in which an activation function takes a tensor; None if that is not followed."""
         found = self._known(tensor)
         if found is None or found.course is Course.CONSTANT:
             return None
@@ -148,7 +149,7 @@ class Follower(TorchFunctionMode):
         return Step(found.origin, None if mixes else course, told)
 
     def arrived(self, step: Step, output: Any) -> None:
-        """A step is done: tell of it, and follow its output."""
+        """Report a step that is done, and follow its output."""
         first = output[0] if isinstance(output, tuple) else output
         if step.shape is not None and not (first.is_floating_point() and first.shape == step.shape):
             return
@@ -168,16 +169,8 @@ class Follower(TorchFunctionMode):
             self._followed[memory] = {}
         self._followed[memory][_geometry(tensor)] = followed
 
-    def suspend(self) -> None:
-        """Look away: a module that is an activation function as a whole has begun."""
-        self._suspended += 1
-
-    def resume(self) -> None:
-        """Look again."""
-        self._suspended -= 1
-
     def unit_axis(self, tensor: Tensor) -> int:
-        """The axis, from the end, on which the layers before have put the units."""
+        """Return the axis, from the end, on which the layers before have put the units."""
         return -1 if self._unit_axes is None else (self._unit_axes.get(tensor) or -1)
 
     def __torch_function__(
@@ -186,7 +179,7 @@ class Follower(TorchFunctionMode):
         """Run the function, and note what it did to followed tensors."""
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        if self._suspended:
+        if self.suspended:
             return func(*args, **kwargs)
         step = self._leaving(name, args, kwargs) if self._followed else None
         output = func(*args, **kwargs)
@@ -197,18 +190,19 @@ class Follower(TorchFunctionMode):
         return output
 
     def _leaving(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step | None:
-        """What the function will make of what is followed, if it takes any."""
+        """Return the step of a function that is about to run; None if it takes nothing that is followed."""
         bare, source = name.strip("_"), args[0] if args else kwargs.get("input")
         if not isinstance(source, Tensor):
             return None
         step = self._step(bare, source, args, kwargs) if bare in _FOLLOWED else None
-        if bare not in ACTIVATIONS and _changes_in_place(name):
+        changes_in_place = name in _IN_PLACE_OPERATORS or (name.endswith("_") and not name.endswith("__"))
+        if changes_in_place and bare not in ACTIVATIONS:
             self._followed.pop(view_base(source), None)
         return step
 
     def _step(self, bare: str, source: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step | None:
         if bare in ACTIVATIONS:
-            return self.activation_of(source, mixes=bare in _MIXING)
+            return self.activation_of(source, mixes=bare in MIXING)
         found = self._known(source)
         if bare in PASSED_THROUGH:
             return found and Step(found.origin, found.course, told=False)
@@ -218,7 +212,7 @@ class Follower(TorchFunctionMode):
         return self._expression(bare, taken, chosen) if taken else None
 
     def _expression(self, bare: str, taken: list[Tensor], chosen: list[Tensor]) -> Step | None:
-        """A step of an activation function that is written out: of one layer's output and numbers alone."""
+        """Return the step of an activation function that is written out, from one layer's output and numbers alone."""
         known = {id(tensor): self._known(tensor) for tensor in taken}
         if any(known[id(tensor)] is None and not is_number(tensor) for tensor in taken):
             return None
@@ -245,10 +239,6 @@ class Follower(TorchFunctionMode):
             axis = next((axis for axis in before if axis is not None), None)
             if axis is not None:
                 axes[output] = axis
-
-
-def _changes_in_place(name: str) -> bool:
-    return name in _IN_PLACE_OPERATORS or (name.endswith("_") and not name.endswith("__"))
 
 
 def _tensors(args: tuple[Any, ...]) -> Iterable[Tensor]:

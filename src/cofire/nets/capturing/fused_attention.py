@@ -25,8 +25,10 @@ def fused_modules(model: nn.Module) -> list[nn.Module]:
     return [found for child in model.children() for found in fused_modules(child)]
 
 
-def fused_output(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Return the output of one of the `fused_modules` as if nothing were captured; None if the hooks change nothing.
+def fused_output(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: object) -> Any:
+    """Return the output of one of the `fused_modules` as if nothing were captured; None if ``output`` is that.
+
+    This is a forward hook: torch replaces the module's output by what it returns, unless that is None.
 
     The conditions are those under which PyTorch itself would use the fused kernel.
     """

@@ -92,7 +92,7 @@ class Recorder:
         # the model continues with; the end of the model's call comes last, when all layers are recorded.
         self._hook(self._model.register_forward_pre_hook, self._begins, with_kwargs=True)
         for module in fused_modules(self._model):
-            self._hook(module.register_forward_hook, partial(self._fused, module), with_kwargs=True)
+            self._hook(module.register_forward_hook, partial(fused_output, module), with_kwargs=True)
         for layer in self._layers:
             if layer.kind.is_activation:
                 self._hook(layer.module.register_forward_pre_hook, partial(self._takes, layer), with_kwargs=True)
@@ -112,9 +112,6 @@ class Recorder:
             return None if get_ident() != self._thread or in_backward() else run(*given)
 
         self._handles.append(register(Hook(here), **options))
-
-    def _fused(self, module: nn.Module, args: Args, kwargs: Kwargs, output: object) -> object:
-        return fused_output(module, args, kwargs)
 
     def _begins(self, args: Args, kwargs: Kwargs) -> None:
         self._depth += 1
@@ -192,10 +189,11 @@ class Recorder:
         with without_torch_functions():
             x = first_floating((*args, *kwargs.values()))
             steps.append(None if x is None else self._follower.activation_of(x))
-        self._follower.suspend()
+        # It counts as one activation function: what it calls inside is not looked at.
+        self._follower.suspended += 1
 
     def _leaves(self, steps: list[Step | None], args: Args, output: object) -> None:
-        self._follower.resume()
+        self._follower.suspended -= 1
         step = steps.pop() if steps else None
         if step is not None and isinstance(output, Tensor):
             with without_torch_functions():

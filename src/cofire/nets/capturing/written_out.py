@@ -4,14 +4,14 @@ To teach cofire another way of writing, add its function to one of the tables.
 """
 
 from collections.abc import Collection, Mapping
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Any
 
 from torch import Tensor, nn
 
 
-class Course(Enum):
-    """How a tensor depends, unit by unit, on one layer's output h."""
+class Course(IntEnum):
+    """How a tensor depends, unit by unit, on one layer's output h; the higher, the closer to an activation function."""
 
     CONSTANT = auto()
     """Of its shape only."""
@@ -27,21 +27,22 @@ class Course(Enum):
     """An activation function that ends with this step."""
 
 
-def _names(text: str) -> frozenset[str]:
+def names(text: str) -> frozenset[str]:
+    """Return the set of the words in a text."""
     return frozenset(text.split())
 
 
-PRODUCTS = _names("mul multiply rmul imul div divide true_divide itruediv")
-SUMS = _names("add radd iadd sub subtract rsub isub neg negative")
-POWERS = _names("abs absolute pow ipow square")
-CURVES = _names("erf exp expm1 ge gt le lt rdiv reciprocal")
-CHOICES = _names("maximum minimum fmax fmin max min where masked_fill")
-BLANKS = _names("zeros_like ones_like full_like")
+PRODUCTS = names("mul multiply rmul imul div divide true_divide itruediv")
+SUMS = names("add radd iadd sub subtract rsub isub neg negative")
+POWERS = names("abs absolute pow ipow square")
+CURVES = names("erf exp expm1 ge gt le lt rdiv reciprocal")
+CHOICES = names("maximum minimum fmax fmin max min where masked_fill")
+BLANKS = names("zeros_like ones_like full_like")
 EXPRESSIONS = PRODUCTS | SUMS | POWERS | CURVES | CHOICES | BLANKS
 
 
 def operands(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[list[Tensor], list[Tensor]]:
-    """The tensors that one of `EXPRESSIONS` takes, and those that it chooses from; none where it is a reduction."""
+    """Return the tensors that one of `EXPRESSIONS` takes, and those that it chooses from; none for a reduction."""
     entries = [*args, *kwargs.values()]
     taken = [entry for entry in entries if isinstance(entry, Tensor)]
     if name not in CHOICES:
@@ -53,12 +54,12 @@ def operands(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tup
 
 
 def is_number(tensor: Tensor) -> bool:
-    """Whether a tensor is one number, whatever the size of a batch."""
+    """Return whether a tensor is one number, whatever the size of a batch."""
     return tensor.ndim == 0 or (isinstance(tensor, nn.Parameter) and tensor.numel() == 1)
 
 
 def course_of(name: str, taken: Collection[Course], chosen: Collection[Course], *, activated: bool) -> Course:
-    """What one of `EXPRESSIONS` makes of tensors of these courses, and of numbers.
+    """Return the course of what one of `EXPRESSIONS` makes of tensors of these courses and of numbers.
 
     Args:
         name: the function's.
@@ -73,22 +74,14 @@ def course_of(name: str, taken: Collection[Course], chosen: Collection[Course], 
         >>> course_of("mul", [Course.SCALED, Course.CURVED], [], activated=True).name
         'CURVED'
     """
-    highest = max(taken, key=_rank)
+    highest = max(taken)
     if name in BLANKS or highest is Course.CONSTANT:
         return Course.CONSTANT
     if name in PRODUCTS and Course.SCALED in taken and highest is (Course.ACTIVATED if activated else Course.CURVED):
         return Course.WRITTEN_OUT
     if name in CHOICES and not activated and any(course is not Course.CONSTANT for course in chosen):
         return Course.WRITTEN_OUT
-    return max(highest, _least(name, taken), key=_rank)
-
-
-def _least(name: str, taken: Collection[Course]) -> Course:
     if name in CURVES | CHOICES:
-        return Course.CURVED
-    square = name in PRODUCTS and sum(course is not Course.CONSTANT for course in taken) > 1
-    return Course.POWERS if square or name in POWERS else Course.SCALED
-
-
-def _rank(course: Course) -> int:
-    return course.value
+        return max(highest, Course.CURVED)
+    is_square = name in PRODUCTS and sum(course is not Course.CONSTANT for course in taken) > 1
+    return max(highest, Course.POWERS if is_square or name in POWERS else Course.SCALED)

@@ -13,16 +13,8 @@ from ..torch_private import BatchNorm, Dropout, Loss
 UnitAxis = Callable[[nn.Module, Tensor], int | None]
 
 
-def _last(module: nn.Module, output: Tensor) -> int:
-    return -1
-
-
-def _second(module: nn.Module, output: Tensor) -> int:
-    return 1
-
-
-def _from_end(axis: int) -> UnitAxis:
-    """Return an axis counted from the end, so that an unbatched input needs no case of its own."""
+def _at(axis: int) -> UnitAxis:
+    """Return a fixed axis; counted from the end, it holds for inputs without a batch as well."""
     return lambda module, output: axis
 
 
@@ -54,19 +46,19 @@ ACTIVATION = Kind(
 )
 
 KINDS = (
-    Kind("linear", (nn.Linear, nn.Bilinear), _last),
-    Kind("convolution", (nn.Conv1d, nn.ConvTranspose1d, nn.LazyConv1d, nn.LazyConvTranspose1d), _from_end(-2)),
-    Kind("convolution", (nn.Conv2d, nn.ConvTranspose2d, nn.LazyConv2d, nn.LazyConvTranspose2d), _from_end(-3)),
-    Kind("convolution", (nn.Conv3d, nn.ConvTranspose3d, nn.LazyConv3d, nn.LazyConvTranspose3d), _from_end(-4)),
-    Kind("recurrent", (nn.RNNBase, nn.RNNCellBase), _last),
-    Kind("attention", (nn.MultiheadAttention,), _last),
-    Kind("transformer", (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer), _last),
-    Kind("embedding", (nn.Embedding, nn.EmbeddingBag), _last),
+    Kind("linear", (nn.Linear, nn.Bilinear), _at(-1)),
+    Kind("convolution", (nn.Conv1d, nn.ConvTranspose1d, nn.LazyConv1d, nn.LazyConvTranspose1d), _at(-2)),
+    Kind("convolution", (nn.Conv2d, nn.ConvTranspose2d, nn.LazyConv2d, nn.LazyConvTranspose2d), _at(-3)),
+    Kind("convolution", (nn.Conv3d, nn.ConvTranspose3d, nn.LazyConv3d, nn.LazyConvTranspose3d), _at(-4)),
+    Kind("recurrent", (nn.RNNBase, nn.RNNCellBase), _at(-1)),
+    Kind("attention", (nn.MultiheadAttention,), _at(-1)),
+    Kind("transformer", (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer), _at(-1)),
+    Kind("embedding", (nn.Embedding, nn.EmbeddingBag), _at(-1)),
     Kind("normalization", (nn.LayerNorm, nn.RMSNorm), _before_the_normalized),
-    Kind("normalization", (nn.InstanceNorm1d,), _from_end(-2)),
-    Kind("normalization", (nn.InstanceNorm2d,), _from_end(-3)),
-    Kind("normalization", (nn.InstanceNorm3d,), _from_end(-4)),
-    Kind("normalization", (BatchNorm, nn.GroupNorm, nn.LocalResponseNorm), _second),
+    Kind("normalization", (nn.InstanceNorm1d,), _at(-2)),
+    Kind("normalization", (nn.InstanceNorm2d,), _at(-3)),
+    Kind("normalization", (nn.InstanceNorm3d,), _at(-4)),
+    Kind("normalization", (BatchNorm, nn.GroupNorm, nn.LocalResponseNorm), _at(1)),
     ACTIVATION,
 )
 
@@ -80,10 +72,7 @@ _WITHOUT_UNITS = (
     ((Dropout,), "dropout"),
     (tuple(getattr(nn, name) for name in pooling.__all__), "pooling"),
     ((Loss,), "a loss"),
-    (
-        (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict),
-        "a list of modules or parameters, never called",
-    ),
+    (_NEVER_CALLED, "a list of modules or parameters, never called"),
 )
 
 _NO_ACTIVATION = ("drop", "norm", "noise", "pool", "identity", "flatten", "permute", "transpose", "reshape", "loss")
@@ -105,7 +94,16 @@ def kind_of(module: nn.Module) -> Kind | str:
     for types, reason in _WITHOUT_UNITS:
         if isinstance(module, types):
             return reason
-    return _kind_of_unknown(module)
+    name = type(module).__name__
+    if type(module).forward is nn.Module.forward:
+        return f"{name} has no forward"
+    if next(module.children(), None) is not None:
+        return "holds other modules; ask for it by its name to measure its output"
+    if type(module).__module__.startswith("torch.nn."):
+        return f"{name} has no units of its own"
+    if next(module.parameters(), None) is not None:
+        return CUSTOM
+    return ACTIVATION if looks_like_activation(module) else f"{name} has no weights"
 
 
 def with_units(name: str, module: nn.Module) -> bool:
@@ -119,21 +117,6 @@ def with_units(name: str, module: nn.Module) -> bool:
     """
     kind = kind_of(module)
     return isinstance(kind, Kind) and kind is not ACTIVATION and kind.name != "normalization"
-
-
-def _kind_of_unknown(module: nn.Module) -> Kind | str:
-    name = type(module).__name__
-    if type(module).forward is nn.Module.forward:
-        return f"{name} has no forward"
-    if next(module.children(), None) is not None:
-        return "holds other modules; ask for it by its name to measure its output"
-    if type(module).__module__.startswith("torch.nn."):
-        return f"{name} has no units of its own"
-    if next(module.parameters(), None) is not None:
-        return CUSTOM
-    if looks_like_activation(module):
-        return ACTIVATION
-    return f"{name} has no weights"
 
 
 def looks_like_activation(module: nn.Module) -> bool:

@@ -1,8 +1,9 @@
 """Run data through a network for the moments of units where layers take them in, and for the errors of cuts."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ def moments_of(net: nn.Module, found: Iterable[Link], batches: Iterable[Any]) ->
         ValueError: if there are fewer than two samples.
     """
     moments = {link.layer: Moments() for link in found}
-    run(net, batches, {next(iter(link.consumers)): _adder(link, moments) for link in found})
+    run(net, batches, {next(iter(link.consumers)): partial(_add_rows, link, moments) for link in found})
     for name, seen in moments.items():
         if seen.count < 2:
             raise ValueError(
@@ -51,42 +52,29 @@ def output_errors(net: nn.Module, changes: Mapping[str, Change], batches: Iterab
     cancellation of subtracting them.
     """
     sums = {name: ErrorSums() for name in changes}
-    run(net, batches, {name: _error_adder(change, sums[name]) for name, change in changes.items()})
+    run(net, batches, {name: partial(_add_error, change, sums[name]) for name, change in changes.items()})
     return {name: combined([sums[name]]) for name in changes}
 
 
 def run(net: nn.Module, batches: Iterable[Any], hooks: Mapping[str, Hook]) -> None:
     """Run a network over data in eval mode, with a forward hook on each of the layers named."""
-    with evaluating(net), _hooked(net, hooks):
+    with evaluating(net), ExitStack() as stack:
+        for name, hook in hooks.items():
+            # A handle is a context manager that removes its hook.
+            stack.enter_context(net.get_submodule(name).register_forward_hook(hook))
         for batch in batches:
             forward(net, batch)
 
 
-@contextmanager
-def _hooked(net: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
-    handles = [net.get_submodule(name).register_forward_hook(hook) for name, hook in hooks.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+def _add_rows(link: Link, moments: dict[str, Moments], module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    features = args[0].movedim(feature_axis(module), -1)  # type: ignore[arg-type]  # a consumer, see links
+    rows = link.consumers[next(iter(link.consumers))].unit_rows(features)
+    moments[link.layer] = moments[link.layer].update(rows)
 
 
-def _adder(link: Link, moments: dict[str, Moments]) -> Hook:
-    def add(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        features = args[0].movedim(feature_axis(module), -1)  # type: ignore[arg-type]  # a consumer, see links
-        rows = link.consumers[next(iter(link.consumers))].unit_rows(features)
-        moments[link.layer] = moments[link.layer].update(rows)
-
-    return add
-
-
-def _error_adder(change: Change, sums: "ErrorSums") -> Hook:
-    def add(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        parameters = {"weight": change.weight} | ({} if change.bias is None else {"bias": change.bias})
-        with without_forward_hooks(module):
-            moved = functional_call(module, parameters, args)
-        axis = feature_axis(module)  # type: ignore[arg-type]  # a consumer, see links
-        sums.add(moved.movedim(axis, -1).flatten(0, -2), output.movedim(axis, -1).flatten(0, -2))
-
-    return add
+def _add_error(change: Change, sums: ErrorSums, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+    parameters = {"weight": change.weight} | ({} if change.bias is None else {"bias": change.bias})
+    with without_forward_hooks(module):
+        moved = functional_call(module, parameters, args)
+    axis = feature_axis(module)  # type: ignore[arg-type]  # a consumer, see links
+    sums.add(moved.movedim(axis, -1).flatten(0, -2), output.movedim(axis, -1).flatten(0, -2))

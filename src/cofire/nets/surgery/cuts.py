@@ -197,7 +197,7 @@ def _cut(net: nn.Module, plan: Plan) -> None:
 
 
 def _change(net: nn.Module, plan: Plan, name: str) -> Change:
-    """The consumer's weights less those that it will have, which are 0 for the removed units."""
+    """Return the consumer's weights minus those that it will have, which are 0 for the removed units."""
     consumer, layout = cast(Cuttable, net.get_submodule(name)), plan.link.consumers[name]
     weight = consumer.weight.detach()
     axis = input_axis(consumer)

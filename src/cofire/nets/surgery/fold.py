@@ -70,14 +70,14 @@ def fold(model: nn.Module, data: Any, *, tolerance: float = EXACT, pattern: "Pat
 def _plan(net: nn.Module, link: Link, moments: Moments, tolerance: float) -> Plan:
     constant = combining(net, link)
     selection = selection_of(moments, constant=constant)
-    selection.choose_until_explained(tolerance if constant else tolerance * _share_that_varies(moments))
+    share: float | Tensor = tolerance
+    if not constant:
+        # Without a constant, selection works on second moments; a unit is still judged by its variance.
+        variance = moments.variance()
+        varies = variance / (variance + moments.mean().square())
+        share = tolerance * varies.nan_to_num(1.0).clamp(min=LEAST_SHARE)
+    selection.choose_until_explained(share)
     stays = ~selection.explained
     stays[selection.chosen] = True
     stays[0] |= ~stays.any()
     return made_up_by(link, stays.nonzero()[:, 0], selection, moments.mean() if constant else None)
-
-
-def _share_that_varies(moments: Moments) -> Tensor:
-    """Return variance over second moment: a unit is judged by its variance also if no constant can be absorbed."""
-    variance, mean = moments.variance(), moments.mean()
-    return (variance / (variance + mean.square())).nan_to_num(1.0).clamp(min=LEAST_SHARE)

@@ -1,7 +1,7 @@
 """Find the layers that can be cut, by following the units of each to the layers that take them in."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -142,10 +142,16 @@ class _Walk:
         if joins_others(node, source):
             raise _NotCuttable(f"{name} takes its units in together with others")
         if type(module) in CUTTABLE:
-            self._consume(name, module, place)
+            self._check_own(name)
+            self._only_call(name, node.graph)
+            if place.positions != CONVOLUTIONS.get(type(module), 0):
+                raise _NotCuttable(f"{name} works along another axis than that of its units")
+            self.consumers[name] = self._layout(name, place, n_inputs(cast(Cuttable, module)))
             self.sources.add(source)
             return None
-        if self._carries(module, place):
+        # Modules with parameters of their own for each unit; instance norms count their positions, not their batch.
+        carries = type(module) in BATCH_NORMS or (type(module) is nn.PReLU and module.num_parameters > 1)
+        if carries or (type(module) in INSTANCE_NORMS and place.positions > 0):
             self._check_own(name)
             self._only_call(name, node.graph)
             self.carriers[name] = self._layout(name, place, n_features(module))
@@ -153,19 +159,6 @@ class _Walk:
         if next(module.parameters(), None) is not None and not isinstance(module, nn.PReLU):
             raise _NotCuttable(f"its units go into {name}, {with_article(type(module).__name__)}")
         return _or_raise(through_module(module, place))
-
-    def _carries(self, module: nn.Module, place: Place) -> bool:
-        """Return whether a module has parameters of its own for each unit."""
-        if type(module) in BATCH_NORMS or (type(module) is nn.PReLU and module.num_parameters > 1):
-            return True
-        return type(module) in INSTANCE_NORMS and place.positions > 0
-
-    def _consume(self, name: str, module: nn.Module, place: Place) -> None:
-        self._check_own(name)
-        self._only_call(name, self.graph)  # type: ignore[arg-type]  # a string was refused before
-        if place.positions != CONVOLUTIONS.get(type(module), 0):
-            raise _NotCuttable(f"{name} works along another axis than that of its units")
-        self.consumers[name] = self._layout(name, place, n_inputs(cast(Cuttable, module)))
 
     def _layout(self, name: str, place: Place, n_features: int) -> Layout:
         times, rest = divmod(n_features, self.n_units)
@@ -186,23 +179,18 @@ class _Walk:
     def _check_own(self, name: str) -> None:
         """Refuse a module if something else depends on its weights, or changes what it computes."""
         module = self.modules[name]
-        for reason in _entanglements(self.model, name, module):
+        first = first_names(self.modules)
+        if Counter(first.values())[first[name]] > 1:
+            raise _NotCuttable(f"{name} is registered under several names")
+        owned = [_memory(parameter) for parameter in module.parameters()]
+        for other, parameter in self.model.named_parameters(remove_duplicate=False):
+            start, end = _memory(parameter)
+            if other.rpartition(".")[0] != name and any(start < stop and begin < end for begin, stop in owned):
+                raise _NotCuttable(f"{name} shares its weights with {other.rpartition('.')[0] or other} (tied weights)")
+        if reason := _unpredictable(name, module):
             raise _NotCuttable(reason)
-
-
-def _entanglements(model: nn.Module, name: str, module: nn.Module) -> Iterator[str]:
-    first = first_names(dict(model.named_modules(remove_duplicate=False)))
-    if Counter(first.values())[first[name]] > 1:
-        yield f"{name} is registered under several names"
-    owned = [_memory(parameter) for parameter in module.parameters()]
-    for other, parameter in model.named_parameters(remove_duplicate=False):
-        start, end = _memory(parameter)
-        if other.rpartition(".")[0] != name and any(start < stop and begin < end for begin, stop in owned):
-            yield f"{name} shares its weights with {other.rpartition('.')[0] or other} (tied weights)"
-    if reason := _unpredictable(name, module):
-        yield reason
-    if getattr(module, "groups", 1) != 1:
-        yield f"{name} is a grouped convolution"
+        if getattr(module, "groups", 1) != 1:
+            raise _NotCuttable(f"{name} is a grouped convolution")
 
 
 def _memory(parameter: Tensor) -> tuple[int, int]:

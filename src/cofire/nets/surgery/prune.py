@@ -1,7 +1,7 @@
 """Prune layers to a given width, by redundancy or by magnitude, the usual baseline."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias, cast
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from .trace import copied
 
 Keep: TypeAlias = float | int | Mapping[str, float | int]
 Criterion: TypeAlias = Literal["redundancy", "magnitude", "magnitude_refit"]
-Choice: TypeAlias = Callable[[Link, Selection], Tensor]
+CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
 
 def prune(
@@ -66,48 +66,21 @@ def prune(
     found = chosen_links(model, pattern)
     net = copied(unwrap(model))
     numbers = _numbers(found, keep)
-    return carry_out(net, CRITERIA[by](net, found, numbers, batches), found, batches)
+    return carry_out(net, _plans(net, found, numbers, by, batches), found, batches)
 
 
-def _by_redundancy(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any) -> list[Plan]:
-    """Keep the units that explain the others best."""
-
-    def kept(link: Link, selection: Selection) -> Tensor:
-        selection.choose_by(_outgoing_square(net, link).to(selection.usable.device), numbers[link.layer])
-        stays = ~selection.usable
-        stays[selection.chosen] = True
-        spare = (~stays).nonzero()[: max(0, numbers[link.layer] - int(stays.sum())), 0]
-        stays[spare] = True
-        return stays.nonzero()[:, 0]
-
-    return _refitted(net, found, numbers, batches, kept)
-
-
-def _by_magnitude(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any) -> list[Plan]:
-    return [without(link, _largest(net, link, numbers[name])) for name, link in found.found.items()]
-
-
-def _by_magnitude_refit(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any) -> list[Plan]:
-    """Keep the units of largest weights, and let them make up for the others."""
-
-    def kept(link: Link, selection: Selection) -> Tensor:
-        units = _largest(net, link, numbers[link.layer]).to(selection.usable.device)
-        selection.choose_among(units)
-        return units
-
-    return _refitted(net, found, numbers, batches, kept)
-
-
-def _refitted(net: nn.Module, found: Links, numbers: Mapping[str, int], batches: Any, kept: Choice) -> list[Plan]:
-    """Return plans in which the units that ``kept`` chooses make up for the others by least squares."""
+def _plans(net: nn.Module, found: Links, numbers: Mapping[str, int], by: Criterion, batches: Any) -> list[Plan]:
+    if by == "magnitude":
+        return [without(link, _largest(net, link, numbers[name])) for name, link in found.found.items()]
     if batches is None:
         raise ValueError("making up for removed units needs data; pass inputs, or use by='magnitude'")
     cut = {name: link for name, link in found.found.items() if numbers[name] < link.n_units}
     moments = moments_of(net, cut.values(), batches)
-    return [_refit(net, link, moments[name], numbers[name], kept) for name, link in cut.items()]
+    return [_refit(net, link, moments[name], numbers[name], by) for name, link in cut.items()]
 
 
-def _refit(net: nn.Module, link: Link, moments: Moments, number: int, kept: Choice) -> Plan:
+def _refit(net: nn.Module, link: Link, moments: Moments, number: int, by: Criterion) -> Plan:
+    """Return the plan in which the units chosen by a criterion make up for the others by least squares."""
     constant = combining(net, link)
     selection = selection_of(moments, constant=constant)
     if number > selection.freedom - SPARE:
@@ -115,14 +88,24 @@ def _refit(net: nn.Module, link: Link, moments: Moments, number: int, kept: Choi
             f"{link.layer!r} was seen in {plural(moments.count, 'sample')}, too few to fit {plural(number, 'unit')}; "
             f"pass at least {number + SPARE + 1}"
         )
-    return made_up_by(link, kept(link, selection), selection, moments.mean() if constant else None)
+    if by == "redundancy":
+        kept = _most_explaining(net, link, selection, number)
+    else:
+        kept = _largest(net, link, number).to(selection.usable.device)
+        selection.choose_among(kept)
+    return made_up_by(link, kept, selection, moments.mean() if constant else None)
 
 
-CRITERIA: dict[Criterion, Callable[[nn.Module, Links, Mapping[str, int], Any], list[Plan]]] = {
-    "redundancy": _by_redundancy,
-    "magnitude": _by_magnitude,
-    "magnitude_refit": _by_magnitude_refit,
-}
+def _most_explaining(net: nn.Module, link: Link, selection: Selection, number: int) -> Tensor:
+    """Choose the units that explain the others best; return those that stay, ascending."""
+    selection.choose_by(_outgoing_square(net, link).to(selection.usable.device), number)
+    # Nothing can make up for a unit that the selection cannot use (one that is not finite, say), so it stays.
+    stays = ~selection.usable
+    stays[selection.chosen] = True
+    # The selection stops once all is explained. The number asked for is then filled up with the first units.
+    spare = (~stays).nonzero()[: max(0, number - int(stays.sum())), 0]
+    stays[spare] = True
+    return stays.nonzero()[:, 0]
 
 
 def _largest(net: nn.Module, link: Link, number: int) -> Tensor:

@@ -11,7 +11,8 @@ from torch import fx, nn
 from torch.nn.modules import activation, dropout, pooling
 
 from ...stats._base.wording import with_article
-from ..capturing.activation_functions import ACTIVATIONS
+from ..capturing.activation_functions import ACTIVATIONS, MIXING
+from ..capturing.written_out import names
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,14 @@ class Place:
     flattened: str = ""
 
 
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-MIXING = _names("softmax log_softmax softmin special_softmax special_log_softmax glu")
-ELEMENTWISE = (ACTIVATIONS - MIXING) | _names("""
+ELEMENTWISE = (ACTIVATIONS - MIXING) | names("""
     dropout alpha_dropout feature_alpha_dropout dropout1d dropout2d dropout3d
     contiguous clone detach to float half bfloat16 double
     add sub mul truediv div neg pow abs exp log square sqrt erf sign iadd isub imul itruediv
 """)
 POOLING = {f"{kind}_pool{d}d": d for d in (1, 2, 3) for kind in ("max", "avg", "adaptive_avg", "adaptive_max", "lp")}
-REDUCTIONS = _names("mean sum amax amin")
-READS = _names("dtype device ndim")
+REDUCTIONS = names("mean sum amax amin")
+READS = names("dtype device ndim")
 
 _MIXING_MODULES = (nn.Softmax, nn.Softmax2d, nn.Softmin, nn.LogSoftmax, nn.GLU, nn.MultiheadAttention, nn.PReLU)
 ELEMENTWISE_MODULES = (
@@ -87,7 +83,8 @@ def through_function(node: fx.Node, source: fx.Node, place: Place) -> Place | st
     if name in POOLING:
         return _pooled(place, POOLING[name], f"{name}()", returns_indices=node.kwargs.get("return_indices"))
     if name == "flatten":
-        return _flattened(place, *_flatten_axes(node))
+        given = dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)) | node.kwargs
+        return _flattened(place, given.get("start_dim", 0), given.get("end_dim", -1))
     return _reduced(node, place) if name in REDUCTIONS else f"its units go through {name}()"
 
 
@@ -120,11 +117,6 @@ def _pooled(place: Place, axes: int, name: str, *, returns_indices: object) -> P
     if place.flattened or place.positions != axes:
         return f"{name} pools over other axes than its units' positions"
     return place
-
-
-def _flatten_axes(node: fx.Node) -> tuple[Any, Any]:
-    given = dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)) | node.kwargs
-    return given.get("start_dim", 0), given.get("end_dim", -1)
 
 
 def _flattened(place: Place, start: Any, end: Any) -> Place | str:
