@@ -116,7 +116,9 @@ def dropout_report(
     model = unwrap(model)
     layers, left_out = _dropouts(model)
     if not layers:
-        raise ValueError(f"the model has no nn.Dropout layer to measure{_because(left_out)}")
+        reasons = "; ".join(f"{name} {reason}" for name, reason in left_out.items())
+        elsewhere = "; F.dropout and the dropout inside attention and LSTM layers are not measured"
+        raise ValueError(f"the model has no nn.Dropout layer to measure{f': {reasons}' if reasons else elsewhere}")
     states = _measured(model, layers, loader, seed, forward or batches.forward)
     if not states:
         raise ValueError(
@@ -140,13 +142,6 @@ def _dropouts(model: nn.Module) -> tuple[dict[str, nn.Dropout], dict[str, str]]:
         else:
             layers[name] = module  # type: ignore[assignment]  # what they share: p
     return layers, left_out
-
-
-def _because(left_out: Mapping[str, str]) -> str:
-    reasons = "; ".join(f"{name} {reason}" for name, reason in left_out.items())
-    return (
-        f": {reasons}" if reasons else "; F.dropout and the dropout inside attention and LSTM layers are not measured"
-    )
 
 
 def _measured(
@@ -176,16 +171,15 @@ def _measured(
             dropped.detach()
             masks.off()
             entering.detach()
-    taken = [{site.layer: state for site, state in _joined(one.take()).items()} for one in captures]
+    taken = [_by_layer(one.take()) for one in captures]
     return {name: (taken[0][name], taken[1][name], taken[2][name]) for name in layers if name in taken[0]}
 
 
-def _joined(states: Mapping[Site, Moments]) -> dict[Site, Moments]:
-    """Return the moments of all calls of a layer in one pass together."""
-    joined: dict[Site, Moments] = {}
+def _by_layer(states: Mapping[Site, Moments]) -> dict[str, Moments]:
+    """Return the moments of each layer, those of all its calls together."""
+    joined: dict[str, Moments] = {}
     for site, state in states.items():
-        layer = site.at_call(None)
-        joined[layer] = joined[layer] + state if layer in joined else state
+        joined[site.layer] = joined[site.layer] + state if site.layer in joined else state
     return joined
 
 
@@ -210,13 +204,12 @@ class _Masks:
     def _drop(self, layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         positions = _CHANNELS.get(type(layer), 0)
         shape = [size if axis < output.ndim - positions else 1 for axis, size in enumerate(output.shape)]
-        generator = self._generators.setdefault(output.device, self._new(output.device))
+        if output.device not in self._generators:
+            self._generators[output.device] = torch.Generator(output.device).manual_seed(self._seed)
+        generator = self._generators[output.device]
         keep = 1 - float(layer.p)  # type: ignore[arg-type]  # every dropout layer has a p
         mask = torch.rand(shape, generator=generator, device=output.device, dtype=torch.float32) < keep
         return output * mask / keep
-
-    def _new(self, device: torch.device) -> torch.Generator:
-        return torch.Generator(device).manual_seed(self._seed)
 
 
 def _row(layer: str, p: float, without: Moments, entering: Moments, dropped: Moments) -> DropoutRow:

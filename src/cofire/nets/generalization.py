@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -58,12 +59,12 @@ class GeneralizationScore(Shown):
     @property
     def neuronal_correlation(self) -> float:
         """Mean over the layers."""
-        return _mean([layer.neuronal_correlation for layer in self.layers.values()])
+        return fmean([layer.neuronal_correlation for layer in self.layers.values()])
 
     @property
     def weight_correlation(self) -> float:
         """Mean over the layers."""
-        return _mean([layer.weight_correlation for layer in self.layers.values()])
+        return fmean([layer.weight_correlation for layer in self.layers.values()])
 
     @property
     def last_neuronal_correlation(self) -> float:
@@ -146,7 +147,7 @@ def _layer(module: nn.Module, moments: Moments) -> LayerScore:
     summary = moments.summary()
     groups = n_groups(module)
     found = [float(weight_correlation(weight.detach(), groups=groups)) for weight in unit_weights(module).values()]
-    return LayerScore(summary.debiased, summary.interval, _mean(found))
+    return LayerScore(summary.debiased, summary.interval, fmean(found))
 
 
 def _margin_and_loss(logits: list[Tensor], labels: list[Tensor]) -> tuple[float, float]:
@@ -165,7 +166,3 @@ def _margin_and_loss(logits: list[Tensor], labels: list[Tensor]) -> tuple[float,
     own = scores.gather(1, right[:, None])[:, 0]
     others = scores.scatter(1, right[:, None], -torch.inf).amax(1)
     return float((own - others).quantile(LOW_MARGIN)), float(functional.cross_entropy(scores, right))
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else math.nan

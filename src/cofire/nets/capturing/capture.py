@@ -7,9 +7,8 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor, nn
 
 from ..layers.layer_names import first_names, named_layers, unwrap
-from ..layers.patterns import Pattern
 from ..layers.sample_rows import rows
-from ..layers.sites import Site, Stage, sites
+from ..layers.sites import Asked, Site, Stage, sites
 from .captured import Activations
 from .forward_pass import Pass, Record
 from .padding_masks import Mask, reader
@@ -17,7 +16,6 @@ from .recorder import Recorder
 from .row_store import Store, nothing_pending
 
 T = TypeVar("T")
-Asked = Pattern | Site | Sequence[Pattern | Site]
 
 
 class Capture(Generic[T]):

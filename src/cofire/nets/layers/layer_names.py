@@ -20,19 +20,14 @@ def clean(name: str) -> str:
 
 def unwrap(module: nn.Module) -> nn.Module:
     """Return the module inside the wrappers of compile, FSDP, DistributedDataParallel and weight averaging."""
-    while (inner := _wrapped_by(module)) is not None:
-        module = inner
-    return module
-
-
-def _wrapped_by(module: nn.Module) -> nn.Module | None:
-    children = dict(module.named_children())
-    for name in WRAPPERS:
-        if name in children:
-            return children[name]
-    # Users' models may have a child of that name; DataParallel, DDP and AveragedModel have no other.
-    torchs_own = type(module).__module__.startswith("torch.")
-    return children["module"] if torchs_own and list(children) == ["module"] else None
+    while True:
+        children = dict(module.named_children())
+        # Users' models may have a child named "module"; in DataParallel, DDP and AveragedModel it is the only child.
+        only = ("module",) if type(module).__module__.startswith("torch.") and len(children) == 1 else ()
+        inside = next((children[name] for name in (*WRAPPERS, *only) if name in children), None)
+        if inside is None:
+            return module
+        module = inside
 
 
 def named_layers(model: nn.Module) -> dict[str, nn.Module]:

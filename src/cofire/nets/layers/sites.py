@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast, overload
+from typing import Literal, TypeAlias, cast, overload
 
 from torch import nn
 
@@ -11,6 +11,8 @@ from .layer_names import first_names, named_layers, near
 from .patterns import Pattern, as_list, matching, split
 
 Stage = Literal["pre", "post"]
+Asked: TypeAlias = "Pattern | Site | Sequence[Pattern | Site]"
+"""The layers asked for: a pattern, a site, or several of them."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,7 @@ class Sites(Sequence[Site]):
         return iter(self.found)
 
 
-def sites(
-    model: nn.Module, pattern: "Pattern | Site | Sequence[Pattern | Site]" = "*", *, stage: Stage = "post"
-) -> Sites:
+def sites(model: nn.Module, pattern: Asked = "*", *, stage: Stage = "post") -> Sites:
     """Return the sites of a model that a pattern selects.
 
     A pattern selects the layers with units among those that it matches; if none of them has units (it may name a

@@ -31,19 +31,13 @@ def without_wrappers(state: Mapping[str, T]) -> tuple[dict[str, T], tuple[str, .
     for parts in names.values():
         for depth, part in enumerate(parts):
             children.setdefault(tuple(parts[:depth]), set()).add(part)
-    bare = {name: ".".join(_without_module(parts, children)) for name, parts in names.items()}
+    bare: dict[str, str] = {}
+    for name, (*containers, last) in names.items():
+        siblings = [len(children[tuple(containers[:depth])]) - 1 for depth in range(len(containers))]
+        kept = [part for part, others in zip(containers, siblings, strict=True) if part != DATA_PARALLEL or others]
+        bare[name] = ".".join([*kept, last])
     if len(set(bare.values())) < len(bare):
         twice = next(one for one in bare.values() if list(bare.values()).count(one) > 1)
         raise ValueError(f"two weights are both named {twice!r} without the prefixes of wrappers")
     taken = {part for name in bare for part in set(name.split(".")) - set(bare[name].split("."))}
     return {short: state[name] for name, short in bare.items()}, tuple(sorted(taken))
-
-
-def _without_module(parts: list[str], children: Mapping[tuple[str, ...], set[str]]) -> list[str]:
-    *containers, last = parts
-    kept = [
-        part
-        for depth, part in enumerate(containers)
-        if part != DATA_PARALLEL or len(children[tuple(parts[:depth])]) > 1
-    ]
-    return [*kept, last]

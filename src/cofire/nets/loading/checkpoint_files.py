@@ -58,7 +58,12 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         ("the weights were found under 'model'", "'module' was removed from the names")
     """
     path = Path(path)
-    _check_readable(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name one file of weights in it")
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"{path} is not a known file of weights; their names end in {', '.join(SUFFIXES)}")
+    if not path.stat().st_size:
+        raise ValueError(f"{path} is empty")
     content = _safetensors(path) if path.suffix == ".safetensors" else _unpickled(path)
     found, place = _state_dict(content, path)
     weights, wrappers = without_wrappers(
@@ -99,16 +104,6 @@ def _mismatches(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[
         for name, tensor in given.items()
         if not is_lazy(own[name]) and tensor.shape != own[name].shape
     ]
-
-
-def _check_readable(path: Path) -> None:
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name one file of weights in it")
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"{path} is not a known file of weights; their names end in {', '.join(SUFFIXES)}")
-    with path.open("rb") as file:
-        if not file.read(1):
-            raise ValueError(f"{path} is empty")
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ Few things may be called: see ``docs/decisions/0010-what-a-factory-may-be.md``.
 import importlib
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from inspect import isclass, isfunction, signature
@@ -53,14 +54,15 @@ def build_loader(loader: str) -> Any:
     return _Again(loader, factory) if isinstance(made, Iterator) else made
 
 
+@dataclass
 class _Again:
     """Batches of a function whose result can be iterated over only once: it is called for each pass."""
 
-    def __init__(self, text: str, factory: Callable[[], Any]) -> None:
-        self._text, self._factory = text, factory
+    text: str
+    factory: Callable[[], Any]
 
     def __iter__(self) -> Iterator[Any]:
-        return _called(self._text, self._factory)
+        return _called(self.text, self.factory)
 
 
 def is_factory(text: str) -> bool:

@@ -29,17 +29,15 @@ def as_rows(x: Array, *, unit_axis: int = -1, mask: Tensor | None = None) -> Ten
             f"{activations.dtype}; set unit_axis to the axis of the units"
         )
     moved = activations.movedim(unit_axis, -1)
-    samples = moved if mask is None else moved[_checked_mask(mask, tuple(moved.shape[:-1]))]
-    return rows(samples.to(working_dtype(samples.dtype, torch.float32)))
-
-
-def _checked_mask(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
-    if mask.is_floating_point() or not 0 < mask.ndim <= len(shape) or tuple(mask.shape) != shape[: mask.ndim]:
-        raise ValueError(
-            f"expected a bool or integer mask (true keeps a sample) whose shape is {shape} or a beginning of it, got "
-            f"shape {tuple(mask.shape)}, {mask.dtype}"
-        )
-    return mask.bool()
+    if mask is not None:
+        shape = tuple(moved.shape[:-1])
+        if mask.is_floating_point() or not 0 < mask.ndim <= len(shape) or tuple(mask.shape) != shape[: mask.ndim]:
+            raise ValueError(
+                f"expected a bool or integer mask (true keeps a sample) whose shape is {shape} or a beginning of it, "
+                f"got shape {tuple(mask.shape)}, {mask.dtype}"
+            )
+        moved = moved[mask.bool()]
+    return rows(moved.to(working_dtype(moved.dtype, torch.float32)))
 
 
 def centered(x: Tensor, ranks: Ranks) -> tuple[Tensor, int]:
@@ -182,7 +180,7 @@ class _Standardize(Function):
 
     @staticmethod
     def backward(ctx, *grads: Tensor | None) -> tuple[Tensor, None, None]:
-        """The gradient minus what would lengthen a column or move its mean, which standardizing undoes."""
+        """Return the gradient minus what would lengthen a column or move its mean, which standardizing undoes."""
         (units, inverse), (grad, grad_inverse) = ctx.saved_tensors, grads
         grad = torch.zeros_like(units) if grad is None else grad
         along, total = ctx.ranks.sum((units * grad).sum(0)), ctx.ranks.sum(grad.sum(0))

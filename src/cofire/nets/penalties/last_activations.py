@@ -1,7 +1,6 @@
 """The activations of a model's last forward pass, kept in the autograd graph so that a penalty has a gradient."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -9,11 +8,8 @@ from ..capturing.forward_pass import Pass
 from ..capturing.padding_masks import Mask, reader
 from ..capturing.recorder import Recorder
 from ..layers.layer_names import unwrap
-from ..layers.patterns import Pattern
-from ..layers.sites import Site, Stage, sites
+from ..layers.sites import Asked, Site, Stage, sites
 from ..torch_private import version
-
-Asked = Pattern | Site | Sequence[Pattern | Site]
 
 
 class Watch:
@@ -51,7 +47,9 @@ class Watch:
             )
         shown = list({id(record.samples): record for record in reversed(self._last.records)}.values())[::-1]
         n_calls = Counter(record.site.at_call(None) for record in shown)
-        return {_name(one.site, n_calls): one.rows(self._last.mask, self._model) for one in shown}
+        # A site's name has the number of the call only if there are several calls.
+        names = [str(one.site if n_calls[one.site.at_call(None)] > 1 else one.site.at_call(None)) for one in shown]
+        return {name: one.rows(self._last.mask, self._model) for name, one in zip(names, shown, strict=True)}
 
     def close(self) -> None:
         """Remove every hook from the model and release the activations."""
@@ -66,11 +64,6 @@ class Watch:
 
     def _leave_out(self, layer: str, reason: str) -> None:
         self._silent = {site for site in self._silent if site.layer != layer}
-
-
-def _name(site: Site, n_calls: Counter[Site]) -> str:
-    """Return the site's name, with the number of the call if there are several."""
-    return str(site if n_calls[site.at_call(None)] > 1 else site.at_call(None))
 
 
 class _InGraph:

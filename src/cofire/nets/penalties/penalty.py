@@ -3,7 +3,6 @@
 from abc import ABC
 from collections.abc import Callable
 from math import isfinite
-from types import TracebackType
 from typing import Self
 
 import torch
@@ -59,9 +58,7 @@ class Penalty(nn.Module, ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def get_extra_state(self) -> dict[str, int]:

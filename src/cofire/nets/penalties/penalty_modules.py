@@ -1,18 +1,18 @@
 """Penalties as modules, made once for a model and added to the loss in any training loop."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ..capturing.padding_masks import Mask
 from ..layers.layer_names import named_layers
-from ..layers.layer_weights import unit_weights, whole
-from ..layers.sites import Stage, sites
+from ..layers.layer_weights import n_groups, unit_weights, whole
+from ..layers.sites import Asked, Stage, sites
 from .activation_penalties import Scale, check, correlation_penalty, decov_penalty, vicreg_covariance_penalty
-from .last_activations import Asked, Watch
+from .last_activations import Watch
 from .penalty import Penalty
 from .weight_penalty import weight_correlation_penalty
 
@@ -194,7 +194,9 @@ class WeightCorrelationPenalty(Penalty):
     ) -> None:
         super().__init__(weight=weight)
         # in a dict, as attributes would make the layers submodules of the penalty
-        self._layers = {} if model is None else dict(_with_weights(model, pattern))
+        layers = {} if model is None else named_layers(model)
+        asked = [] if model is None else [site.layer for site in sites(model, pattern)]
+        self._layers = {name: layers[name] for name in asked if unit_weights(layers[name])}
         if model is not None and not self._layers:
             raise ValueError(f"no layer that matches {pattern!r} has weights; choose layers with a weight")
 
@@ -211,21 +213,15 @@ class WeightCorrelationPenalty(Penalty):
             return self._weighted({str(i): weight_correlation_penalty(one) for i, one in enumerate(weights)})
         if not self._layers:
             raise RuntimeError("this penalty has no model; make it with a model, or call it with weights")
-        return self._weighted({name: _of_layer(layer) for name, layer in self._layers.items()})
+        return self._weighted({name: _mean_penalty(layer) for name, layer in self._layers.items()})
 
     def close(self) -> None:
         """Release the model."""
         self._layers = {}
 
 
-def _with_weights(model: nn.Module, pattern: Asked) -> Iterator[tuple[str, nn.Module]]:
-    layers = named_layers(model)
-    for name in dict.fromkeys(site.layer for site in sites(model, pattern)):
-        if unit_weights(layers[name]):
-            yield name, layers[name]
-
-
-def _of_layer(layer: Any) -> Tensor:
-    groups = getattr(layer, "groups", 1)
+def _mean_penalty(layer: nn.Module) -> Tensor:
+    """Return the mean of the penalties of a layer's weights."""
+    groups = n_groups(layer)
     terms = [weight_correlation_penalty(whole(weight), groups=groups) for weight in unit_weights(layer).values()]
     return torch.stack(terms).mean()

@@ -1,7 +1,8 @@
 """Which weights there are to measure, how each is read, and which tensors are none and why."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -41,41 +42,35 @@ class Readings:
     left_out: Mapping[str, str]
 
 
-@dataclass(eq=False)
-class _Seen:
-    """Weights by where they lie in memory, so that a tied one is measured once."""
-
-    names: dict[tuple[int, int], str] = field(default_factory=dict)
-
-    def before(self, name: str, tensor: Tensor) -> str | None:
-        """The name under which the same memory came before."""
-        if not tensor.numel():
-            return None
-        first = self.names.setdefault((tensor.data_ptr(), tensor.numel()), name)
-        return None if first == name else first
+Seen: TypeAlias = dict[tuple[int, int], str]
+"""Names of weights by where they lie in memory, so that a tied one is measured once."""
 
 
 def read_model(model: nn.Module) -> Readings:
-    """The incoming weights of a model's layers, each read as its layer uses it.
+    """Return the incoming weights of a model's layers, each read as its layer uses it.
 
     Raises:
         ValueError: if a lazy layer has not been run yet, so that it has no weights.
     """
     model = unwrap(model)
-    seen, left_out, found = _Seen(), {}, []
+    seen: Seen = {}
+    left_out, found = {}, []
     for name, module in _layers(model).items():
         for part, weight in unit_weights(module).items():
             layer = ".".join(filter(None, (name, part)))
-            reason = _unusable(weight) or _tied(seen.before(layer, weight.detach()))
+            reason = _unusable(weight) or _tied(seen, layer, weight.detach())
             if reason:
                 left_out[layer] = reason
             else:
                 found.append(Reading(layer, _plain(weight), groups=n_groups(module)))
-    return Readings(tuple(found), {**left_out, **_other_parameters(model)})
+    used = {id(weight) for module in model.modules() for weight in _whole_weights(module)}
+    others = {clean(name): tensor for name, tensor in model.named_parameters() if id(tensor) not in used}
+    unread = {name: _unusable(tensor) or "no layer that cofire knows reads it" for name, tensor in others.items()}
+    return Readings(tuple(found), {**left_out, **unread})
 
 
 def _layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Every module once; of attention, whose projections are its own, not the module that holds one of them."""
+    """Return every module once, without the module inside attention that only holds one of its projections."""
     layers = named_layers(model)
     lazy = [name for name, module in layers.items() if any(map(is_lazy, module.parameters(recurse=False)))]
     if lazy:
@@ -85,34 +80,25 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
     return {name: module for name, module in layers.items() if first[name] == name and name not in inside - {""}}
 
 
-def _other_parameters(model: nn.Module) -> dict[str, str]:
-    """Parameters that are no layer's incoming weights."""
-    used = {id(weight) for module in model.modules() for weight in _whole_weights(module)}
-    others = {clean(name): tensor for name, tensor in model.named_parameters() if id(tensor) not in used}
-    return {name: _unusable(tensor) or "no layer that cofire knows reads it" for name, tensor in others.items()}
-
-
-def _whole_weights(module: nn.Module) -> Iterator[Tensor]:
-    """The parameters out of which :func:`~cofire.nets.layers.layer_weights.unit_weights` takes its weights."""
-    if not unit_weights(module):
-        return
-    for name, tensor in module.named_parameters(recurse=isinstance(module, nn.MultiheadAttention)):
-        if tensor.ndim > 1 and "bias" not in name:
-            yield tensor
+def _whole_weights(module: nn.Module) -> list[Tensor]:
+    """Return the parameters out of which :func:`~cofire.nets.layers.layer_weights.unit_weights` takes its weights."""
+    named = module.named_parameters(recurse=isinstance(module, nn.MultiheadAttention)) if unit_weights(module) else ()
+    return [tensor for name, tensor in named if tensor.ndim > 1 and "bias" not in name]
 
 
 def read_state_dict(weights: Mapping[str, Tensor]) -> Readings:
-    """The incoming weights in a bare state dict, read by their names and shapes.
+    """Return the incoming weights in a bare state dict, read by their names and shapes.
 
     A state dict does not say what its tensors are for. Weights are taken as (units, inputs, ...), convolutions as
     ungrouped; embeddings, torch's fused gates and projections, and layers that store (inputs, units) are known by
     their names and by the length of their bias.
     """
-    seen, left_out = _Seen(), {}
+    seen: Seen = {}
+    left_out: dict[str, str] = {}
     turned = turned_by_bias(weights)
     found: list[Reading] = []
     for name, tensor in weights.items():
-        reason = _unusable(tensor) or _other(name, tensor) or _tied(seen.before(name, tensor))
+        reason = _unusable(tensor) or _other(name, tensor) or _tied(seen, name, tensor)
         if reason:
             left_out[name] = reason
         else:
@@ -134,7 +120,7 @@ def _readings(name: str, tensor: Tensor, weights: Mapping[str, Tensor], turned: 
 
 
 def _unusable(tensor: Tensor) -> str | None:
-    """Why no unit's weights can be read from a tensor."""
+    """Return why no unit's weights can be read from a tensor; None if they can."""
     if tensor.is_quantized or tensor.layout != torch.strided:
         return f"stored as {str(tensor.dtype if tensor.is_quantized else tensor.layout).removeprefix('torch.')}"
     if not tensor.is_floating_point():
@@ -152,11 +138,14 @@ def _other(name: str, tensor: Tensor) -> str | None:
     return None
 
 
-def _tied(other: str | None) -> str | None:
-    return f"the same tensor as {other}" if other else None
+def _tied(seen: Seen, name: str, tensor: Tensor) -> str | None:
+    """Note a weight; return a reason if the same memory came before under another name."""
+    # Empty tensors all lie at address 0.
+    first = seen.setdefault((tensor.data_ptr(), tensor.numel()), name) if tensor.numel() else name
+    return None if first == name else f"the same tensor as {first}"
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """Eight-bit floats as float32; all others as they are."""
+    """Return eight-bit floats as float32 and all others unchanged."""
     tensor = tensor.detach()
     return tensor if tensor.dtype in PLAIN else tensor.float()

@@ -144,8 +144,10 @@ class RedundancyReport(Shown):
     def __str__(self) -> str:
         rows = [COLUMNS, *(_cells(layer) for layer in self.by_redundancy)]
         columns = [column for column in zip(*rows, strict=True) if set(column[1:]) != {DASH}]
-        columns = [_aligned(column, left=place == 0) for place, column in enumerate(columns)]
-        lines = ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]
+        widths = [max(map(len, column)) for column in columns]
+        cells = [[cell.rjust(width) for cell in column] for column, width in zip(columns, widths, strict=True)]
+        cells[0] = [cell.ljust(widths[0]) for cell in columns[0]]
+        lines = ["  ".join(row).rstrip() for row in zip(*cells, strict=True)]
         reasons = [f"left out, {reason}: {_some(names)}" for reason, names in self.reasons().items()]
         return "\n".join([*lines, *self.assumptions(), *reasons])
 
@@ -198,11 +200,6 @@ def _width(layer: LayerRedundancy) -> str:
     width = layer.activations.width
     low, high = width.interval
     return f"{width.units} ({low} to {high})" if layer.width_is_known else "too few samples"
-
-
-def _aligned(column: tuple[str, ...], *, left: bool) -> list[str]:
-    width = max(map(len, column))
-    return [cell.ljust(width) if left else cell.rjust(width) for cell in column]
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from ...stats._base.definitions import COPY, UNEXPLAINED
 from ...stats.redundancy.activation_redundancy import redundancy
 from ...stats.redundancy.weight_redundancy import weight_redundancy
-from ..capturing.capture import Asked
 from ..layers.kinds import with_units
 from ..layers.layer_names import unwrap
 from ..layers.outputs import is_output_layer
-from ..layers.sites import Site
+from ..layers.sites import Asked, Site
 from ..layers.wrappers import without_wrappers
 from ..loading.batches import as_batches
 from ..loading.eval_mode import evaluating

@@ -15,7 +15,7 @@ _GATES: dict[int, Fused] = {3: "gru", 4: "lstm"}
 
 
 def layer_of(name: str) -> str:
-    """The layer that a weight belongs to: its name without what tells the weight.
+    """Return the layer that a weight belongs to: its name without the part that stands for the weight.
 
     Example:
         >>> layer_of("encoder.0.weight"), layer_of("rnn.weight_ih_l0"), layer_of("attn.in_proj_weight")
@@ -31,7 +31,7 @@ def layer_of(name: str) -> str:
 
 
 def weight_of_gate(layer: str) -> str | None:
-    """The recurrent weight that one gate's name belongs to; None for other layers.
+    """Return the recurrent weight that one gate's name belongs to; None for other layers.
 
     Example:
         >>> weight_of_gate("rnn.ih_l0_reverse.forget"), weight_of_gate("hh.new"), weight_of_gate("attn.output")
@@ -42,7 +42,7 @@ def weight_of_gate(layer: str) -> str | None:
 
 
 def embeds(name: str) -> bool:
-    """Whether a weight is an embedding's by its name.
+    """Return whether a weight is an embedding's by its name.
 
     Example:
         >>> [embeds(name) for name in ("wte.weight", "text.token_embedding.weight", "tok_emb.weight")]
@@ -54,7 +54,7 @@ def embeds(name: str) -> bool:
 
 
 def is_bias(name: str) -> bool:
-    """Whether a tensor is a bias or a mask by its name, whatever its shape.
+    """Return whether a tensor is a bias or a mask by its name, whatever its shape.
 
     Example:
         >>> is_bias("attn.relative_position_bias_table"), is_bias("bias_free.weight")
@@ -65,12 +65,12 @@ def is_bias(name: str) -> bool:
 
 
 def looks_like_weight(name: str) -> bool:
-    """Whether the last part of a name calls it a weight."""
+    """Return whether the last part of a name calls it a weight."""
     return "weight" in name.rpartition(".")[2] or "kernel" in name.rpartition(".")[2]
 
 
 def fused_parts(name: str, weight: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A weight by gate or projection where its name and shape tell these, the whole of it otherwise.
+    """Return a weight by gate or projection if its name and shape show them, else whole, under "".
 
     Args:
         name: of the weight.
@@ -84,7 +84,7 @@ def fused_parts(name: str, weight: Tensor, weights: Mapping[str, Tensor]) -> dic
 
 
 def _gates(name: str, weights: Mapping[str, Tensor]) -> Fused | None:
-    """LSTM or GRU: how many times the width of the hidden state its weights are high; None for plain layers."""
+    """Return LSTM or GRU, by the height of the weights over the width of the hidden state; None for plain layers."""
     found = _RECURRENT.search(name)
     if not found or found[1] == "hr":
         return None
@@ -99,7 +99,7 @@ def _gates(name: str, weights: Mapping[str, Tensor]) -> Fused | None:
 
 
 def turned_by_bias(weights: Mapping[str, Tensor]) -> set[str]:
-    """The weights that are stored as (inputs, units, ...): their bias is as long as their second axis.
+    """Return the weights that are stored as (inputs, units, ...): their bias is as long as their second axis.
 
     Square ones tell nothing, and follow those of the same last name that do.
 
@@ -132,6 +132,6 @@ def _told(name: str, weights: Mapping[str, Tensor]) -> bool | None:
 
 
 def _kind(name: str) -> str:
-    """What layers of one class share: the last name before the weight, which a number is not."""
+    """Return the name that layers of one class share: the last part before the weight, unless it is a number."""
     last = name.removesuffix(".weight").rpartition(".")[2]
     return name if last.isdecimal() else last

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ...stats.correlation.moments import Moments
-from ..capturing.capture import Asked, Capture
-from ..layers.sites import Site
+from ..capturing.capture import Capture
+from ..layers.sites import Asked, Site
 from ..loading.batches import batch_length, forward
 
 MOST_UNITS = 4096

@@ -107,14 +107,13 @@ def _resize_layer(layer: Cuttable, weight: Tensor | None) -> None:
 
 
 def _widths(model: nn.Module) -> dict[str, int]:
-    sizes = {name: _size(module) for name, module in model.named_modules()}
-    return {name: size for name, size in sizes.items() if size is not None}
-
-
-def _size(module: nn.Module) -> int | None:
-    if type(module) in CUTTABLE:
-        return n_units(cast(Cuttable, module))
-    return n_features(module) if any(hasattr(module, count) for count in COUNTS_OF_UNITS) else None
+    widths: dict[str, int] = {}
+    for name, module in model.named_modules():
+        if type(module) in CUTTABLE:
+            widths[name] = n_units(cast(Cuttable, module))
+        elif any(hasattr(module, count) for count in COUNTS_OF_UNITS):
+            widths[name] = n_features(module)
+    return widths
 
 
 def _recorded_widths(path: Path) -> dict[str, int]:
