@@ -8,7 +8,7 @@ import torch
 from cofire.nets.surgery import prune
 from cofire.papers.framework.claim_table import Table
 from cofire.papers.framework.tasks import Task
-from cofire.papers.ours.pruning_accuracy import CLAIMS, CRITERIA, accuracies, run, small_cnn
+from cofire.papers.ours.pruning_accuracy import CRITERIA, PRUNING, accuracies, run, small_cnn
 
 
 def test_each_network_is_pruned_by_each_criterion_to_each_share():
@@ -34,14 +34,14 @@ def made(**accuracy_at_half: float) -> Table:
 
 def test_claims():
     outcomes = [
-        [claim.verdict(table).outcome for claim in CLAIMS]
+        [claim.verdict(table).outcome for claim in PRUNING.claims]
         for table in (
             made(redundancy=0.965, magnitude=0.8, magnitude_refit=0.9),
             made(redundancy=0.7, magnitude=0.8, magnitude_refit=0.9),
         )
     ]
     assert outcomes == [["reproduced"] * 3, ["not reproduced"] * 3]
-    assert CLAIMS[0].verdict(Table([])).outcome == "inconclusive"
+    assert PRUNING.claims[0].verdict(Table([])).outcome == "inconclusive"
 
 
 def test_the_table_has_means_and_intervals_over_seeds():

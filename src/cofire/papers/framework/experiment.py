@@ -1,7 +1,9 @@
 """`Experiment`: a figure of a paper as a grid of tasks; `Claim`: a statement checked on their rows."""
 
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import Any, Literal, get_args
 
 from ...record.runs.rows import Row, canonical
@@ -113,6 +115,18 @@ class Experiment:
             parts = [range(n)] if self.together else [[seed] for seed in range(n)]
             tasks += [Task.of(self.task_name or self.name, self.version, point, part) for part in parts]
         return tasks
+
+
+def claims_of(package: str | None, figure: str, checks: Mapping[str, Callable[[Table], Verdict]]) -> tuple[Claim, ...]:
+    """Return the claims of a figure, with statement and reference from the ``claims.toml`` of its paper.
+
+    Args:
+        package: the paper's package.
+        figure: table of the file.
+        checks: the check of each claim, by name.
+    """
+    known = tomllib.loads(files(package or "").joinpath("claims.toml").read_text(encoding="utf-8"))[figure]
+    return tuple(Claim(name, **known[name], check=check) for name, check in checks.items())
 
 
 def notes_of(doc: str | None) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from ...record import Row, correlation, epsilon, weight_correlation
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, notes_of
+from ..framework.experiment import Experiment, claims_of, notes_of
 from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Verdict, combined, decide_each, differences
@@ -75,18 +75,11 @@ def weights_less_rho(table: Table, activation: str, layer: str) -> dict[int, flo
     return combined(lambda w, r: abs(w - r) / r, weights, rho)
 
 
-CLAIMS = (
-    Claim(
-        "ε is small", "The gap between ρ(U) and ρ(T) is small with respect to their own values", "Fig. 3",
-        lambda table: _each(table, relative, "ε / ρ(U)"),
-    ),
-    Claim("ε, tanh", "In particular for the tanh network", "Fig. 3, bottom row", smaller_for_tanh),
-    Claim(
-        "ρ(U) from weights alone",
-        "ρ(U) depends mainly on the cosine of weight vectors, so considering the weight matrix is enough",
-        "§3.1, after Eq. 12 and at its end", lambda table: _each(table, weights_less_rho, "|WC − ρ(U)| / ρ(U)"),
-    ),
-)  # fmt: skip
+CHECKS = {
+    "ε is small": lambda table: _each(table, relative, "ε / ρ(U)"),
+    "ε, tanh": smaller_for_tanh,
+    "ρ(U) from weights alone": lambda table: _each(table, weights_less_rho, "|WC − ρ(U)| / ρ(U)"),
+}
 
 _COMMON = {"network": "N5", "activation": ACTIVATIONS, "optimizer": "adam", "learning_rate": 1e-3}
 
@@ -101,7 +94,7 @@ FIG3 = Experiment(
     seeds={"smoke": 2, "quick": 5, "paper": 5},
     run=run,
     figures={"fig3": figure},
-    claims=CLAIMS,
+    claims=claims_of(__package__, "fig3", CHECKS),
     minutes={"smoke": 0.1, "quick": 1, "paper": 750},
     notes=notes_of(__doc__),
 )

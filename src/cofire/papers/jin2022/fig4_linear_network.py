@@ -20,7 +20,7 @@ from ...stats.kernels.embedding import choose_bandwidth, entropy_embedded, featu
 from ...stats.kernels.gram import gram_matrix, kernel_width_scan
 from ...stats.kernels.kde import entropy_kde
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, notes_of
+from ..framework.experiment import Experiment, claims_of, notes_of
 from ..framework.plots import COLORS, Axes, Figure, draw, legend, legend_below, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Verdict, combined, decide, differences
@@ -159,28 +159,15 @@ def _over_layers(table: Table, measure: str, choose: Callable[..., float]) -> Va
     return combined(choose, *(last.per_seed(site=layer) for layer in LAYERS))
 
 
-CLAIMS = (
-    Claim(
-        "correlated", "NC is not close to 0 in the original space", "Fig. 4 (b1)",
-        lambda table: decide(_over_layers(table, "nc", min), above=NEARLY_0, note="smallest NC over layers"),
+CHECKS = {
+    "correlated": lambda table: decide(_over_layers(table, "nc", min), above=NEARLY_0, note="smallest NC over layers"),
+    "decoupled": lambda table: decide(
+        _over_layers(table, "nc_projected", max), below=NEARLY_0, note="largest NC over layers"
     ),
-    Claim(
-        "decoupled", "NC is close to 0 in the projected space", "Fig. 4 (b2)",
-        lambda table: decide(_over_layers(table, "nc_projected", max), below=NEARLY_0, note="largest NC over layers"),
-    ),
-    Claim(
-        "smaller range", "Entropies of layers lie closer together in the projected space: its error is smaller",
-        "Fig. 4 (a), (c), (d); all layers are said to have the same entropy", smaller_range,
-    ),
-    Claim(
-        "smaller range, Eq. 6", "The same, with entropies of the projected dimensions added up",
-        "Eq. 6 and Fig. 4 (c)", lambda table: smaller_range(table, PER_DIMENSION),
-    ),
-    Claim(
-        "smaller range, right truth", "The same as the first, against entropies that differ by log |det W|",
-        "theory; not in the paper", lambda table: smaller_range(table, allow=True),
-    ),
-)  # fmt: skip
+    "smaller range": smaller_range,
+    "smaller range, Eq. 6": lambda table: smaller_range(table, PER_DIMENSION),
+    "smaller range, right truth": lambda table: smaller_range(table, allow=True),
+}
 
 _COMMON = {"network": "N1", "activation": "identity", "optimizer": "adam", "learning_rate": 1e-3, "batch_size": 100}
 
@@ -196,7 +183,7 @@ FIG4 = Experiment(
     run=run,
     version=2,
     figures={"fig4": figure},
-    claims=CLAIMS,
+    claims=claims_of(__package__, "fig4", CHECKS),
     minutes={"smoke": 0.3, "quick": 1.2, "paper": 800},
     notes=notes_of(__doc__),
 )

@@ -14,7 +14,7 @@ import torch
 from ...record.runs.rows import Row
 from ...stats.weights.weight_correlation import weight_correlation
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, notes_of, row
+from ..framework.experiment import Experiment, claims_of, notes_of, row
 from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Verdict, combined, decide_each, differences
@@ -83,36 +83,21 @@ def expected(table: Table) -> Verdict:
     return decide_each(ratios, above=0.98, below=1.02, note="WC / √(2/(π m))")
 
 
-CLAIMS = (
-    Claim(
-        "falls with m", "Weight correlation falls with the number m of units of layer l − 1",
-        "Fig. 5 (a): negatively correlated with m",
-        lambda table: decide_each(slopes(table, "n_inputs"), below=-LEAST_SLOPE, note="slope of log WC, log m"),
+CHECKS = {
+    "falls with m": lambda table: decide_each(
+        slopes(table, "n_inputs"), below=-LEAST_SLOPE, note="slope of log WC, log m"
     ),
-    Claim(
-        "grows with n", "Weight correlation grows with the number n of units of layer l",
-        "Fig. 5 (b): positively correlated with n",
-        lambda table: decide_each(slopes(table, "n_units"), above=LEAST_SLOPE, note="slope of log WC, log n"),
+    "grows with n": lambda table: decide_each(
+        slopes(table, "n_units"), above=LEAST_SLOPE, note="slope of log WC, log n"
     ),
-    Claim(
-        "falls with m, signed", "The same read as Eq. 11 prints it, without the absolute value",
-        "Eq. 11 and Fig. 5 (a)",
-        lambda table: decide_each(
-            changes(table, "n_inputs"), below=-LEAST_CHANGE, note="signed WC, largest less smallest m"
-        ),
+    "falls with m, signed": lambda table: decide_each(
+        changes(table, "n_inputs"), below=-LEAST_CHANGE, note="signed WC, largest less smallest m"
     ),
-    Claim(
-        "grows with n, signed", "The same read as Eq. 11 prints it, without the absolute value",
-        "Eq. 11 and Fig. 5 (b)",
-        lambda table: decide_each(
-            changes(table, "n_units"), above=LEAST_CHANGE, note="signed WC, largest less smallest n"
-        ),
+    "grows with n, signed": lambda table: decide_each(
+        changes(table, "n_units"), above=LEAST_CHANGE, note="signed WC, largest less smallest n"
     ),
-    Claim(
-        "expected value", "Independent weights of mean 0 have a weight correlation of √(2/(π m)), whatever n",
-        "theory; not in the paper", expected,
-    ),
-)  # fmt: skip
+    "expected value": expected,
+}
 
 FIG5 = Experiment(
     name="jin2022.fig5",
@@ -125,7 +110,7 @@ FIG5 = Experiment(
     seeds={"smoke": 3, "quick": 30, "paper": 30},
     run=run,
     figures={"fig5": figure},
-    claims=CLAIMS,
+    claims=claims_of(__package__, "fig5", CHECKS),
     minutes={"smoke": 0.1, "quick": 0.1, "paper": 0.2},
     notes=notes_of(__doc__),
 )

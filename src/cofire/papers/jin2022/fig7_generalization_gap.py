@@ -14,7 +14,7 @@ from typing import Any
 
 from ...record import Row, correlation, weight_correlation
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, notes_of
+from ..framework.experiment import Claim, Experiment, claims_of, notes_of
 from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from ..framework.tasks import Settings, Task, grid
 from ..framework.verdicts import Verdict, all_of, combined, decide, decide_each, differences, shared
@@ -142,37 +142,27 @@ def _claims() -> Iterator[Claim]:
 
 
 CLAIMS = (
-    Claim("NC as printed", "NC of N3, N4, N5 is about .22, .32, .40 (ReLU)", "§2.1 and Fig. 7 (b)", as_printed),
-    Claim(
-        "WC, dense", "Weight correlation grows from N3 over N4 to N5", "Fig. 7 (a)",
-        rises(DENSE, "relu", of("wc_median"), note="median WC"),
+    *claims_of(
+        __package__,
+        "fig7",
+        {"NC as printed": as_printed, "WC, dense": rises(DENSE, "relu", of("wc_median"), note="median WC")},
     ),
     *_claims(),
-    Claim(
-        "WC, convolutional", "Weight correlation grows slightly from N6 to N7", "Fig. 7 (a)",
-        rises(CONVOLUTIONAL, "relu", of("wc_median"), note="median WC"),
+    *claims_of(
+        __package__,
+        "fig7",
+        {
+            "WC, convolutional": rises(CONVOLUTIONAL, "relu", of("wc_median"), note="median WC"),
+            "NC, convolutional": rises(CONVOLUTIONAL, "relu", of("nc"), note="NC"),
+            "gap, convolutional": rises(CONVOLUTIONAL, "relu", gap, note="accuracy gap"),
+            "convolutions, NC": convolutions_have_less(of("nc"), "smallest NC of N3 to N5 less largest of N6, N7"),
+            "convolutions, WC": convolutions_have_less(of("wc"), "smallest WC of N3 to N5 less largest of N6, N7"),
+            "convolutions, gap": convolutions_have_less(
+                gap, "smallest accuracy gap of N3 to N5 less largest of N6, N7"
+            ),
+        },
     ),
-    Claim(
-        "NC, convolutional", "NC grows from N6 to N7", "Fig. 7 (b)",
-        rises(CONVOLUTIONAL, "relu", of("nc"), note="NC"),
-    ),
-    Claim(
-        "gap, convolutional", "The generalization gap grows from N6 to N7", "Fig. 7 (b)",
-        rises(CONVOLUTIONAL, "relu", gap, note="accuracy gap"),
-    ),
-    Claim(
-        "convolutions, NC", "Convolutional networks have smaller NC", "§4.3",
-        convolutions_have_less(of("nc"), "smallest NC of N3 to N5 less largest of N6, N7"),
-    ),
-    Claim(
-        "convolutions, WC", "Convolutional networks have smaller WC", "§4.3",
-        convolutions_have_less(of("wc"), "smallest WC of N3 to N5 less largest of N6, N7"),
-    ),
-    Claim(
-        "convolutions, gap", "Convolutional networks have a smaller generalization gap", "§4.3",
-        convolutions_have_less(gap, "smallest accuracy gap of N3 to N5 less largest of N6, N7"),
-    ),
-)  # fmt: skip
+)
 
 
 def n_seeds(point: Settings) -> int:

@@ -15,7 +15,7 @@ from ...nets.surgery import prune
 from ...nets.surgery.prune import CRITERIA
 from ...record import Row
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, notes_of, row
+from ..framework.experiment import Experiment, claims_of, notes_of, row
 from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdict_text import markdown_table
@@ -113,21 +113,11 @@ def lost(table: Table, keep: float) -> Verdict:
     return decide_each(losses, below=FREE, note=note)
 
 
-CLAIMS = (
-    Claim(
-        "half is spare", "Half of the units can go without retraining, for less than a percentage point of accuracy",
-        "ours", lambda table: lost(table, 0.5),
-    ),
-    Claim(
-        "magnitude", "Pruning half by redundancy keeps more accuracy than by magnitude",
-        "ours", lambda table: ahead(table, "magnitude", 0.5),
-    ),
-    Claim(
-        "choice",
-        "Which units stay matters: more accuracy than with those of largest weights, made up for alike; a quarter kept",
-        "ours", lambda table: ahead(table, "magnitude_refit", 0.25),
-    ),
-)  # fmt: skip
+CHECKS = {
+    "half is spare": lambda table: lost(table, 0.5),
+    "magnitude": lambda table: ahead(table, "magnitude", 0.5),
+    "choice": lambda table: ahead(table, "magnitude_refit", 0.25),
+}
 
 BOTH = ["784-300-100-10", "conv 8, conv 16, dense 64"]
 
@@ -142,7 +132,7 @@ PRUNING = Experiment(
     seeds={"smoke": 2, "quick": 5, "paper": 10},
     run=run,
     figures={"pruning": figure},
-    claims=CLAIMS,
+    claims=claims_of(__package__, "pruning_accuracy", CHECKS),
     minutes={"smoke": 0.1, "quick": 0.5, "paper": 12},
     notes=notes_of(__doc__),
     together=False,

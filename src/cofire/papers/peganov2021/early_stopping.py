@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ...record import PhaseWatch, Row, correlation
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, notes_of, row
+from ..framework.experiment import Experiment, claims_of, notes_of, row
 from ..framework.plots import COLORS, Figure, draw, legend_below, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Verdict, decide_each, differences, interval
@@ -116,24 +116,19 @@ def compared(table: Table, measure: str, one: str, other: str, *, above: float, 
     return decide_each(parts, above=above, note=note)
 
 
-CLAIMS = (
-    Claim(
-        "as accurate",
-        "Stopping where decorrelation sets in costs no accuracy on the test images, against patience",
-        "not in the paper; no cost: at most half a percentage point",
-        lambda table: compared(
-            table, "accuracy_kept", DECORRELATION, PATIENCE, above=-WORSE,
-            note="test accuracy, stopped by decorrelation less by patience",
-        ),
+CHECKS = {
+    "as accurate": lambda table: compared(
+        table,
+        "accuracy_kept",
+        DECORRELATION,
+        PATIENCE,
+        above=-WORSE,
+        note="test accuracy, stopped by decorrelation less by patience",
     ),
-    Claim(
-        "sooner", "Stopping where decorrelation sets in ends training sooner than patience", "not in the paper",
-        lambda table: compared(
-            table, "epochs_trained", PATIENCE, DECORRELATION, above=0,
-            note="epochs of patience less those of decorrelation",
-        ),
+    "sooner": lambda table: compared(
+        table, "epochs_trained", PATIENCE, DECORRELATION, above=0, note="epochs of patience less those of decorrelation"
     ),
-)  # fmt: skip
+}
 
 _BOTH = {"data": ["mnist", "cifar10"], "n_held_out": 5000, "probe": 1000, "epochs": 40, "patience": 5, "looks": 10}
 
@@ -150,7 +145,7 @@ STOPPING = Experiment(
     seeds={"smoke": 2, "quick": 5, "paper": 10},
     run=run,
     figures={"stopping": figure},
-    claims=CLAIMS,
+    claims=claims_of(__package__, "early_stopping", CHECKS),
     minutes={"smoke": 0.1, "quick": 2, "paper": 400},
     notes=notes_of(__doc__),
 )

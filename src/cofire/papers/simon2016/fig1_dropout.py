@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ...nets import dropout_report
 from ...record.runs.rows import Row
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, notes_of, row
+from ..framework.experiment import Experiment, claims_of, notes_of, row
 from ..framework.plots import Figure, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Verdict, combined, decide, differences
@@ -58,28 +58,16 @@ def law(table: Table, measured: str, predicted: str, note: str) -> Verdict:
     return decide(combined(lambda one, other: one / other, *values), above=0.95, below=1.05, note=note)
 
 
-CLAIMS = (
-    Claim(
-        "lower with dropout",
-        "At test time the mean |ρ| of layer 1 is considerably lower in DROPNET than in VANILLANET",
-        "Fig. 1, section 2.2", lower,
+CHECKS = {
+    "lower with dropout": lower,
+    "p², second moment": lambda table: law(
+        table, "second_moment_dropped", "second_moment_law", "mean |E[xᵢxⱼ]| over p² that before"
     ),
-    Claim(
-        "p², second moment", "Masks of zeros and ones multiply E[xᵢxⱼ] by p²",
-        "section 2.1, as derived: without centering or rescaling",
-        lambda table: law(table, "second_moment_dropped", "second_moment_law", "mean |E[xᵢxⱼ]| over p² that before"),
+    "p², correlation": lambda table: law(
+        table, "dropped", "paper_law", "mean |ρ| behind the mask over p² that before it"
     ),
-    Claim(
-        "p², correlation", "Masks multiply correlations by p²", "section 2.1, as stated: for correlations",
-        lambda table: law(table, "dropped", "paper_law", "mean |ρ| behind the mask over p² that before it"),
-    ),
-    Claim(
-        "Pearson's law",
-        "Masks turn ρ into p ρ / √((1 + (1 − p) μᵢ²/σᵢ²)(1 + (1 − p) μⱼ²/σⱼ²))",
-        "theory; not in the paper",
-        lambda table: law(table, "dropped", "pearson_law", "mean |ρ| behind the mask over the law's"),
-    ),
-)  # fmt: skip
+    "Pearson's law": lambda table: law(table, "dropped", "pearson_law", "mean |ρ| behind the mask over the law's"),
+}
 
 KINDS = [VANILLA, DROP]
 
@@ -94,7 +82,7 @@ FIG1 = Experiment(
     seeds={"smoke": 2, "quick": 5, "paper": 5},
     run=run,
     figures={"fig1": figure},
-    claims=CLAIMS,
+    claims=claims_of(__package__, "fig1", CHECKS),
     minutes={"smoke": 0.2, "quick": 1.5, "paper": 70},
     notes=notes_of(__doc__),
 )

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, notes_of
+from ..framework.experiment import Claim, claims_of, notes_of
 from ..framework.plots import Figure
 from ..framework.verdicts import Verdict, all_of, combined, decide, differences
 from .fig2_penalty_weight import BY_CODE, CODED, FIG2, KINDS, OTHER
@@ -68,15 +68,18 @@ def _claims(mild: str, strong: str, more: str) -> Iterator[Claim]:
 
 
 CLAIMS = (
-    Claim(
-        "grows", "Validation error grows as the network gets smaller", "Fig. 3",
-        lambda table: decide(
-            growth(table, "TINY", VANILLA), above=0, note="error of TINY less HUGE, VANILLANET, points"
-        ),
+    *claims_of(
+        __package__,
+        "fig3",
+        {
+            "grows": lambda table: decide(
+                growth(table, "TINY", VANILLA), above=0, note="error of TINY less HUGE, VANILLANET, points"
+            )
+        },
     ),
     *_claims(MILD, STRONG, ""),
     *_claims(*CODED[1:], BY_CODE),
-)  # fmt: skip
+)
 
 FIG3 = replace(
     FIG2,

@@ -8,7 +8,7 @@ nats.
 """
 
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, notes_of
+from ..framework.experiment import Experiment, claims_of, notes_of
 from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from ..framework.verdicts import Verdict, all_of, combined, decide, differences
 from .zhang_networks import HIDDEN, LAYERS, NARROW, Values, at_widest, at_width, falls_with_width, run, widths
@@ -80,14 +80,7 @@ def draw_layers(axis: Axes, part: Table) -> None:
             draw(axis, rows.curve("width"), layer if style == "-" else "", color=color, linestyle=style)
 
 
-CLAIMS = (
-    Claim("ΔH vanishes", "In wide networks training hardly changes a unit's entropy", "Fig. 2, Assumption 1", settles),
-    Claim("ΔH falls", "The change is smaller in wide networks than in narrow ones", "Fig. 2, Assumption 1", falls),
-    Claim(
-        "accuracy", "For more than 20 units: over 99 % in training and 95 % in validation (ReLU), 95 and 92 % (tanh)",
-        "§4", learned,
-    ),
-)  # fmt: skip
+CLAIMS = claims_of(__package__, "fig2", {"ΔH vanishes": settles, "ΔH falls": falls, "accuracy": learned})
 
 FIG2 = Experiment(
     name="zhang2018.fig2",

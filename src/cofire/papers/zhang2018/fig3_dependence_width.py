@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, notes_of
+from ..framework.experiment import claims_of, notes_of
 from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from ..framework.verdicts import Verdict, combined, decide_each, differences
 from .fig2_entropy_width import ACTIVATIONS, FIG2
@@ -78,18 +78,11 @@ def draw_scores(axis: Axes, part: Table) -> None:
     axis.set(xlabel="width", xscale="log")
 
 
-CLAIMS = (
-    Claim(
-        "near the line", "ι of all layers but the last comes to the vicinity of .01 in wide networks",
-        "Fig. 3, Theorem 1", near_the_line,
-    ),
-    Claim("falls with width", "ι is smaller in wide networks than in narrow ones", "Fig. 3, Theorem 1", falls),
-    Claim("last layer", "Units of the last layer do depend on one another", "§4", last_depends),
-    Claim(
-        "independent", "Units of wide layers are independent, by a permutation test",
-        "ours: the .01 is the estimator's bias, not a threshold", independent,
-    ),
-)  # fmt: skip
+CLAIMS = claims_of(
+    __package__,
+    "fig3",
+    {"near the line": near_the_line, "falls with width": falls, "last layer": last_depends, "independent": independent},
+)
 
 FIG3 = replace(
     FIG2,

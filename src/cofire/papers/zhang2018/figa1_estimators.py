@@ -16,7 +16,7 @@ from ...record import Row
 from ...stats.information.entropy import entropy_knn
 from ...stats.information.mutual_information import mutual_information_3h
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, notes_of, row
+from ..framework.experiment import Experiment, claims_of, notes_of, row
 from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Verdict, combined, decide, decide_each
@@ -118,43 +118,21 @@ def errors(table: Table, estimator: str) -> dict[int, float]:
     }
 
 
-CLAIMS = (
-    Claim(
-        "tolerable bias",
-        "With 2 ≤ k ≤ 5 and M = 1000, the entropy of a normal sample has a tolerable bias",
-        "appendix A, Fig. A.1 (a, b)", accurate,
+CHECKS = {
+    "tolerable bias": accurate,
+    "plain estimate is too low": lambda table: too_low(table.curve("rho", panel="c", estimator="plain")),
+    "stabilization helps": lambda table: decide(
+        combined(lambda a, b: a / b, errors(table, "stabilized"), errors(table, "plain")),
+        below=0.1,
+        note="mean |error| over ρ, stabilized over plain",
     ),
-    Claim(
-        "plain estimate is too low",
-        "The vanilla estimator severely underestimates the information of two units of very different variance",
-        "Fig. A.1 (c); we read severely as by more than 1 nat at every ρ",
-        lambda table: too_low(table.curve("rho", panel="c", estimator="plain")),
+    "independent pairs, mean": lambda table: decide(
+        table.per_seed(measure="independent_mean"), above=0.006, below=0.018, note="mean estimate, nats"
     ),
-    Claim(
-        "stabilization helps",
-        "Dividing each unit by its standard deviation gives a more accurate estimate",
-        "Fig. A.1 (c); we ask for a tenth of the error",
-        lambda table: decide(
-            combined(lambda a, b: a / b, errors(table, "stabilized"), errors(table, "plain")),
-            below=0.1, note="mean |error| over ρ, stabilized over plain",
-        ),
+    "independent pairs, spread": lambda table: decide(
+        table.per_seed(measure="independent_sd"), above=0.038, below=0.046, note="standard deviation, nats"
     ),
-    Claim(
-        "independent pairs, mean",
-        "Two independent standard normal samples of 1000 points have an estimate of 0.012 on average",
-        "section 4: 0.012 ± 0.042 over 1000 trials",
-        lambda table: decide(
-            table.per_seed(measure="independent_mean"), above=0.006, below=0.018, note="mean estimate, nats"
-        ),
-    ),
-    Claim(
-        "independent pairs, spread", "… with a standard deviation of 0.042",
-        "section 4: 0.012 ± 0.042 over 1000 trials",
-        lambda table: decide(
-            table.per_seed(measure="independent_sd"), above=0.038, below=0.046, note="standard deviation, nats"
-        ),
-    ),
-)  # fmt: skip
+}
 
 _WHOLE = {
     "neighbors": [[1, 2, 3, 4, 5, 7, 10, 15, 20]],
@@ -173,7 +151,7 @@ FIGA1 = Experiment(
     seeds={"smoke": 2, "quick": 10, "paper": 10},
     run=run,
     figures={"figA1": figure},
-    claims=CLAIMS,
+    claims=claims_of(__package__, "figa1", CHECKS),
     minutes={"smoke": 0.1, "quick": 0.1, "paper": 3},
     notes=notes_of(__doc__),
     together=False,

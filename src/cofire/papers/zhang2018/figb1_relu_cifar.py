@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, notes_of
+from ..framework.experiment import Claim, claims_of, notes_of
 from ..framework.plots import Figure, legend, panels
 from . import fig3_dependence_width
 from .fig2_entropy_width import FIG2, PAPER_WIDTHS, draw_layers, falls, settles
@@ -31,24 +31,26 @@ def figure(table: Table) -> Figure:
 _WHERE = "Fig. B.1 (a)", "Fig. B.1 (b)"
 CLAIMS = (
     Claim(
-        "ΔH vanishes", "In wide networks training hardly changes the entropy of a unit",
-        _WHERE[0], partial(settles, activations=RELU),
+        "ΔH vanishes",
+        "In wide networks training hardly changes the entropy of a unit",
+        _WHERE[0],
+        partial(settles, activations=RELU),
     ),
     Claim("ΔH falls", "The change is smaller in wide networks", _WHERE[0], partial(falls, activations=RELU)),
     Claim(
-        "near the line", "ι of all layers but the last comes to the vicinity of .01 in wide networks",
-        _WHERE[1], partial(fig3_dependence_width.near_the_line, activations=RELU),
+        "near the line",
+        "ι of all layers but the last comes to the vicinity of .01 in wide networks",
+        _WHERE[1],
+        partial(fig3_dependence_width.near_the_line, activations=RELU),
     ),
     Claim(
-        "falls with width", "ι is smaller in wide networks than in narrow ones",
-        _WHERE[1], partial(fig3_dependence_width.falls, activations=RELU),
+        "falls with width",
+        "ι is smaller in wide networks than in narrow ones",
+        _WHERE[1],
+        partial(fig3_dependence_width.falls, activations=RELU),
     ),
-    Claim(
-        "independent", "Units of wide layers are independent, by a permutation test",
-        "ours: the .01 is the estimator's bias, not a threshold",
-        partial(fig3_dependence_width.independent, activations=RELU),
-    ),
-)  # fmt: skip
+    *claims_of(__package__, "figb1", {"independent": partial(fig3_dependence_width.independent, activations=RELU)}),
+)
 
 FIGB1 = replace(
     FIG2,

@@ -13,7 +13,7 @@ from torch.nn.utils import skip_init
 
 from ...record import Row
 from ..framework.claim_table import Table
-from ..framework.experiment import Claim, Experiment, notes_of
+from ..framework.experiment import Experiment, claims_of, notes_of
 from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Verdict, combined, decide_each
@@ -80,13 +80,7 @@ def changes(table: Table) -> Verdict:
     return decide_each(sizes, above=INSIGNIFICANT, note="|ΔH| at the largest width, nats")
 
 
-CLAIMS = (
-    Claim(
-        "assumption fails",
-        "In the dense layers of a convolutional network the entropy does change, however wide they are",
-        "Fig. B.2: the assumption seems not to apply", changes,
-    ),
-)  # fmt: skip
+CLAIMS = claims_of(__package__, "figb2", {"assumption fails": changes})
 
 _ALL = {"activation": "relu", "batch_size": 50}
 _QUICK = {**_ALL, "data": "cifar10", "channels": [[32, 32, 64, 64, 64]], "learning_rate": 0.05}
