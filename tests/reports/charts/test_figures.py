@@ -33,6 +33,13 @@ def test_the_dependence_score_is_drawn_over_what_independent_units_give() -> Non
     assert drawn.domain[0] == 0
 
 
+def test_a_quantity_of_the_users_own_is_charted_and_known_side_quantities_are_not() -> None:
+    names = ("sparsity", "nc", "n_units_seen", "nc_unit_error", "nc_rms")
+    drawn = charts(View("run", (Layer("a", {name: Series((0, 1), (-0.1, 0.2)) for name in names}),)))
+    assert [(chart.key, chart.title) for chart in drawn] == [("nc", "Neuronal correlation"), ("sparsity", "sparsity")]
+    assert drawn[1].domain[0] < -0.1
+
+
 def test_a_quantity_that_is_nowhere_defined_has_no_chart() -> None:
     assert charts(View("run", (Layer("a", {"nc": Series((0, 1), (nan, nan))}),))) == []
 
