@@ -71,7 +71,13 @@ class DropoutReport(Shown):
 
     def __str__(self) -> str:
         names = [field.name for field in fields(DropoutRow)]
-        table = [names, *([_cell(getattr(row, name)) for name in names] for row in self.rows)]
+        table = [
+            names,
+            *(
+                [f"{value:.4f}" if isinstance(value, float) else str(value) for value in vars(row).values()]
+                for row in self.rows
+            ),
+        ]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
         return "\n".join([*lines, *(f"left out: {name}: {reason}" for name, reason in self.left_out.items())])
@@ -243,7 +249,3 @@ def _mean_abs(matrix: Tensor) -> float:
     """Return the mean over pairs of different units, without undefined values."""
     pairs = matrix[~torch.eye(len(matrix), dtype=torch.bool, device=matrix.device)]
     return float(pairs.abs().nanmean())
-
-
-def _cell(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -33,9 +33,15 @@ class Activations(Mapping[str, T], Generic[T]):
 
     def __getitem__(self, key: str | Site) -> T:
         site = self._site(key)
-        if site is None:
-            raise KeyError(self._why_missing(str(key)))
-        return self._store.value(site)
+        if site is not None:
+            return self._store.value(site)
+        name = str(key)
+        calls = [label for label in self if label.replace(":pre", "").startswith(f"{name.removesuffix(':pre')}#")]
+        if calls:
+            raise KeyError(f"{name!r} ran {len(calls)} times in one forward pass; ask for one of {', '.join(calls)}")
+        if name in self.left_out:
+            raise KeyError(f"{name!r} was left out: {self.left_out[name]}")
+        raise KeyError(f"{name!r} was not captured; {near(name, list(self))}")
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str | Site) and self._site(key) is not None
@@ -61,11 +67,3 @@ class Activations(Mapping[str, T], Generic[T]):
         if isinstance(key, str):
             names |= {self._label(site): site for site in found}
         return names.get(name)
-
-    def _why_missing(self, name: str) -> str:
-        calls = [label for label in self if label.replace(":pre", "").startswith(f"{name.removesuffix(':pre')}#")]
-        if calls:
-            return f"{name!r} ran {len(calls)} times in one forward pass; ask for one of {', '.join(calls)}"
-        if name in self.left_out:
-            return f"{name!r} was left out: {self.left_out[name]}"
-        return f"{name!r} was not captured; {near(name, list(self))}"

@@ -63,7 +63,23 @@ class Recorder:
         self._thread, self._depth, self._pass = get_ident(), 0, Pass()
         eager.enter()
         self._follower.join()
-        self._hook_all()
+        # Hooks run in the order of registration. The fused output comes first, so that the others see the output that
+        # the model continues with; the end of the model's call comes last, when all layers are recorded.
+        self._hook(self._model.register_forward_pre_hook, self._begins, with_kwargs=True)
+        for module in fused_modules(self._model):
+            self._hook(module.register_forward_hook, partial(fused_output, module), with_kwargs=True)
+        for layer in self._layers:
+            if layer.kind.is_activation:
+                self._hook(layer.module.register_forward_pre_hook, partial(self._takes, layer), with_kwargs=True)
+            self._hook(layer.module.register_forward_hook, partial(self._ran, layer))
+        for module in self._model.modules():
+            if looks_like_activation(module):
+                # It counts as one activation function, whatever functions it calls inside.
+                steps: list[Step | None] = []
+                self._hook(module.register_forward_pre_hook, partial(self._enters, steps), with_kwargs=True)
+                self._hook(module.register_forward_hook, partial(self._leaves, steps), always_call=True)
+        # always_call: the depth must go back down also when forward raises.
+        self._hook(self._model.register_forward_hook, self._ends, always_call=True)
 
     def detach(self) -> None:
         """Take every hook off."""
@@ -86,25 +102,6 @@ class Recorder:
         self._follower.clear()
         if shown.records:
             self._emit(shown)
-
-    def _hook_all(self) -> None:
-        # Hooks run in the order of registration. The fused output comes first, so that the others see the output that
-        # the model continues with; the end of the model's call comes last, when all layers are recorded.
-        self._hook(self._model.register_forward_pre_hook, self._begins, with_kwargs=True)
-        for module in fused_modules(self._model):
-            self._hook(module.register_forward_hook, partial(fused_output, module), with_kwargs=True)
-        for layer in self._layers:
-            if layer.kind.is_activation:
-                self._hook(layer.module.register_forward_pre_hook, partial(self._takes, layer), with_kwargs=True)
-            self._hook(layer.module.register_forward_hook, partial(self._ran, layer))
-        for module in self._model.modules():
-            if looks_like_activation(module):
-                # It counts as one activation function, whatever functions it calls inside.
-                steps: list[Step | None] = []
-                self._hook(module.register_forward_pre_hook, partial(self._enters, steps), with_kwargs=True)
-                self._hook(module.register_forward_hook, partial(self._leaves, steps), always_call=True)
-        # always_call: the depth must go back down also when forward raises.
-        self._hook(self._model.register_forward_hook, self._ends, always_call=True)
 
     def _hook(self, register: Callable[..., RemovableHandle], run: Callable[..., object], **options: bool) -> None:
         def here(module: nn.Module, *given: Any) -> object:

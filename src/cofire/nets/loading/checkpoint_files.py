@@ -124,19 +124,16 @@ def _unpickled(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     # A broken file can raise nearly anything, with messages about torch's internals.
     except Exception as error:
-        raise ValueError(f"{path} {_why_refused(str(error), path)}") from error
-
-
-def _why_refused(message: str, path: Path) -> str:
-    named = re.search(r"GLOBAL (\S+)", message)
-    with path.open("rb") as file:
-        pickled = file.read(1) == PICKLE
-    if named or (pickled and "unsupported" in message.lower()):
-        what = f"asks for {named[1]}" if named else "is a pickle of more than weights"
-        return f"{what}, which was refused and not executed; save model.state_dict() with torch.save"
-    if "torchscript" in message.lower():
-        return "is a TorchScript archive; save the state_dict() of its module instead"
-    return "is damaged, or was not written by torch.save"
+        message, reason = str(error), "is damaged, or was not written by torch.save"
+        named = re.search(r"GLOBAL (\S+)", message)
+        with path.open("rb") as file:
+            pickled = file.read(1) == PICKLE
+        if named or (pickled and "unsupported" in message.lower()):
+            what = f"asks for {named[1]}" if named else "is a pickle of more than weights"
+            reason = f"{what}, which was refused and not executed; save model.state_dict() with torch.save"
+        elif "torchscript" in message.lower():
+            reason = "is a TorchScript archive; save the state_dict() of its module instead"
+        raise ValueError(f"{path} {reason}") from error
 
 
 def _state_dict(content: Any, path: Path) -> tuple[Mapping[Any, Any], str]:

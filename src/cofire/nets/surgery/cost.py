@@ -62,9 +62,10 @@ def cost(model: nn.Module, surgery: Surgery, data: Any) -> Cost:
     measured = output_error(model, surgery.model, batches)
     if not isfinite(measured.rms):
         raise ValueError("the network's outputs on these inputs are NaN or infinite; leave such inputs out")
+    n_before, n_after = (sum(one.numel() for one in net.parameters()) for net in (unwrap(model), surgery.model))
     before, after = (accuracy(net, batches) for net in (model, surgery.model))
     return Cost(
-        parameters=(_n_parameters(unwrap(model)), _n_parameters(surgery.model)),
+        parameters=(n_before, n_after),
         predicted=surgery.predicted,
         measured=measured,
         accuracy=None if before is None or after is None else (before, after),
@@ -91,7 +92,3 @@ def _labels(batch: Any) -> Tensor | None:
     labels = batch[1] if isinstance(batch, list | tuple) and len(batch) > 1 else None
     whole = isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()
     return labels if whole else None
-
-
-def _n_parameters(net: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in net.parameters())

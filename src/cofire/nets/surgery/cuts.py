@@ -12,16 +12,7 @@ from ...stats.redundancy.selection import Selection
 from ..layers.layer_names import unwrap
 from ..layers.patterns import Pattern, as_list, matching, split
 from .calibrate import Change, output_errors, run
-from .cut_layers import (
-    Cuttable,
-    Layout,
-    input_axis,
-    keep_features,
-    keep_inputs,
-    keep_units,
-    set_weight,
-    takes_constants,
-)
+from .cut_layers import Cuttable, input_axis, keep_features, keep_inputs, keep_units, set_weight, takes_constants
 from .links import Link, Links, links
 from .output_change import predicted_error
 from .output_errors import OutputError
@@ -169,7 +160,13 @@ def carry_out(net: nn.Module, plans: Iterable[Plan], asked: Links, batches: Iter
     for plan in plans:
         _cut(net, plan)
     if batches is not None:
-        _try(net, batches)
+        try:
+            run(net, [next(iter(batches))], {})
+        except Exception as error:  # whatever the user's forward raises on a width it did not expect
+            raise ValueError(
+                f"the smaller network does not run ({error}); its forward may depend on a fixed number of units: "
+                "leave that layer out with the pattern"
+            ) from error
     cuts = {
         plan.link.layer: Cut(
             plan.link.layer,
@@ -207,23 +204,11 @@ def _change(net: nn.Module, plan: Plan, name: str) -> Change:
     change[plan.removed] = gone
     change[plan.kept] = -torch.tensordot(plan.mixing, gone, dims=1)
     change = change.movedim(0, axis + 1).flatten(axis, axis + 2).to(weight.dtype)
-    return Change(change, None if consumer.bias is None else -_constant(plan, layout, weight, axis).to(weight.dtype))
-
-
-def _constant(plan: Plan, layout: Layout, weight: Tensor, axis: int) -> Tensor:
-    """Return what the removed units' constants add to the consumer's output, shape (n_outputs,)."""
+    if consumer.bias is None:
+        return Change(change, None)
+    # What the constants of the removed units add to the consumer's output goes into its bias.
     constant = plan.constant.new_zeros(plan.link.n_units)
     constant[plan.removed] = plan.constant
     # (out, features, kernel ...) -> (out, features)
     by_feature = weight.double().movedim(axis, 1).flatten(2).sum(2) if weight.ndim > 2 else weight.double()
-    return by_feature @ layout.spread(constant)
-
-
-def _try(net: nn.Module, batches: Iterable[Any]) -> None:
-    try:
-        run(net, [next(iter(batches))], {})
-    except Exception as error:  # whatever the user's forward raises on a width it did not expect
-        raise ValueError(
-            f"the smaller network does not run ({error}); its forward may depend on a fixed number of units: "
-            "leave that layer out with the pattern"
-        ) from error
+    return Change(change, -(by_feature @ layout.spread(constant)).to(weight.dtype))
