@@ -1,4 +1,4 @@
-"""Which layers to measure, how to get at their activations, and how to keep them from co-varying."""
+"""Layers of a network: choosing them, capturing their activations, and penalties against co-variation."""
 
 from .capturing.capture import Capture, capture
 from .capturing.captured import Activations

@@ -71,13 +71,9 @@ class DropoutReport(Shown):
 
     def __str__(self) -> str:
         names = [field.name for field in fields(DropoutRow)]
-        table = [
-            names,
-            *(
-                [f"{value:.4f}" if isinstance(value, float) else str(value) for value in vars(row).values()]
-                for row in self.rows
-            ),
-        ]
+        rows = [vars(row).values() for row in self.rows]
+        cells = [[f"{value:.4f}" if isinstance(value, float) else str(value) for value in row] for row in rows]
+        table = [names, *cells]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
         return "\n".join([*lines, *(f"left out: {name}: {reason}" for name, reason in self.left_out.items())])

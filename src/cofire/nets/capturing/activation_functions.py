@@ -1,4 +1,4 @@
-"""Which activation function is applied to a layer's output: followed at run time, from tensor to tensor."""
+"""Find the activation function applied to a layer's output by following tensors at run time."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class _Followed(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a function makes of what is followed (None: it mixes units), and whether it is an activation to tell of."""
+    """The course of a function's output (None if it mixes units), and whether it is the activation waited for."""
 
     origin: _Origin
     course: Course | None

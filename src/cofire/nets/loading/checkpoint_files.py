@@ -30,7 +30,7 @@ class Checkpoint:
     Attributes:
         path: the file.
         weights: tensors by name, without the prefixes of wrappers; on the CPU, mapped from the file where possible.
-        notes: what was done to find them, in words.
+        notes: sentences on how they were found.
     """
 
     path: Path

@@ -14,7 +14,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     A ``DataLoader`` draws from the generators, and so may the model: without this, measuring would change training.
     """
     modes = [(module, module.training) for module in model.modules()]
-    # fork_rng would initialize CUDA where nobody has.
+    # fork_rng would initialize CUDA, which takes seconds and memory, also if the model runs on the CPU.
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     try:
         with torch.random.fork_rng(devices=devices), torch.no_grad():

@@ -1,4 +1,4 @@
-"""How redundant the layers of a network are, with data or by a bare state dict."""
+"""Redundancy of the layers of a network, measured on data or from a bare state dict."""
 
 from .layer_redundancy import LEAST_INPUTS, LayerRedundancy, Picture, RedundancyReport
 from .measure_layers import redundancy_report, weight_redundancy_report

@@ -1,4 +1,4 @@
-"""Which weights there are to measure, how each is read, and which tensors are none and why."""
+"""Find the weights to measure, and say how each is read and why other tensors are left out."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Reading:
         weight: as it is stored.
         unit_axis: the axis of the units, 0 or 1.
         groups: of a convolution.
-        notes: what was assumed, in words.
+        notes: sentences on what was assumed.
     """
 
     layer: str

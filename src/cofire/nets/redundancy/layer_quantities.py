@@ -1,4 +1,4 @@
-"""The quantities by which a layer of a report can be judged, under the names that floor 0 defines."""
+"""The quantities by which a layer of a report can be judged, under the names that cofire.stats defines."""
 
 from collections.abc import Callable, Mapping
 from math import nan

@@ -46,7 +46,7 @@ class LayerRedundancy:
         weights: the redundancy of the incoming weights.
         picture: the correlations to draw.
         sampled: how many units were measured, evenly spaced, if the layer has too many for all; None if all were.
-        notes: what was assumed or left out, in words.
+        notes: sentences on what was assumed or left out.
         is_output: whether it is the output layer, see :mod:`cofire.nets.layers.outputs`.
     """
 
@@ -124,7 +124,7 @@ class RedundancyReport(Shown):
     Attributes:
         layers: in the model's order.
         left_out: layers that were not measured, and tensors that are no unit's weights, with the reason.
-        threshold: abs(rho) or abs(cosine) from which on units counted as duplicates.
+        threshold: abs(rho) or abs(cosine) at and above which units counted as duplicates.
         unexplained: share of variance that the recommended widths leave; NaN without data.
     """
 
@@ -152,7 +152,7 @@ class RedundancyReport(Shown):
         return "\n".join([*lines, *self.assumptions(), *reasons])
 
     def assumptions(self) -> list[str]:
-        """Return what was assumed, in words, each with the layers that it concerns."""
+        """Return sentences on what was assumed, each with the layers that it concerns."""
         notes = ((note, layer.layer) for layer in self.layers for note in layer.notes)
         return [f"{_some(names)}: {note}" for note, names in _grouped(notes).items()]
 

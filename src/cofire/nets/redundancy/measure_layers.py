@@ -49,7 +49,7 @@ def redundancy_report(
             as keyword arguments.
         pattern: the layers, as for :func:`cofire.sites`; by default all with units of their own. Weights are
             measured in all layers.
-        threshold: abs(rho) from which on units count as duplicates.
+        threshold: abs(rho) at and above which units count as duplicates.
         significance: accepted chance that independent units of a layer show any duplicate.
         unexplained: share of variance that the recommended width may leave.
         progress: called with the steps done and the steps in all.
@@ -104,7 +104,7 @@ def weight_redundancy_report(
 
     Args:
         weights: a state dict, whose tensors are read by their names and shapes; or a model, whose layers say how.
-        threshold: abs(cosine) from which on units count as duplicates.
+        threshold: abs(cosine) at and above which units count as duplicates.
         significance: accepted chance that random weights of a layer show any duplicate.
         device: where to compute, one weight at a time; by default each where it is.
         progress: called with the weights done and the weights in all.

@@ -1,4 +1,4 @@
-"""What the names and shapes in a bare state dict tell of the layers that they come from."""
+"""Infer layers from the names and shapes in a bare state dict."""
 
 import re
 from collections.abc import Mapping

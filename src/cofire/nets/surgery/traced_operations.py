@@ -75,7 +75,10 @@ def through_function(node: fx.Node, source: fx.Node, place: Place) -> Place | st
     """Return the place of units behind a function or method, or why they cannot be followed."""
     name = name_of(node)
     if name in ("view", "reshape"):
-        return _reshaped(node, place)
+        sizes = node.args[1] if len(node.args) == 2 and isinstance(node.args[1], tuple | list) else node.args[1:]
+        if len(sizes) == 2 and _is_batch_size(sizes[0]) and sizes[1] == -1:
+            return _flattened(place, 1, -1)
+        return f"{name}() gives it a fixed shape; flatten(1) would follow its width"
     if joins_others(node, source):
         return f"its units are joined with others by {name}() (a residual stream, or several paths)"
     if name in ELEMENTWISE:
@@ -125,13 +128,6 @@ def _flattened(place: Place, start: Any, end: Any) -> Place | str:
     if place.flattened:
         return place
     return Place(0, "units first" if place.positions else "units last")
-
-
-def _reshaped(node: fx.Node, place: Place) -> Place | str:
-    sizes = node.args[1] if len(node.args) == 2 and isinstance(node.args[1], tuple | list) else node.args[1:]
-    if len(sizes) == 2 and _is_batch_size(sizes[0]) and sizes[1] == -1:
-        return _flattened(place, 1, -1)
-    return f"{name_of(node)}() gives it a fixed shape; flatten(1) would follow its width"
 
 
 def _is_batch_size(entry: object) -> bool:
