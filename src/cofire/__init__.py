@@ -13,22 +13,14 @@ if TYPE_CHECKING:
     from .nets import CorrelationPenalty, Site, capture, correlation_penalty, sites
     from .record import Measure, Tracker
 
-_HOME = {
-    "CorrelationPenalty": "nets",
-    "Measure": "record",
-    "Site": "nets",
-    "Tracker": "record",
-    "capture": "nets",
-    "correlation_penalty": "nets",
-    "sites": "nets",
-}
+_HOME = {"Measure": "record", "Tracker": "record"}  # all others are in nets
 
 __all__ = ["CorrelationPenalty", "Measure", "Site", "Tracker", "__version__", "capture", "correlation_penalty", "sites"]
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    if name in __all__:
+        return getattr(import_module(f".{_HOME.get(name, 'nets')}", __name__), name)
     raise AttributeError(f"module 'cofire' has no attribute {name!r}")
 
 

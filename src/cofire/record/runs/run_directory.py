@@ -158,7 +158,9 @@ class WritableRun(Run):
         if (self.directory / DESCRIPTION).exists():
             self._refuse_changes(config)
         else:
-            self._write_facts({"config": config, "versions": _versions(), "made": _made(), "left_out": {}})
+            versions = {"cofire": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
+            versions["python"] = platform.python_version()
+            self._write_facts({"config": config, "versions": versions, "made": _made(), "left_out": {}})
         self.table = Rows(self.directory / TABLE)
         self.table.rename(self.name)  # the directory may have been renamed
         self.checkpoints = Checkpoints(self.directory / "checkpoints")
@@ -245,15 +247,6 @@ def _as_json(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
         raise ValueError(
             f"a configuration must be made of numbers, strings, booleans, None, lists and dicts: {error}"
         ) from None
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "cofire": __version__,
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
 
 
 def _made() -> dict[str, Any]:

@@ -129,9 +129,10 @@ def several(views: Sequence[View]) -> Answer:
     apart = [name for name in shared if _apart([_of(view, name) for view in views])]
     remark = "The intervals cover the sampling of inputs; another seed alone changes values by more."
     if not apart:
+        n = len(shared)
         return Answer(
             "",
-            f"Correlation is similar in {_all_of(shared)}.",
+            f"Correlation is similar in {'the only layer they share' if n == 1 else f'all {n} layers'}.",
             (),
             f"At the last recordings the 95 % intervals overlap. {remark}",
         )
@@ -139,10 +140,6 @@ def several(views: Sequence[View]) -> Answer:
     return Answer(
         "", headline, (), f"At the last recordings the 95 % intervals do not overlap in {listing(apart)}. {remark}"
     )
-
-
-def _all_of(names: Sequence[str]) -> str:
-    return "the only layer they share" if len(names) == 1 else f"all {len(names)} layers"
 
 
 def _of(view: View, name: str) -> Correlation | None:

@@ -75,7 +75,7 @@ def disagreement(
     score = dependence_score(points, n_neighbors, method)
     rho = Moments().update(points).correlation().fill_diagonal_(torch.nan)
     chance, excess_by_chance = pairs_by_chance(points, n_neighbors, method, seed=seed)
-    difference = _difference(score.matrix, rho) + _unjudged(points)
+    difference = information_coefficient(score.matrix.clamp(min=0)) - rho.abs() + _unjudged(points)
     if len(chance) and score.n_pairs:
         excess = nonlinear(score.matrix, rho)
         above = excess > largest_of_many(excess_by_chance, score.n_pairs, level=level)
@@ -124,10 +124,6 @@ def pairs_by_chance(
     apart = shuffled(varying[:, spread], torch.Generator(x.device).manual_seed(seed))
     score = dependence_score(apart, n_neighbors, method, max_pairs, seed)
     return pairs_measured(apart, score.finite())
-
-
-def _difference(information: Tensor, rho: Tensor) -> Tensor:
-    return information_coefficient(information.clamp(min=0)) - rho.abs()
 
 
 def _unjudged(x: Tensor) -> Tensor:

@@ -252,7 +252,8 @@ def kozachenko_leonenko(points: Tensor, distances: Tensor, n_neighbors: int, nor
         distances = distances.clone()
         distances[coinciding], ranks[coinciding] = _first_apart(points, coinciding, norm)
     mean_digamma = torch.special.digamma(ranks).mean()
-    log_volume = _log_unit_ball(n_units) if norm == EUCLIDEAN else n_units * log(2)
+    # of the unit ball
+    log_volume = n_units / 2 * log(pi) - lgamma(n_units / 2 + 1) if norm == EUCLIDEAN else n_units * log(2)
     return _digamma(n_samples) - mean_digamma + log_volume + n_units * distances.log().mean()
 
 
@@ -264,10 +265,6 @@ def _first_apart(points: Tensor, which: Tensor, norm: float) -> tuple[Tensor, Te
         ranks.append((far == 0).sum(dim=1))  # counts the sample itself, so this is the rank of the first one apart
         nearest.append(far.masked_fill_(far == 0, inf).amin(dim=1))
     return torch.cat(nearest), torch.cat(ranks).to(points.dtype)
-
-
-def _log_unit_ball(n_units: int) -> float:
-    return n_units / 2 * log(pi) - lgamma(n_units / 2 + 1)
 
 
 def _digamma(value: int) -> float:

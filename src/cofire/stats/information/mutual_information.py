@@ -154,7 +154,10 @@ def mutual_information_3h(x: Array, y: Array, n_neighbors: int = 3, standardize:
         if _determine_each_other(a, b):
             return a.new_tensor(inf)
         a, b = scaled if standardize else points
-        sums = [_mean_log_distance(unit, n_neighbors) for unit in (a, b, torch.cat([a, b], dim=1))]
+        sums = [
+            unit.shape[1] * kth_neighbor_distance(unit, n_neighbors).log().mean()
+            for unit in (a, b, torch.cat([a, b], dim=1))
+        ]
         if not bool(torch.stack(sums[:2]).isfinite().all()):
             raise ValueError(NO_DENSITY.format("a value is shared by more than n_neighbors samples"))
         ends = torch.digamma(a.new_tensor([len(a), n_neighbors]))
@@ -274,7 +277,3 @@ def _determine_each_other(a: Tensor, b: Tensor) -> bool:
 
 def _lie_in_a_plane(points: Tensor) -> bool:
     return len(points) > points.shape[1] and is_singular(whitening(points).eigenvalues)
-
-
-def _mean_log_distance(points: Tensor, n_neighbors: int) -> Tensor:
-    return points.shape[1] * kth_neighbor_distance(points, n_neighbors).log().mean()
