@@ -43,9 +43,9 @@ def findings(report: RedundancyReport, views: Sequence[Layer]) -> list[Finding]:
 
 
 def _hidden(report: RedundancyReport) -> list[LayerRedundancy]:
-    """Return the layers measured on data, without the last of several, whose width the task fixes."""
+    """Return the layers measured on data, without the output layer if there are others: the task fixes its width."""
     measured = [layer for layer in report.layers if layer.activations]
-    return measured[:-1] if len(measured) > 1 else measured
+    return [layer for layer in measured if not layer.is_output] or measured
 
 
 def _judged(report: RedundancyReport) -> list[LayerRedundancy]:
