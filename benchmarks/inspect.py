@@ -34,7 +34,7 @@ TILE = 4096
 
 
 def transformer(width: int) -> list[tuple[int, ...]]:
-    """The weights of one block."""
+    """Return the weights of one block."""
     return [*[(width, width)] * 4, (4 * width, width), (width, 4 * width)]
 
 
@@ -63,7 +63,7 @@ def multiply(path: Path) -> None:
 
 
 def multiply_and_reduce(path: Path) -> None:
-    """The same, and the eigenvalues of the latter."""
+    """Compute the same, and the eigenvalues of the latter."""
     for weight in read_checkpoint(path).weights.values():
         units = weight.flatten(1)
         for rows in units.split(TILE):
@@ -82,7 +82,7 @@ def _gram(units: Tensor) -> Tensor:
 
 
 def inspect(path: Path) -> None:
-    """What ``cofire inspect`` does."""
+    """Do what ``cofire inspect`` does."""
     weight_redundancy_report(read_checkpoint(path).weights)
 
 

@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def usual_peak(name: str, n_units: int) -> float:
-    """The median of three: where the C library puts what comes and goes varies by a megabyte or two."""
+    """Return the median of three: the C library's own allocations vary by a megabyte or two."""
     return median(peak(name, n_units) for _ in range(3))
 
 

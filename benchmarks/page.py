@@ -23,7 +23,7 @@ MEASURES = ("nc", "nc_debiased", "nc_low", "nc_high", "wc", "epsilon", "dependen
 
 
 def made_run(directory: Path, seed: int = 0) -> Path:
-    """A run of which nothing was left out: every layer has matrices of both kinds and samples."""
+    """Make a run in which every layer has matrices of both kinds and samples."""
     generator = np.random.default_rng(seed)
     with Run.open(directory, mode="write", config={"seed": seed}) as run:
         run.describe(model={"layers": {name_of(layer): "Linear" for layer in range(LAYERS)}})
@@ -59,7 +59,7 @@ def row(step: int, layer: int, measure: str, value: float) -> Row:
 
 
 def arrays_of(layer: int, generator: np.random.Generator) -> Iterator[Array]:
-    """What `correlation` and `dependence` keep, of rectified units that share signals."""
+    """Return the arrays that `correlation` and `dependence` keep of rectified units that share signals."""
     n_units = min(WIDTHS[layer % len(WIDTHS)], 256)
     numbers = np.arange(n_units) * WIDTHS[layer % len(WIDTHS)] // n_units
     mixing = generator.standard_normal((8, n_units)) * (generator.random((8, n_units)) < 0.3)
@@ -71,7 +71,7 @@ def arrays_of(layer: int, generator: np.random.Generator) -> Iterator[Array]:
 
 
 def kept_of(x: np.ndarray, numbers: np.ndarray) -> dict[str, np.ndarray]:
-    """The arrays of a recording, by name."""
+    """Return the arrays of a recording, by name."""
     rho = np.corrcoef(x.T)
     some = np.arange(min(len(rho), 128)) * len(rho) // min(len(rho), 128)
     few = rho[np.ix_(some, some)]

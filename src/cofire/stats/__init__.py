@@ -1,4 +1,4 @@
-"""Arrays in, numbers out: the statistics, none of which knows what a module is."""
+"""Statistics: arrays in, numbers out. Nothing here knows about modules."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -62,7 +62,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # a third of the time that this index takes, for tests and benchmarks alone
+    # importing it takes a third of this index's time, and only tests and benchmarks need it
     if name == "truth":
         return import_module(".truth", __name__)
     raise AttributeError(f"module 'cofire.stats' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""How results look: a table of names and values, in a terminal of 80 columns and in a notebook."""
+"""Results as tables of names and values, for a terminal of 80 columns and for notebooks."""
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -12,9 +12,9 @@ LISTED = 8
 
 
 class Shown:
-    """For dataclasses that are results: ``print(result)`` and notebooks show a table; ``repr`` stays as it is.
+    """Base of dataclasses that are results: ``print(result)`` and notebooks show a table; ``repr`` stays unchanged.
 
-    Floats have four digits; of a tensor shape, range and median are shown, of a long list the first entries.
+    Floats have four digits. Tensors are shown by shape, range and median, long lists by their first entries.
 
     Example:
         >>> from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Shown:
         return "\n".join([type(self).__name__, *(_cut(line) for line in lines)])
 
     def _repr_html_(self) -> str:
-        if type(self).__str__ is not Shown.__str__:  # a class that prints in a way of its own
+        if type(self).__str__ is not Shown.__str__:  # a class with its own text
             return f"<pre>{escape(str(self))}</pre>"
         cells = "".join(
             f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(value)}</td></tr>'
@@ -45,7 +45,7 @@ class Shown:
 
 
 def _rows(result: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The fields, those of results within it by a dotted name."""
+    """Yield names and values of the fields; fields of nested results have dotted names."""
     for name in (one.name for one in fields(result)):
         value = getattr(result, name)
         if is_dataclass(value):
@@ -67,7 +67,7 @@ def _text(value: object) -> str:
 
 
 def _of_several(values: "tuple[Any, ...] | list[Any]") -> str:
-    """Of many things the first, and how many there are."""
+    """Return the first few entries, and how many there are."""
     if values and is_dataclass(values[0]):
         return f"{len(values)} of {type(values[0]).__name__}"
     listed = ", ".join(_text(one) for one in values[:LISTED])
@@ -75,7 +75,7 @@ def _of_several(values: "tuple[Any, ...] | list[Any]") -> str:
 
 
 def _of_tensor(x: Tensor) -> str:
-    """A number, or shape and range of the finite entries."""
+    """Return a number as text, or a tensor's shape and the range of its finite entries."""
     if x.ndim == 0:
         return _text(x.item())
     shape = " × ".join(map(str, x.shape))

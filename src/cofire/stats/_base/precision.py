@@ -1,4 +1,4 @@
-"""Arithmetic that means what it says, whatever mode the process happens to be in."""
+"""Full-precision arithmetic, whatever modes the process has switched on."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ LOWER = ("tf32", "bf16")
 
 
 def _nothing() -> None:
-    """There was nothing to set."""
+    """Do nothing: there was no setting to restore."""
 
 
 class _FullPrecision:
-    """Float32 products in float32 while anybody is inside: the first in sets the process so, the last out sets it back.
+    """Keep float32 products in float32 while any thread is inside: the first one sets this, the last one restores.
 
-    The setting is the whole process's. Where each thread kept what it had met, one of two that overlap would set back
-    under the other's products, or for good what the other had set.
+    The setting belongs to the process. If each of two overlapping threads restored what it had found, one would do so
+    during the other's products, or leave the other's setting behind for good.
     """
 
     def __init__(self) -> None:
@@ -44,21 +44,21 @@ _FULL_PRECISION = _FullPrecision()
 
 @contextmanager
 def exactly(device: torch.device) -> Iterator[None]:
-    """Within the block nothing is recorded for gradients and float32 products run in float32.
+    """Run a block without gradients and with float32 products in float32.
 
-    Autocast, inference mode and the process-wide matmul precision (TF32, bfloat16 passes) are set aside and restored.
+    Autocast, inference mode and the process-wide matmul precision (TF32, bfloat16 passes) are suspended and restored.
     """
     with _FULL_PRECISION, torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
         yield
 
 
 def _set_highest() -> Callable[[], object]:
-    """Set the highest precision; how to set back what was."""
+    """Set the highest precision and return a function that restores the previous one."""
     backends: Any = torch.backends
     matmuls = (backends.cuda.matmul, backends.mkldnn.matmul)
     try:
         before = torch.get_float32_matmul_precision()
-    except RuntimeError:  # it was set by the newer names, each backend's own, of which the older know nothing
+    except RuntimeError:  # it was set by the newer names, one per backend, which the older function cannot read
         back = [_set_ieee(matmul) for matmul in matmuls]
         return lambda: [undo() for undo in back]
     if before == "highest":
@@ -69,7 +69,7 @@ def _set_highest() -> Callable[[], object]:
 
 
 def _set_back(before: str, matmuls: Iterable[tuple[Any, str]]) -> None:
-    """By the older name, which sets all backends, also those that had not been set."""
+    """Restore by the older name, which sets all backends, and then those that had a setting of their own."""
     torch.set_float32_matmul_precision(before)
     for matmul, own in matmuls:
         if matmul.fp32_precision != own:
@@ -77,11 +77,11 @@ def _set_back(before: str, matmuls: Iterable[tuple[Any, str]]) -> None:
 
 
 def _set_ieee(matmul: Any) -> Callable[[], object]:
-    """As `_set_highest` for one backend: its ``fp32_precision``."""
+    """Set one backend's ``fp32_precision`` to full precision and return a function that restores it."""
     before = matmul.fp32_precision
     if before not in LOWER:
         return _nothing
     matmul.fp32_precision = "none"
-    inherited = matmul.fp32_precision == before  # and goes on to follow what is set for all backends
+    inherited = matmul.fp32_precision == before  # then it keeps following the setting for all backends
     matmul.fp32_precision = "ieee"
     return lambda: setattr(matmul, "fp32_precision", "none" if inherited else before)

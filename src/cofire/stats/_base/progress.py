@@ -1,4 +1,4 @@
-"""A progress bar for whoever waits longer than a second."""
+"""A progress bar for work that takes longer than a second."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,7 +9,7 @@ PATIENCE = 1.0
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yields what is to be told how much more is done; draws to standard error, and only where someone can look."""
+    """Yield a function that advances the bar by an amount; it is drawn to standard error, on a terminal or notebook."""
     begun = monotonic()
     with ExitStack() as stack:
         show: Callable[[int], None] | None = None

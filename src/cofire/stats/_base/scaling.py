@@ -1,11 +1,11 @@
-"""Scales that cost no rounding."""
+"""Scales that add no rounding error."""
 
 import torch
 from torch import Tensor
 
 
 def power_of_two(spread: Tensor) -> Tensor:
-    """The power of two above each spread; 0 stays 0, and what is not finite becomes 1."""
+    """Return the power of two above each spread; 0 stays 0, and a non-finite spread becomes 1."""
     exponent = torch.frexp(spread.abs()).exponent.clamp(-1000, 1000)
     power = torch.ldexp(torch.ones_like(spread), exponent)
     return torch.where(spread == 0, 0.0, torch.where(spread.isfinite(), power, 1.0))

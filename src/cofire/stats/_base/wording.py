@@ -1,11 +1,11 @@
-"""Quantities and names in a sentence."""
+"""Numbers and names as parts of a sentence."""
 
 _SPELLED_WITH_AN = frozenset("AEFHILMNORSX")
 _VOWELS = frozenset("AEIOU")
 
 
 def plural(quantity: int, noun: str) -> str:
-    """A quantity with its noun.
+    """Return a number with its noun, in the plural if needed.
 
     Example:
         >>> plural(1, "unit"), plural(2, "layer")
@@ -15,7 +15,7 @@ def plural(quantity: int, noun: str) -> str:
 
 
 def with_article(name: str) -> str:
-    """The name of a kind with "a" or "an" before it, as it is spoken.
+    """Return a name with "a" or "an" before it, as it is pronounced.
 
     Example:
         >>> [with_article(name) for name in ("LSTM", "Linear", "Embedding", "ELU", "GRU", "UniformNoise", "int")]

@@ -16,17 +16,17 @@ REACH = 2.0**40  # lengths between 1 / REACH and REACH multiply without leaving 
 
 
 class Cosines:
-    """Cosines between vectors; those of different groups are orthogonal, since they share no axis.
+    """Cosines between vectors; vectors of different groups share no axis, so their cosine is 0.
 
-    Zero vectors and those with a NaN or infinity have no direction, and no pair.
+    Zero vectors and those with a NaN or an infinity have no direction and form no pairs.
     """
 
     def __init__(self, vectors: Tensor, groups: int = 1) -> None:
         self.groups = groups
         self._see(vectors.to(working_dtype(vectors.dtype, torch.float32)))
         self._size = self.lengths
-        shortest, longest = self.lengths.aminmax()  # NaN if a length is, and then neither holds
-        # a middling length rules out every oddity; finding the peaks costs ten times as much as the lengths
+        shortest, longest = self.lengths.aminmax()  # both are NaN if a length is, and then the test fails
+        # lengths in this range rule out overflow; finding the peaks costs ten times as much as the lengths
         if not (shortest > 1 / REACH and longest < REACH):
             self._size = torch.linalg.vector_norm(self.vectors, torch.inf, dim=1)
             self._see(_over_peak(self.vectors, self._size))
@@ -39,12 +39,12 @@ class Cosines:
 
     @cached_property
     def zero(self) -> Tensor:
-        """Which vectors are 0 throughout, bool, shape (n_vectors,)."""
+        """Which vectors are zero, bool, shape (n_vectors,)."""
         return self._size == 0
 
     @cached_property
     def nonfinite(self) -> Tensor:
-        """Which vectors hold a NaN or an infinity, bool, shape (n_vectors,)."""
+        """Which vectors contain a NaN or an infinity, bool, shape (n_vectors,)."""
         return ~self._size.isfinite()
 
     @cached_property
@@ -58,7 +58,7 @@ class Cosines:
         return Pairs(self._tiles, self.defined)
 
     def signed_mean(self) -> float:
-        """Mean over pairs, by ‖Σ unit vectors‖² − n in each group: no pair is looked at. NaN where there is none."""
+        """Return the mean over pairs, from ‖Σ unit vectors‖² − n in each group; NaN without pairs."""
         number = int(self.defined.sum())
         if number < 2:
             return math.nan
@@ -84,9 +84,9 @@ class Cosines:
 
 
 def _over_peak(vectors: Tensor, peak: Tensor) -> Tensor:
-    """Vectors of the same directions whose squares stay in range; those that are not finite become zero."""
+    """Return vectors of the same directions whose squares stay in range; non-finite vectors become zero."""
     usable = peak.isfinite() & (peak > 0)
     exponent = torch.where(usable, torch.frexp(peak).exponent, 0)[:, None]
-    # powers of two round nothing; in two steps neither of them leaves the range of the type
+    # powers of two add no rounding error; two steps keep each factor within the range of the type
     scaled = torch.ldexp(torch.ldexp(vectors, -(exponent // 2)), exponent // 2 - exponent)
     return torch.where(usable[:, None], scaled, 0.0)

@@ -1,4 +1,4 @@
-"""Structure-correlation coefficient: how many parents the units of a layer share, by its wiring alone."""
+"""Structure-correlation coefficient: how many parents the units of a layer share, from the layer's shape alone."""
 
 from collections.abc import Sequence
 from math import prod
@@ -21,13 +21,13 @@ def structure_coefficient(
     dilation: Size = 1,
     groups: int = 1,
 ) -> float:
-    r"""Structure-correlation coefficient Γ of a fully-connected or a convolution layer.
+    r"""Compute the structure-correlation coefficient Γ of a fully-connected or convolutional layer.
 
     .. math:: \Gamma = \frac{1}{\gamma N^2} \sum_{i=1}^{N} \frac{\sum_j g(i, j)}{\sum_j f(i, j)}
 
     where g(i, j) is the number of parents that neurons i and j share (j = i included) and f(i, j) whether they share
     any. A neuron of a convolution is a channel at a position; receptive fields are clipped at the border, since
-    padding is no parent. Fully connected, Γ = n_inputs / (γ n_units). The sums factor over axes and channels, so the
+    padding is not a parent. Fully connected, Γ = n_inputs / (γ n_units). The sums factor over axes and channels, so the
     cost is that of one axis.
 
     Args:
@@ -45,7 +45,7 @@ def structure_coefficient(
         Γ. A neuron without parents (a receptive field that is all padding) adds 0.
 
     Raises:
-        ValueError: for sizes that do not fit together or leave no output.
+        ValueError: for sizes that are inconsistent or leave no output.
 
     References:
         Jin, Yi, Huang 2022, Definition 3. Eq. 14 as printed disagrees with the paper's own value m / (γ n) for

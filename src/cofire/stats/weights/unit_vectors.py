@@ -1,4 +1,4 @@
-"""The incoming weight vectors of a layer's units, out of the shapes in which torch stores weights."""
+"""The incoming weight vectors of a layer's units, read from the shapes in which torch stores weights."""
 
 from typing import Literal, TypeAlias
 
@@ -18,7 +18,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 
 
 def split_units(weight: Array, kind: Fused) -> dict[str, Tensor]:
-    """The weights of a fused layer by gate or projection, each as a layer of its own.
+    """Split the weights of a fused layer by gate or projection, each as a separate layer.
 
     Args:
         weight: as torch stores it, for example ``lstm.weight_ih_l0``, shape (4 * n_units, n_inputs), or
@@ -50,10 +50,10 @@ def split_units(weight: Array, kind: Fused) -> dict[str, Tensor]:
 
 
 def unit_vectors(weight: Array, *, unit_axis: int, groups: int, reading: Reading) -> list[tuple[Tensor, int]]:
-    """Sets of incoming vectors, shape (n_units, fan_in), each with its number of groups.
+    """Return sets of incoming vectors, shape (n_units, fan_in), each with its number of groups.
 
-    One set where a kernel is read flattened, one for each input channel otherwise. Units in different groups of a
-    set share no input.
+    There is one set if kernels are read flattened, otherwise one per input channel. Units in different groups of a set
+    share no input.
     """
     units = units_first(_at_least_matrix(weight), unit_axis, groups)
     if reading == "flattened":
@@ -65,12 +65,12 @@ def unit_vectors(weight: Array, *, unit_axis: int, groups: int, reading: Reading
             f"'per_input_channel' compares kernels of at least two positions, got a weight of shape "
             f"{tuple(units.shape)}; use reading='flattened'"
         )
-    # the channels that reach one group only: units of the others have no kernel there
+    # each channel reaches one group only: units of other groups have no kernel for it
     return [(kernel.flatten(1), 1) for part in units.chunk(groups) for kernel in part.unbind(1)]
 
 
 def units_first(weight: Tensor, unit_axis: int, groups: int) -> Tensor:
-    """The weight as (out, in / groups, ...); with ``unit_axis=1`` it is stored as (in, out / groups, ...)."""
+    """Return the weight as (out, in / groups, ...); with ``unit_axis=1`` it is stored as (in, out / groups, ...)."""
     if unit_axis not in (0, 1):
         raise ValueError(f"unit_axis must be 0, or 1 for transposed convolutions and embeddings, got {unit_axis}")
     if groups < 1 or len(weight) % groups:

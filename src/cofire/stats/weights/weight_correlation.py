@@ -1,4 +1,4 @@
-"""Weight correlation: how alike the incoming weight vectors of a layer's units are."""
+"""Weight correlation: how similar the incoming weight vectors of a layer's units are."""
 
 import math
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from .unit_vectors import Reading, unit_vectors
 
 @dataclass(frozen=True)
 class WeightSummary(Shown):
-    """What the cosines between incoming weight vectors say together; NaN where there is no pair.
+    """Summary of the cosines between incoming weight vectors; NaN if there are no pairs.
 
     Attributes:
-        n_vectors: incoming vectors: one a unit, or one a unit and input channel.
-        n_zero: vectors of norm 0, which have no direction and are left out.
-        n_nonfinite: vectors with a NaN or an infinity, left out likewise.
+        n_vectors: incoming vectors: one per unit, or one per unit and input channel.
+        n_zero: vectors of norm 0; they have no direction and are left out.
+        n_nonfinite: vectors with a NaN or an infinity, also left out.
         n_pairs: pairs of the remaining vectors, each counted once.
         mean_abs: mean of abs(cosine).
         mean: mean of the cosine.
-        lower_quartile: of abs(cosine) over pairs.
-        median: likewise.
-        upper_quartile: likewise.
+        lower_quartile: lower quartile of abs(cosine) over pairs.
+        median: median of abs(cosine) over pairs.
+        upper_quartile: upper quartile of abs(cosine) over pairs.
     """
 
     n_vectors: int
@@ -44,7 +44,7 @@ class WeightSummary(Shown):
 def weight_correlation(
     weight: Array, absolute: bool = True, *, unit_axis: int = 0, groups: int = 1, reading: Reading = "flattened"
 ) -> Tensor:
-    r"""Weight correlation (WC): the mean cosine between the incoming weight vectors of two units.
+    r"""Compute the weight correlation (WC): the mean cosine between the incoming weight vectors of two units.
 
     .. math:: \mathrm{WC} = \frac{1}{n(n-1)} \sum_{i \ne j} \frac{|w_i \cdot w_j|}{\|w_i\| \|w_j\|}, \qquad
               \mathrm{WC}_\text{signed} = \frac{\|\sum_i w_i / \|w_i\|\|^2 - n}{n(n-1)} \ge -\frac{1}{n-1}
@@ -57,7 +57,7 @@ def weight_correlation(
             projections see :func:`split_units`.
         absolute: the mean of abs(cosine), as the authors' 2020 code has it; otherwise the signed mean of Eq. 11.
         unit_axis: 1 for transposed convolutions (in, out / groups, ...) and for embeddings, whose units are the
-            features, each with one weight a token.
+            features, each with one weight per token.
         groups: of a convolution. Units in different groups share no input, so their cosine is 0.
         reading: ``"flattened"`` takes a unit's whole kernel as one vector; ``"per_input_channel"`` compares the
             kernels of one input channel, and averages over the input channels that have a pair.
