@@ -276,7 +276,7 @@ def test_wrong_input_says_what_is_expected() -> None:
         Moments().update(torch.ones(2, 2).to(torch.float8_e5m2))
     with pytest.raises(ValueError, match="meta device"):
         Moments().update(torch.ones(2, 2, device="meta"))
-    with pytest.raises(ValueError, match="values are masked"):
+    with pytest.raises(ValueError, match="has masked values"):
         Moments().update(np.ma.masked_less(np.arange(6.0).reshape(3, 2), 2))
     with pytest.raises(ValueError, match=r"bins must be a whole number of at least 1, got 2\.5"):
         Moments().update(torch.ones(2, 2)).histogram(2.5)  # pyright: ignore
