@@ -20,7 +20,7 @@ from ..information.density import finite_points
 KERNELS = ("gaussian", "laplacian")
 UNDERFLOWN = 1e-280
 """Sums below this may lack terms: the compiled kernel is 0 below 1e-304."""
-LARGEST_EXPONENT = 745.0  # exp(-745) is the last number above 0
+NEGLIGIBLE = 45.0  # exp(-45) is 3e-20: even a million such terms vanish beside the largest
 Ends: TypeAlias = tuple[Tensor, ...]
 """First and last column of each row's own class in a block."""
 
@@ -219,11 +219,10 @@ def _log_sums(points: Tensor, widths: list[float], sums: Tensor, kernel: str) ->
     for own in rows.split(rows_at_a_time(points)) if len(rows) else ():
         distances = distances_between(points[own], points, kernel, own)
         nearest = distances.amin(dim=1)
-        # beyond this distance terms are 0 beside the largest even at the widest kernel in question: few pairs remain
+        # beyond this distance terms vanish beside the largest, even at the widest kernel in question: few pairs remain
         widest = torch.where(small[:, own], scales[:, None], -torch.inf).amax(dim=0)
-        near = distances <= (nearest - LARGEST_EXPONENT / widest)[:, None]
-        at_row = near.nonzero()[:, 0]
-        excess = distances[near] - nearest[at_row]
+        at_row, column = (distances <= (nearest - NEGLIGIBLE / widest)[:, None]).nonzero(as_tuple=True)
+        excess = distances[at_row, column] - nearest[at_row]
         for at in small[:, own].any(dim=1).nonzero().flatten().tolist():
             ratios = torch.zeros_like(nearest).index_add_(0, at_row, (excess * scales[at]).exp_())
             logs[at, own] = torch.where(small[at, own], nearest * scales[at] + ratios.log(), logs[at, own])
