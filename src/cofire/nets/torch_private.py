@@ -34,7 +34,7 @@ without_torch_functions = torch._C.DisableTorchFunction
 """Context in which no function mode is called.
 
 The public ``DisableTorchFunctionSubclass`` switches off subclasses only. What hooks do themselves must not pass through
-the modes: they would see operations that are not the model's, at some microseconds each.
+the modes: they would see operations that are not the model's.
 """
 
 FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")

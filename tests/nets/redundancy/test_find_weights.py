@@ -56,7 +56,7 @@ def test_layers_that_store_inputs_first_are_known_by_their_bias():
         "h.0.attn.c_proj": (4, 4),
         "h.0.mlp.c_proj": (4, 16),
     }
-    assert all("its bias tells" in one.notes[0] for one in readings.found)
+    assert all("its bias shows" in one.notes[0] for one in readings.found)
 
 
 def test_square_layers_of_numbered_names_stay_upright():
@@ -92,7 +92,7 @@ def test_what_is_no_weight_is_left_out_with_the_reason():
         "attn.causal_mask": "a bias or a mask by its name",
         "pos": "no layer's weight by its name",
         "none.weight": "is empty, of shape (0, 3)",
-        "spectral.weight": "holds no real weights",
+        "spectral.weight": "holds complex numbers",
         "sparse.weight": "stored as sparse_coo",
         "quantized.weight": "stored as qint8",
     }

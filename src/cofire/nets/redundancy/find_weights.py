@@ -111,7 +111,7 @@ def _readings(name: str, tensor: Tensor, weights: Mapping[str, Tensor], turned: 
     if embeds(name) and tensor.ndim == 2 and f"{layer}.bias" not in weights:  # a table has no bias
         yield Reading(layer, tensor, unit_axis=1, notes=("read as an embedding: its units are the features",))
         return
-    notes = ("its bias tells that it is stored as (inputs, units)",) if turned else ()
+    notes = ("its bias shows that it is stored as (inputs, units)",) if turned else ()
     if tensor.ndim > 2:
         notes += ("read as a convolution in one group",)
     units_first = tensor.transpose(0, 1) if turned else tensor
@@ -124,7 +124,7 @@ def _unusable(tensor: Tensor) -> str | None:
     if tensor.is_quantized or tensor.layout != torch.strided:
         return f"stored as {str(tensor.dtype if tensor.is_quantized else tensor.layout).removeprefix('torch.')}"
     if not tensor.is_floating_point():
-        return "holds no real weights" if tensor.is_complex() else "holds whole numbers, no weights"
+        return "holds complex numbers" if tensor.is_complex() else "holds whole numbers, no weights"
     if tensor.ndim < 2:
         return "a bias, scale or statistic, no weights"
     return None if tensor.numel() else f"is empty, of shape {tuple(tensor.shape)}"

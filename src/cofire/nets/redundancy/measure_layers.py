@@ -19,10 +19,10 @@ from ..loading.batches import as_batches
 from ..loading.eval_mode import evaluating
 from .find_weights import Reading, read_model, read_state_dict
 from .layer_redundancy import LayerRedundancy, Picture, RedundancyReport
-from .streaming import Progress, State, Steps, groups_of, spaced, states_of, widths_of
+from .streaming import Progress, State, measured, spaced, widths_of
 
 MOST_VECTORS = 16384
-# Above this side an exact spectrum takes longer than the rest of the report; it is estimated instead.
+# Above this side the effective rank by entropy is estimated: the exact spectrum takes cubic time.
 EXACT_SPECTRUM = 256
 MAP_UNITS = 256
 
@@ -76,12 +76,9 @@ def redundancy_report(
     options = {"threshold": threshold, "significance": significance}
     with evaluating(model):
         widths, left_out = widths_of(model, batches, pattern)
-        groups = groups_of(widths)
-        step = Steps(progress, len(groups), len(widths))
         found = [
-            _by_activations(site, state, step.n_inputs, unexplained=unexplained, **options)
-            for group in groups
-            for site, state in step.measured(states_of(model, step.batches(batches), group))
+            _by_activations(site, state, n_inputs, unexplained=unexplained, **options)
+            for site, state, n_inputs in measured(model, batches, widths, progress)
         ]
     readings = read_model(model)
     by_weights = [_by_weights(reading, device=None, **options) for reading in readings.found]

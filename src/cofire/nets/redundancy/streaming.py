@@ -1,6 +1,6 @@
 """Moments of a model's layers on data, for as many layers in one pass as memory has room for."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -45,33 +45,6 @@ class _Width:
         return self
 
 
-class Steps:
-    """Reports progress in steps: passes over the data, then layers evaluated."""
-
-    def __init__(self, progress: Progress, n_passes: int, n_layers: int) -> None:
-        self._progress, self._total = progress, n_passes + n_layers
-        self._done = 0
-        self.n_inputs = 0
-
-    def batches(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """Yield the batches of one pass, and count their inputs."""
-        self._progress(self._done, self._total)
-        self.n_inputs = 0
-        for batch in batches:
-            self.n_inputs += batch_length(batch)
-            yield batch
-        self._done += 1
-
-    def measured(self, states: dict[Site, State]) -> Iterator[tuple[Site, State]]:
-        """Yield the layers of one pass; each leaves the dict first, so that its memory is free once it is evaluated."""
-        while states:
-            site = next(iter(states))
-            self._progress(self._done, self._total)
-            yield site, states.pop(site)
-            self._done += 1
-        self._progress(self._done, self._total)
-
-
 def widths_of(model: nn.Module, batches: Iterable[Any], pattern: Asked) -> tuple[dict[Site, int], dict[str, str]]:
     """Return the units at each site on the first batch, and the layers that have none with the reason."""
     capture = Capture(model, pattern, into=_Width)
@@ -104,21 +77,42 @@ def groups_of(widths: Mapping[Site, int]) -> list[list[Site]]:
     return [group for group in groups if group]
 
 
-def states_of(model: nn.Module, batches: Iterable[Any], group: Sequence[Site]) -> dict[Site, State]:
-    """Return the moments of a group of sites after one pass over the data."""
-    capture = Capture(model, list(group), into=State)
-    _run(model, batches, capture)
-    capture.check()
-    return capture.take()
+def measured(
+    model: nn.Module, batches: Iterable[Any], widths: Mapping[Site, int], progress: Progress
+) -> Iterator[tuple[Site, State, int]]:
+    """Yield the moments of each site and the number of inputs, after one pass over the data per group of sites.
+
+    Progress counts passes over the data and layers evaluated.
+    """
+    groups = groups_of(widths)
+    done, total = 0, len(groups) + len(widths)
+    for group in groups:
+        progress(done, total)
+        capture = Capture(model, list(group), into=State)
+        n_inputs = _run(model, batches, capture)
+        capture.check()
+        states = capture.take()
+        done += 1
+        while states:
+            progress(done, total)
+            site = next(iter(states))
+            # Popped, so that its memory is free once it is evaluated.
+            yield site, states.pop(site), n_inputs
+            done += 1
+        progress(done, total)
 
 
-def _run(model: nn.Module, batches: Iterable[Any], capture: Capture[Any]) -> None:
+def _run(model: nn.Module, batches: Iterable[Any], capture: Capture[Any]) -> int:
+    """Run the model, and return the number of inputs."""
+    n_inputs = 0
     capture.attach()
     try:
         for batch in batches:
             forward(model, batch)
+            n_inputs += batch_length(batch)
     finally:
         capture.detach()
+    return n_inputs
 
 
 def spaced(values: Tensor, most: int, *, axis: int) -> Tensor:

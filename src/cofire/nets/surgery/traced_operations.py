@@ -3,11 +3,11 @@
 To teach cofire an operation that keeps units apart, add it to one of the tables.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import fx, nn
+from torch.fx.node import map_arg
 from torch.nn.modules import activation, dropout, pooling
 
 from ...stats._base.wording import with_article
@@ -56,7 +56,9 @@ def name_of(node: fx.Node) -> str:
 
 def joins_others(node: fx.Node, source: fx.Node) -> bool:
     """Return whether anything computed besides ``source`` enters the step, or it enters twice."""
-    return [entry for entry in _entries((node.args, node.kwargs)) if isinstance(entry, fx.Node)] != [source]
+    entering: list[fx.Node] = []
+    map_arg((node.args, node.kwargs), entering.append)
+    return entering != [source]
 
 
 def through_module(module: nn.Module, place: Place) -> Place | str:
@@ -145,15 +147,3 @@ def _reduced(node: fx.Node, place: Place) -> Place | str:
     if place.flattened or not axes or not inside.issuperset(axes):
         return f"{name_of(node)}() goes over its units"
     return place if given.get("keepdim") else replace(place, positions=place.positions - len(axes))
-
-
-def _entries(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        value = tuple(value.values())
-    if isinstance(value, tuple | list):
-        for part in value:
-            yield from _entries(part)
-    elif isinstance(value, slice):
-        yield from _entries((value.start, value.stop, value.step))
-    else:
-        yield value
