@@ -23,16 +23,20 @@ class Gate:
         """Return the gate that ``name=number`` describes.
 
         Raises:
-            ValueError: for another form or an unknown quantity.
+            ValueError: for another form, an unknown quantity, or a limit outside its range, which would say nothing.
         """
         name, _, number = text.partition("=")
-        quantity(name, JUDGED)  # raises for an unknown name
+        known = quantity(name, JUDGED)
         try:
             limit = float(number)
         except ValueError:
             limit = nan
         if not isfinite(limit):
             raise ValueError(f"--fail-above takes a quantity and a number, for example {name}=0.4; got {text!r}")
+        if not known.low <= limit <= known.top:
+            raise ValueError(
+                f"--fail-above: {name} lies between {known.low:g} and {known.top:g}, got the limit {limit:g}"
+            )
         return cls(name, limit)
 
     def broken_by(self, report: RedundancyReport) -> list[tuple[str, float]]:

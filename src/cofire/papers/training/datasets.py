@@ -77,7 +77,7 @@ def digits(*, seed: int = 0) -> Dataset:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise ImportError('the digits data set comes with scikit-learn: pip install "cofire[papers]"') from error
+        raise ImportError('the digits data set comes with scikit-learn: pip install "cofire[demo]"') from error
     images, labels = load_digits(return_X_y=True)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).numpy()
     x = torch.from_numpy(np.asarray(images, np.float32)[order] / 16).reshape(-1, 1, 8, 8)

@@ -211,7 +211,7 @@ def _panel_chart(
         _line(layer, panel.name, styles, Series() if alike else floor)
         for layer, floor in zip(layers, floors, strict=True)
     )
-    note = panel.note + (f" In {panel.unit}." if panel.unit else "")
+    note = panel.meaning
     note += where if panel.source == "activations" and panel.name != "epsilon" else ""  # ε compares both sites
     return Chart(
         key,

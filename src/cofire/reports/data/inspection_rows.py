@@ -22,7 +22,7 @@ class Column:
 
 
 COLUMNS: Mapping[str, Column] = {
-    key: Column(QUANTITIES[name].label, f"{QUANTITIES[name].title}. {QUANTITIES[name].note}")
+    key: Column(QUANTITIES[name].label, f"{QUANTITIES[name].title}. {QUANTITIES[name].meaning}")
     for key, name in {
         "units": "n_units",
         "constant": "n_constant",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...nets.layers.outputs import is_output_layer
 from ...record.runs.rows import Row
 from ...record.runs.run_directory import Run
 
@@ -158,7 +159,8 @@ class View:
     def output(self) -> str | None:
         """Return the name of the network's last layer, or None if the run does not say."""
         layers = (self.made.get("model") or {}).get("layers") or ()
-        return next((name for name in reversed(list(layers)) if name not in self.left_out), None)
+        measured = [name for name in layers if name not in self.left_out]
+        return next((name for name in reversed(measured) if is_output_layer(name, measured)), None)
 
     @property
     def last_step(self) -> int | None:

@@ -12,10 +12,6 @@ from .finding import Finding, Level, about, spread
 MOST_PAIRS = 3
 WIDTH_LIMITS = {"entropy_knn": 10, "entropy_knn_whitened": 20, "total_correlation": 20}
 """The number of units from which an estimate by nearest neighbors is biased by nats."""
-_CRITERION = (
-    "Pairs count if their information differs from what the correlation explains by more than chance gives in any pair "
-    "of the layer (in 95 % of cases), and by at least 0.1 on the scale of |ρ|."
-)
 
 
 def of_dependence(layer: Layer) -> str:
@@ -54,7 +50,7 @@ def _disagreeing(key: str, level: Level, layers: Sequence[Layer], concerned: Cal
     found.sort(key=lambda one: -one[0])
     samples = [n_samples for _, n_samples, _ in found if n_samples is not None]
     measured = f" Measured on {spread(samples, count)} samples." if samples else ""
-    return about(key, level, [point for *_, point in found], criterion=_CRITERION + measured)
+    return about(key, level, [point for *_, point in found], measured=measured)
 
 
 def without_density(layers: Sequence[Layer]) -> list[Finding]:

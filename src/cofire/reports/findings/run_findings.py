@@ -16,9 +16,6 @@ from .unit_findings import UNIT_KINDS, nonfinite
 
 STRONG = 0.4
 _QUANTITY = "Debiased mean |ρ| over pairs of units, with its 95 % interval."
-_ASK_FOR_DEPENDENCE = (
-    "Uncorrelated units may still depend on each other nonlinearly. Record cofire.record.dependence() to find out."
-)
 
 
 def headline(view: View) -> str:
@@ -79,9 +76,9 @@ def independent(layers: Sequence[Layer]) -> list[Finding]:
     """Report layers whose correlation is faint or within that of independent units."""
     faint = [layer for layer in layers if layer.of("nc").defined and correlation_at(layer, -1).high < FAINT]
     texts = [", ".join(filter(None, (correlation_at(one, -1).sentence, of_dependence(one)))) for one in faint]
-    advice = "" if all(map(of_dependence, faint)) else _ASK_FOR_DEPENDENCE
+    key = "independent" if all(map(of_dependence, faint)) else "independent, as far as correlation shows"
     points = zip([layer.name for layer in faint], texts, strict=True)
-    return about("independent", "note", points, how_measured=_how_measured(faint), advice=advice)
+    return about(key, "note", points, how_measured=_how_measured(faint))
 
 
 def trends(layers: Sequence[Layer]) -> list[Finding]:

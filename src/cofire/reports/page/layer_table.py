@@ -26,8 +26,7 @@ class Column:
 def of_quantity(name: str) -> Column:
     """Return the column of a recorded quantity."""
     quantity = QUANTITIES[name]
-    unit = f" In {quantity.unit}." if quantity.unit == "nats" else ""
-    return Column(name, quantity.label, f"{quantity.title}. {quantity.note}{unit}", quantity.digits)
+    return Column(name, quantity.label, f"{quantity.title}. {quantity.meaning}", quantity.digits)
 
 
 START = Column("since_start", "vs start", "Debiased, minus that of the first recording.", signed=True)

@@ -24,7 +24,7 @@ class Quantity:
         title: a short heading.
         note: one sentence that defines it.
         symbol: what stands in a narrow column, if the literature has a symbol.
-        high: what a high value means.
+        high: what a high value means, as a clause: "A high value means that …".
         unit: ``"nats"``, ``"units"``, ``"pairs"``, or ``""`` for a pure number.
         digits: decimal places shown; 0 for whole numbers.
         low, top: the range, inclusive; a value outside it is an error in the statistic or the record.
@@ -56,18 +56,19 @@ class Quantity:
         return self.symbol or self.title
 
     @property
-    def whole(self) -> bool:
-        """Whether values are whole numbers."""
-        return self.digits == 0
+    def meaning(self) -> str:
+        """The definition, the unit of information, and what a high value means."""
+        unit = " In nats." if self.unit == "nats" else ""
+        return f"{self.note}{unit}" + (f" A high value means that {self.high}." if self.high else "")
 
 
 _of_pairs = partial(Quantity, of_pairs=True)
 _of_weights = partial(Quantity, of_pairs=True, source="weights")
 _nats = partial(Quantity, unit="nats", low=-inf, top=inf)
-_entropy = partial(_nats, zero_means_none=False, high="The units vary more freely.")
+_entropy = partial(_nats, zero_means_none=False, high="the units vary more freely")
 _count = partial(Quantity, digits=0, top=inf, unit="units")
-_REPEAT = "Units repeat one another: the layer is redundant."
-_COULD_GO = "Many units could go."
+_REPEAT = "units repeat one another and the layer is redundant"
+_COULD_GO = "many units could go"
 
 # fmt: off
 _TABLE = (
@@ -82,15 +83,15 @@ _TABLE = (
     _of_pairs("nc_unit_error", "Standard error from choosing units",
               "Standard error of NC when only some units are measured."),
     _of_pairs("nc_mean", "Mean correlation", "Mean ρ over pairs of units, with its sign.",
-              high="Units rise and fall together.", low=-1.0),
+              high="units rise and fall together", low=-1.0),
     _count("n_units", "Units", "Units of the layer."),
     _count("n_units_seen", "Units measured", "Units that were measured where a layer has too many."),
-    _count("n_constant", "Constant", "Units that never changed.", high="Units are dead."),
-    _count("n_nonfinite", "Not finite", "Units that met a NaN or an infinity.", high="Training diverges."),
+    _count("n_constant", "Constant", "Units that never changed.", high="units are dead"),
+    _count("n_nonfinite", "Not finite", "Units that met a NaN or an infinity.", high="training diverges"),
     _of_pairs("epsilon", "Change by the activation function, ε", "|NC after − NC before| the activation function.",
-              symbol="ε", high="The activation function changes how units correlate."),
+              symbol="ε", high="the activation function changes how units correlate"),
     _of_weights("wc", "Weight correlation", "Mean |cosine| between the incoming weights of two units.",
-                symbol="WC", high="Units have similar weights."),
+                symbol="WC", high="units have similar weights"),
     _of_weights("wc_signed", "Mean cosine", "Mean cosine between the incoming weights of two units.", low=-1.0),
     _of_weights("wc_lower_quartile", "Lower quartile of |cosine|", "Lower quartile of |cosine| over pairs of units."),
     _of_weights("wc_median", "Median |cosine|", "Median of |cosine| over pairs of units."),
@@ -98,16 +99,16 @@ _TABLE = (
     _count("wc_left_out", "Weights left out", "Units whose weights are all zero or not finite.", source="weights"),
     _nats("dependence", "Dependence score, ι", "Mean mutual information over pairs of units; copies left out.",
           symbol="ι", of_pairs=True, floor="dependence_threshold",
-          high="Units tell about one another, also where they don't correlate."),
+          high="units share information, even without correlation"),
     _nats("dependence_standard_error", "Standard error of ι", "Standard error of the dependence score."),
     _nats("dependence_threshold", "Independent units", "Dependence score that independent units stay below."),
     _count("dependence_pairs", "Pairs measured", "Pairs of units behind the dependence score.", unit="pairs"),
     _count("dependence_determined", "Determined pairs", "Pairs in which one unit determines the other.", unit="pairs"),
     _nats("nonlinear_excess", "Dependence beyond correlation",
           "Mean information over pairs of units, less that of normal pairs with the same ρ.",
-          of_pairs=True, high="Units depend on one another in ways that correlation misses."),
+          of_pairs=True, high="units depend on one another in ways that correlation misses"),
     _nats("total_correlation", "Total correlation", "Dependence of every order between the units.",
-          of_pairs=True, high="The units are far from independent."),
+          of_pairs=True, high="the units are far from independent"),
     _entropy("entropy_gaussian", "Entropy, as if normal", "An upper bound that sees correlation only."),
     _entropy("entropy_knn", "Entropy by nearest neighbors", "Biased by nats from 10 units on."),
     _entropy("entropy_knn_whitened", "Entropy by nearest neighbors, whitened", "Biased by nats from 20 units on."),
@@ -123,10 +124,10 @@ _TABLE = (
     _count("width_low", "Lowest width", "Lower end of the 95 % interval of the recommended width."),
     _count("width_high", "Highest width", "Upper end of the 95 % interval of the recommended width."),
     Quantity("effective_rank", "Effective rank", symbol="Rank", top=inf, digits=1, unit="dimensions", source="both",
-             high="Units vary in many directions.",
+             high="units vary in many directions",
              note="Participation ratio: of the correlations' eigenvalues, debiased, or of squared singular values."),
     Quantity("copies", "Copies", "Share of units that copy another.", high=_COULD_GO, source="both"),
-    Quantity("constant", "Constant share", "Share of units that never change.", high="Units are dead.", source="both"),
+    Quantity("constant", "Constant share", "Share of units that never change.", high="units are dead", source="both"),
     Quantity("superfluous", "Redundant share", "Share of units that could go.", high=_COULD_GO, source="both"),
 )
 # fmt: on

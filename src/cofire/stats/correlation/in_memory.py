@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .._base.definitions import are_dead
 from .._base.scaling import power_of_two
 from .pair_tiles import Tile, blocks
 
@@ -34,7 +35,7 @@ class InMemory:
         self.compute, self.work = compute, work
         self.samples, self.center, self.norm = _in_range(samples, *center_and_norm(samples))
         self.defined = self.norm.isfinite() & (self.norm > 0) & (len(samples) > 1)
-        self.n_constant = int((self.norm == 0).sum()) if len(samples) > 1 else 0
+        self.n_constant = int(are_dead(self.norm).sum()) if len(samples) > 1 else 0
         self.n_nonfinite = int((~self.norm.isfinite()).sum()) if len(samples) else 0
         # the mean is subtracted in two steps, so that float32 loses no digits to a large mean
         coarse = self.center.to(work)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .._base.arrays import Array, as_samples, check_compute_dtype, working_dtype
+from .._base.definitions import are_dead
 from .._base.precision import exactly
 from .._base.wording import plural
 from .all_reduce import all_reduced
@@ -207,7 +208,7 @@ class Moments:
 
     def constant_units(self) -> Tensor:
         """Return which units never varied, bool, shape (n_units,); none before the second sample."""
-        return scaled_variance(self.state()) == 0
+        return are_dead(scaled_variance(self.state()))
 
     def defined_units(self) -> Tensor:
         """Return which units have a correlation: finite and not constant, bool, shape (n_units,)."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .._base.arrays import working_dtype
+from .._base.definitions import are_dead
 from ..correlation.pair_tiles import Pairs, Tile, blocks
 from .resultant import resultant
 
@@ -40,7 +41,7 @@ class Cosines:
     @cached_property
     def zero(self) -> Tensor:
         """Which vectors are zero, bool, shape (n_vectors,)."""
-        return self._size == 0
+        return are_dead(self._size)
 
     @cached_property
     def nonfinite(self) -> Tensor:

@@ -19,6 +19,7 @@ from .simd_memory import load, load_each, spread_each, store, store_each
 from .strip_layout import LANES, WITHIN
 
 OPTIONS: Any = WITHIN
+COMPILED_ONLY = "only for compiled code"
 MOST_UNROLLED = 16  # each k compiles anew, for some seconds; unrolled it takes half to two thirds of the time
 
 
@@ -34,27 +35,27 @@ def count(neighbors: Any) -> int:
 
 def empty(neighbors: Any, memory: Any) -> Any:
     """Return k vectors of infinities; the memory is theirs, k vectors long."""
-    raise NotImplementedError
+    raise NotImplementedError(COMPILED_ONLY)
 
 
 def keep(nearest: Any, memory: Any) -> Any:
     """Write the vectors to their memory."""
-    raise NotImplementedError
+    raise NotImplementedError(COMPILED_ONLY)
 
 
 def kept(neighbors: Any, memory: Any) -> Any:
     """Return the vectors that were written to their memory."""
-    raise NotImplementedError
+    raise NotImplementedError(COMPILED_ONLY)
 
 
 def insert(nearest: Any, distance: Any) -> Any:
     """Return the vectors, ascending, after one more vector of distances."""
-    raise NotImplementedError
+    raise NotImplementedError(COMPILED_ONLY)
 
 
 def kth(nearest: Any) -> Any:
     """Return the vector of the k-th distances."""
-    raise NotImplementedError
+    raise NotImplementedError(COMPILED_ONLY)
 
 
 @overload(count, jit_options=OPTIONS)
