@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from math import log
 from typing import TypeAlias
 
@@ -18,6 +19,7 @@ from .._base.wording import plural
 from ..information.density import finite_points
 
 KERNELS = ("gaussian", "laplacian")
+BLOCKS_A_TURN = 16  # of 2 MiB each, on the CPU
 UNDERFLOWN = 1e-280
 """Sums below this may lack terms: the compiled kernel is 0 below 1e-304."""
 NEGLIGIBLE = 45.0  # exp(-45) is 3e-20: even a million such terms vanish beside the largest
@@ -199,11 +201,15 @@ def kernel_sums(
     with ThreadPoolExecutor(n_parts) as threads:
         # a GPU's work stays on this thread, whose stream it must follow
         each = threads.map if n_parts > 1 else map
-        for block in blocks_of_distances(points[order], kernel):
-            height, width = block.values.shape
-            own = slice(block.row, block.row + height)
-            ends = tuple((end[own] - block.column).clamp_(0, width) for end in (first, last))
-            list(each(partial(_add, block, ends), *parts))
+        # several products, then several sums: torch's threads go on spinning after a product and would hold the cores
+        # that the sums want, once for each block
+        blocks = blocks_of_distances(points[order], kernel)
+        while some := list(islice(blocks, BLOCKS_A_TURN if n_parts > 1 else 1)):
+            for block in some:
+                height, width = block.values.shape
+                own = slice(block.row, block.row + height)
+                ends = tuple((end[own] - block.column).clamp_(0, width) for end in (first, last))
+                list(each(partial(_add, block, ends), *parts))
     return rows[:, order.argsort()], sums[0], sums[1]
 
 
