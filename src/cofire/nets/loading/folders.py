@@ -63,10 +63,11 @@ class Arrays:
 def _opened(path: Path) -> NDArray[np.generic]:
     """Map an array from its file, and check it."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(path, mode="r")
     except (ValueError, EOFError, OverflowError) as error:
-        raise ValueError(f"{path} is damaged, or not an array of numbers; write it with numpy.save") from error
-    if not isinstance(array, np.ndarray) or array.ndim == 0 or array.dtype.kind not in "fiub":
-        what = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"{path} must hold an array of real numbers, samples first; got {what}")
+        raise ValueError(f"{path} is damaged, or not a .npy array of numbers; write it with numpy.save") from error
+    if array.ndim == 0 or array.dtype.kind not in "fiub":
+        raise ValueError(
+            f"{path} must hold an array of real numbers, samples first; got {array.dtype} of shape {array.shape}"
+        )
     return array
