@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, _decomp, nn
+from torch._subclasses import fake_tensor
 from torch.nn.modules import batchnorm, conv, dropout, loss
-from torch.utils import _device, _pytree
+from torch.utils import _device, _python_dispatch, _pytree
 
 # Base classes have no public name, and users subclass them: a list of the public classes would miss those.
 BatchNorm = batchnorm._BatchNorm
@@ -98,3 +99,22 @@ def version(tensor: Tensor) -> int:
     Autograd keeps this number to find changes in place; there is no other way to notice them without comparing values.
     """
     return 0 if tensor.is_inference() else tensor._version
+
+
+# Operations as they reach the kernels, those inside nn.LSTM or a fused layer included: the public modes see
+# the calls of torch's Python functions only.
+DispatchMode = _python_dispatch.TorchDispatchMode
+
+# Tensors without memory that know how every operation changes shapes; torch.export uses them.
+FakeTensor = fake_tensor.FakeTensor
+FakeTensorMode = fake_tensor.FakeTensorMode
+
+# What torch.compile falls back on for operations that have no decomposition of their own.
+decompositions = _decomp.core_aten_decompositions
+
+tree_map = _pytree.tree_map
+
+# The product of a mixture of experts, whose kernel for fake tensors takes bfloat16 only.
+grouped_mm = torch.ops.aten._grouped_mm.default
+
+ALL_HOOKS = (*FORWARD_HOOKS, "_backward_hooks", "_backward_pre_hooks")

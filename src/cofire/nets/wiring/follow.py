@@ -1,0 +1,142 @@
+"""Follow a model through one forward pass, operation by operation."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+from weakref import ReferenceType, ref
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from ..torch_private import DispatchMode, FakeTensor, decompositions, grouped_mm, tree_leaves
+from .calls import Call, Signal, Use, fresh
+from .dimensions import Dimension, product
+from .rules import RULES, Rule, elementwise, unknown
+
+# These change the shape of a tensor in place, so that its dimensions before the call are others than after it.
+CHANGE_SHAPE = frozenset({"t", "transpose", "unsqueeze", "squeeze", "permute", "as_strided"})
+NO_TENSORS = frozenset(
+    {"_local_scalar_dense", "item", "equal", "_assert_async", "is_same_size", "sym_size", "is_nonzero"}
+)
+
+DECOMPOSITIONS = decompositions()
+
+
+class Follower(DispatchMode):
+    """Sees each operation that runs inside its block, and keeps what is known of each tensor.
+
+    Args:
+        parameters: the model's parameters and buffers by name; each starts with dimensions of its own.
+        inputs: the tensors that the model is given; what is computed from them varies.
+
+    Attributes:
+        uses: what parameters did, in the order of the pass.
+        unknown: how often operations without a rule came.
+        parameter_signals: what is known of each parameter.
+        running: the modules that are running, the innermost last, each with the names of its own parameters.
+        made: every tensor that came out of an operation.
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor], inputs: Iterable[Tensor] = ()) -> None:
+        super().__init__()
+        self.uses: list[Use] = []
+        self.unknown: Counter[str] = Counter()
+        self.running: list[tuple[str, frozenset[str]]] = [("", frozenset())]  # modules, the innermost last
+        self.made: list[ReferenceType[Tensor]] = []
+        self._signals: dict[int, Signal] = {}
+        self._written: set[StorageWeakRef] = set()
+        self.parameter_signals = {name: self._begin(one, frozenset([name])) for name, one in parameters.items()}
+        for tensor in inputs:
+            self._signals[id(tensor)] = Signal(
+                [fresh(n, "the model's input") for n in tensor.shape], tensor, varies=True
+            )
+
+    def also(self, name: str, tensor: Tensor) -> None:
+        """Take another tensor for the parameter of that name: code can reach the original of a copied model."""
+        known = self.parameter_signals[name]
+        self._signals.setdefault(id(tensor), Signal(known.dimensions, tensor, known.made_of))
+
+    def _begin(self, tensor: Tensor, made_of: frozenset[str]) -> Signal:
+        known = self._signals.get(id(tensor))  # a tied parameter has one signal under all its names
+        if known is None:
+            dimensions = [Dimension(size) if size != 1 else product([]) for size in tensor.shape]
+            known = self._signals[id(tensor)] = Signal(dimensions, tensor, made_of)
+        return known
+
+    def signal(self, tensor: Tensor) -> Signal:
+        """Return what is known of a tensor; one that nobody made here is a constant of the code."""
+        known = self._signals.get(id(tensor))
+        if known is None or [one.size for one in known.dimensions] != list(tensor.shape):
+            constant = [fresh(size, "a constant of the code") for size in tensor.shape]
+            known = self._signals[id(tensor)] = Signal(constant, tensor)
+        if not known.varies and self._written and StorageWeakRef(tensor.untyped_storage()) in self._written:
+            known.varies, known.made_of = True, frozenset()
+        return known
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and let its rule follow it."""
+        kwargs = kwargs or {}
+        space, _, name = func._schema.name.partition("::")
+        if space == "prim":  # asks for a device or a layout
+            return func(*args, **kwargs)
+        base = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+        rule = _rule_of(base, func)
+        if rule is None and base not in NO_TENSORS:
+            with self:  # what it is made of comes here in turn
+                made = func.decompose(*args, **kwargs)
+                if made is NotImplemented and func in DECOMPOSITIONS:
+                    made = DECOMPOSITIONS[func](*args, **kwargs)
+            if made is not NotImplemented:
+                return made
+        tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+        inputs = [self.signal(one) for one in tensors]
+        output = _run(func, args, kwargs)
+        if base not in NO_TENSORS:
+            call = Call(base, _bound(func, args, kwargs), inputs, output, *self.running[-1])
+            self._apply(rule or unknown, call)
+            if base != name:
+                self._write(call)
+            self._keep(call)
+        return output
+
+    def _apply(self, rule: Rule, call: Call) -> None:
+        try:
+            rule(call)
+        except (ValueError, IndexError, KeyError, TypeError, StopIteration, AttributeError):
+            rule = unknown  # the rule met a form of the operation that it doesn't know
+            call.emitted.clear()
+            call.uses.clear()
+            unknown(call)
+        if rule is unknown:
+            self.unknown[call.name] += 1
+
+    def _write(self, call: Call) -> None:
+        """After a change in place, all views of the storage hold what was written."""
+        if any(signal.varies for signal in call.inputs):
+            self._written.add(StorageWeakRef(call.inputs[0].tensor.untyped_storage()))
+
+    def _keep(self, call: Call) -> None:
+        for signal in call.emitted:
+            self._signals[id(signal.tensor)] = signal
+            self.made.append(ref(signal.tensor))
+        self.uses.extend(call.uses)
+
+
+def _run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    if func is grouped_mm and isinstance(args[0], FakeTensor):
+        return args[0].new_empty(args[0].shape[0], args[1].shape[-1])  # its meta kernel takes bfloat16 only
+    return func(*args, **kwargs)
+
+
+def _rule_of(name: str, func: Any) -> Rule | None:
+    if name in RULES:
+        return RULES[name]
+    return elementwise if torch.Tag.pointwise in func.tags else None
+
+
+def _bound(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments by the names of the operation's schema, defaults filled in."""
+    schema = func._schema.arguments
+    given = {argument.name: value for argument, value in zip(schema, args, strict=False)} | dict(kwargs)
+    return {argument.name: given.get(argument.name, argument.default_value) for argument in schema}

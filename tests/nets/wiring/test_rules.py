@@ -1,0 +1,177 @@
+"""Each rule against real tensors: what is computed from one index of a leaf lies at that index of the output."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from cofire.nets.wiring.dimensions import kept, leaves
+from cofire.nets.wiring.follow import Follower
+from cofire.nets.wiring.rules import RULES
+
+INDEX = torch.tensor([2, 0, 1])
+MASK = torch.arange(24).reshape(2, 3, 4) % 2 == 0
+
+# name -> (operation on x and w, shape of x, shape of w); x is the model's input in all but its free last axes
+CASES = {
+    "relu": (lambda x, w: F.relu(x), (2, 6), (1,)),
+    "add": (lambda x, w: x + w, (2, 6), (6,)),
+    "scale in place": (lambda x, w: x.clone().mul_(w), (2, 6), (6,)),
+    "where": (lambda x, w: torch.where(MASK, x, w), (2, 3, 4), (4,)),
+    "masked_fill": (lambda x, w: x.masked_fill(MASK, 0.0), (2, 3, 4), (1,)),
+    "prelu": (lambda x, w: F.prelu(x, w), (2, 6, 5), (6,)),
+    "cumsum": (lambda x, w: x.cumsum(0), (2, 6), (1,)),
+    "split view": (lambda x, w: x.view(2, 3, 4), (2, 12), (1,)),
+    "merged view": (lambda x, w: x.view(2, 12), (2, 3, 4), (1,)),
+    "regrouped view": (lambda x, w: x.view(2, 3, 2).view(2, 2, 3), (2, 6), (1,)),
+    "flatten": (lambda x, w: x.flatten(1), (2, 3, 4), (1,)),
+    "permute": (lambda x, w: x.permute(2, 0, 1), (2, 3, 4), (1,)),
+    "transpose": (lambda x, w: x.transpose(1, 2), (2, 3, 4), (1,)),
+    "transpose in place": (lambda x, w: x.clone().transpose_(0, 2), (2, 3, 4), (1,)),
+    "t": (lambda x, w: x.t(), (2, 6), (1,)),
+    "unsqueeze": (lambda x, w: x.unsqueeze(1), (2, 6), (1,)),
+    "squeeze": (lambda x, w: x.squeeze(1), (2, 1, 6), (1,)),
+    "squeeze all": (lambda x, w: x.squeeze(), (2, 1, 6, 1), (1,)),
+    "expand": (lambda x, w: x[:, None].expand(2, 4, 6), (2, 6), (1,)),
+    "repeat": (lambda x, w: x.repeat(1, 3), (2, 6), (1,)),
+    "repeat_interleave": (lambda x, w: x.repeat_interleave(2, 1), (2, 6), (1,)),
+    "slice": (lambda x, w: x[:, 1:5], (2, 6), (1,)),
+    "slice with a step": (lambda x, w: x[:, 1::2], (2, 6), (1,)),
+    "odd slice": (lambda x, w: x[:, ::4], (2, 6), (1,)),
+    "split": (lambda x, w: x.split([1, 3, 2], 1)[1], (2, 6), (1,)),
+    "chunk": (lambda x, w: x.chunk(3, 1)[2], (2, 6), (1,)),
+    "halves added": (lambda x, w: sum(x.chunk(2, 1)), (2, 6), (1,)),
+    "rotated halves": (lambda x, w: x * w + torch.cat([-x[:, 3:], x[:, :3]], 1), (2, 6), (6,)),
+    "unbind": (lambda x, w: x.unbind(1)[1], (2, 3, 4), (1,)),
+    "select": (lambda x, w: x[:, 1], (2, 3, 4), (1,)),
+    "cat": (lambda x, w: torch.cat([x, w.expand(2, 6), x], 1), (2, 6), (6,)),
+    "stack": (lambda x, w: torch.stack([x, x * 2], 1), (2, 6), (1,)),
+    "pad": (lambda x, w: F.pad(x, (1, 2)), (2, 6), (1,)),
+    "crop": (lambda x, w: F.pad(x, (-1, -2)), (2, 6), (1,)),
+    "index": (lambda x, w: x[:, INDEX], (2, 3, 4), (1,)),
+    "index_select": (lambda x, w: x.index_select(1, INDEX), (2, 3, 4), (1,)),
+    "gather": (lambda x, w: x.gather(1, INDEX.expand(2, 3)), (2, 3), (1,)),
+    "flip": (lambda x, w: x.flip(1), (2, 6), (1,)),
+    "roll": (lambda x, w: x.roll(1, 1), (2, 6), (1,)),
+    "topk": (lambda x, w: x.topk(2, 1).values, (2, 6), (1,)),
+    "index_put": (lambda x, w: x.clone().index_put_((INDEX[:2],), w), (3, 6), (6,)),
+    "embedding": (lambda x, w: F.embedding(INDEX, w) + x, (3, 6), (4, 6)),
+    "linear": (lambda x, w: F.linear(x, w), (2, 6), (5, 6)),
+    "matmul of (in, out)": (lambda x, w: x @ w, (2, 3, 6), (6, 5)),
+    "mv": (lambda x, w: x @ w, (2, 6), (6,)),
+    "bmm": (lambda x, w: torch.bmm(x, w), (2, 3, 4), (2, 4, 5)),
+    "baddbmm": (lambda x, w: torch.baddbmm(x[:, :, :1], x, w), (2, 3, 4), (2, 4, 5)),
+    "einsum": (lambda x, w: torch.einsum("bhd,hde->bhe", x, w), (2, 3, 4), (3, 4, 5)),
+    "conv1d": (lambda x, w: F.conv1d(x, w), (2, 4, 7), (6, 4, 3)),
+    "conv2d": (lambda x, w: F.conv2d(x, w, padding=1), (2, 4, 5, 5), (6, 4, 3, 3)),
+    "depthwise": (lambda x, w: F.conv2d(x, w, groups=4), (2, 4, 5, 5), (4, 1, 3, 3)),
+    "depthwise with a multiplier": (lambda x, w: F.conv2d(x, w, groups=4), (2, 4, 5, 5), (8, 1, 3, 3)),
+    "grouped": (lambda x, w: F.conv2d(x, w, groups=2), (2, 4, 5, 5), (6, 2, 3, 3)),
+    "conv_transpose2d": (lambda x, w: F.conv_transpose2d(x, w), (2, 4, 5, 5), (4, 6, 3, 3)),
+    "grouped conv_transpose2d": (lambda x, w: F.conv_transpose2d(x, w, groups=2), (2, 4, 5, 5), (4, 3, 3, 3)),
+    "max_pool": (lambda x, w: F.max_pool2d(x, 2), (2, 4, 6, 6), (1,)),
+    "avg_pool": (lambda x, w: F.avg_pool1d(x, 2), (2, 4, 6), (1,)),
+    "adaptive pool": (lambda x, w: F.adaptive_avg_pool2d(x, 2), (2, 4, 6, 6), (1,)),
+    "interpolate": (lambda x, w: F.interpolate(x, scale_factor=2, mode="bilinear"), (2, 4, 3, 3), (1,)),
+    "reflection pad": (lambda x, w: F.pad(x, (1, 1), mode="reflect"), (2, 4, 5), (1,)),
+    "mean": (lambda x, w: x.mean((2, 3)), (2, 4, 3, 3), (1,)),
+    "sum, kept": (lambda x, w: x.sum(1, keepdim=True) * w, (2, 4, 5), (5,)),
+    "softmax": (lambda x, w: x.softmax(-1), (2, 4, 5), (1,)),
+    "layer_norm": (lambda x, w: F.layer_norm(x, (6,), w), (2, 3, 6), (6,)),
+    "rms_norm": (lambda x, w: F.rms_norm(x, (6,), w), (2, 3, 6), (6,)),
+    "group_norm": (lambda x, w: F.group_norm(x, 2, w), (2, 6, 5), (6,)),
+    "batch_norm": (lambda x, w: F.batch_norm(x, w.detach() * 0, w.detach() * 0 + 1, w), (3, 6, 4), (6,)),
+    "attention": (lambda x, w: F.scaled_dot_product_attention(x * w, x, x), (2, 3, 5, 4), (4,)),
+    "attention with a mask": (
+        lambda x, w: F.scaled_dot_product_attention(x, x, x, attn_mask=w.expand(2, 3, 5, 5)),
+        (2, 3, 5, 4),
+        (1, 3, 1, 1),
+    ),
+}
+
+
+def followed(operation, x, w):
+    # Two parameters of which one stands for the data: all axes are then free, and nothing hides behind "input".
+    follower = Follower({"x": x, "w": w})
+    follower.parameter_signals["x"].varies = True
+    with torch.no_grad(), follower:
+        output = operation(x, w)
+    return output, follower
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_index_of_a_leaf_stays_at_its_place(name):
+    operation, *shapes = CASES[name]
+    x, w = (torch.randn(shape, dtype=torch.float64) for shape in shapes)
+    output, follower = followed(operation, x, w)
+    assert not follower.unknown
+    dimensions = follower.signal(output).dimensions
+    assert [one.size for one in dimensions] == list(output.shape)
+    carried = dict.fromkeys(leaf for one in dimensions for leaf in leaves(one))
+    inputs = {"x": x, "w": w}
+    for leaf in carried:
+        if leaf.fixed or leaf.marks or leaf.size < 2:
+            continue
+        index = leaf.size - 1
+        changed = {key: value.clone() for key, value in inputs.items()}
+        for key, value in changed.items():
+            for axis, one in enumerate(follower.parameter_signals[key].dimensions):
+                if leaf in set(leaves(one)):
+                    at = kept(one, {leaf: torch.tensor([index])})
+                    value.index_add_(axis, at, torch.rand_like(value.index_select(axis, at)) + 0.5)
+        with torch.no_grad():
+            differs = operation(changed["x"], changed["w"]) != output
+        allowed = torch.zeros_like(differs)
+        for axis, one in enumerate(dimensions):
+            if leaf in set(leaves(one)):
+                allowed.index_fill_(axis, kept(one, {leaf: torch.tensor([index])}), True)
+        taken = any(leaf in set(leaves(one)) for key in inputs for one in follower.parameter_signals[key].dimensions)
+        assert not (differs & ~allowed).any() and differs.any() == taken, leaf
+
+
+FREE = ["relu", "add", "permute", "cat", "linear", "conv2d", "depthwise", "grouped", "bmm", "layer_norm", "batch_norm"]
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_what_can_be_followed_is_not_fixed(name):
+    operation, *shapes = CASES[name]
+    output, follower = followed(operation, *(torch.randn(shape) for shape in shapes))
+    assert any(not leaf.fixed for one in follower.signal(output).dimensions for leaf in leaves(one))
+
+
+def test_every_rule_is_used_by_a_case(monkeypatch):
+    used = set()
+    for name, function in list(RULES.items()):
+        monkeypatch.setitem(RULES, name, lambda call, f=function: (used.add(f.__name__), f(call))[1])
+    for operation, *shapes in CASES.values():
+        followed(operation, *(torch.randn(shape) for shape in shapes))
+    wanted = {function.__name__ for function in RULES.values()} - {"<lambda>"}
+    assert wanted - used == set()
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [(lambda x, w: torch.linalg.inv(x[:2, :2]), "linalg_inv_ex"), (lambda x, w: torch.fft.rfft(x).real, "_fft_r2c")],
+)
+def test_an_operation_without_a_rule_fixes_what_it_touches_and_is_named(operation, name):
+    output, follower = followed(operation, torch.randn(3, 6), torch.randn(1))
+    assert name in follower.unknown
+    for one in follower.signal(output).dimensions:
+        assert all("no rule for" in leaf.fixed for leaf in leaves(one))
+
+
+def test_roles_of_parameters():
+    x, w = torch.randn(2, 6), torch.randn(5, 6)
+    _, follower = followed(F.linear, x, w)
+    assert [(use.role, use.dimension.size) for use in follower.uses] == [("reader", 6), ("maker", 5)]
+    _, follower = followed(lambda x, w: F.conv2d(x, w, groups=4), torch.randn(2, 4, 5, 5), torch.randn(4, 1, 3, 3))
+    assert {use.role for use in follower.uses} == {"rider"}
+
+
+def test_what_is_written_in_place_varies():
+    def operation(x, w):
+        out = torch.zeros(2, 6)
+        out[:, :3] = x[:, :3]
+        return out
+
+    output, follower = followed(operation, torch.randn(2, 6), torch.randn(1))
+    assert follower.signal(output).varies

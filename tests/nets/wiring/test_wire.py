@@ -1,0 +1,334 @@
+"""`wire` on small models of every kind: units, axes, groups; and nothing of the model or the process changes."""
+
+import copy
+import functools
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations
+
+from cofire.nets.wiring.dimensions import kept, leaves
+from cofire.nets.wiring.wiring import wire
+
+
+class Lambda(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def first(output):
+    return (output[0] if isinstance(output, tuple) else output).detach()
+
+
+class Scale(nn.Module):
+    def __init__(self, shape):
+        super().__init__()
+        self.w = nn.Parameter(torch.randn(shape))
+
+    def forward(self, x):
+        return x * self.w
+
+
+class LayerNorm2d(nn.LayerNorm):
+    def forward(self, x):
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Residual(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.a, self.b = nn.Linear(n, 2 * n), nn.Linear(2 * n, n)
+
+    def forward(self, x):
+        return x + self.b(F.gelu(self.a(x)))
+
+
+class Dense(nn.Module):
+    """A layer of one's own that stores its weight as (in, out)."""
+
+    def __init__(self, n, m):
+        super().__init__()
+        self.w, self.b = nn.Parameter(torch.randn(n, m)), nn.Parameter(torch.randn(m))
+
+    def forward(self, x):
+        return x @ self.w + self.b
+
+
+class Loop(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell, self.head = nn.LSTMCell(5, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        h = c = x.new_zeros(len(x), 8)
+        for step in x.unbind(1):
+            h, c = self.cell(step, (h, c))
+        return self.head(h)
+
+
+class Heads(nn.Module):
+    def __init__(self, n=12, heads=3):
+        super().__init__()
+        self.q, self.k, self.v, self.o = (nn.Linear(n, n) for _ in range(4))
+        self.heads = heads
+
+    def forward(self, x):
+        q, k, v = (f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.q, self.k, self.v))
+        weights = (q @ k.transpose(-1, -2) / 2).softmax(-1)
+        return self.o((weights @ v).transpose(1, 2).flatten(-2))
+
+
+class Gated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Linear(6, 16), nn.Linear(8, 6)
+
+    def forward(self, x):
+        a, b = self.up(x).chunk(2, -1)
+        return self.down(a * F.silu(b))
+
+
+class Squeeze(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.down, self.up = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 2, 1), nn.Conv2d(2, 8, 1)
+        self.head = nn.Conv2d(8, 5, 1)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.head(x * torch.sigmoid(self.up(F.relu(self.down(x.mean((2, 3), keepdim=True)))))).amax((2, 3))
+
+
+class Catting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 6, 1), nn.Conv2d(10, 5, 1)
+
+    def forward(self, x):
+        return self.c(torch.cat([self.a(x), self.b(x)], 1)).flatten(2).mean(-1)
+
+
+IMAGE, ROWS, TEXT = torch.randn(2, 3, 12, 12), torch.randn(4, 6), torch.randn(2, 7, 12)
+CASES = {
+    "perceptron": (nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 3)), ROWS, {"0": (10, 1), "2": (3, 1)}),
+    "own pooling": (nn.Sequential(nn.Conv2d(3, 8, 4), Lambda(lambda x: x.mean((2, 3)))), IMAGE, {"0": (8, 1)}),
+    "own view": (
+        nn.Sequential(nn.Conv2d(3, 8, 4), Lambda(lambda x: x.view(len(x), -1)), nn.Linear(8 * 81, 4)),
+        IMAGE,
+        {"0": (8, 1), "2": (4, 1)},
+    ),
+    "own swish and scale": (
+        nn.Sequential(nn.Conv2d(3, 8, 3), Lambda(lambda x: x * torch.sigmoid(x)), Scale((8, 1, 1)), nn.Conv2d(8, 4, 1)),
+        IMAGE,
+        {"0": (8, 1), "3": (4, 1)},
+    ),
+    "own norm": (
+        nn.Sequential(nn.Conv2d(3, 8, 3), LayerNorm2d(8), nn.Conv2d(8, 4, 1)),
+        IMAGE,
+        {"0": (8, 1), "2": (4, 1)},
+    ),
+    "depthwise": (
+        nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=8), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 1)),
+        IMAGE,
+        {"0": (8, 1), "3": (4, 1)},
+    ),
+    "grouped": (nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 12, 1, groups=4)), IMAGE, {"0": (8, 1), "1": (12, 1)}),
+    "transposed": (nn.Sequential(nn.ConvTranspose2d(3, 8, 2), nn.Conv2d(8, 4, 1)), IMAGE, {"0": (8, 1), "1": (4, 1)}),
+    "residual": (
+        nn.Sequential(nn.Linear(6, 8), Residual(8), nn.Linear(8, 2)),
+        ROWS,
+        {"0": (8, 1), "1.a": (16, 1), "1.b": (8, 1), "2": (2, 1)},
+    ),
+    "own dense": (nn.Sequential(Dense(6, 9), nn.Tanh(), Dense(9, 3)), ROWS, {"0": (9, 1), "2": (3, 1)}),
+    "heads": (Heads(), TEXT, {"q": (12, 2), "k": (12, 2), "v": (12, 2), "o": (12, 2)}),
+    "gated": (Gated(), ROWS, {"up": (16, 1), "down": (6, 1)}),
+    "squeeze": (Squeeze(), IMAGE, {"conv": (8, 1), "down": (2, 1), "up": (8, 1), "head": (5, 1)}),
+    "cat": (Catting(), IMAGE, {"a": (4, 1), "b": (6, 1), "c": (5, 1)}),
+    "attention": (
+        nn.TransformerEncoderLayer(12, 3, 20, batch_first=True, norm_first=True),
+        TEXT,
+        {"linear1": (20, 2), "linear2": (12, 2)},
+    ),
+    "spectral norm": (
+        nn.Sequential(parametrizations.spectral_norm(nn.Linear(6, 10)), nn.ReLU(), nn.Linear(10, 3)),
+        ROWS,
+        {"2": (3, 1)},
+    ),
+    "weight norm": (
+        nn.Sequential(parametrizations.weight_norm(nn.Linear(6, 10)), nn.ReLU(), nn.Linear(10, 3)),
+        ROWS,
+        {"2": (3, 1)},
+    ),
+}
+
+
+@pytest.fixture(params=CASES, ids=lambda name: name.replace(" ", "-"))
+def case(request):
+    model, example, expected = CASES[request.param]
+    return copy.deepcopy(model).eval(), example, expected
+
+
+def test_every_layer_has_its_units_on_the_right_axis(case):
+    model, example, expected = case
+    found = {layer.name: (layer.units, layer.unit_axis) for layer in wire(model, example).layers}
+    assert {name: found.get(name) for name in expected} == expected
+
+
+def test_permuting_the_units_of_free_groups_changes_nothing(case):
+    model, example, _ = case
+    model, example = model.double(), example.double()
+    wiring = wire(model, example)
+    free = [group for group in wiring.groups if not group.fixed]
+    orders = {group.leaf: torch.randperm(group.size) for group in free}
+    before = model(example)
+    with torch.no_grad():
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            for axis, dimension in enumerate(wiring.dimensions[name]):
+                tensor.copy_(tensor.index_select(axis, kept(dimension, orders)))
+    torch.testing.assert_close(model(example), before)
+
+
+def test_changing_one_units_weights_changes_its_slice_of_the_output_alone(case):
+    model, example, _ = case
+    outputs = {}
+    for name, module in model.named_modules():
+        module.register_forward_hook(lambda _m, _a, out, name=name: outputs.update({name: first(out).clone()}))
+    model(example)
+    before = dict(outputs)
+    for layer in wire(model, example).layers:
+        if layer.unit_axis is None or layer.weight_axis is None or layer.name not in before:
+            continue
+        weight = dict(model.named_parameters())[layer.parameter]
+        unit = layer.units // 2
+        saved = weight.detach().clone()
+        with torch.no_grad():
+            weight.select(layer.weight_axis, unit).add_(1.5)
+        model(example)
+        with torch.no_grad():
+            weight.copy_(saved)
+        changed = (outputs[layer.name] != before[layer.name]).movedim(layer.unit_axis, 0).flatten(1).any(1)
+        assert changed.nonzero().flatten().tolist() == [unit], layer.name
+
+
+def test_groups_of_heads():
+    groups = {group.makers: group for group in wire(Heads(), TEXT).groups}
+    heads = groups["q.weight", "k.weight", "v.weight"]
+    assert (heads.size, heads.readers, heads.fixed) == (3, ("o.weight",), "")
+    inner = groups["q.weight", "k.weight"]
+    assert inner.size == 4 and inner.marks == {"coupled by bmm"}
+    assert groups["v.weight",].readers == ("o.weight",)
+    assert groups["o.weight",].fixed == "the model's output"
+
+
+def test_a_squeeze_belongs_to_the_channels_that_it_scales():
+    wiring = wire(Squeeze(), IMAGE)
+    (channels,) = {group for group in wiring.groups if "conv.weight" in group.makers}
+    assert channels.makers == ("conv.weight", "up.weight") and channels.readers == ("down.weight", "head.weight")
+
+
+def test_parts_of_a_cat_stay_apart():
+    makers = [group.makers for group in wire(Catting(), IMAGE).groups]
+    assert ("a.weight",) in makers and ("b.weight",) in makers
+
+
+def test_a_layer_that_runs_in_a_loop_is_one_layer():
+    wiring = wire(Loop(), torch.randn(3, 6, 5))
+    cell = [layer for layer in wiring.layers if layer.parameter.startswith("cell.")]
+    assert [(layer.units, layer.calls) for layer in cell] == [(8, 6), (8, 6)]
+    (hidden,) = {group for layer in cell for group in layer.group}
+    assert hidden.readers == ("cell.weight_hh", "head.weight")
+
+
+def test_lstm_shows_its_levels_and_directions():
+    wiring = wire(nn.LSTM(5, 8, num_layers=2, bidirectional=True), torch.randn(6, 2, 5))
+    assert [layer.units for layer in wiring.layers] == [8] * 8
+
+
+def test_tied_weights_are_one():
+    model = nn.Sequential(nn.Embedding(20, 6), nn.Linear(6, 20, bias=False))
+    model[1].weight = model[0].weight
+    wiring = wire(model, torch.randint(0, 20, (2, 3)))
+    assert {layer.name: layer.units for layer in wiring.layers} == {"0": 6, "1": 20}
+    assert [layer.is_output for layer in wiring.layers][1]
+
+
+def test_nothing_changes(case):
+    model, example, _ = case
+    model.train()
+    called = []
+    model.register_forward_hook(lambda *_: called.append(1))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    attributes = {name: set(vars(module)) for name, module in model.named_modules()}
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    fast = torch.backends.mha.get_fastpath_enabled()
+    wire(model, example)
+    assert torch.equal(torch.rand(2), expected) and not called and model.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert {name: set(vars(module)) for name, module in model.named_modules()} == attributes
+    assert torch.backends.mha.get_fastpath_enabled() == fast
+    assert not torch._C._len_torch_dispatch_stack()
+
+
+def test_no_fake_tensor_outlives_the_run():
+    @functools.lru_cache
+    def cached(n):
+        return torch.ones(n)
+
+    kept_by = {}
+
+    class Leaky(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(6, 4)
+
+        def forward(self, x):
+            kept_by.setdefault("mask", torch.zeros(4))
+            return self.fc(x) * cached(4) + kept_by["mask"]
+
+    model = Leaky()
+    wire(model, ROWS)
+    assert not kept_by and cached.cache_info().currsize == 0
+    assert type(model(ROWS)) is torch.Tensor
+
+
+def test_a_closure_over_the_original_is_followed():
+    inner = nn.Linear(6, 4)
+
+    class Borrowing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = inner
+            self.call = lambda x: inner(x)
+
+        def forward(self, x):
+            return self.call(x)
+
+    (layer,) = wire(Borrowing(), ROWS).layers
+    assert layer.parameter == "inner.weight" and layer.units == 4
+
+
+def test_a_large_model_takes_no_memory():
+    with torch.device("meta"):
+        model = nn.Sequential(*[nn.Linear(20_000, 20_000) for _ in range(4)])
+    wiring = wire(model, torch.zeros(2, 20_000, device="meta"))
+    assert [layer.units for layer in wiring.layers] == [20_000] * 4
+
+
+def test_its_text_is_a_table():
+    lines = str(wire(nn.Sequential(nn.Linear(6, 10), nn.Linear(10, 3)), ROWS)).splitlines()
+    assert lines[0].split() == ["layer", "units", "axis", "inputs", "kind", "cut"]
+    assert lines[1].split() == ["0", "10", "1", "6", "Linear", "free"] and "the model's output" in lines[2]
+
+
+def test_leaves_of_groups_are_apart():
+    wiring = wire(Heads(), TEXT)
+    assert len({group.leaf for group in wiring.groups}) == len(wiring.groups)
+    assert all(list(leaves(group.leaf)) == [group.leaf] for group in wiring.groups)
