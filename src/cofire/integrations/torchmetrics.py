@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..nets.layers.layer_names import near
+from ..nets.layer_names import near
 from ..stats import CorrelationSummary, Moments
 from ..stats.correlation.state_tensors import empty_tensors, from_tensors, to_tensors
 

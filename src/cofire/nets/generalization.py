@@ -13,7 +13,7 @@ from torch.nn import functional
 from ..stats import Moments, weight_correlation
 from ..stats._base.display import Shown
 from .capturing.capture import capture
-from .layers.layer_names import named_layers, unwrap
+from .layer_names import named_layers, unwrap
 from .layers.layer_weights import n_groups, unit_weights
 from .layers.outputs import is_output_layer
 from .layers.patterns import Pattern

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, _decomp, nn
+from torch._functorch import pyfunctorch
 from torch._subclasses import fake_tensor
 from torch.nn.modules import batchnorm, conv, dropout, loss
 from torch.utils import _device, _python_dispatch, _pytree
@@ -108,6 +109,31 @@ DispatchMode = _python_dispatch.TorchDispatchMode
 # Tensors without memory that know how every operation changes shapes; torch.export uses them.
 FakeTensor = fake_tensor.FakeTensor
 FakeTensorMode = fake_tensor.FakeTensorMode
+FakeCopyMode = fake_tensor.FakeCopyMode
+"""Makes deepcopy copy tensors as fake ones, wherever an object holds them."""
+
+without_transforms = pyfunctorch.temporarily_clear_interpreter_stack
+"""Context in which ``torch.func`` transforms nothing. A pass of our own inside a user's must not be differentiated."""
+
+is_functorch_wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@contextmanager
+def without_modes() -> Iterator[None]:
+    """Take all modes of the user out for a block, except the default device: they would see a pass of our own."""
+    functions = [pop_function_mode() for _ in function_modes()]
+    try:
+        for mode in functions:
+            if isinstance(mode, DeviceContext):
+                push_function_mode(mode)
+        with _python_dispatch._disable_current_modes():
+            yield
+    finally:
+        while function_modes():
+            pop_function_mode()
+        for mode in reversed(functions):
+            push_function_mode(mode)
+
 
 # What torch.compile falls back on for operations that have no decomposition of their own.
 decompositions = _decomp.core_aten_decompositions

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nets import Site, sites, with_units
-from ..nets.layers.layer_names import named_layers
+from ..nets.layer_names import named_layers
 from ..nets.layers.layer_weights import n_groups, unit_weights, whole
 from ..nets.layers.patterns import default_less
 from .measures import Measure

@@ -1,7 +1,7 @@
 import pytest
 from torch import nn
 
-from cofire.nets.layers.layer_names import named_layers
+from cofire.nets.layer_names import named_layers
 from cofire.nets.layers.layer_weights import unit_weights
 from cofire.nets.layers.outputs import UNITS_ARE_OUTPUTS, is_output_layer
 from cofire.nets.surgery import links

@@ -204,6 +204,8 @@ def test_changing_one_units_weights_changes_its_slice_of_the_output_alone(case):
     for layer in wire(model, example).layers:
         if layer.unit_axis is None or layer.weight_axis is None or layer.name not in before:
             continue
+        if layer.parameter.endswith(".original"):
+            continue  # spectral norm divides all units' weights by a number that depends on all of them
         weight = dict(model.named_parameters())[layer.parameter]
         unit = layer.units // 2
         saved = weight.detach().clone()

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from torch import Tensor, nn
 
-from ..layers.layer_names import first_names, named_layers, unwrap
+from ..layer_names import first_names, named_layers, unwrap
 from ..layers.sample_rows import rows
 from ..layers.sites import Asked, Site, Stage, sites
 from .captured import Activations

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
-from ..layers.layer_names import near
+from ..layer_names import near
 from ..layers.sites import Site
 from .row_store import Store
 

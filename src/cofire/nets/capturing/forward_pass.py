@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from ..layers.kinds import Kind, captured_as
-from ..layers.layer_names import named_layers
+from ..layer_names import named_layers
 from ..layers.sample_rows import Copy, rows, units_last
 from ..layers.sites import Site, Stage
 from .padding_masks import is_time_first, keep

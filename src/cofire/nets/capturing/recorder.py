@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..layers.kinds import following, looks_like_activation
-from ..layers.sample_rows import Copy, describe, first_floating, is_packed, units_last
+from ..first_tensor import describe, first_floating, is_packed
+from ..layers.sample_rows import Copy, units_last
 from ..layers.sites import Site, Stage
 from ..torch_private import in_backward, without_torch_functions
 from .activation_functions import Follower, Step

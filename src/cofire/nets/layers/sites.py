@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, cast, overload
 from torch import nn
 
 from .kinds import Kind, kind_of
-from .layer_names import first_names, named_layers, near
+from ..layer_names import first_names, named_layers, near
 from .patterns import Pattern, as_list, matching, split
 
 Stage = Literal["pre", "post"]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ...stats._base.wording import with_article
-from ..layers.layer_names import unwrap
+from ..layer_names import unwrap
 from ..layers.wrappers import without_wrappers
 
 PICKLED = (".pt", ".pth", ".bin", ".ckpt")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ..capturing.forward_pass import Pass
 from ..capturing.padding_masks import Mask, reader
 from ..capturing.recorder import Recorder
-from ..layers.layer_names import unwrap
+from ..layer_names import unwrap
 from ..layers.sites import Asked, Site, Stage, sites
 from ..torch_private import version
 

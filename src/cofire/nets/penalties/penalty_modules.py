@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..capturing.padding_masks import Mask
-from ..layers.layer_names import named_layers
+from ..layer_names import named_layers
 from ..layers.layer_weights import n_groups, unit_weights, whole
 from ..layers.sites import Asked, Stage, sites
 from .activation_penalties import Scale, check, correlation_penalty, decov_penalty, vicreg_covariance_penalty

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ..layers.layer_names import clean, first_names, named_layers, unwrap
+from ..layer_names import clean, first_names, named_layers, unwrap
 from ..layers.layer_weights import n_groups, unit_weights
 from .parameter_names import embeds, fused_parts, is_bias, layer_of, looks_like_weight, turned_by_bias
 

@@ -11,7 +11,7 @@ from ...stats._base.definitions import COPY, UNEXPLAINED
 from ...stats.redundancy.activation_redundancy import redundancy
 from ...stats.redundancy.weight_redundancy import weight_redundancy
 from ..layers.kinds import with_units
-from ..layers.layer_names import unwrap
+from ..layer_names import unwrap
 from ..layers.outputs import is_output_layer
 from ..layers.sites import Asked, Site
 from ..layers.wrappers import without_wrappers

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...stats import Moments
 from ...stats.redundancy.selection import Selection
-from ..layers.layer_names import unwrap
+from ..layer_names import unwrap
 from ..layers.patterns import Pattern, as_list, matching, split
 from .calibrate import Change, output_errors, run
 from .cut_layers import Cuttable, input_axis, keep_features, keep_inputs, keep_units, set_weight, takes_constants

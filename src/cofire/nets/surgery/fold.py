@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ...stats import Moments
 from ...stats._base.definitions import EXACT
-from ..layers.layer_names import unwrap
+from ..layer_names import unwrap
 from ..layers.patterns import Pattern
 from ..loading.batches import as_batches
 from .calibrate import moments_of

@@ -10,7 +10,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils.parametrize import ParametrizationList
 
 from ...stats._base.wording import plural, with_article
-from ..layers.layer_names import first_names, unwrap
+from ..layer_names import first_names, unwrap
 from ..layers.outputs import UNITS_ARE_OUTPUTS, returns_units
 from ..torch_private import forward_hooks
 from .cut_layers import CONVOLUTIONS, CUTTABLE, Cuttable, Layout, n_features, n_inputs, n_units

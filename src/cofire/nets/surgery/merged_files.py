@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from ..layers.layer_names import named_layers, unwrap
+from ..layer_names import named_layers, unwrap
 from ..loading.checkpoint_files import load_weights, read_checkpoint
 from .cut_layers import (
     COUNTS_OF_UNITS,

@@ -9,24 +9,49 @@ from torch import Tensor
 from ..torch_private import tree_leaves
 from .dimensions import Dimension, mark, product, root, unite
 
-Role = Literal["maker", "reader", "rider"]
+Role = Literal["maker", "reader", "rider", "batch"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Signal:
-    """What is known of a tensor.
+    """What is known of a tensor; one that is changed in place gets another.
 
     Attributes:
         dimensions: one for each axis.
         made_of: names of the parameters and buffers that it is computed from, if from nothing else.
         varies: whether it depends on the model's input.
         tensor: the tensor itself, kept alive so that its id stays its own.
+        name: the parameter or buffer that it is.
     """
 
     dimensions: list[Dimension]
     tensor: Tensor
     made_of: frozenset[str] = frozenset()
     varies: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """An operation that ran, to be followed again or to be run again.
+
+    Attributes:
+        name: the operation's, without its namespace, overload and the underscore of its in-place form.
+        function: the operation itself.
+        args: its arguments, with signals in place of tensors.
+        kwargs: the same for arguments by name.
+        inputs: the signals among them.
+        outputs: the signals of what it returned.
+        in_place: whether it changed its first input.
+    """
+
+    name: str
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    inputs: tuple[Signal, ...]
+    outputs: tuple[Signal, ...]
+    in_place: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +59,7 @@ class Use:
     """A parameter in a role: it makes the units of a dimension, reads them, or rides on them (one number a unit).
 
     Attributes:
-        role: which.
+        role: which; "batch" is a dimension along which a weight is many weights, as those of experts or groups are.
         parameters: what the tensor in that role is made of; one name but for weights that are computed.
         dimension: the units.
         module: the module that was running.

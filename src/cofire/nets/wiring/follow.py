@@ -8,9 +8,10 @@ from weakref import ReferenceType, ref
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.parameter import is_lazy
 
-from ..torch_private import DispatchMode, FakeTensor, decompositions, grouped_mm, tree_leaves
-from .calls import Call, Signal, Use, fresh
+from ..torch_private import DispatchMode, FakeTensor, decompositions, grouped_mm, tree_leaves, tree_map
+from .calls import Call, Signal, Step, Use, fresh
 from .dimensions import Dimension, product
 from .rules import RULES, Rule, elementwise, unknown
 
@@ -28,45 +29,54 @@ class Follower(DispatchMode):
 
     Args:
         parameters: the model's parameters and buffers by name; each starts with dimensions of its own.
-        inputs: the tensors that the model is given; what is computed from them varies.
 
     Attributes:
         uses: what parameters did, in the order of the pass.
         unknown: how often operations without a rule came.
         parameter_signals: what is known of each parameter.
         running: the modules that are running, the innermost last, each with the names of its own parameters.
+        steps: the operations, in the order of the pass.
         made: every tensor that came out of an operation.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor], inputs: Iterable[Tensor] = ()) -> None:
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.uses: list[Use] = []
         self.unknown: Counter[str] = Counter()
         self.running: list[tuple[str, frozenset[str]]] = [("", frozenset())]  # modules, the innermost last
+        self.steps: list[Step] = []
         self.made: list[ReferenceType[Tensor]] = []
+        self.parameter_signals: dict[str, Signal] = {}
+        self._names = {id(one): name for name, one in reversed(parameters.items())}  # a tied one has its first name
         self._signals: dict[int, Signal] = {}
         self._written: set[StorageWeakRef] = set()
-        self.parameter_signals = {name: self._begin(one, frozenset([name])) for name, one in parameters.items()}
+        for name, tensor in parameters.items():
+            if not is_lazy(tensor):  # a lazy one has no shape before it is used
+                self.parameter_signals[name] = self._begin(tensor)
+
+    def give(self, inputs: Iterable[Tensor]) -> None:
+        """Say that tensors are the model's inputs; what is computed from them varies."""
         for tensor in inputs:
-            self._signals[id(tensor)] = Signal(
-                [fresh(n, "the model's input") for n in tensor.shape], tensor, varies=True
-            )
+            dimensions = [fresh(n, "the model's input") for n in tensor.shape]
+            self._signals[id(tensor)] = Signal(dimensions, tensor, varies=True)
 
     def also(self, name: str, tensor: Tensor) -> None:
         """Take another tensor for the parameter of that name: code can reach the original of a copied model."""
         known = self.parameter_signals[name]
-        self._signals.setdefault(id(tensor), Signal(known.dimensions, tensor, known.made_of))
+        self._signals.setdefault(id(tensor), Signal(known.dimensions, tensor, known.made_of, name=known.name))
 
-    def _begin(self, tensor: Tensor, made_of: frozenset[str]) -> Signal:
-        known = self._signals.get(id(tensor))  # a tied parameter has one signal under all its names
-        if known is None:
+    def _begin(self, tensor: Tensor) -> Signal:
+        name = self._names[id(tensor)]
+        if id(tensor) not in self._signals:
             dimensions = [Dimension(size) if size != 1 else product([]) for size in tensor.shape]
-            known = self._signals[id(tensor)] = Signal(dimensions, tensor, made_of)
-        return known
+            self._signals[id(tensor)] = Signal(dimensions, tensor, frozenset([name]), name=name)
+        return self._signals[id(tensor)]
 
     def signal(self, tensor: Tensor) -> Signal:
         """Return what is known of a tensor; one that nobody made here is a constant of the code."""
         known = self._signals.get(id(tensor))
+        if known is None and (name := self._names.get(id(tensor))):
+            known = self.parameter_signals[name] = self._begin(tensor)
         if known is None or [one.size for one in known.dimensions] != list(tensor.shape):
             constant = [fresh(size, "a constant of the code") for size in tensor.shape]
             known = self._signals[id(tensor)] = Signal(constant, tensor)
@@ -89,15 +99,18 @@ class Follower(DispatchMode):
                     made = DECOMPOSITIONS[func](*args, **kwargs)
             if made is not NotImplemented:
                 return made
+        if base in NO_TENSORS:
+            return _run(func, args, kwargs)
         tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
         inputs = [self.signal(one) for one in tensors]
+        taken = tree_map(lambda one: self.signal(one) if isinstance(one, Tensor) else one, (args, kwargs))
         output = _run(func, args, kwargs)
-        if base not in NO_TENSORS:
-            call = Call(base, _bound(func, args, kwargs), inputs, output, *self.running[-1])
-            self._apply(rule or unknown, call)
-            if base != name:
-                self._write(call)
-            self._keep(call)
+        call = Call(base, _bound(func, args, kwargs), inputs, output, *self.running[-1])
+        self._apply(rule or unknown, call)
+        if base != name:
+            self._write(call)
+        self._keep(call)
+        self.steps.append(Step(base, func, *taken, tuple(inputs), tuple(call.emitted), base != name))
         return output
 
     def _apply(self, rule: Rule, call: Call) -> None:

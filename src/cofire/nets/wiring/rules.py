@@ -345,6 +345,8 @@ def matmul(call: Call) -> None:
         unite(one, other)
     before, behind = a.dimensions[len(batch) : -1], b.dimensions[len(batch) + 1 :]
     contract(call, a, b, (a.dimensions[-1], b.dimensions[len(batch)]), (before, behind))
+    for one in (a, b):
+        call.use("batch", one, one.dimensions[: len(batch)])
     out = [*batch, *before, *behind]
     if len(call.inputs) > 2:
         added = call.inputs[0]
@@ -358,6 +360,7 @@ def grouped_mm(call: Call) -> None:
     """Follow rows times the matrix of their expert."""
     a, b = call.inputs[:2]
     contract(call, a, b, (a.dimensions[-1], b.dimensions[-2]), ([], [b.dimensions[-1]]))
+    call.use("batch", b, b.dimensions[:-2])
     call.emit([a.dimensions[0], b.dimensions[-1]])
 
 
@@ -369,8 +372,8 @@ def convolution(call: Call) -> None:
     for one in [*weight.dimensions[2:], *x.dimensions[2:]]:
         fix(one, "a spatial axis")
     channels = x.dimensions[1]
+    group = Dimension(groups)
     if groups > 1:
-        group = Dimension(groups)
         mark(group, "equal groups")
         if call["transposed"]:
             unite(taken, channels)
@@ -383,6 +386,8 @@ def convolution(call: Call) -> None:
     unite(channels, taken)
     call.use("rider" if depthwise else "reader", weight, [channels])
     call.use("rider" if depthwise and made.size == groups else "maker", weight, [made])
+    if groups > 1 and not depthwise:
+        call.use("batch", weight, [group])
     if len(call.inputs) > 2:
         unite(call.inputs[2].dimensions[0], made)
         call.use("rider", call.inputs[2], call.inputs[2].dimensions)

@@ -1,0 +1,171 @@
+"""Find the activation function that is applied to a tensor, in the record of a pass.
+
+It is the first place behind the tensor through which everything that is computed from the tensor flows, where it is a
+nonlinear function of it, entry by entry, of nothing else than parameters and numbers. A gate that another layer
+computes, a residual sum, a slice or a reduction ends the search: what follows is no longer that layer's alone.
+"""
+
+from bisect import insort
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from .calls import Signal, Step
+from .rules import (
+    RULES,
+    along,
+    batch_norm,
+    elementwise,
+    group_norm,
+    layer_norm,
+    permute,
+    spatial,
+    squeeze,
+    transpose,
+    transpose_two,
+    unsqueeze,
+    view,
+)
+
+NORMS = (layer_norm, group_norm, batch_norm)
+MOVES = (permute, transpose, transpose_two, unsqueeze, squeeze, view)
+COPIES = frozenset("clone alias detach lift_fresh _to_copy contiguous positive".split())
+DROPOUT = frozenset("dropout native_dropout".split())
+SUMS = frozenset("add sub rsub neg".split())
+PRODUCTS = frozenset("mul div".split())
+POWERS = frozenset("pow square abs".split())
+BLANKS = frozenset("zeros_like ones_like full_like empty_like new_zeros new_ones new_full".split())
+NOISE = frozenset("bernoulli uniform normal".split())
+RANDOM = NOISE | frozenset("rand_like randn_like rrelu_with_noise".split())
+MIXING = frozenset("_softmax _log_softmax softmax log_softmax".split())
+
+
+@dataclass(frozen=True, eq=False)
+class Behind:
+    """What is computed from one tensor alone.
+
+    Attributes:
+        gates: tensors through which everything flows that is computed from it, in order; the tensor itself first.
+        activated: those of them that are nonlinear functions of it.
+    """
+
+    gates: tuple[Signal, ...]
+    activated: frozenset[Signal]
+
+
+class Flow:
+    """The operations of one pass that reach its outputs, and who takes each tensor.
+
+    Args:
+        steps: of the pass.
+        returned: the model's outputs.
+    """
+
+    def __init__(self, steps: Sequence[Step], returned: Iterable[Signal]) -> None:
+        self.steps = steps
+        self.returned = frozenset(returned)
+        self._takers: dict[Signal, list[int]] = defaultdict(list)
+        live = set(self.returned)
+        for index in range(len(steps) - 1, -1, -1):
+            step = steps[index]
+            # What is written in place may be read through another view.
+            if step.in_place or not live.isdisjoint(step.outputs):
+                live.update(step.inputs)
+                for signal in set(step.inputs):
+                    self._takers[signal].append(index)
+
+    def behind(self, start: Signal) -> Behind:
+        """Follow what is computed from a tensor alone, up to where it meets anything else."""
+        walk = _Walk(start)
+        coming = sorted(self._takers[start])
+        while coming:
+            index = coming.pop(0)
+            if index in walk.seen:
+                continue
+            walk.seen.add(index)
+            for signal in walk.take(self.steps[index], index):
+                for taker in self._takers[signal]:
+                    insort(coming, taker)
+        return walk.result(self.returned)
+
+
+class _Walk:
+    """One walk: the members are what was computed from the start alone, in order."""
+
+    def __init__(self, start: Signal) -> None:
+        self.members: dict[Signal, tuple[int, bool]] = {start: (-1, False)}  # the step that made it; nonlinear or not
+        self.last_use: dict[Signal, float] = {}
+        self.constants: set[Signal] = set()
+        self.noise: set[Signal] = set()
+        self.seen: set[int] = set()
+
+    def take(self, step: Step, index: int) -> tuple[Signal, ...]:
+        """Take a step in; return the tensors to follow from here."""
+        taken = [signal for signal in step.inputs if signal in self.members]
+        if step.name in BLANKS:
+            self.constants.update(step.outputs)
+            return step.outputs
+        if step.name in NOISE and not taken:
+            self.noise.update(step.outputs)
+            return step.outputs
+        if not taken:
+            if all(map(self._is_known, step.inputs)):  # a function of constants and noise
+                (self.noise if self.noise.intersection(step.inputs) else self.constants).update(step.outputs)
+                return step.outputs
+            return ()
+        kind = self._kind(step, taken)
+        for signal in taken:
+            self.last_use[signal] = max(self.last_use.get(signal, -1), inf if kind is None else index)
+        if step.in_place:
+            self._other_views_end(step)
+        if kind is None or not step.outputs:
+            return ()
+        activated = kind == "curve" or any(self.members[signal][1] for signal in taken)
+        self.members[step.outputs[0]] = (index, activated)
+        return step.outputs[:1]
+
+    def _is_known(self, signal: Signal) -> bool:
+        number_or_parameter = not signal.varies and (bool(signal.made_of) or signal.tensor.numel() == 1)
+        return signal in self.constants or signal in self.noise or number_or_parameter
+
+    def _kind(self, step: Step, taken: list[Signal]) -> str | None:
+        """Return "linear", "power" or "curve"; None where the start meets something else, or its entries mix."""
+        others = [signal for signal in step.inputs if signal not in self.members]
+        rule = RULES.get(step.name, elementwise)  # operations without a rule of their own are pointwise ones
+        if step.name in RANDOM or not all(map(self._is_known, others)):
+            return None
+        if step.in_place and step.inputs[0] not in self.members:
+            return None
+        if step.name in MIXING:
+            return "curve"
+        if rule in MOVES or rule in NORMS or rule is spatial or step.name in COPIES | DROPOUT:
+            return "linear"
+        if rule is not elementwise:
+            return None
+        if self.noise.intersection(others):
+            return "linear" if step.name in PRODUCTS else None
+        if step.name in SUMS:
+            return "linear"
+        if step.name in POWERS or (step.name in PRODUCTS and len(taken) > 1 and step.name == "mul"):
+            return "power"
+        return "linear" if step.name in PRODUCTS and step.inputs[0] in self.members and len(taken) == 1 else "curve"
+
+    def _other_views_end(self, step: Step) -> None:
+        """After a change in place, other views of the same memory hold something else."""
+        memory = StorageWeakRef(step.inputs[0].tensor.untyped_storage())
+        for signal in self.members:
+            if signal is not step.inputs[0] and StorageWeakRef(signal.tensor.untyped_storage()) == memory:
+                self.last_use[signal] = inf
+
+    def result(self, returned: frozenset[Signal]) -> Behind:
+        """Return the gates: no member before one of them is used behind it."""
+        gates, last = [], -1.0
+        for signal, (index, _) in self.members.items():
+            if last <= index:
+                gates.append(signal)
+            last = max(last, inf if signal in returned else self.last_use.get(signal, -1))
+        activated = {one for one in gates if self.members[one][1] and one.tensor.is_floating_point()}
+        return Behind(tuple(gates), frozenset(activated))
