@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..capturing.padding_masks import Mask
 from ..layers.layer_names import named_layers
-from ..layers.layer_weights import n_groups, unit_weights, whole
+from ..layers.layer_weights import n_groups, unit_weights
 from ..layers.sites import Asked, Stage, sites
 from .activation_penalties import Scale, check, correlation_penalty, decov_penalty, vicreg_covariance_penalty
 from .last_activations import Watch
@@ -223,5 +223,5 @@ class WeightCorrelationPenalty(Penalty):
 def _mean_penalty(layer: nn.Module) -> Tensor:
     """Return the mean of the penalties of a layer's weights."""
     groups = n_groups(layer)
-    terms = [weight_correlation_penalty(whole(weight), groups=groups) for weight in unit_weights(layer).values()]
+    terms = [weight_correlation_penalty(weight, groups=groups) for weight in unit_weights(layer).values()]
     return torch.stack(terms).mean()
