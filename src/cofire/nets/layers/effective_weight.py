@@ -16,7 +16,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from ..torch_private import ALL_HOOKS, cached_parametrization
+from ..torch_private import ALL_HOOKS, cached_parametrization, forward_hooks
 
 
 def effective_weight(module: nn.Module, name: str) -> Tensor | None:
@@ -42,18 +42,21 @@ def effective_weight(module: nn.Module, name: str) -> Tensor | None:
         >>> torch.equal(layer.parametrizations.weight[0]._u, before), torch.equal(layer.weight, weight)
         (True, True)
     """
-    stored = module._parameters.get(name)
+    stored = dict(module.named_parameters(recurse=False, remove_duplicate=False)).get(name)
     if stored is not None and is_lazy(stored):
         raise ValueError(
             f"{name!r} of this {type(module).__name__} has no value before its first run; run the model on a batch"
         )
     if stored is None:
-        stored = module._buffers.get(name, vars(module).get(name))
+        stored = {**vars(module), **dict(module.named_buffers(recurse=False, remove_duplicate=False))}.get(name)
         parametrized = is_parametrized(module, name)
         if parametrized and (cached := cached_parametrization(module, name)) is not None:
             return whole(cached)
-        if parametrized or _hooks(module) or (stored is None and hasattr(type(module), name)):
+        if parametrized or _hooks(module):
             stored = _computed(module, name)
+        elif stored is None:
+            with _undrawn(module):  # a property of the user's class
+                stored = getattr(module, name, None)
     return whole(stored) if isinstance(stored, Tensor) else None
 
 
@@ -79,8 +82,7 @@ def _computed(module: nn.Module, name: str) -> Any:
 
 def _hooks(module: nn.Module) -> list[Any]:
     """Return the hooks that compute the module's parameters before each forward."""
-    hooks = module._forward_pre_hooks.values()
-    return [hook for hook in hooks if isinstance(hook, WeightNorm | SpectralNorm | BasePruningMethod)]
+    return [hook for hook in forward_hooks(module) if isinstance(hook, WeightNorm | SpectralNorm | BasePruningMethod)]
 
 
 class _Copies:
@@ -124,7 +126,8 @@ class _Copies:
         state = {key: self._copied(value) for key, value in vars(module).items() if key not in ALL_HOOKS}
         hooks = {key: type(hooks)() for key, hooks in vars(module).items() if key in ALL_HOOKS}
         vars(made).update(state, **hooks)
-        made._forward_pre_hooks.update(enumerate(_hooks(module)))
+        for hook in _hooks(module):
+            made.register_forward_pre_hook(hook)
         return made
 
     def _new_object(self, value: Any) -> Any:
