@@ -50,6 +50,11 @@ def forward_hooks(module: nn.Module) -> list[Any]:
     return [hook for kind in FORWARD_HOOKS for hook in getattr(module, kind).values()]
 
 
+def forward_pre_hooks(module: nn.Module) -> list[Any]:
+    """Return the hooks that run before a module's forward."""
+    return list(module._forward_pre_hooks.values())
+
+
 @contextmanager
 def without_forward_hooks(*modules: nn.Module) -> Iterator[None]:
     """Take the forward hooks off modules for the length of a block.

@@ -22,7 +22,7 @@ class Hook:
         """Run the hook; torch calls this."""
         return self._run(*args)
 
-    def __reduce__(self) -> tuple[type["Hook"], tuple[Callable[..., None]]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return Hook, (_do_nothing,)
 
 
