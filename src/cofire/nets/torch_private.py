@@ -12,6 +12,7 @@ from torch import Tensor, _decomp, nn
 from torch._functorch import pyfunctorch
 from torch._subclasses import fake_tensor
 from torch.nn.modules import batchnorm, conv, dropout, loss
+from torch.nn.utils import parametrize
 from torch.utils import _device, _python_dispatch, _pytree
 
 # Base classes have no public name, and users subclass them: a list of the public classes would miss those.
@@ -48,6 +49,11 @@ def forward_hooks(module: nn.Module) -> list[Any]:
     torch offers no way to list them.
     """
     return [hook for kind in FORWARD_HOOKS for hook in getattr(module, kind).values()]
+
+
+def forward_pre_hooks(module: nn.Module) -> list[Any]:
+    """Return the hooks that run before a module's forward."""
+    return list(module._forward_pre_hooks.values())
 
 
 @contextmanager
@@ -144,3 +150,12 @@ tree_map = _pytree.tree_map
 grouped_mm = torch.ops.aten._grouped_mm.default
 
 ALL_HOOKS = (*FORWARD_HOOKS, "_backward_hooks", "_backward_pre_hooks")
+
+
+def cached_parametrization(module: nn.Module, name: str) -> Tensor | None:
+    """Return the value that ``parametrize.cached()`` keeps of a parameter; None if it keeps none.
+
+    Reading the parameter would compute and store a value, which under ``no_grad`` has no gradient, and the model would
+    train on that one.
+    """
+    return parametrize._cache.get((id(module), name))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..nets import Site, sites, with_units
 from ..nets.layer_names import named_layers
-from ..nets.layers.layer_weights import n_groups, unit_weights, whole
+from ..nets.layers.layer_weights import n_groups, unit_weights
 from ..nets.layers.patterns import default_less
 from .measures import Measure
 from .measures.measure import WIDE, Shared
@@ -149,7 +149,7 @@ def _weight_targets(model: nn.Module, measure: Measure, found: Iterable[Site]) -
 def _weight_reader(module: nn.Module, part: str) -> Callable[[], tuple[Any, ...]]:
     groups = n_groups(module)
     # Weights are looked up at each recording, because a loop may have replaced the tensor.
-    return lambda: (whole(unit_weights(module)[part].detach()), *([groups] if groups > 1 else []))
+    return lambda: (unit_weights(module)[part].detach(), *([groups] if groups > 1 else []))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """The incoming weights of a layer's units, one row per unit, however the layer stores them."""
 
 from collections.abc import Iterator
+from typing import cast
 
 from torch import Tensor, nn
 
 from ...stats.weights.unit_vectors import PARTS, Fused, split_units, units_first
 from ..torch_private import Convolution
+from .effective_weight import effective_weight
 
 # These store (inputs, units, ...) where linear and convolution layers store (units, inputs, ...).
 _TRANSPOSED = (nn.Embedding, nn.EmbeddingBag, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -20,7 +22,11 @@ def unit_weights(module: nn.Module) -> dict[str, Tensor]:
 
     Linear and convolution layers have one weight, named ``""``. The units of an embedding are its features, so its
     table is transposed; so is the weight of transformers' ``Conv1D``. Recurrent layers have a weight for each gate of
-    each input and direction, attention for each projection. The weights are views where possible, with gradients.
+    each input and direction, attention for each projection. The weights are those that `effective_weight` gives, as
+    views where possible, with gradients.
+
+    Raises:
+        ValueError: if a weight is lazy and has no value yet.
 
     Example:
         >>> {name: tuple(weight.shape) for name, weight in unit_weights(nn.GRU(3, 5)).items()}["ih_l0.new"]
@@ -30,22 +36,13 @@ def unit_weights(module: nn.Module) -> dict[str, Tensor]:
         return dict(_projections(module))
     if isinstance(module, nn.RNNBase | nn.RNNCellBase):
         return dict(_gates(module))
-    weight = getattr(module, "weight", None)
-    if not isinstance(weight, Tensor) or weight.ndim < 2:
+    weight = effective_weight(module, "weight")
+    if weight is None or weight.ndim < 2:
         return {}
     # By name, so that transformers is not imported: GPT-2's linear layer stores (inputs, units).
     gpt2_linear = type(module).__name__ == "Conv1D" and type(module).__module__.startswith("transformers.")
     transposed = isinstance(module, _TRANSPOSED) or gpt2_linear
     return {"": units_first(weight, 1, n_groups(module)) if transposed else weight}
-
-
-def whole(weight: Tensor) -> Tensor:
-    """Return a weight that FSDP2 has sharded over processes in one piece, with its gradient; others unchanged.
-
-    All processes must call it.
-    """
-    full = getattr(weight, "full_tensor", None)
-    return weight if full is None else full()
 
 
 def n_groups(module: nn.Module) -> int:
@@ -60,21 +57,29 @@ def n_groups(module: nn.Module) -> int:
 
 def _gates(module: nn.RNNBase | nn.RNNCellBase) -> Iterator[tuple[str, Tensor]]:
     kind: Fused | None = next((kind for types, kind in _GATED if isinstance(module, types)), None)
-    for name, weight in module.named_parameters(recurse=False):
-        if not name.startswith("weight_"):
-            continue
-        place = name.removeprefix("weight_")
+    for place in _places(module):
+        weight = effective_weight(module, f"weight_{place}")
         # The projection of an LSTM ("hr") has no gates.
-        if kind is None or place.startswith("hr"):
-            yield place, weight
+        if weight is None or kind is None or place.startswith("hr"):
+            yield from [] if weight is None else [(place, weight)]
         else:
             yield from ((f"{place}.{gate}", part) for gate, part in split_units(weight, kind).items())
 
 
+def _places(module: nn.RNNBase | nn.RNNCellBase) -> list[str]:
+    """Return the ends of the names of a recurrent layer's weights; one that a hook computes is no parameter."""
+    if isinstance(module, nn.RNNCellBase):
+        return ["ih", "hh"]
+    inputs = ["ih", "hh", *(["hr"] if module.proj_size else [])]
+    ways = ["", "_reverse"] if module.bidirectional else [""]
+    return [f"{one}_l{level}{way}" for level in range(module.num_layers) for way in ways for one in inputs]
+
+
 def _projections(module: nn.MultiheadAttention) -> Iterator[tuple[str, Tensor]]:
-    if module.in_proj_weight is not None:
-        yield from split_units(module.in_proj_weight, "attention").items()
+    fused = effective_weight(module, "in_proj_weight")
+    if fused is not None:
+        yield from split_units(fused, "attention").items()
     else:  # keys or values have a width of their own
-        separate = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)
-        yield from zip(PARTS["attention"], separate, strict=True)
-    yield "out", module.out_proj.weight
+        separate = [effective_weight(module, f"{one}_proj_weight") for one in "qkv"]
+        yield from zip(PARTS["attention"], cast(list[Tensor], separate), strict=True)
+    yield "out", cast(Tensor, effective_weight(module.out_proj, "weight"))

@@ -1,15 +1,16 @@
 """Penalties as modules, made once for a model and added to the loss in any training loop."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from ..capturing.padding_masks import Mask
 from ..layer_names import named_layers
-from ..layers.layer_weights import n_groups, unit_weights, whole
+from ..layers.layer_weights import n_groups, unit_weights
 from ..layers.sites import Asked, Stage, sites
 from .activation_penalties import Scale, check, correlation_penalty, decov_penalty, vicreg_covariance_penalty
 from .last_activations import Watch
@@ -26,6 +27,9 @@ class ActivationPenalty(Penalty):
     Hooks watch the model's layers and change nothing. Each forward pass replaces the activations of the one before.
     While the penalty is open, compiled models run uncompiled; to keep a model compiled, return its activations from
     ``forward`` and pass them to the penalty.
+
+    A model may own its penalty, and be copied and saved with it: a penalty that is copied or pickled together with the
+    model watches that copy, from the copy's first call on. Copied alone it watches nothing.
 
     Args:
         model: the network; None if each call passes activations.
@@ -77,9 +81,15 @@ class ActivationPenalty(Penalty):
         return self._weighted({site: self.of(x) for site, x in self._watch.rows().items()})
 
     def close(self) -> None:
-        """Remove every hook from the model and release the activations."""
+        """Remove every hook from the model, and release the model and the activations."""
         if self._watch is not None:
             self._watch.close()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        memo[id(self.synchronize)] = self.synchronize  # torch can't copy a process group
+        made = memo[id(self)] = self.__new__(type(self))
+        vars(made).update(copy.deepcopy(vars(self), memo))
+        return made
 
 
 class CorrelationPenalty(ActivationPenalty):
@@ -172,7 +182,8 @@ class WeightCorrelationPenalty(Penalty):
     """Penalizes similar incoming weights by `weight_correlation_penalty`, summed over layers.
 
     A layer with several weights (the gates of a recurrent layer, the projections of attention) counts once, with
-    their mean. Each call reads the weights anew; the model carries no hook.
+    their mean. Each call reads the weights anew; the model carries no hook. A penalty that is copied together with its
+    model reads the copy's weights.
 
     Args:
         model: the network; None if each call passes weights.
@@ -223,5 +234,5 @@ class WeightCorrelationPenalty(Penalty):
 def _mean_penalty(layer: nn.Module) -> Tensor:
     """Return the mean of the penalties of a layer's weights."""
     groups = n_groups(layer)
-    terms = [weight_correlation_penalty(whole(weight), groups=groups) for weight in unit_weights(layer).values()]
+    terms = [weight_correlation_penalty(weight, groups=groups) for weight in unit_weights(layer).values()]
     return torch.stack(terms).mean()

@@ -42,6 +42,8 @@ class Readings:
     left_out: Mapping[str, str]
 
 
+UNREAD = "no layer that cofire knows reads it"
+
 Seen: TypeAlias = dict[tuple[int, int], str]
 """Names of weights by where they lie in memory, so that a tied one is measured once."""
 
@@ -65,7 +67,7 @@ def read_model(model: nn.Module) -> Readings:
                 found.append(Reading(layer, _plain(weight), groups=n_groups(module)))
     used = {id(weight) for module in model.modules() for weight in _whole_weights(module)}
     others = {clean(name): tensor for name, tensor in model.named_parameters() if id(tensor) not in used}
-    unread = {name: _unusable(tensor) or "no layer that cofire knows reads it" for name, tensor in others.items()}
+    unread = {name: _computes(name) or _unusable(tensor) or UNREAD for name, tensor in others.items()}
     return Readings(tuple(found), {**left_out, **unread})
 
 
@@ -77,7 +79,14 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
         raise ValueError(f"{lazy[0]!r} has no weights before it has run once; run the model on a batch first")
     first = first_names(layers)
     inside = {name for name in layers if isinstance(layers.get(name.rpartition(".")[0]), nn.MultiheadAttention)}
+    inside |= {name for name in layers if _computes(name)}
     return {name: module for name, module in layers.items() if first[name] == name and name not in inside - {""}}
+
+
+def _computes(name: str) -> str | None:
+    """Return what a parametrization's parameter is for; None for all others."""
+    layer, inside, rest = f".{name}".partition(".parametrizations.")
+    return f"the {rest.partition('.')[0]} of {layer[1:] or 'the model'} is computed from it" if inside else None
 
 
 def _whole_weights(module: nn.Module) -> list[Tensor]:

@@ -10,9 +10,9 @@ from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils.parametrize import ParametrizationList
 
 from ...stats._base.wording import plural, with_article
+from ..capturing.hooks import users_hooks
 from ..layer_names import first_names, unwrap
 from ..layers.outputs import UNITS_ARE_OUTPUTS, returns_units
-from ..torch_private import forward_hooks
 from .cut_layers import CONVOLUTIONS, CUTTABLE, Cuttable, Layout, n_features, n_inputs, n_units
 from .trace import traced
 from .traced_operations import (
@@ -203,7 +203,7 @@ def _unpredictable(name: str, module: nn.Module) -> str | None:
     """Return why a module's type does not tell what it computes; None if it does."""
     if any(isinstance(parameter, UninitializedParameter) for parameter in module.parameters()):
         return f"{name} is lazy and not initialized yet; run the model on a batch first"
-    if forward_hooks(module):
+    if users_hooks(module):
         return f"{name} has hooks, which may change what it does"
     return None
 
