@@ -112,6 +112,22 @@ def version(tensor: Tensor) -> int:
 # the calls of torch's Python functions only.
 DispatchMode = _python_dispatch.TorchDispatchMode
 
+push_dispatch_mode = _python_dispatch._push_mode
+"""Begin to see operations. As with function modes above, a pass begins and ends at any time."""
+
+
+def remove_dispatch_mode(mode: Any) -> None:
+    """Take a mode out of the stack, wherever in it; do nothing if it is not there."""
+    stack = _python_dispatch._get_current_dispatch_mode_stack()
+    if not any(one is mode for one in stack):
+        return
+    above = []
+    while (top := _python_dispatch._pop_mode()) is not mode:
+        above.append(top)
+    for one in reversed(above):
+        _python_dispatch._push_mode(one)
+
+
 # Tensors without memory that know how every operation changes shapes; torch.export uses them.
 FakeTensor = fake_tensor.FakeTensor
 FakeTensorMode = fake_tensor.FakeTensorMode
@@ -124,6 +140,20 @@ without_transforms = pyfunctorch.temporarily_clear_interpreter_stack
 is_functorch_wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore[reportAttributeAccessIssue]
 
 
+without_dispatch_modes = _python_dispatch._disable_current_modes
+
+
+@contextmanager
+def hidden() -> Iterator[None]:
+    """Hide what a hook does itself from all modes that are active: they would see operations that are not the model's."""
+    with without_torch_functions():
+        if not torch._C._len_torch_dispatch_stack():
+            yield
+            return
+        with without_dispatch_modes():
+            yield
+
+
 @contextmanager
 def without_modes() -> Iterator[None]:
     """Take all modes of the user out for a block, except the default device: they would see a pass of our own."""
@@ -132,7 +162,7 @@ def without_modes() -> Iterator[None]:
         for mode in functions:
             if isinstance(mode, DeviceContext):
                 push_function_mode(mode)
-        with _python_dispatch._disable_current_modes():
+        with without_dispatch_modes():
             yield
     finally:
         while function_modes():

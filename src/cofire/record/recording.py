@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..nets import Site, sites, with_units
+from ..nets import Site, sites
 from ..nets.layer_names import named_layers
 from ..nets.layers.layer_weights import n_groups, unit_weights
 from ..nets.layers.patterns import default_less
@@ -121,7 +121,7 @@ def _refuse_namesakes(tasks: Iterable[Task]) -> None:
 
 
 def _targets(model: nn.Module, measure: Measure) -> tuple[tuple[Target, ...], Mapping[str, str]]:
-    asked: Any = default_less(measure.sites, with_units)
+    asked: Any = measure.sites
     if measure.stage == "weights":
         return _weight_targets(model, measure, sites(model, asked)), {}
     if measure.stage == "both":

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ..capturing.padding_masks import Mask
-from ..layer_names import named_layers
-from ..layers.layer_weights import n_groups, unit_weights
-from ..layers.sites import Asked, Stage, sites
+from ..capturing.recorder import Recorder
+from ..layer_names import unwrap
+from ..layers.layer_weights import asked_weights, known_layers
+from ..layers.sites import Asked, Request, Stage
+from ..layers.sites import check as check_requests
+from ..wiring.live import live_wiring
 from .activation_penalties import Scale, check, correlation_penalty, decov_penalty, vicreg_covariance_penalty
 from .last_activations import Watch
 from .penalty import Penalty
@@ -190,8 +193,11 @@ class WeightCorrelationPenalty(Penalty):
         pattern: the layers, as for ``cofire.sites``.
         weight: as for `Penalty`.
 
+    Which parameters are weights, and how they hold their units, shows in the first forward pass of the model; before
+    it, only torch's own layers are read.
+
     Raises:
-        ValueError: if a pattern matches no layer with weights.
+        ValueError: if a pattern matches nothing.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
@@ -204,12 +210,16 @@ class WeightCorrelationPenalty(Penalty):
         self, model: nn.Module | None = None, pattern: Asked = "*", *, weight: float | Callable[[int], float] = 1.0
     ) -> None:
         super().__init__(weight=weight)
-        # in a dict, as attributes would make the layers submodules of the penalty
-        layers = {} if model is None else named_layers(model)
-        asked = [] if model is None else [site.layer for site in sites(model, pattern)]
-        self._layers = {name: layers[name] for name in asked if unit_weights(layers[name])}
-        if model is not None and not self._layers:
-            raise ValueError(f"no layer that matches {pattern!r} has weights; choose layers with a weight")
+        # in a tuple, as an attribute would make the model a submodule of the penalty
+        self._of = () if model is None else (unwrap(model),)
+        self._pattern = pattern
+        self._first_pass: Recorder | None = None
+        for one in self._of:
+            requests = [Request(pattern)]
+            check_requests(one, requests)
+            if not live_wiring(one).layers:  # how its weights are used shows when it runs
+                self._first_pass = Recorder(one, requests, read_mask=None, emit=_ignore, leave_out=_ignore, when=_never)
+                self._first_pass.attach()
 
     def forward(self, *weights: Tensor) -> Tensor:
         """Return the weighted penalty, summed over layers.
@@ -219,20 +229,42 @@ class WeightCorrelationPenalty(Penalty):
 
         Raises:
             RuntimeError: if there is neither a model nor weights.
+            ValueError: if no layer that the pattern matches has weights.
         """
         if weights:
             return self._weighted({str(i): weight_correlation_penalty(one) for i, one in enumerate(weights)})
-        if not self._layers:
+        if not self._of:
             raise RuntimeError("this penalty has no model; make it with a model, or call it with weights")
-        return self._weighted({name: _mean_penalty(layer) for name, layer in self._layers.items()})
+        (model,) = self._of
+        if live_wiring(model).layers:
+            self._stop_waiting()
+        found, left_out = asked_weights(model, self._pattern, known_layers(model))
+        if not found:
+            reasons = "".join(f"; {name}: {reason}" for name, reason in left_out.items())
+            raise ValueError(f"no layer that matches {self._pattern!r} has weights; choose layers with a weight{reasons}")
+        penalties: dict[str, list[Tensor]] = {}
+        for one in found:
+            penalty = weight_correlation_penalty(one.read(model), groups=one.blocks)
+            penalties.setdefault(one.layer.module, []).append(penalty)
+        return self._weighted({name: torch.stack(of_layer).mean() for name, of_layer in penalties.items()})
 
     def close(self) -> None:
         """Release the model."""
-        self._layers = {}
+        self._stop_waiting()
+        self._of = ()
+
+    def _stop_waiting(self) -> None:
+        if self._first_pass is not None:
+            self._first_pass.detach()
+            self._first_pass = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_first_pass": None}
 
 
-def _mean_penalty(layer: nn.Module) -> Tensor:
-    """Return the mean of the penalties of a layer's weights."""
-    groups = n_groups(layer)
-    terms = [weight_correlation_penalty(weight, groups=groups) for weight in unit_weights(layer).values()]
-    return torch.stack(terms).mean()
+def _ignore(*shown: object) -> None:
+    """Take nothing in: the pass is watched for the wiring alone."""
+
+
+def _never() -> bool:
+    return False

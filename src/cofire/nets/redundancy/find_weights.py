@@ -1,6 +1,6 @@
 """Find the weights to measure, and say how each is read and why other tensors are left out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ..layer_names import clean, first_names, named_layers, unwrap
-from ..layers.layer_weights import n_groups, unit_weights
+from ..layer_names import clean, unwrap
+from ..layers.layer_weights import known_layers, unit_weights
+from ..wiring.structure import Layer
 from .parameter_names import embeds, fused_parts, is_bias, layer_of, looks_like_weight, turned_by_bias
 
 PLAIN = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
@@ -42,57 +43,39 @@ class Readings:
     left_out: Mapping[str, str]
 
 
-UNREAD = "no layer that cofire knows reads it"
+UNREAD = "makes no units in the pass that was followed"
 
 Seen: TypeAlias = dict[tuple[int, int], str]
 """Names of weights by where they lie in memory, so that a tied one is measured once."""
 
 
-def read_model(model: nn.Module) -> Readings:
-    """Return the incoming weights of a model's layers, each read as its layer uses it.
+def read_model(model: nn.Module, layers: Iterable[Layer] | None = None) -> Readings:
+    """Return the incoming weights of a model's layers, each read as the model uses it.
+
+    Args:
+        model: the model.
+        layers: as its wiring gives them; by default what is known of it so far.
 
     Raises:
         ValueError: if a lazy layer has not been run yet, so that it has no weights.
     """
     model = unwrap(model)
-    seen: Seen = {}
-    left_out, found = {}, []
-    for name, module in _layers(model).items():
-        for part, weight in unit_weights(module).items():
-            layer = ".".join(filter(None, (name, part)))
-            reason = _unusable(weight) or _tied(seen, layer, weight.detach())
-            if reason:
-                left_out[layer] = reason
-            else:
-                found.append(Reading(layer, _plain(weight), groups=n_groups(module)))
-    used = {id(weight) for module in model.modules() for weight in _whole_weights(module)}
-    others = {clean(name): tensor for name, tensor in model.named_parameters() if id(tensor) not in used}
-    unread = {name: _computes(name) or _unusable(tensor) or UNREAD for name, tensor in others.items()}
+    lazy = [name for name, tensor in model.named_parameters() if is_lazy(tensor)]
+    if lazy:
+        raise ValueError(f"{lazy[0]!r} has no values before it has run once; run the model on a batch first")
+    layers = list(known_layers(model) if layers is None else layers)
+    weights, left_out = unit_weights(model, layers)
+    found = [
+        Reading(one.name, _plain(one.read(model)), groups=one.blocks, notes=_assumptions(one.layer)) for one in weights
+    ]
+    used = {clean(name) for layer in layers for name in layer.parameters}
+    others = {clean(name): tensor for name, tensor in model.named_parameters() if clean(name) not in used}
+    unread = {name: _unusable(tensor) or UNREAD for name, tensor in others.items()}
     return Readings(tuple(found), {**left_out, **unread})
 
 
-def _layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Return every module once, without the module inside attention that only holds one of its projections."""
-    layers = named_layers(model)
-    lazy = [name for name, module in layers.items() if any(map(is_lazy, module.parameters(recurse=False)))]
-    if lazy:
-        raise ValueError(f"{lazy[0]!r} has no weights before it has run once; run the model on a batch first")
-    first = first_names(layers)
-    inside = {name for name in layers if isinstance(layers.get(name.rpartition(".")[0]), nn.MultiheadAttention)}
-    inside |= {name for name in layers if _computes(name)}
-    return {name: module for name, module in layers.items() if first[name] == name and name not in inside - {""}}
-
-
-def _computes(name: str) -> str | None:
-    """Return what a parametrization's parameter is for; None for all others."""
-    layer, inside, rest = f".{name}".partition(".parametrizations.")
-    return f"the {rest.partition('.')[0]} of {layer[1:] or 'the model'} is computed from it" if inside else None
-
-
-def _whole_weights(module: nn.Module) -> list[Tensor]:
-    """Return the parameters out of which :func:`~cofire.nets.layers.layer_weights.unit_weights` takes its weights."""
-    named = module.named_parameters(recurse=isinstance(module, nn.MultiheadAttention)) if unit_weights(module) else ()
-    return [tensor for name, tensor in named if tensor.ndim > 1 and "bias" not in name]
+def _assumptions(layer: Layer) -> tuple[str, ...]:
+    return (f"read by its type, as {layer.assumed.removeprefix('assumed: ')}",) if layer.assumed else ()
 
 
 def read_state_dict(weights: Mapping[str, Tensor]) -> Readings:

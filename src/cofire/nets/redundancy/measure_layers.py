@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from ...stats._base.definitions import COPY, UNEXPLAINED
 from ...stats.redundancy.activation_redundancy import redundancy
 from ...stats.redundancy.weight_redundancy import weight_redundancy
-from ..layers.kinds import with_units
 from ..layer_names import unwrap
 from ..layers.outputs import is_output_layer
 from ..layers.sites import Asked, Site
@@ -30,7 +29,7 @@ MAP_UNITS = 256
 def redundancy_report(
     model: nn.Module,
     data: Any,
-    pattern: Asked = with_units,
+    pattern: Asked = "*",
     *,
     threshold: float = COPY,
     significance: float = 0.01,

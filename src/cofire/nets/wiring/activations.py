@@ -7,13 +7,15 @@ computes, a residual sum, a slice or a reduction ends the search: what follows i
 
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from .calls import Signal, Step
+from .dimensions import leaves
+from .module_calls import ModuleCall
 from .rules import (
     RULES,
     along,
@@ -61,41 +63,79 @@ class Flow:
 
     Args:
         steps: of the pass.
-        returned: the model's outputs.
+        returned: the model's outputs; None if anything that was computed may be one.
     """
 
-    def __init__(self, steps: Sequence[Step], returned: Iterable[Signal]) -> None:
+    def __init__(self, steps: Sequence[Step], returned: Iterable[Signal] | None) -> None:
         self.steps = steps
-        self.returned = frozenset(returned)
+        self.returned = frozenset(returned or ())
         self._takers: dict[Signal, list[int]] = defaultdict(list)
+        self._normalizing: dict[int, ModuleCall] = {}
         live = set(self.returned)
         for index in range(len(steps) - 1, -1, -1):
             step = steps[index]
             # What is written in place may be read through another view.
-            if step.in_place or not live.isdisjoint(step.outputs):
+            if returned is None or step.in_place or not live.isdisjoint(step.outputs):
                 live.update(step.inputs)
                 for signal in set(step.inputs):
                     self._takers[signal].append(index)
 
+    def find_normalizations(self, calls: Iterable[ModuleCall], made_or_read: Callable[[int, int], bool]) -> None:
+        """Find modules that normalize what they take, however it is written: they count as one linear step.
+
+        Such a module computes what it returns from what it takes and its own parameters alone, shows the same units on
+        the same axes, makes and reads none, and is no function of each entry.
+        """
+        for call in calls:
+            if call.given is None or call.returned is None or call.returned is call.given:
+                continue
+            given, returned = map(list, (call.given.dimensions, call.returned.dimensions))
+            if [set(leaves(one)) for one in given] != [set(leaves(one)) for one in returned]:
+                continue
+            if made_or_read(call.first, call.after) or not self._is_closed(call):
+                continue
+            inside = Flow(self.steps[call.first : call.after], [call.returned])
+            if call.returned not in inside.behind(call.given).gates:
+                for index in range(call.first, call.after):
+                    self._normalizing.setdefault(index, call)
+
+    def _is_closed(self, call: ModuleCall) -> bool:
+        """Return whether all that varies inside a module comes from what it was given."""
+        known = {call.given}
+        for step in self.steps[call.first : call.after]:
+            if any(signal.varies and signal not in known for signal in step.inputs) or step.name in RANDOM:
+                return False
+            known.update(step.outputs)
+        return True
+
     def behind(self, start: Signal) -> Behind:
         """Follow what is computed from a tensor alone, up to where it meets anything else."""
-        walk = _Walk(start)
+        walk = _Walk(start, self._used_behind)
         coming = sorted(self._takers[start])
         while coming:
             index = coming.pop(0)
             if index in walk.seen:
                 continue
-            walk.seen.add(index)
-            for signal in walk.take(self.steps[index], index):
+            call = self._normalizing.get(index)
+            if call is not None and call.given in walk.members and call.returned is not None:
+                followed = walk.jump(call.given, call.returned, range(call.first, call.after))
+            else:
+                walk.seen.add(index)
+                followed = walk.take(self.steps[index], index)
+            for signal in followed:
                 for taker in self._takers[signal]:
                     insort(coming, taker)
         return walk.result(self.returned)
+
+    def _used_behind(self, signal: Signal, index: int) -> bool:
+        return signal in self.returned or any(taker > index for taker in self._takers[signal])
 
 
 class _Walk:
     """One walk: the members are what was computed from the start alone, in order."""
 
-    def __init__(self, start: Signal) -> None:
+    def __init__(self, start: Signal, used_behind: Callable[[Signal, int], bool]) -> None:
+        self._used_behind = used_behind
         self.members: dict[Signal, tuple[int, bool]] = {start: (-1, False)}  # the step that made it; nonlinear or not
         self.last_use: dict[Signal, float] = {}
         self.constants: set[Signal] = set()
@@ -120,7 +160,7 @@ class _Walk:
         for signal in taken:
             self.last_use[signal] = max(self.last_use.get(signal, -1), inf if kind is None else index)
         if step.in_place:
-            self._other_views_end(step)
+            self._other_views_end(step, index)
         if kind is None or not step.outputs:
             return ()
         activated = kind == "curve" or any(self.members[signal][1] for signal in taken)
@@ -153,11 +193,20 @@ class _Walk:
             return "power"
         return "linear" if step.name in PRODUCTS and step.inputs[0] in self.members and len(taken) == 1 else "curve"
 
-    def _other_views_end(self, step: Step) -> None:
+    def jump(self, given: Signal, returned: Signal, steps: range) -> tuple[Signal, ...]:
+        """Take a whole module in as one linear step."""
+        self.seen.update(steps)
+        self.last_use[given] = max(self.last_use.get(given, -1), steps[-1])
+        self.members[returned] = (steps[-1], self.members[given][1])
+        return (returned,)
+
+    def _other_views_end(self, step: Step, index: int) -> None:
         """After a change in place, other views of the same memory hold something else."""
         memory = StorageWeakRef(step.inputs[0].tensor.untyped_storage())
         for signal in self.members:
-            if signal is not step.inputs[0] and StorageWeakRef(signal.tensor.untyped_storage()) == memory:
+            if signal is step.inputs[0] or not self._used_behind(signal, index):
+                continue
+            if StorageWeakRef(signal.tensor.untyped_storage()) == memory:
                 self.last_use[signal] = inf
 
     def result(self, returned: frozenset[Signal]) -> Behind:

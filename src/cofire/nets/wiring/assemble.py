@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 from torch import Tensor, nn
 
+from ..layer_names import clean, named_layers
 from .activations import Flow
 from .calls import Signal, Use
 from .dimensions import Dimension, factors, fix, leaves, root, terms
@@ -28,13 +30,17 @@ class Pass:
         training: whether the model was in training mode.
         calls: the calls of modules.
         uses: what parameters did.
-        returned: the model's outputs.
+        returned: the model's outputs; None if it was not called itself, and anything computed may be one.
     """
 
     training: bool
     calls: Sequence[ModuleCall]
     uses: Sequence[Use]
-    returned: Sequence[Signal]
+    returned: Sequence[Signal] | None
+
+    def without_end(self) -> "Pass":
+        """Return the same for a model whose parts were called, but not it itself."""
+        return replace(self, returned=None)
 
 
 def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes: Sequence[str] = ()) -> Wiring:
@@ -45,13 +51,18 @@ def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes
         follower: saw its operations.
         passes: in the order in which they ran.
         notes: sentences on how the passes were made.
+
+    Raises:
+        Exception: what went wrong in following.
     """
-    outputs = [one for seen in passes for signal in seen.returned for one in signal.dimensions]
+    if follower.error is not None:
+        raise follower.error
+    outputs = [one for seen in passes for signal in seen.returned or () for one in signal.dimensions]
     for dimension in outputs:
         fix(dimension, OUTPUT)
     found: dict[bool, Places] = {}
     for seen in passes:
-        found[seen.training] = places(seen.calls, Flow(follower.steps, seen.returned), seen.uses)
+        found[seen.training] = places(seen.calls, Flow(follower.steps, seen.returned), seen.uses, follower.parameter_signals)
     layers = _Layers(model, follower, passes, {leaf for one in outputs for leaf in leaves(one)})
     return Wiring(
         layers=tuple(layers.all()),
@@ -71,7 +82,7 @@ class _Layers:
         self, model: nn.Module, follower: Follower, passes: Sequence[Pass], outputs: set[Dimension]
     ) -> None:
         self._signals, self._outputs, self._passes = follower.parameter_signals, outputs, passes
-        self._modules = dict(model.named_modules())
+        self._modules = named_layers(model)
         roles = _roles(follower.uses)
         self.groups = {leaf: _group(leaf, roles[leaf]) for leaf in roles if roles[leaf]["maker"]}
         self._makers: dict[tuple[str, frozenset[str]], Use] = {}
@@ -98,7 +109,7 @@ class _Layers:
         shown = [] if last is None else last.dimensions
         own = type(self._modules[module])
         return Layer(
-            name=module if self._per_module[module] == 1 and module else _short(parameter),
+            name=module if self._per_module[module] == 1 and module else _short(clean(parameter)),
             parameter=parameter,
             module=module,
             units=_n_units(use.dimension, shown),
@@ -109,6 +120,7 @@ class _Layers:
             is_output=not self._outputs.isdisjoint(leaves(use.dimension)),
             calls=self._calls(module),
             group=tuple(self.groups[leaf] for leaf in dict.fromkeys(leaves(use.dimension))),
+            parameters=names,
             layout=_layout(
                 use.dimension, self._signals[parameter].dimensions, self._batch.get((module, names), set()), own
             ),
@@ -171,22 +183,18 @@ def _axis_of(dimension: Dimension, dimensions: Sequence[Dimension]) -> int | Non
 def _layout(
     made: Dimension, weight: Sequence[Dimension], batch: set[Dimension], module: type[nn.Module]
 ) -> WeightLayout | None:
-    """Return how a weight holds the units that it makes; None if no axes hold just those."""
+    """Return how a weight holds the units that it makes; None if no factors of its axes hold just those."""
     wanted = set(leaves(made))
-    unit_axes, batch_axes = [], []
-    for axis, one in enumerate(weight):
-        own = set(leaves(one))
-        if own and own <= batch - wanted:
-            batch_axes.append(axis)
-        elif own and own <= wanted:
-            unit_axes.append(axis)
-    if {leaf for axis in unit_axes for leaf in leaves(weight[axis])} != wanted:
+    split = [factor for axis in weight for factor in factors(axis) or [axis]]
+    own = [set(leaves(factor)) for factor in split]
+    first = [k for k, one in enumerate(own) if one and one <= batch]
+    counting = [*first, *(k for k, one in enumerate(own) if one and one <= wanted and k not in first)]
+    if not wanted <= {leaf for k in counting for leaf in own[k]}:
         return None
-    blocks = 1
-    for leaf in batch:
-        blocks *= leaf.size
-    parts = _parts(weight[unit_axes[0]], module) if len(unit_axes) == 1 else ()
-    return WeightLayout(tuple(unit_axes), tuple(batch_axes), blocks, parts)
+    order = (*counting, *(k for k in range(len(split)) if k not in counting))
+    blocks = prod(split[k].size for k in first)
+    parts = _parts(made, module) if not first else ()
+    return WeightLayout(tuple(one.size for one in split), order, len(counting), blocks, parts)
 
 
 def _parts(dimension: Dimension, module: type[nn.Module]) -> tuple[tuple[str, int, int], ...]:

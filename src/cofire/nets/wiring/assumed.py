@@ -1,8 +1,11 @@
 """What is assumed of torch's own layers where a model cannot be followed: a table of types, read last of all."""
 
+from collections.abc import Sequence
+
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from ..layer_names import named_layers
 from .places import Place
 from .structure import Layer, WeightLayout, Wiring
 
@@ -32,14 +35,13 @@ def assumed_wiring(model: nn.Module, reason: str) -> Wiring:
     Nothing is known of groups, of activation functions behind the layers, or of which layer is the output.
     """
     layers = []
-    for name, module in model.named_modules():
+    for name, module in named_layers(model).items():
         row = next((row for row in TYPES if isinstance(module, row[0])), None)
         for parameter, weight in module.named_parameters(recurse=False) if row else ():
             if row and "weight" in parameter and not is_lazy(weight) and weight.dim() > 1:
                 layers.append(_layer(name, module, parameter, row[1], row[2], f"assumed: {reason}"))
-    places = {name: (assumed_place(module, reason),) for name, module in model.named_modules()}
-    left_out = {layer.name: layer.assumed for layer in layers}
-    return Wiring(tuple(layers), (), left_out, {}, {}, {True: places, False: places}, (reason,))
+    places = {name: (assumed_place(module, reason),) for name, module in named_layers(model).items()}
+    return Wiring(tuple(layers), (), {}, {}, {}, {True: places, False: places}, (f"assumed: {reason}",))
 
 
 def _layer(name: str, module: nn.Module, parameter: str, unit_axis: int, weight_axis: int, reason: str) -> Layer:
@@ -61,6 +63,12 @@ def _layer(name: str, module: nn.Module, parameter: str, unit_axis: int, weight_
         is_output=False,
         calls=0,
         group=(),
-        layout=None if transposed else WeightLayout((weight_axis,), blocks=groups),
+        parameters=frozenset([full]),
+        layout=None if transposed else _layout(weight.shape, weight_axis, groups),
         assumed=reason,
     )
+
+
+def _layout(shape: Sequence[int], axis: int, blocks: int) -> WeightLayout:
+    rest = (one for one in range(len(shape)) if one != axis)
+    return WeightLayout(tuple(shape), (axis, *rest), 1, blocks)

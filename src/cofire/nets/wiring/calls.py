@@ -22,6 +22,7 @@ class Signal:
         varies: whether it depends on the model's input.
         tensor: the tensor itself, kept alive so that its id stays its own.
         name: the parameter or buffer that it is.
+        axes: of a parameter in another order of axes: the parameter's axis for each of its own.
     """
 
     dimensions: list[Dimension]
@@ -29,6 +30,7 @@ class Signal:
     made_of: frozenset[str] = frozenset()
     varies: bool = False
     name: str = ""
+    axes: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,12 +65,17 @@ class Use:
         parameters: what the tensor in that role is made of; one name but for weights that are computed.
         dimension: the units.
         module: the module that was running.
+        step: number of the operation.
+        axes: the parameter's axes of these units, if it is a parameter as it is stored or with its axes in another
+            order. A weight from units to themselves, as a residual stream has them, shows the same units on two axes.
     """
 
     role: Role
     parameters: frozenset[str]
     dimension: Dimension
     module: str
+    step: int = -1
+    axes: tuple[int, ...] = ()
 
 
 @dataclass
@@ -82,6 +89,7 @@ class Call:
         output: what it returned.
         module: name of the module that is running.
         own: names of the parameters that belong to it.
+        number: of the operation within all that were followed.
     """
 
     name: str
@@ -90,6 +98,7 @@ class Call:
     output: Any
     module: str = ""
     own: frozenset[str] = frozenset()
+    number: int = -1
     uses: list[Use] = field(default_factory=list)
     emitted: list[Signal] = field(default_factory=list)
 
@@ -127,10 +136,20 @@ class Call:
         made_of = frozenset() if varies else frozenset().union(*(one.made_of for one in self.inputs))
         self.emitted.append(Signal(found, output, made_of, varies))
 
-    def use(self, role: Role, signal: Signal, dimensions: Sequence[Dimension]) -> None:
-        """Note that a parameter makes, reads or rides on dimensions; a tensor of other origin notes nothing."""
-        if signal.made_of and not signal.varies:
-            self.uses.extend(Use(role, signal.made_of, one, self.module) for one in dimensions if one.size > 1)
+    def use(
+        self, role: Role, signal: Signal, dimensions: Sequence[Dimension], axes: Sequence[int] | None = None
+    ) -> None:
+        """Note that a parameter makes, reads or rides on dimensions; a tensor of other origin notes nothing.
+
+        ``axes`` are those of the tensor on which the dimensions lie, where the rule knows them.
+        """
+        if not signal.made_of or signal.varies:
+            return
+        for place, one in enumerate(dimensions):
+            if one.size > 1:
+                known = signal.axes is not None and axes is not None
+                stored = (signal.axes[axes[place]],) if known and signal.axes and axes else ()
+                self.uses.append(Use(role, signal.made_of, one, self.module, self.number, stored))
 
 
 def fresh(size: int, reason: str) -> Dimension:

@@ -1,5 +1,6 @@
 """Where the output of a module shows units, at each of its calls, and where its activation function's output is."""
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +21,14 @@ class Applied:
         skip: how many of that module's calls come in between.
         replay: what to run on that output; None if that output is it.
         unit_axis: axis of the units in the result, counted from the end.
+        prefix: of the names of parameters in the replay.
     """
 
     source: str
     skip: int
     replay: Replay | None
     unit_axis: int
+    prefix: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +52,11 @@ Places = Mapping[str, tuple[Place, ...]]
 """For each module the places of its calls, in order."""
 
 
-def places(calls: Sequence[ModuleCall], flow: Flow, uses: Sequence[Use]) -> dict[str, tuple[Place, ...]]:
+def places(
+    calls: Sequence[ModuleCall], flow: Flow, uses: Sequence[Use], parameters: Mapping[str, Signal]
+) -> dict[str, tuple[Place, ...]]:
     """Return the places of all calls of modules in a pass."""
-    finder = _Finder(calls, flow, uses)
+    finder = _Finder(calls, flow, uses, parameters)
     found: dict[str, list[Place]] = defaultdict(list)
     for call in calls:
         found[call.module].append(finder.place(call))
@@ -59,13 +64,19 @@ def places(calls: Sequence[ModuleCall], flow: Flow, uses: Sequence[Use]) -> dict
 
 
 class _Finder:
-    def __init__(self, calls: Sequence[ModuleCall], flow: Flow, uses: Sequence[Use]) -> None:
+    def __init__(
+        self, calls: Sequence[ModuleCall], flow: Flow, uses: Sequence[Use], parameters: Mapping[str, Signal]
+    ) -> None:
         self._calls, self._flow = calls, flow
         self._made = {leaf for use in uses if use.role == "maker" for leaf in leaves(use.dimension)}
+        riding = {name for use in uses if use.role == "rider" for name in use.parameters}
+        self._ridden = {leaf for name in riding for one in parameters[name].dimensions for leaf in leaves(one)}
         self._makers: dict[str, list[Dimension]] = defaultdict(list)
         for use in uses:
             if use.role == "maker":
                 self._makers[use.module].append(use.dimension)
+        uses_at = sorted(use.step for use in uses if use.role in ("maker", "reader"))
+        flow.find_normalizations(calls, lambda first, after: bisect_left(uses_at, first) < bisect_left(uses_at, after))
         self._made_by = steps_by_output(flow.steps)
         self._number = {step: index for index, step in enumerate(flow.steps)}
         self._returned: dict[Signal, list[ModuleCall]] = defaultdict(list)
@@ -91,11 +102,12 @@ class _Finder:
             exact = [axis for axis, one in enumerate(shown) if one and one == made]
             if len(exact) == 1:
                 return exact[0]
-        axes = [axis for axis, one in enumerate(shown) if not one.isdisjoint(self._made)]
-        if len(axes) == 1:
-            return axes[0]
-        if axes:
-            return f"its output shows units on several axes ({', '.join(map(str, axes))})"
+        for units in (self._made, self._ridden):
+            axes = [axis for axis, one in enumerate(shown) if not one.isdisjoint(units)]
+            if len(axes) == 1:
+                return axes[0]
+            if axes:
+                return f"its output shows units on several axes ({', '.join(map(str, axes))})"
         return "its output shows units of no layer"
 
     def _is_activation(self, call: ModuleCall) -> bool:

@@ -376,7 +376,7 @@ def convolution(call: Call) -> None:
     if groups > 1:
         mark(group, "equal groups")
         if call["transposed"]:
-            unite(taken, channels)
+            unite(taken, product([group, Dimension(taken.size // groups)] if taken.size > groups else [group]))
             made = product([group, made])
         else:
             taken = product([group, taken])

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from torch import Tensor
+
 from .dimensions import Dimension
 from .places import Places
 
@@ -39,16 +41,22 @@ class WeightLayout:
     """How a weight holds the units that it makes.
 
     Attributes:
-        unit_axes: the axes of the units; several where they are heads times sizes, say.
-        batch_axes: axes along which it is many weights, such as one for each expert.
+        shape: of the weight, with its axes split into factors, such as heads and sizes.
+        order: of these factors; those that count units come first.
+        n_counting: how many of them count units.
         blocks: how many blocks of units share no input, as the groups of a convolution and experts do.
-        parts: named pieces along the axis of units, such as query, key and value, with where they begin and end.
+        parts: named pieces of the units, such as query, key and value, with where they begin and end.
     """
 
-    unit_axes: tuple[int, ...]
-    batch_axes: tuple[int, ...] = ()
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+    n_counting: int
     blocks: int = 1
     parts: tuple[tuple[str, int, int], ...] = ()
+
+    def rows(self, weight: Tensor) -> Tensor:
+        """Return the weight as (n_units, n_inputs, ...), a view where possible."""
+        return weight.reshape(self.shape).permute(self.order).flatten(0, self.n_counting - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +66,7 @@ class Layer:
     Attributes:
         name: of the module; or, where a module makes units with several parameters, of the parameter.
         parameter: name of the weight.
+        parameters: all that the weight is computed from, itself included.
         module: name of the module that ran when it made them.
         units: how many it makes.
         unit_axis: axis of the module's output on which they lie; None where the output does not show them.
@@ -83,6 +92,7 @@ class Layer:
     is_output: bool
     calls: int
     group: tuple[Group, ...]
+    parameters: frozenset[str] = frozenset()
     layout: WeightLayout | None = None
     assumed: str = ""
     mode: str = ""

@@ -1,9 +1,9 @@
 """`wire`: how the units of a model are wired, found by running it once on fake tensors."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from weakref import ReferenceType
+from weakref import ReferenceType, ref
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from .assumed import assumed_wiring
 from .calls import Signal
 from .fake_copy import clear_leaks, fake_arguments, fake_copy, random_states_kept, undisturbed
 from .follow import Follower
-from .module_calls import watched_modules
+from .module_calls import ModuleCall, ModuleWatch
 from .structure import Wiring
 
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
@@ -84,25 +84,28 @@ def _followed(model: nn.Module, arguments: Arguments) -> tuple[Wiring, list[Refe
             follower.also(name, tensor)
     passes: list[Pass] = []
     failure: Exception | None = None
-    with watched_modules(made, follower) as calls:
+    with ModuleWatch(made, follower) as watch:
         for training in (model.training, not model.training):
             made.train(training)
-            start = len(follower.uses), len(calls)
+            start = len(follower.uses), len(watch.calls)
             positional, named = fake_arguments(arguments, mode)
             follower.give(filter(_is_tensor, tree_leaves((positional, named))))
             try:
                 with mode, follower:
                     output = made(*positional, **named)
-                passes.append(seen_pass(training, follower, calls, start, output))
+                passes.append(seen_pass(training, follower, watch.calls, start, output))
             except Exception as error:
                 failure = failure or error
-                del follower.uses[start[0] :], calls[start[1] :], follower.running[1:]
+                watch.forget(start[1])
+                del follower.uses[start[0] :]
     if failure is not None and not passes:
         raise failure
-    return assemble(model, follower, passes), follower.made
+    return assemble(model, follower, passes), [*follower.made, *map(ref, tensors_of(made).values())]
 
 
-def seen_pass(training: bool, follower: Follower, calls: list[Any], start: tuple[int, int], output: Any) -> Pass:
+def seen_pass(
+    training: bool, follower: Follower, calls: Sequence[ModuleCall], start: tuple[int, int], output: Any
+) -> Pass:
     """Return what a pass has shown; ``start`` says how many uses and calls there were before it."""
     found = output.to_tuple() if hasattr(output, "to_tuple") else output
     returned: list[Signal] = [follower.signal(one) for one in tree_leaves(found) if _is_tensor(one)]
@@ -114,9 +117,9 @@ def _wire_on_reals(model: nn.Module, arguments: Arguments, note: str) -> Wiring:
     with _state_kept(model), random_states_kept():
         follower = Follower(tensors_of(model))
         follower.give(filter(_is_tensor, tree_leaves(arguments)))
-        with watched_modules(model, follower) as calls, follower:
+        with ModuleWatch(model, follower) as watch, follower:
             output = model(*arguments[0], **arguments[1])
-        return assemble(model, follower, [seen_pass(model.training, follower, calls, (0, 0), output)], [note])
+        return assemble(model, follower, [seen_pass(model.training, follower, watch.calls, (0, 0), output)], [note])
 
 
 @contextmanager
