@@ -101,6 +101,11 @@ def terms(dimension: Dimension) -> list[Dimension]:
     return [node]
 
 
+def agree(a: Dimension, b: Dimension) -> bool:
+    """Return whether two dimensions are made of the same leaves in the same order, so that their indices agree."""
+    return [list(leaves(term)) for term in terms(a)] == [list(leaves(term)) for term in terms(b)]
+
+
 def fix(dimension: Dimension, reason: str) -> None:
     """Say why none of the leaves of a dimension may be cut; the first reason stays."""
     for leaf in leaves(dimension):

@@ -308,7 +308,22 @@ def index(call: Call) -> None:
     return call.emit([*rest[:at], *found, *rest[at:]])
 
 
-@rule("index_put _index_put_impl scatter scatter_add index_add index_copy slice_scatter select_scatter masked_scatter")
+@rule("scatter scatter_add scatter_reduce")
+def scatter(call: Call) -> None:
+    """Follow entries written or added to places along an axis, row by row."""
+    target, *others = (signal.dimensions for signal in call.inputs)
+    fix(target[call.axis()], f"written by {call.name}")
+    for other in others:
+        for axis, (one, source) in enumerate(zip(target, other, strict=True)):
+            if axis != call.axis() and one.size == source.size:
+                unite(one, source)
+            else:
+                fix(source, f"written by {call.name}")
+                fix(one, f"written by {call.name}")
+    call.emit(target)
+
+
+@rule("index_put _index_put_impl index_add index_copy slice_scatter select_scatter masked_scatter")
 def put(call: Call) -> None:
     """Follow entries overwritten at places: what is written and where is fixed."""
     for signal in call.inputs[1:]:

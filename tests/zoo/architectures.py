@@ -1,0 +1,59 @@
+"""What an architecture of the zoo is, and all of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A model with random weights and what it takes.
+
+    Attributes:
+        library: whose it is.
+        name: of the architecture.
+        build: makes it.
+        example: makes a tensor, a tuple of arguments or a dict of keyword arguments.
+        large: has more than 100 million parameters, so that it is built and run without memory only.
+    """
+
+    library: str
+    name: str
+    build: Callable[[], nn.Module]
+    example: Callable[[], Any]
+    large: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.library}-{self.name}"
+
+
+def images(size=64, n=2, channels=3):
+    return lambda: torch.randn(n, channels, size, size)
+
+
+def register_operators_of_torchvision():
+    """Define the two operators that torchvision asks for when it is imported; its compiled ones may not load."""
+    library = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.impl("nms", _suppressed, "CPU")
+    library.impl("nms", lambda boxes, scores, threshold: scores.new_empty(1, dtype=torch.int64), "Meta")
+    return library  # its definitions live as long as it does
+
+
+def _suppressed(boxes, scores, threshold):
+    """Non-maximum suppression: the best box, and each further one that overlaps no better one too much."""
+    kept = []
+    for k in scores.argsort(descending=True).tolist():
+        if all(_overlap(boxes[k], boxes[other]) <= threshold for other in kept):
+            kept.append(k)
+    return torch.tensor(kept, dtype=torch.int64)
+
+
+def _overlap(a, b):
+    sides = (torch.minimum(a[2:], b[2:]) - torch.maximum(a[:2], b[:2])).clamp(min=0)
+    shared = sides.prod()
+    return float(shared / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared))
