@@ -1,7 +1,9 @@
 """What an architecture of the zoo is, and all of them."""
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ class Architecture:
         name: of the architecture.
         build: makes it.
         example: makes a tensor, a tuple of arguments or a dict of keyword arguments.
+        dtype: in which the laws are tested.
         large: has more than 100 million parameters, so that it is built and run without memory only.
     """
 
@@ -24,6 +27,7 @@ class Architecture:
     name: str
     build: Callable[[], nn.Module]
     example: Callable[[], Any]
+    dtype: torch.dtype = torch.float64
     large: bool = False
 
     def __str__(self) -> str:
@@ -35,13 +39,23 @@ def images(size=64, n=2, channels=3):
 
 
 def register_operators_of_torchvision():
-    """Define the two operators that torchvision asks for when it is imported; its compiled ones may not load."""
+    """Define the operators that torchvision asks for when it is imported, if its compiled ones don't load.
+
+    Returns what must be kept alive as long as they are wanted.
+    """
+    folder = Path(importlib.util.find_spec("torchvision").origin).parent
+    try:
+        for path in folder.glob("_C*.so"):
+            torch.ops.load_library(path)
+    except OSError:
+        pass
+    if hasattr(torch.ops.torchvision, "nms"):
+        return None
     library = torch.library.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     library.impl("nms", _suppressed, "CPU")
-    library.impl("nms", lambda boxes, scores, threshold: scores.new_empty(1, dtype=torch.int64), "Meta")
-    return library  # its definitions live as long as it does
+    return library
 
 
 def _suppressed(boxes, scores, threshold):

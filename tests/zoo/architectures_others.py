@@ -9,7 +9,7 @@ from torch.nn import functional as F
 def diffusers():
     from diffusers import AutoencoderKL, UNet2DConditionModel
 
-    blocks = dict(block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=4)
+    blocks = {"block_out_channels": (16, 32), "layers_per_block": 1, "norm_num_groups": 4}
 
     def unet():
         return UNet2DConditionModel(
@@ -22,10 +22,7 @@ def diffusers():
         )
 
     def vae():
-        both = {
-            "down_block_types": ("DownEncoderBlock2D",) * 2,
-            "up_block_types": ("UpDecoderBlock2D",) * 2,
-        }
+        both = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
         return AutoencoderKL(latent_channels=4, **both, **blocks)
 
     latents = lambda: (torch.randn(2, 4, 8, 8), torch.tensor([3, 5]), torch.randn(2, 7, 24))  # noqa: E731
@@ -147,7 +144,7 @@ class Recurrent(nn.Module):
 def small():
     from torch.nn.utils import parametrizations
 
-    recurrent = dict(input_size=6, hidden_size=8, num_layers=3, bidirectional=True, batch_first=True)
+    recurrent = {"input_size": 6, "hidden_size": 8, "num_layers": 3, "bidirectional": True, "batch_first": True}
     rows, sentences = (lambda: torch.randn(5, 6)), (lambda: torch.randint(0, 20, (3, 7)))
     pooled = Lambda(lambda x: x.mean((2, 3)))
     models = {

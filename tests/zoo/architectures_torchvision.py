@@ -22,11 +22,7 @@ def architectures():
                 lambda: models.detection.retinanet_resnet50_fpn(weights=None, weights_backbone=None, min_size=64),
                 lambda: ([torch.rand(3, 64, 64)],),
             ),
-            (
-                "fcn_resnet50",
-                lambda: models.segmentation.fcn_resnet50(weights=None, weights_backbone=None),
-                images(64),
-            ),
+            ("fcn_resnet50", lambda: models.segmentation.fcn_resnet50(weights=None, weights_backbone=None), images(64)),
             (
                 "lraspp_mobilenet_v3_large",
                 lambda: models.segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None),
@@ -41,9 +37,5 @@ def _classifier(models, name):
     extra = {"image_size": size} if name.startswith("vit") else {}
     extra |= {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     return Architecture(
-        "torchvision",
-        name,
-        lambda: models.get_model(name, weights=None, **extra),
-        images(size),
-        large=name in LARGE,
+        "torchvision", name, lambda: models.get_model(name, weights=None, **extra), images(size), large=name in LARGE
     )

@@ -5,7 +5,18 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 from laws import (
-    changes, doubled, fakes, gc, misplaced, misshapen, order_matters, roughen, run, same, timed, traces, trained,
+    changes,
+    fakes,
+    gc,
+    misplaced,
+    misshapen,
+    order_matters,
+    roughen,
+    run,
+    same,
+    timed,
+    traces,
+    trained,
 )  # fmt: skip
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -66,14 +77,14 @@ def _examine_large(architecture, row):
 
 
 def _examine(architecture, row):
-    torch.set_default_dtype(torch.float64)
+    torch.set_default_dtype(architecture.dtype)
     try:
         torch.manual_seed(0)
-        model, example = architecture.build().double().eval(), doubled(architecture.example())
+        model, example = architecture.build().to(architecture.dtype).eval(), architecture.example()
         roughen(model)
         _leave_it_alone(row, model, example)
-        expected = run(model, example)
         with torch.no_grad():
+            expected = run(model, example)
             wiring, row.seconds = timed(wire, model, example)
             row.faults["outputs"] = "" if same_outputs(run(model, example), expected) else "differ after wire()"
             row.faults["shapes"] = misshapen(model, wiring, example)
@@ -89,10 +100,8 @@ def same_outputs(a, b):
 
 
 def _leave_it_alone(row, model, example):
-    """Train one step without `wire`, and from the same state with it: each bit is the same."""
-    start = {name: tensor.detach().clone() for name, tensor in traces(model)["state"].items()}
-    without = trained(model, example)
-    back(model, start)
+    """Follow a model that never ran, in both modes; then train one step without `wire`, and from there with it."""
+    start = traces(model)["state"]
     for train in (True, False):
         model.train(train)
         before = traces(model)
@@ -101,7 +110,12 @@ def _leave_it_alone(row, model, example):
         gc.collect()
         if alive := sum(one() is not None for one in made):
             row.faults["fakes"] = f"{alive} of {len(made)} fake tensors live on"
-        row.faults[f"state, {'train' if train else 'eval'}"] = changes(before, traces(model))
+        row.faults[f"traces, {'train' if train else 'eval'}"] = changes(before, traces(model))
+    trained(model, example)  # some modules make what they keep at their first pass
+    back(model, start)
+    without = trained(model, example)
+    back(model, start)
+    wire(model, example)
     if not same(trained(model, example), without):
         row.faults["training"] = "differs after wire()"
     back(model, start)
