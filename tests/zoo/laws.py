@@ -1,14 +1,15 @@
 """What must hold of the wiring of any model. None of the laws trusts the wiring: each runs the real model."""
 
 import gc
+import random
 import time
 from contextlib import contextmanager
 from weakref import ref
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.nn.utils import parametrizations
 from torch.utils._pytree import tree_leaves
 
 from cofire.nets.wiring.dimensions import kept, leaves
@@ -21,6 +22,8 @@ def tensors_of(tree):
 def run(model, example):
     """What a model returns for an example: all its tensors."""
     torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002 - transformers draws masks from here
+    random.seed(1)
     if isinstance(example, dict):
         return tensors_of(model(**example))
     return tensors_of(model(*example) if isinstance(example, tuple) else model(example))
@@ -127,10 +130,8 @@ def misplaced(model, wiring, example):
     found, seen, busy, of_module = {}, set(), [], {}
     parameters, ran = dict(model.named_parameters(remove_duplicate=False)), shapes_of(model, example)
     for layer in wiring.layers:
-        module = model.get_submodule(module_of(layer, ran))
-        together = any(isinstance(one, parametrizations._SpectralNorm) for one in module.modules())
-        if layer.unit_axis is not None and layer.weight_axis is not None and not together:
-            of_module.setdefault(module, []).append(layer)
+        if layer.unit_axis is not None and layer.weight_axis is not None:
+            of_module.setdefault(model.get_submodule(module_of(layer, ran)), []).append(layer)
 
     @torch.no_grad()
     def look(module, args, kwargs, output):
@@ -150,15 +151,27 @@ def misplaced(model, wiring, example):
     return {name: what for name, what in found.items() if what}
 
 
-def _touched(module, args, kwargs, layer, weight):
+def _touched(module, args, kwargs, layer, parameter):
     """What else than a unit's slice of the output changes with the unit's weights; empty if nothing."""
-    unit, before = layer.units // 2, weight.detach().clone()
-    expected = tensors_of(module.forward(*args, **kwargs))[0].clone()
-    weight.select(layer.weight_axis, unit).add_(torch.rand_like(before.select(layer.weight_axis, 0)) + 0.5)
-    changed = tensors_of(module.forward(*args, **kwargs))[0] != expected
-    weight.copy_(before)
-    which = changed.movedim(layer.unit_axis, 0).flatten(1).any(1).nonzero().flatten().tolist()
-    return "" if which == [unit] else f"unit {unit} of {layer.units} on axis {layer.unit_axis} changed {which[:5]}"
+    unit, before = layer.units // 2, parameter.detach().clone()
+    weight, expected = _weight(module, layer), tensors_of(module.forward(*args, **kwargs))[0].clone()
+    parameter.select(layer.weight_axis, unit).add_(torch.rand_like(before.select(layer.weight_axis, 0)) + 0.5)
+    changed = (tensors_of(module.forward(*args, **kwargs))[0] - expected).abs()
+    units = [unit]
+    if weight is not None:  # it is computed: some norms divide all units by a number that depends on each
+        units = (_weight(module, layer) != weight).movedim(layer.weight_axis, 0).flatten(1).any(1).nonzero()[:, 0].tolist()
+    parameter.copy_(before)
+    by_unit = changed.movedim(layer.unit_axis, 0).flatten(1).sum(1)
+    if any(module.children()) and weight is None:  # a norm of its own may follow and spread the change a little
+        by_unit = by_unit * (by_unit > by_unit.max() / 3)
+    which = by_unit.nonzero().flatten().tolist()
+    return "" if which == units else f"unit {unit} of {layer.units} on axis {layer.unit_axis} changed {which[:5]}"
+
+
+def _weight(module, layer):
+    """A copy of the weight that a parametrization computes; None if the parameter is the weight."""
+    _, found, name = layer.parameter.partition("parametrizations.")
+    return getattr(module, name.partition(".")[0]).clone() if found else None
 
 
 # c. What a plain hook and the parameter's own shape say.
@@ -212,7 +225,7 @@ def traces(model):
     """All of a model and the process that following it must leave as it is."""
     return {
         "state": {name: tensor.detach().clone() for name, tensor in state_of(model).items() if not tensor.is_meta},
-        "random state": torch.get_rng_state(),
+        "random state": (torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())),  # noqa: NPY002
         "attributes": {name: sorted(vars(module)) for name, module in model.named_modules()},
         "modes": {name: module.training for name, module in model.named_modules()},
         "hooks": {name: len(m._forward_hooks) + len(m._forward_pre_hooks) for name, m in model.named_modules()},
