@@ -16,7 +16,12 @@ TWO = {
     "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "max_position_embeddings": 64, "use_cache": False,
 }  # fmt: skip
 VIT = {
-    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48, "image_size": 32, "patch_size": 8
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "image_size": 32,
+    "patch_size": 8,
 }
 T5 = {"vocab_size": 100, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "use_cache": False}
 MAMBA = {"vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 8, "use_cache": False}
@@ -30,7 +35,7 @@ RESNET = {"embedding_size": 8, "hidden_sizes": [16, 32], "depths": [1, 1], "laye
 
 # torch's product of a mixture of experts takes no float64.
 IN_FLOAT32 = {
-    "Qwen3MoeForCausalLM", "MixtralForCausalLM", "OlmoeForCausalLM", "DeepseekV3ForCausalLM", "GptOssForCausalLM",
+    "Qwen3MoeForCausalLM", "MixtralForCausalLM", "OlmoeForCausalLM", "GptOssForCausalLM",
     "JambaForCausalLM",
 }  # fmt: skip
 
@@ -73,7 +78,7 @@ MODELS = [
     ("OlmoeForCausalLM", MIXTURE, text),
     ("DeepseekV3ForCausalLM", TEXT | {
         "num_key_value_heads": 4, "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8,
-        "n_routed_experts": 4, "n_group": 1, "topk_group": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 24,
+        "n_routed_experts": 4, "experts_implementation": "batched_mm", "n_group": 1, "topk_group": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 24,
         "first_k_dense_replace": 1,
     }, text),
     ("GptOssForCausalLM", MIXTURE | {"layer_types": ["sliding_attention", "full_attention"]}, text),
@@ -122,7 +127,7 @@ MODELS = [
         "decoder_hidden_size": 24, "patch_sizes": [7, 3], "strides": [4, 2], "mlp_ratios": [2, 2],
     }, images(32)),
     ("DetrForObjectDetection", {
-        "use_timm_backbone": False, "d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4,
+        "use_timm_backbone": False, "backbone_config": RESNET | {"model_type": "resnet", "out_features": ["stage2"]}, "d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4,
         "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "num_queries": 5,
     }, images(64)),
     ("SegformerForImageClassification", {

@@ -21,7 +21,6 @@ from laws import (
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cofire.nets.wiring.dimensions import leaves
-from cofire.nets.wiring.fake_copy import LeakedError
 from cofire.nets.wiring.wiring import wire
 
 
@@ -68,24 +67,11 @@ def examine(architecture):
     return row
 
 
-def followed(model, example):
-    """Return the wiring, with frozen objects visible where they hold a cache: the tests freeze all libraries."""
-    try:
-        return wire(model, example)
-    except LeakedError:
-        gc.unfreeze()
-        try:
-            return wire(model, example)
-        finally:
-            gc.collect()
-            gc.freeze()
-
-
 def _examine_large(architecture, row):
     with FakeTensorMode():
         torch.manual_seed(0)
         model, example = architecture.build().eval(), architecture.example()
-        wiring, row.seconds = timed(followed, model, example)
+        wiring, row.seconds = timed(wire, model, example)
         row.faults["shapes"] = misshapen(model, wiring, example)
     _describe(row, model, wiring)
 
@@ -99,7 +85,7 @@ def _examine(architecture, row):
         _leave_it_alone(row, model, example)
         with torch.no_grad():
             expected = run(model, example)
-            wiring, row.seconds = timed(followed, model, example)
+            wiring, row.seconds = timed(wire, model, example)
             row.faults["outputs"] = "" if same_outputs(run(model, example), expected) else "differ after wire()"
             row.faults["shapes"] = misshapen(model, wiring, example)
             row.faults["order"] = [(one.makers, one.size) for one in order_matters(model, wiring, example, expected)]
@@ -120,7 +106,7 @@ def _leave_it_alone(row, model, example):
         model.train(train)
         before = traces(model)
         with fakes() as made:
-            followed(model, example)
+            wire(model, example)
         gc.collect()
         if alive := sum(one() is not None for one in made):
             row.faults["fakes"] = f"{alive} of {len(made)} fake tensors live on"
@@ -129,7 +115,7 @@ def _leave_it_alone(row, model, example):
     back(model, start)
     without = trained(model, example)
     back(model, start)
-    followed(model, example)
+    wire(model, example)
     if not same(trained(model, example), without):
         row.faults["training"] = "differs after wire()"
     back(model, start)

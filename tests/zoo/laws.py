@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from cofire.nets.wiring.dimensions import kept, leaves
 
@@ -154,12 +154,17 @@ def misplaced(model, wiring, example):
 def _touched(module, args, kwargs, layer, parameter):
     """What else than a unit's slice of the output changes with the unit's weights; empty if nothing."""
     unit, before = layer.units // 2, parameter.detach().clone()
+    args = tree_map(
+        lambda one: one + 1e-3 if isinstance(one, Tensor) and not one.any() else one, args
+    )  # some begin at 0
     weight, expected = _weight(module, layer), tensors_of(module.forward(*args, **kwargs))[0].clone()
     parameter.select(layer.weight_axis, unit).add_(torch.rand_like(before.select(layer.weight_axis, 0)) + 0.5)
     changed = (tensors_of(module.forward(*args, **kwargs))[0] - expected).abs()
     units = [unit]
     if weight is not None:  # it is computed: some norms divide all units by a number that depends on each
-        units = (_weight(module, layer) != weight).movedim(layer.weight_axis, 0).flatten(1).any(1).nonzero()[:, 0].tolist()
+        units = (
+            (_weight(module, layer) != weight).movedim(layer.weight_axis, 0).flatten(1).any(1).nonzero()[:, 0].tolist()
+        )
     parameter.copy_(before)
     by_unit = changed.movedim(layer.unit_axis, 0).flatten(1).sum(1)
     if any(module.children()) and weight is None:  # a norm of its own may follow and spread the change a little

@@ -384,12 +384,17 @@ def index(call: Call) -> None:
     for axis in picked:
         fix(signal.dimensions[axis], "picked by index")
     rest = [one for axis, one in enumerate(signal.dimensions) if axis not in picked]
-    if any(call.signal(one).varies for one in tensors):  # a table of one's own, or biases of experts
+    chosen = bool(signal.made_of) and any(call.signal(one).varies for one in tensors)
+    matrices = chosen and picked == [0] and len(rest) > 1  # a matrix of each expert: they stay weights
+    if chosen and not matrices:  # a table of one's own, or biases of experts
         call.use("maker" if signal.made_of == call.own else "rider", signal, rest)
     n_new = call.output.dim() - len(rest)
     at = picked[0] if picked == list(range(picked[0], picked[-1] + 1)) else 0
     found = united([call.signal(one) for one in tensors], call.output.shape[at : at + n_new])
-    return call.emit([*rest[:at], *found, *rest[at:]])
+    call.emit([*rest[:at], *found, *rest[at:]])
+    if matrices:
+        call.emitted[-1].made_of, call.emitted[-1].varies = signal.made_of, False
+    return None
 
 
 @rule("scatter scatter_add scatter_reduce")
