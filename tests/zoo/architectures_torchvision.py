@@ -8,7 +8,7 @@ LARGE = {
     "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn", "vit_h_14", "vit_l_16", "vit_l_32",
     "wide_resnet101_2",
 }  # fmt: skip
-SIZES = {"inception_v3": 96, "maxvit_t": 224, "vit_h_14": 56}
+SIZES = {"inception_v3": 299, "maxvit_t": 224, "vit_h_14": 56}
 
 
 def architectures():
@@ -20,7 +20,10 @@ def architectures():
             (
                 "retinanet_resnet50_fpn",
                 lambda: models.detection.retinanet_resnet50_fpn(weights=None, weights_backbone=None, min_size=64),
-                lambda: ([torch.rand(3, 64, 64)],),
+                lambda: (
+                    [torch.rand(3, 64, 64)],
+                    [{"boxes": torch.tensor([[2.0, 2, 30, 40]]), "labels": torch.tensor([1])}],
+                ),
             ),
             ("fcn_resnet50", lambda: models.segmentation.fcn_resnet50(weights=None, weights_backbone=None), images(64)),
             (

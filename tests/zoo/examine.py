@@ -18,7 +18,6 @@ from laws import (
     traces,
     trained,
 )  # fmt: skip
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cofire.nets.wiring.dimensions import leaves
 from cofire.nets.wiring.wiring import wire
@@ -68,11 +67,15 @@ def examine(architecture):
 
 
 def _examine_large(architecture, row):
-    with FakeTensorMode():
-        torch.manual_seed(0)
-        model, example = architecture.build().eval(), architecture.example()
-        wiring, row.seconds = timed(wire, model, example)
-        row.faults["shapes"] = misshapen(model, wiring, example)
+    try:
+        with torch.device("meta"):
+            model = architecture.build().eval()
+    except (NotImplementedError, RuntimeError):  # it reads values from tensors while it is built
+        model = architecture.build().eval().to("meta")
+    with torch.device("meta"):
+        example = architecture.example()
+    wiring, row.seconds = timed(wire, model, example)
+    row.faults["shapes"] = misshapen(model, wiring, example)
     _describe(row, model, wiring)
 
 
