@@ -257,6 +257,8 @@ def reshape(dimensions: Sequence[Dimension], shape: Sequence[int]) -> list[Dimen
 
     A view that regroups indices across factors (6 as 2 * 3 to 3 * 2) fixes all of them, and its own are fixed.
     """
+    if 0 in shape:
+        return [Dimension(size, fixed="an empty tensor") for size in shape]
     waiting = [factor for dimension in dimensions for factor in factors(dimension)]
     made = []
     for size in shape:
