@@ -1,6 +1,6 @@
 """Capture the activations of chosen layers while a model runs, without changing the model."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -56,7 +56,7 @@ class Capture(Generic[T]):
     def __init__(
         self,
         model: nn.Module,
-        pattern: Asked = "*",
+        pattern: "Asked | Sequence[Request]" = "*",
         *,
         stage: Stage = "post",
         mask: Mask | None = None,
@@ -68,7 +68,7 @@ class Capture(Generic[T]):
         if mask is not None and pool_positions:
             raise ValueError("pass mask or pool_positions, not both: a mask is for positions that are samples")
         self._model = unwrap(model)
-        requests = pattern if _are_requests(pattern) else [Request(pattern, stage)]
+        requests = _requests(pattern, stage)
         check_requests(self._model, requests)
         self._pool_positions, self._per_call = pool_positions, per_call
         self._fired: set[Site] = set()
@@ -169,8 +169,9 @@ class Capture(Generic[T]):
         return record.rows(mask, self._model)
 
 
-def _are_requests(pattern: Any) -> bool:
-    return isinstance(pattern, list | tuple) and bool(pattern) and all(isinstance(one, Request) for one in pattern)
+def _requests(pattern: Any, stage: Stage) -> list[Request]:
+    several = isinstance(pattern, list | tuple) and bool(pattern) and all(isinstance(one, Request) for one in pattern)
+    return list(pattern) if several else [Request(pattern, stage)]
 
 
 @contextmanager

@@ -93,6 +93,10 @@ class Request:
     asked: Asked
     stage: Stage = "post"
 
+    def __post_init__(self) -> None:
+        if isinstance(self.asked, list):  # so that requests can be compared and looked up
+            object.__setattr__(self, "asked", tuple(self.asked))
+
 
 def sites(model: nn.Module, pattern: Asked = "*", *, stage: Stage = "post", example: Any = None) -> Sites:
     """Return the sites of a model that a pattern selects.
@@ -194,6 +198,9 @@ def resolve(model: nn.Module, requests: Sequence[Request], live: LiveWiring) -> 
             found.update(dict.fromkeys(making or _that_ran(asked, layers, live, exact=_is_exact(one))))
     first = first_names(dict(layers))
     left_out = {name: reason for name in layers if name and (reason := _why_not(name, first[name], layers, live, makers))}
+    for layer in live.layers.values():
+        if layer.unit_axis is None and layer.module in makers:
+            left_out[layer.name] = f"its units do not show in the output of {layer.module or 'the model'}"
     kept = {site.layer for site in found}
     left_out = {name: reason for name, reason in left_out.items() if name not in kept}
     return Sites(tuple(found), left_out, {name: why for name, why in live.assumed.items() if name in kept})

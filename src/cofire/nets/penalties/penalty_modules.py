@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
+from ..capturing.first_pass import FirstPass
 from ..capturing.padding_masks import Mask
-from ..capturing.recorder import Recorder
 from ..layer_names import unwrap
 from ..layers.layer_weights import asked_weights, known_layers
 from ..layers.sites import Asked, Request, Stage
 from ..layers.sites import check as check_requests
-from ..wiring.live import live_wiring
 from .activation_penalties import Scale, check, correlation_penalty, decov_penalty, vicreg_covariance_penalty
 from .last_activations import Watch
 from .penalty import Penalty
@@ -213,13 +212,9 @@ class WeightCorrelationPenalty(Penalty):
         # in a tuple, as an attribute would make the model a submodule of the penalty
         self._of = () if model is None else (unwrap(model),)
         self._pattern = pattern
-        self._first_pass: Recorder | None = None
         for one in self._of:
-            requests = [Request(pattern)]
-            check_requests(one, requests)
-            if not live_wiring(one).layers:  # how its weights are used shows when it runs
-                self._first_pass = Recorder(one, requests, read_mask=None, emit=_ignore, leave_out=_ignore, when=_never)
-                self._first_pass.attach()
+            check_requests(one, [Request(pattern)])
+        self._first_pass = next((FirstPass(one, pattern) for one in self._of), None)
 
     def forward(self, *weights: Tensor) -> Tensor:
         """Return the weighted penalty, summed over layers.
@@ -236,8 +231,8 @@ class WeightCorrelationPenalty(Penalty):
         if not self._of:
             raise RuntimeError("this penalty has no model; make it with a model, or call it with weights")
         (model,) = self._of
-        if live_wiring(model).layers:
-            self._stop_waiting()
+        if self._first_pass is not None:
+            self._first_pass.end_if_seen()
         found, left_out = asked_weights(model, self._pattern, known_layers(model))
         if not found:
             reasons = "".join(f"; {name}: {reason}" for name, reason in left_out.items())
@@ -250,21 +245,9 @@ class WeightCorrelationPenalty(Penalty):
 
     def close(self) -> None:
         """Release the model."""
-        self._stop_waiting()
+        if self._first_pass is not None:
+            self._first_pass.end()
         self._of = ()
 
-    def _stop_waiting(self) -> None:
-        if self._first_pass is not None:
-            self._first_pass.detach()
-            self._first_pass = None
-
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_first_pass": None}
-
-
-def _ignore(*shown: object) -> None:
-    """Take nothing in: the pass is watched for the wiring alone."""
-
-
-def _never() -> bool:
-    return False
+        return {**vars(self), "_first_pass": None}  # a copy reads what is known of its own model

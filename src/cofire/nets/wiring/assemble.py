@@ -1,6 +1,6 @@
 """Assemble the wiring of a model from what was seen in its passes."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -86,12 +86,18 @@ class _Layers:
         roles = _roles(follower.uses)
         self.groups = {leaf: _group(leaf, roles[leaf]) for leaf in roles if roles[leaf]["maker"]}
         self._makers: dict[tuple[str, frozenset[str]], Use] = {}
+        self._all: dict[tuple[str, frozenset[str]], list[Use]] = defaultdict(list)
+        self._making = {use.step for use in follower.uses if use.role == "maker"}
+        self._number = {signal: k for k, step in enumerate(follower.steps) for signal in step.outputs}
+        self._steps = follower.steps
+        self._behind: dict[ModuleCall, set[int]] = {}
         self._inputs: dict[tuple[str, frozenset[str]], int] = {}
         self._batch: dict[tuple[str, frozenset[str]], set[Dimension]] = {}
         for use in follower.uses:
             key = (use.module, use.parameters)
             if use.role == "maker":
                 self._makers.setdefault(key, use)
+                self._all[key].append(use)
             elif use.role == "reader":
                 self._inputs.setdefault(key, use.dimension.size)
             elif use.role == "batch":
@@ -107,14 +113,15 @@ class _Layers:
         calls = [call for seen in self._passes for call in seen.calls if call.module == module]
         last = calls[-1].returned if calls else None
         shown = [] if last is None else last.dimensions
+        visible = any(use.step in self._steps_behind(call) for use in self._all[module, names] for call in calls[-1:])
         own = type(self._modules[module])
         return Layer(
             name=module if self._per_module[module] == 1 and module else _short(clean(parameter)),
             parameter=parameter,
             module=module,
             units=_n_units(use.dimension, shown),
-            unit_axis=_axis_of(use.dimension, shown),
-            weight_axis=_axis_of(use.dimension, self._signals[parameter].dimensions),
+            unit_axis=_axis_of(use.dimension, shown) if visible else None,
+            weight_axis=use.axes[0] if use.axes else _axis_of(use.dimension, self._signals[parameter].dimensions),
             inputs=self._inputs.get((module, names), 0),
             kind=own.__name__,
             is_output=not self._outputs.isdisjoint(leaves(use.dimension)),
@@ -122,10 +129,28 @@ class _Layers:
             group=tuple(self.groups[leaf] for leaf in dict.fromkeys(leaves(use.dimension))),
             parameters=names,
             layout=_layout(
-                use.dimension, self._signals[parameter].dimensions, self._batch.get((module, names), set()), own
+                use, self._signals[parameter].dimensions, self._batch.get((module, names), set()), own
             ),
             mode=self._mode(use),
         )
+
+    def _steps_behind(self, call: ModuleCall) -> set[int]:
+        """Return the steps in a module that made units which its output shows.
+
+        In a recurrent layer of several levels, the units of all but the last are taken in by the next.
+        """
+        if call not in self._behind:
+            found, coming = set(), [] if call.returned is None else [call.returned]
+            seen = set(coming)
+            while coming:
+                number = self._number.get(coming.pop(), -1)
+                if number in self._making:
+                    found.add(number)
+                elif call.first <= number < call.after:
+                    coming += [one for one in self._steps[number].inputs if one not in seen]
+                    seen.update(coming)
+            self._behind[call] = found
+        return self._behind[call]
 
     def _calls(self, module: str) -> int:
         counts = [sum(call.module == module for call in seen.calls) for seen in self._passes]
@@ -181,20 +206,26 @@ def _axis_of(dimension: Dimension, dimensions: Sequence[Dimension]) -> int | Non
 
 
 def _layout(
-    made: Dimension, weight: Sequence[Dimension], batch: set[Dimension], module: type[nn.Module]
+    use: Use, weight: Sequence[Dimension], batch: set[Dimension], module: type[nn.Module]
 ) -> WeightLayout | None:
     """Return how a weight holds the units that it makes; None if no factors of its axes hold just those."""
-    wanted = set(leaves(made))
-    split = [factor for axis in weight for factor in factors(axis) or [axis]]
-    own = [set(leaves(factor)) for factor in split]
+    wanted = set(leaves(use.dimension))
+    split = [(axis, factor) for axis, one in enumerate(weight) for factor in factors(one) or [one]]
+    own = [set(leaves(factor)) for _, factor in split]
     first = [k for k, one in enumerate(own) if one and one <= batch]
-    counting = [*first, *(k for k, one in enumerate(own) if one and one <= wanted and k not in first)]
+    if use.axes:
+        making = [k for k, (axis, _) in enumerate(split) if axis in use.axes]
+    else:
+        making = [k for k, one in enumerate(own) if one and one <= wanted]
+    counting = [*first, *(k for k in making if k not in first)]
     if not wanted <= {leaf for k in counting for leaf in own[k]}:
         return None
-    order = (*counting, *(k for k in range(len(split)) if k not in counting))
-    blocks = prod(split[k].size for k in first)
-    parts = _parts(made, module) if not first else ()
-    return WeightLayout(tuple(one.size for one in split), order, len(counting), blocks, parts)
+    others = [k for k in range(len(split)) if k not in counting]
+    axes = dict.fromkeys(split[k][0] for k in others)
+    inputs = tuple(prod(split[k][1].size for k in others if split[k][0] == axis) for axis in axes)
+    parts = _parts(use.dimension, module) if not first else ()
+    shape = tuple(factor.size for _, factor in split)
+    return WeightLayout(shape, (*counting, *others), inputs, prod(split[k][1].size for k in first), parts)
 
 
 def _parts(dimension: Dimension, module: type[nn.Module]) -> tuple[tuple[str, int, int], ...]:

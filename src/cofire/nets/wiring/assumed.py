@@ -70,5 +70,5 @@ def _layer(name: str, module: nn.Module, parameter: str, unit_axis: int, weight_
 
 
 def _layout(shape: Sequence[int], axis: int, blocks: int) -> WeightLayout:
-    rest = (one for one in range(len(shape)) if one != axis)
-    return WeightLayout(tuple(shape), (axis, *rest), 1, blocks)
+    rest = [one for one in range(len(shape)) if one != axis]
+    return WeightLayout(tuple(shape), (axis, *rest), tuple(shape[one] for one in rest), blocks)

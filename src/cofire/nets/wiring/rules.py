@@ -186,7 +186,7 @@ def embedding_bag(call: Call) -> None:
     """Follow sums of rows of a table."""
     weight, first = call.signal(call["weight"]), call.outputs()[0]
     fix(weight.dimensions[0], "a vocabulary")
-    call.use("maker", weight, [weight.dimensions[1]])
+    call.use("maker", weight, [weight.dimensions[1]], [1])
     call.emit([fresh(first.shape[0], "bags of rows"), weight.dimensions[1]], first)
     for tensor in call.outputs()[1:]:
         call.emit([fresh(size, "bags of rows") for size in tensor.shape], tensor)
@@ -370,7 +370,7 @@ def embedding(call: Call) -> None:
     """Follow rows of a table: the table makes the units of its second axis."""
     weight, indices = call.signal(call["weight"]), call.signal(call["indices"])
     fix(weight.dimensions[0], "a vocabulary")
-    call.use("maker", weight, [weight.dimensions[1]])
+    call.use("maker", weight, [weight.dimensions[1]], [1])
     call.emit([*indices.dimensions, weight.dimensions[1]])
 
 
@@ -423,21 +423,22 @@ def put(call: Call) -> None:
     call.emit(call.inputs[0].dimensions)
 
 
-def contract(call: Call, a: Signal, b: Signal, inner: tuple[Dimension, Dimension], outer: tuple[list, list]) -> None:
-    """Note a product over ``inner``: the one that is a parameter reads it and makes its ``outer`` dimensions.
+def contract(call: Call, a: Signal, b: Signal, inner: tuple[int, int], outer: tuple[range, range]) -> None:
+    """Note a product over an axis of each: the one that is a parameter reads it and makes its ``outer`` axes.
 
     Where both come from parameters (a table of positions times a weight), the weight is what the running module owns.
     """
-    unite(*inner)
+    read = a.dimensions[inner[0]], b.dimensions[inner[1]]
+    unite(*read)
     own = [one.varies is False and bool(one.made_of & call.own) for one in (a, b)]
     if a.varies and b.varies:
-        mark(inner[0], f"coupled by {call.name}")
+        mark(read[0], f"coupled by {call.name}")
     elif b.made_of and not b.varies and (a.varies or own[1]):
-        call.use("reader", b, [inner[1]])
-        call.use("maker", b, outer[1])
+        call.use("reader", b, [read[1]])
+        call.use("maker", b, [b.dimensions[axis] for axis in outer[1]], outer[1])
     elif a.made_of and not a.varies and (b.varies or own[0]):
-        call.use("reader", a, [inner[0]])
-        call.use("maker", a, outer[0])
+        call.use("reader", a, [read[0]])
+        call.use("maker", a, [a.dimensions[axis] for axis in outer[0]], outer[0])
 
 
 @rule("mm mv dot addmm addmv bmm baddbmm")
@@ -447,8 +448,9 @@ def matmul(call: Call) -> None:
     batch = a.dimensions[:-2] if len(b.dimensions) > 2 else []
     for one, other in zip(batch, b.dimensions[:-2], strict=True):
         unite(one, other)
-    before, behind = a.dimensions[len(batch) : -1], b.dimensions[len(batch) + 1 :]
-    contract(call, a, b, (a.dimensions[-1], b.dimensions[len(batch)]), (before, behind))
+    n, (n_a, n_b) = len(batch), (len(a.dimensions), len(b.dimensions))
+    before, behind = a.dimensions[n:-1], b.dimensions[n + 1 :]
+    contract(call, a, b, (n_a - 1, n), (range(n, n_a - 1), range(n + 1, n_b)))
     for one in (a, b):
         call.use("batch", one, one.dimensions[: len(batch)])
     out = [*batch, *before, *behind]
@@ -472,7 +474,8 @@ def trilinear(call: Call) -> None:
     found, summed = united(spread, sizes), set(call["sumdim"])
     for signal in spread:
         call.use("reader", signal, [one for axis, one in enumerate(signal.dimensions) if axis in summed])
-        call.use("maker", signal, [one for axis, one in enumerate(signal.dimensions) if axis not in summed])
+        outer = [axis for axis in range(len(signal.dimensions)) if axis not in summed]
+        call.use("maker", signal, [signal.dimensions[axis] for axis in outer], outer)
     call.emit([one for axis, one in enumerate(found) if axis not in summed])
 
 
@@ -480,7 +483,8 @@ def trilinear(call: Call) -> None:
 def grouped_mm(call: Call) -> None:
     """Follow rows times the matrix of their expert."""
     a, b = call.inputs[:2]
-    contract(call, a, b, (a.dimensions[-1], b.dimensions[-2]), ([], [b.dimensions[-1]]))
+    n = len(b.dimensions)
+    contract(call, a, b, (len(a.dimensions) - 1, n - 2), (range(0), range(n - 1, n)))
     call.use("batch", b, b.dimensions[:-2])
     call.emit([a.dimensions[0], b.dimensions[-1]])
 
@@ -507,8 +511,9 @@ def convolution(call: Call) -> None:
     depthwise = groups > 1 and weight.tensor.shape[1] == 1 and channels.size == groups
     unite(channels, taken)
     call.use("rider" if depthwise else "reader", weight, [channels])
-    call.use("rider" if depthwise and made.size == groups else "maker", weight, [made])
-    if groups > 1 and not depthwise:
+    role = "rider" if depthwise and made.size == groups else "maker"
+    call.use(role, weight, [made], [1 if call["transposed"] else 0])
+    if groups > 1 and role == "maker":
         call.use("batch", weight, [group])
     if len(call.inputs) > 2:
         unite(call.inputs[2].dimensions[0], made)

@@ -43,20 +43,20 @@ class WeightLayout:
     Attributes:
         shape: of the weight, with its axes split into factors, such as heads and sizes.
         order: of these factors; those that count units come first.
-        n_counting: how many of them count units.
+        inputs: the shape of one unit's weights.
         blocks: how many blocks of units share no input, as the groups of a convolution and experts do.
         parts: named pieces of the units, such as query, key and value, with where they begin and end.
     """
 
     shape: tuple[int, ...]
     order: tuple[int, ...]
-    n_counting: int
+    inputs: tuple[int, ...]
     blocks: int = 1
     parts: tuple[tuple[str, int, int], ...] = ()
 
     def rows(self, weight: Tensor) -> Tensor:
         """Return the weight as (n_units, n_inputs, ...), a view where possible."""
-        return weight.reshape(self.shape).permute(self.order).flatten(0, self.n_counting - 1)
+        return weight.reshape(self.shape).permute(self.order).reshape(-1, *self.inputs)
 
 
 @dataclass(frozen=True, eq=False)
