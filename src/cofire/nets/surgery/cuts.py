@@ -26,8 +26,8 @@ class Cut:
     """The cut of one group of units.
 
     Attributes:
-        layer: name of the first layer that makes them, such as ``"fc1"``. Where a layer's units fall into several groups
-            (heads and their sizes, say), the place of the group is added: ``"value[1]"``.
+        layer: name of the first layer that makes them, such as ``"fc1"``. Where a layer's units fall into several
+            groups (heads and their sizes, say), the place of the group is added: ``"value[1]"``.
         layers: all layers that make them; several where outputs are multiplied, as in a gated layer.
         n_units: units before.
         kept: which of them stay, ascending; unit i of the smaller layer is ``kept[i]`` of the old one.
@@ -185,11 +185,9 @@ def _errors(net: nn.Module, plans: Iterable[Plan], batches: Iterable[Any]) -> di
     def see(product: Product) -> None:
         for (name, reader), errors in sums.items():
             if reader == product.parameter:
-                moved = [
-                    None if one not in new[name] else new[name][one] - old[one].detach()
-                    for one in (reader, product.bias or "")
-                ]
-                errors.add(product.output_rows(product.moved(*moved)), product.output_rows(product.output))
+                changes = {one: weight - old[one].detach() for one, weight in new[name].items()}
+                moved = product.moved(changes[reader], changes.get(product.bias or ""))
+                errors.add(product.output_rows(moved), product.output_rows(product.output))
 
     Products(net, see).run(batches)
     return {key: combined([one]) for key, one in sums.items()}

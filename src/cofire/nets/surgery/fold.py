@@ -1,15 +1,17 @@
 """Fold networks: remove units that others explain, and hand their weights to those others."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from ...stats import Moments
 from ...stats._base.definitions import EXACT
 from ..layers.patterns import Pattern
 from .cuts import Surgery, admitted, carry_out
 from .groups import Link
-from .refit import Plan, made_up_by, moments_of, selection_of, takes_constants
+from .refit import Plan
+from .sources import Source, sources_of
 
 LEAST_SHARE = 1e-6  # a unit's variance counts as at least this share of its second moment
 
@@ -60,21 +62,34 @@ def fold(model: nn.Module, data: Any, *, tolerance: float = EXACT, pattern: "Pat
         raise ValueError(f"tolerance must be a share of variance, at least 1e-12 and below 1; got {tolerance}")
     patient = admitted(model, data, pattern)
     found = patient.links.found
-    moments = moments_of(patient.net, found.values(), patient.batches)
-    return carry_out(patient, [_plan(link, moments[name], tolerance) for name, link in found.items()])
+    sources = sources_of(patient.net, found.values(), patient.batches)
+    return carry_out(patient, [_plan(link, sources[name], tolerance) for name, link in found.items()])
 
 
-def _plan(link: Link, moments: Moments, tolerance: float) -> Plan:
-    constant = takes_constants(link)
-    selection = selection_of(moments, constant=constant)
-    share: float | Tensor = tolerance
-    if not constant:
-        # Without a constant, selection works on second moments; a unit is still judged by its variance.
-        variance = moments.variance()
-        varies = variance / (variance + moments.mean().square())
-        share = tolerance * varies.nan_to_num(1.0).clamp(min=LEAST_SHARE)
-    selection.choose_until_explained(share)
-    stays = ~selection.explained
-    stays[selection.chosen] = True
+def _plan(link: Link, sources: Sequence[Source], tolerance: float) -> Plan:
+    """Return the plan in which units go that are explained in every tensor from which they are read."""
+    selections, stays = [], torch.zeros(link.n_units, dtype=torch.bool)
+    for source in sources:
+        selection = source.selection()
+        if selections:
+            selection.choose_among(stays.nonzero()[:, 0].to(selection.usable.device))
+        selection.choose_until_explained(_share(source, tolerance))
+        here = ~selection.explained
+        here[selection.chosen] = True
+        stays = stays.to(here.device) | here
+        selections.append(selection)
     stays[0] |= ~stays.any()
-    return made_up_by(link, stays.nonzero()[:, 0], selection, moments.mean() if constant else None)
+    kept = stays.nonzero()[:, 0]
+    return Plan(link, kept, [source.made_up(kept, one) for source, one in zip(sources, selections, strict=True)])
+
+
+def _share(source: Source, tolerance: float) -> float | Tensor:
+    """Return the share of each unit that may stay unexplained.
+
+    Without a constant, selection works on second moments; a unit is still judged by its variance.
+    """
+    if source.constant:
+        return tolerance
+    variance = source.moments.variance()
+    varies = variance / (variance + source.moments.mean().square())
+    return tolerance * varies.nan_to_num(1.0).clamp(min=LEAST_SHARE)

@@ -1,8 +1,9 @@
-"""Find the groups of units that can be cut: free ones, whose readers all take them in from one tensor."""
+"""Find the groups of units that can be cut: free ones, whose readers take them in by products."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
@@ -34,6 +35,15 @@ class Link:
     leaf: Dimension
     makers: tuple[str, ...]
     readings: Mapping[str, Reading]
+
+    @property
+    def n_sources(self) -> int:
+        """From how many tensors the units are read."""
+        return 1 + max(one.source for one in self.readings.values())
+
+    def readers(self, source: int) -> list[str]:
+        """Return the weights that read the units from one of the tensors."""
+        return [name for name, one in self.readings.items() if one.source == source]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +99,7 @@ def owner(parameter: str) -> str:
 def memory_shared(model: nn.Module) -> frozenset[str]:
     """Return the names of parameters whose memory overlaps that of others, as a transposed view of another does."""
     places = sorted((*_memory(one), name) for name, one in model.named_parameters())
-    pairs = [(a, b) for (_, end, a), (start, stop, b) in zip(places, places[1:], strict=False) if start < end and stop]
+    pairs = [(a, b) for (_, end, a), (start, stop, b) in pairwise(places) if start < end and stop]
     return frozenset(name for pair in pairs for name in pair)
 
 
@@ -102,8 +112,9 @@ def _why_fixed(group: Group, shared: Collection[str]) -> str:
     """Return why a group can't be cut; empty if its readers decide."""
     if tied := sorted({*group.makers, *group.readers, *group.riders} & {*shared}):
         return f"{tied[0]} shares its memory with another parameter (tied weights)"
-    if group.fixed or group.marks:
-        return group.fixed or f"its units are {min(group.marks)}"
+    mixed = sorted(mark for mark in group.marks if mark != "equal groups")  # those of a convolution are cut with it
+    if group.fixed or mixed:
+        return group.fixed or f"its units are {mixed[0]}"
     both = [name for name in group.readers if name in (*group.makers, *group.riders)]
     if both:
         return f"{both[0]} both makes its units and takes them in"

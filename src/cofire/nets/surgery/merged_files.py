@@ -72,7 +72,7 @@ def resize(model: nn.Module, weights: Mapping[str, Tensor], counts: Mapping[str,
     Args:
         model: changed in place.
         weights: a state dict.
-        counts: recorded numbers of modules, such as ``{"fc1.out_features": 20}``; others than known ones are passed over.
+        counts: recorded numbers of modules, such as ``{"fc1.out_features": 20}``; unknown ones are passed over.
     """
     net, smaller = unwrap(model), {}
     for name, tensor in named_tensors(net).items():

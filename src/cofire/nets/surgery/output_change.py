@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.func import functional_call, jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..loading.batches import arguments, as_batches, forward
 from ..loading.eval_mode import evaluating
@@ -33,7 +34,8 @@ def predicted_error(net: nn.Module, weights: Mapping[str, Tensor], batches: Iter
                 def outputs(weights: dict[str, Tensor], args: Any = args, kwargs: Any = kwargs) -> list[Tensor]:
                     return numbers(functional_call(net, weights, args, kwargs))
 
-                with warnings.catch_warnings():  # torch's own, about itself, when it first loads its derivatives
+                # Fused attention has no forward derivative; torch warns about itself when it first loads derivatives.
+                with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
                     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
                     moved = jvp(outputs, (here,), (direction,))
                 _add(sums, moved[1], moved[0])

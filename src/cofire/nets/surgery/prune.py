@@ -1,12 +1,11 @@
 """Prune layers to a given width, by redundancy or by magnitude, the usual baseline."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
 
-from ...stats import Moments
 from ...stats._base.wording import plural
 from ...stats.redundancy.selection import SPARE, Selection
 from ..layers.patterns import Pattern
@@ -14,7 +13,8 @@ from ..wiring.dimensions import leaves
 from .cuts import Patient, Surgery, admitted, carry_out
 from .groups import Link, Links
 from .places import places
-from .refit import Plan, made_up_by, moments_of, selection_of, takes_constants, without
+from .refit import Plan
+from .sources import Source, nothing, sources_of
 
 Keep: TypeAlias = float | int | Mapping[str, float | int]
 Criterion: TypeAlias = Literal["redundancy", "magnitude", "magnitude_refit"]
@@ -66,56 +66,65 @@ def prune(
 
 
 def _plans(patient: Patient, numbers: Mapping[str, int], by: Criterion) -> list[Plan]:
-    net, asked = patient.net, patient.links
-    cut = {name: link for name, link in asked.found.items() if numbers[name] < link.n_units}
+    cut = {name: link for name, link in patient.links.found.items() if numbers[name] < link.n_units}
     if by == "magnitude":
-        return [without(link, _largest(net, asked, link, numbers[name])) for name, link in cut.items()]
-    moments = moments_of(net, cut.values(), patient.batches)
-    return [_refit(patient, link, moments[name], numbers[name], by) for name, link in cut.items()]
+        largest = [(link, _largest(patient, link, numbers[name])) for name, link in cut.items()]
+        return [Plan(link, kept, [nothing(kept, link.n_units)] * link.n_sources) for link, kept in largest]
+    sources = sources_of(patient.net, cut.values(), patient.batches)
+    return [_refit(patient, link, sources[name], numbers[name], by) for name, link in cut.items()]
 
 
-def _refit(patient: Patient, link: Link, moments: Moments, number: int, by: Criterion) -> Plan:
+def _refit(patient: Patient, link: Link, sources: Sequence[Source], number: int, by: Criterion) -> Plan:
     """Return the plan in which the units chosen by a criterion make up for the others by least squares."""
-    constant = takes_constants(link)
-    selection = selection_of(moments, constant=constant)
-    if number > selection.freedom - SPARE:
+    selections = [source.selection() for source in sources]
+    if number > min(one.freedom for one in selections) - SPARE:
+        n_seen = min(source.moments.count for source in sources)
         raise ValueError(
-            f"{link.layer!r} was seen in {plural(moments.count, 'sample')}, too few to fit {plural(number, 'unit')}; "
+            f"{link.name!r} was seen in {plural(n_seen, 'sample')}, too few to fit {plural(number, 'unit')}; "
             f"pass at least {number + SPARE + 1}"
         )
     if by == "redundancy":
-        kept = _most_explaining(patient.net, patient.links, link, selection, number)
+        kept = _most_explaining(patient, link, selections, number)
     else:
-        kept = _largest(patient.net, patient.links, link, number).to(selection.usable.device)
+        kept = _largest(patient, link, number).to(selections[0].usable.device)
+    for selection in selections:
         selection.choose_among(kept)
-    return made_up_by(link, kept, selection, moments.mean() if constant else None)
+    return Plan(link, kept, [source.made_up(kept, one) for source, one in zip(sources, selections, strict=True)])
 
 
-def _most_explaining(net: nn.Module, asked: Links, link: Link, selection: Selection, number: int) -> Tensor:
-    """Choose the units that explain the others best; return those that stay, ascending."""
-    outgoing = _square(net, asked, link, link.readings)
-    selection.choose_by(outgoing.to(selection.usable.device), number)
+def _most_explaining(patient: Patient, link: Link, selections: Sequence[Selection], number: int) -> Tensor:
+    """Choose the units that explain the others best; return those that stay, ascending.
+
+    Each unit is weighted by the weights that read it, in each tensor from which it is read.
+    """
+    gram, usable = torch.zeros_like(selections[0].gram), torch.ones_like(selections[0].usable)
+    for source, selection in enumerate(selections):
+        weight = _square(patient, link, link.readers(source)).sqrt().to(gram.device)
+        gram += weight[:, None] * selection.gram * weight
+        usable &= selection.usable
+    joint = Selection(gram, freedom=selections[0].freedom)
+    joint.choose_by(torch.ones(link.n_units, device=gram.device), number)
     # Nothing can make up for a unit that the selection cannot use (one that is not finite, say), so it stays.
-    stays = ~selection.usable
-    stays[selection.chosen] = True
+    stays = ~usable
+    stays[joint.chosen] = True
     # The selection stops once all is explained. The number asked for is then filled up with the first units.
     spare = (~stays).nonzero()[: max(0, number - int(stays.sum())), 0]
     stays[spare] = True
     return stays.nonzero()[:, 0]
 
 
-def _largest(net: nn.Module, asked: Links, link: Link, number: int) -> Tensor:
+def _largest(patient: Patient, link: Link, number: int) -> Tensor:
     """Return the units with the largest incoming weights, ascending."""
-    norm = _square(net, asked, link, link.makers)
+    norm = _square(patient, link, link.makers)
     return norm.argsort(descending=True, stable=True)[:number].sort().values
 
 
-def _square(net: nn.Module, asked: Links, link: Link, parameters: Iterable[str]) -> Tensor:
+def _square(patient: Patient, link: Link, parameters: Iterable[str]) -> Tensor:
     """Return for each unit of a group the squared norm of its slices of parameters, float64."""
     total = torch.zeros(link.n_units, dtype=torch.float64)
     for name in parameters:
-        weight = net.get_parameter(name).detach().double().cpu()
-        for axis, dimension in enumerate(asked.dimensions[name]):
+        weight = patient.net.get_parameter(name).detach().double().cpu()
+        for axis, dimension in enumerate(patient.links.dimensions[name]):
             if link.leaf in leaves(dimension) and (where := places(dimension, link.leaf)) is not None:
                 by_index = weight.movedim(axis, 0).flatten(1).square().sum(1)
                 total += by_index[where].sum(0)
@@ -152,7 +161,7 @@ def _number(keep: float | int, link: Link) -> int:
         return max(1, round(keep * link.n_units))
     if keep > link.n_units:
         raise ValueError(
-            f"keep asks for {keep:,} units of layer {link.layer!r}, which has {link.n_units:,}; ask for at most that, "
-            f"for a share such as 0.5, or leave the layer out with the pattern '!{link.layer}'"
+            f"keep asks for {keep:,} units of layer {link.name!r}, which has {link.n_units:,}; ask for at most that, "
+            f"for a share such as 0.5, or leave the layer out with the pattern '!{link.name}'"
         )
     return keep

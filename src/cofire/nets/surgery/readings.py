@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,12 +22,14 @@ class Reading:
         places: where each unit lies on it, shape (n_places, n_units).
         inputs: the same on the axis of the data; a convolution in groups has several times as many channels.
         bias: name of the parameter that is added to the product, if a constant input can go into it.
+        source: number of the tensor that holds the units; readers of one tensor have the same.
     """
 
     axis: int
     places: Tensor
     inputs: Tensor
     bias: str | None
+    source: int = 0
 
 
 class Sightings:
@@ -54,7 +56,7 @@ class Sightings:
         for leaf, names in readers.items():
             for name in names:
                 self._groups[name].append(leaf)
-        self._rows: dict[Dimension, Tensor] = {}
+        self._sources: dict[Dimension, list[Tensor]] = {leaf: [] for leaf in readers}
         self.readings: dict[Dimension, dict[str, Reading]] = {leaf: {} for leaf in readers}
         self.reasons: dict[Dimension, str] = {}
 
@@ -68,8 +70,8 @@ class Sightings:
                     self.reasons.setdefault(leaf, f"{name} was not seen to take its units in")
             for name, one in self.readings[leaf].items():
                 if one.bias and products.uses[one.bias] > 1:
-                    self.readings[leaf][name] = Reading(one.axis, one.places, one.inputs, None)
-        self._rows.clear()
+                    self.readings[leaf][name] = replace(one, bias=None)
+        self._sources.clear()
 
     def _see(self, product: Product) -> None:
         for leaf in self._groups.get(product.parameter, ()):
@@ -80,16 +82,14 @@ class Sightings:
                     self.reasons[leaf] = reason
 
     def _kept(self, product: Product, leaf: Dimension, reading: Reading) -> str:
-        """Keep a reading; return why it can't be, where the readers of a group take in other numbers."""
-        known = self.readings[leaf]
-        if product.parameter in known:
+        """Keep a reading; return why it can't be kept."""
+        if product.parameter in self.readings[leaf]:
             return f"{product.parameter} takes its units in several times"
-        if len(self._readers[leaf]) > 1:
-            rows = product.rows(reading.inputs)
-            first = self._rows.setdefault(leaf, rows)
-            if first.shape != rows.shape or not torch.allclose(first, rows, rtol=0, atol=0, equal_nan=True):
-                return f"{next(iter(known))} and {product.parameter} take its units in from different tensors"
-        known[product.parameter] = reading
+        sources, here = self._sources[leaf], _fingerprint(product.rows(reading.inputs))
+        same = [torch.equal(one, here) for one in sources]
+        self.readings[leaf][product.parameter] = replace(reading, source=[*same, True].index(True))
+        if not any(same):
+            sources.append(here)
         return ""
 
     def _reading(self, product: Product, leaf: Dimension) -> Reading | str:
@@ -112,3 +112,9 @@ class Sightings:
             return weight.shape == parameter.shape and axis == (0 if product.args[6] else 1)
         summed = -1 if product.axis == -2 else max(-2, -weight.dim())
         return (weight.size(summed), weight.stride(summed)) == (parameter.size(axis), parameter.stride(axis))
+
+
+def _fingerprint(rows: Tensor) -> Tensor:
+    """Return numbers that tell a tensor from another without keeping all of it."""
+    few = torch.cat([rows[:64], rows[-64:], rows.sum(0, keepdim=True)]).double()
+    return torch.cat([few.flatten(), few.new_tensor([len(rows)])]).nan_to_num()
