@@ -22,6 +22,7 @@ OPERANDS: Mapping[str, tuple[int, int]] = {
     "aten::addmv": (1, 2),
     "aten::baddbmm": (1, 2),
     "aten::convolution": (0, 1),
+    "aten::_grouped_mm": (0, 1),
 }
 """The operations that are linear in a weight, and which of their arguments are multiplied."""
 
