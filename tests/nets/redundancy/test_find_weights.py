@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from cofire.nets.redundancy.find_weights import read_model, read_state_dict
+from cofire.nets.redundancy.find_weights import read_model
+from cofire.nets.redundancy.state_dict_weights import read_state_dict
 
 
 def shapes(readings):

@@ -17,8 +17,10 @@ from ..layers.sites import Asked, Site
 from ..layers.wrappers import without_wrappers
 from ..loading.batches import as_batches
 from ..loading.eval_mode import evaluating
-from .find_weights import Reading, read_model, read_state_dict
+from .find_weights import read_model
 from .layer_redundancy import LayerRedundancy, Picture, RedundancyReport
+from .readings import Reading
+from .state_dict_weights import read_state_dict
 from .streaming import Progress, State, measured, spaced, widths_of
 
 MOST_VECTORS = 16384
