@@ -169,7 +169,7 @@ def test_what_is_no_state_dict_is_described(content, says, tmp_path):
 def test_places_that_are_no_files_of_weights(tmp_path):
     (tmp_path / "model.pt").mkdir()
     (tmp_path / "notes.txt").write_text("weights")
-    with pytest.raises(ValueError, match="is a folder without model.safetensors"):
+    with pytest.raises(ValueError, match=r"is a folder without model\.safetensors"):
         read_checkpoint(tmp_path / "model.pt")
     with pytest.raises(ValueError, match=r"their names end in \.safetensors, \.pt"):
         read_checkpoint(tmp_path / "notes.txt")

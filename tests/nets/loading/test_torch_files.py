@@ -27,7 +27,7 @@ NEW_DTYPES = [
 
 
 def bits(tensor: Tensor) -> Tensor:
-    flat = tensor.detach().contiguous().view(-1)
+    flat = tensor.detach().flatten().clone(memory_format=torch.contiguous_format)
     return flat.view(torch.uint8) if flat.numel() else flat
 
 
