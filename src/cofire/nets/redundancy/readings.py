@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 PLAIN = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+EIGHT_BITS = {torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz}
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +21,7 @@ class Reading:
         unit_axis: the axis of the units, 0 or 1.
         groups: of a convolution.
         notes: sentences on what was assumed.
+        switched_off: units that never vary, whatever their weights, because of the batch norm behind them.
     """
 
     layer: str
@@ -27,6 +29,7 @@ class Reading:
     unit_axis: int = 0
     groups: int = 1
     notes: tuple[str, ...] = ()
+    switched_off: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +46,18 @@ Seen: TypeAlias = dict[tuple[int, int], str]
 
 def unusable(tensor: Tensor) -> str | None:
     """Return why no unit's weights can be read from a tensor; None if they can."""
+    if type(tensor) not in (Tensor, nn.Parameter):
+        return f"stored as {type(tensor).__name__}"
+    if tensor.is_meta:
+        return "without numbers: it is on the meta device"
+    if tensor.is_nested:
+        return "nested: its parts differ in shape"
     if tensor.is_quantized or tensor.layout != torch.strided:
         return f"stored as {str(tensor.dtype if tensor.is_quantized else tensor.layout).removeprefix('torch.')}"
     if not tensor.is_floating_point():
         return "holds complex numbers" if tensor.is_complex() else "holds whole numbers, no weights"
+    if tensor.dtype not in PLAIN | EIGHT_BITS:
+        return f"stored as {str(tensor.dtype).removeprefix('torch.')}"
     if tensor.ndim < 2:
         return "a bias, scale or statistic, no weights"
     return None if tensor.numel() else f"is empty, of shape {tuple(tensor.shape)}"
