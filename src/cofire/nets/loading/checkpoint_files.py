@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:
         ValueError: if it is of another kind, damaged, or holds no state dict.
 
     Example:
+        >>> import torch
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     torch.save({"epoch": 3, "model": {"module.fc.weight": torch.ones(2, 3)}}, f"{folder}/last.pt")
@@ -167,8 +168,18 @@ def _safetensors(path: Path) -> _Found:
     return found
 
 
-def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
+def load_weights(model: nn.Module, checkpoint: Checkpoint, *, allow_unexpected: bool = False) -> Checkpoint:
     """Load a checkpoint's weights into a model of the same structure, whatever either is wrapped in.
+
+    A model on the meta device takes the checkpoint's tensors for its own.
+
+    Args:
+        model: changed in place.
+        checkpoint: the weights.
+        allow_unexpected: ignore weights that the model lacks, such as ``position_ids`` of older versions.
+
+    Returns:
+        The checkpoint, with a note on what was ignored.
 
     Raises:
         ValueError: if a weight is missing, unexpected or of another shape, with its name.
@@ -180,16 +191,22 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
     present = {id(tensor): checkpoint.weights[name] for name, tensor in own.items() if name in checkpoint.weights}
     tied = {name: present[id(tensor)] for name, tensor in own.items() if id(tensor) in present}
     given = {**tied, **checkpoint.weights}
-    problems = _mismatches(own, given)
+    ignored = [name for name in given if name not in own] if allow_unexpected else []
+    given = {name: tensor for name, tensor in given.items() if name not in ignored}
+    problems = _mismatches(own, given, checkpoint.left_out)
     if problems:
         raise ValueError(f"{checkpoint.path} does not fit the model; {_some(problems, separator='; ')}")
-    model.load_state_dict({full[name]: tensor for name, tensor in given.items()}, strict=True)
+    on_meta = any(tensor.is_meta for tensor in own.values())
+    model.load_state_dict({full[name]: tensor for name, tensor in given.items()}, strict=True, assign=on_meta)
+    note = f"ignored, as the model has no such weights: {_some(ignored)}"
+    return replace(checkpoint, notes=(*checkpoint.notes, *([note] if ignored else [])))
 
 
-def _mismatches(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+def _mismatches(own: Mapping[str, Tensor], given: Mapping[str, Tensor], left_out: Mapping[str, str]) -> list[str]:
     missing, unexpected = sorted(own.keys() - given), sorted(given.keys() - own)
-    problems = [f"missing: {_some(missing)}"] if missing else []
-    problems += [f"unexpected: {_some(unexpected)}"] if unexpected else []
+    named = [f"{name} ({left_out[name]})" if name in left_out else name for name in missing]
+    problems = [f"missing: {_some(named)}"] if missing else []
+    problems += [f"unexpected: {_some(unexpected)} (allow_unexpected, or --allow-unexpected)"] if unexpected else []
     return problems or [
         f"{name} is {tuple(tensor.shape)}, the model's is {tuple(own[name].shape)}"
         for name, tensor in given.items()

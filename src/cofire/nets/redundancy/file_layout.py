@@ -180,7 +180,7 @@ class FileLayout:
             return 1, one_group
         others = [one for one in self.makers if one != name and self.units(one) == each and not _SQUEEZE.search(one)]
         if not others and (len(weight) == made or weight[0, 0].numel() > 1):
-            return number, f"read in {number} groups, as the layer before it has {made:,} channels"
+            return number, f"read in {number} groups, by the channels of the layer before it"
         return 1, f"{one_group}; it may have {number} groups"
 
     # Batch norm

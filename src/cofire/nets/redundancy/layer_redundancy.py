@@ -81,7 +81,7 @@ class LayerRedundancy:
 
     @property
     def constant_units(self) -> tuple[int, ...]:
-        """Units that never varied; without activations, those dead by their weights or by the batch norm behind them."""
+        """Units that never varied; without activations, those dead by their weights or the batch norm behind."""
         if self.activations:
             return self.activations.constant_units
         return tuple(sorted({*(self.weights.zero_units if self.weights else ()), *self.switched_off}))

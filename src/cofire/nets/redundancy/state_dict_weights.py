@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ...stats._base.definitions import are_switched_off
-from ...stats._base.wording import plural
 from .effective_weights import effective_weights
 from .file_layout import FileLayout
 from .parameter_names import bias_of, fused_parts, is_fused, layer_of, looks_like_matrix, looks_like_weight, no_weights
@@ -117,5 +116,6 @@ def _switched_off(name: str, layout: FileLayout) -> tuple[tuple[int, ...], tuple
     if scale.shape != variance.shape or len(variance) != layout.units(name):
         return (), ()
     off = tuple(are_switched_off(scale.detach(), variance.detach()).nonzero()[:, 0].tolist())
-    note = f"{plural(len(off), 'unit')} switched off by {norm}, taken as the batch norm behind it"
-    return off, (note,) if off else ()
+    return off, (
+        "units that its batch norm has switched off count as dead; the norm is known by its name",
+    ) if off else ()

@@ -45,7 +45,7 @@ def merged_bytes(surgery: Surgery) -> bytes:
     return save(weights, {"format": "pt", WIDTHS: json.dumps(_widths(surgery.model))})
 
 
-def load_merged(model: M, path: str | Path) -> M:
+def load_merged(model: M, path: str | Path, *, key: str | None = None) -> M:
     """Load a smaller network into a fresh model of the old size, whose layers are resized to fit.
 
     The shapes in the file decide, so it may also be a state dict of the smaller network that was trained further and
@@ -54,6 +54,7 @@ def load_merged(model: M, path: str | Path) -> M:
     Args:
         model: the model as its own code makes it; changed in place.
         path: a file that ``cofire merge`` wrote, or another checkpoint of such a network.
+        key: where the weights are in the file, see :func:`~cofire.nets.loading.checkpoint_files.read_checkpoint`.
 
     Returns:
         The model.
@@ -72,7 +73,7 @@ def load_merged(model: M, path: str | Path) -> M:
         ...     load_merged(make(), f"{folder}/smaller.safetensors")[0]
         Linear(in_features=4, out_features=4, bias=True)
     """
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, key=key)
     resize(model, checkpoint.weights, _recorded_widths(Path(path)))
     load_weights(model, checkpoint)
     return model

@@ -61,7 +61,7 @@ def are_nearly_zero(norms: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> are_nearly_zero(torch.tensor([1.0, 2.0, 3.0, 1e-4, 0.0, torch.nan]))
+        >>> are_nearly_zero(torch.tensor([1.0, 2.0, 3.0, 1e-5, 0.0, torch.nan]))
         tensor([False, False, False,  True,  True, False])
     """
     known = norms[norms.isfinite()]
@@ -81,8 +81,8 @@ def are_switched_off(scale: Tensor, variance: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> are_switched_off(torch.tensor([1.0, 1.0, 1e-6]), torch.tensor([0.5, 0.0, 0.5]))
-        tensor([False,  True,  True])
+        >>> are_switched_off(torch.tensor([1.0, 1.0, 1e-6, 2.0, 0.5]), torch.tensor([0.5, 0.0, 0.5, 0.1, 0.1]))
+        tensor([False,  True,  True, False, False])
     """
     variance = variance.double()
     return are_nearly_zero(scale.double().abs() * (variance / (variance + NORM_EPSILON)).sqrt())
