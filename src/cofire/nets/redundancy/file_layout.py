@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from .parameter_names import bias_of, embeds, layer_of, looks_like_matrix, looks_like_weight, makes_outputs, no_weights
+from .readings import unusable
 
 _CONV1D = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")
 """Model types of transformers whose dense layers store (inputs, units)."""
@@ -43,7 +44,7 @@ class FileLayout:
         names = [
             name
             for name, tensor in self.weights.items()
-            if tensor.ndim > 1 and no_weights(name) is None and (looks_like_weight(name) or tensor.ndim == 2)
+            if unusable(tensor) is None and no_weights(name) is None and (looks_like_weight(name) or tensor.ndim == 2)
         ]
         return names if self.order_is_known else sorted(names, key=_naturally)
 
@@ -53,11 +54,12 @@ class FileLayout:
 
         Square ones tell nothing, and follow those of the same last name that do.
         """
-        told = {name: one for name in self.weights if (one := self._told(name)) is not None}
+        told = {name: one for name in self.makers if (one := self._told(name)) is not None}
         turned = {name: reason for name, reason in told.items() if reason}
         upright = {_kind(name) for name, reason in told.items() if not reason}
         alike = {_kind(name): reason for name, reason in turned.items() if _kind(name) not in upright}
-        for name, tensor in self.weights.items():
+        for name in self.makers:
+            tensor = self.weights[name]
             square = tensor.ndim == 2 and tensor.shape[0] == tensor.shape[1] and name.endswith(".weight")
             if square and name not in told and _kind(name) in alike:
                 turned[name] = "the biases of others of its name show that it is stored as (inputs, units)"
@@ -108,7 +110,7 @@ class FileLayout:
         if embeds(name):
             return "its name"
         rows, width = tensor.shape
-        if makes_outputs(name) or name in self.turned:
+        if makes_outputs(name) or looks_like_matrix(name) or name in self.turned:
             return None
         if rows in self._numbers(_VOCABULARY) and width in self._numbers(_WIDTH):
             # The first in the network is the table; the output layer has the same shape.
@@ -173,8 +175,9 @@ class FileLayout:
         if name in self.turned or before is None:
             return 1, one_group
         made = self.units(before)
-        if made == each:
-            return 1, ""
+        # The network's input has channels that no layer makes.
+        if made == each or each in (3, self.inputs(self.makers[0])) or _SQUEEZE.search(name):
+            return 1, "" if made == each else one_group
         number, rest = divmod(made, each)
         if rest or number < 2 or len(weight) % number:
             return 1, one_group

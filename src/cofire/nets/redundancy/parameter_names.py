@@ -17,7 +17,7 @@ _IS_OUTPUT = re.compile(
 _RECURRENT = re.compile(r"weight_(ih|hh|hr)(_l\d+)?(_reverse)?$")
 _GATE = re.compile(rf"((?:.*\.)?[ih]h(?:_l\d+)?(?:_reverse)?)\.(?:{'|'.join({*PARTS['lstm'], *PARTS['gru']})})")
 _PROJECTIONS = re.compile(r"(^|[._])(in_proj_weight|qkv\.weight|qkv_proj\.weight|Wqkv\.weight|c_attn\.weight)$")
-_INTERLEAVED = re.compile(r"(^|[._])query_key_value\.weight$")
+_INTERLEAVED = re.compile(r"(^|[._])(query_key_value|gate_up_proj|Wi)(\.weight)?$")
 _GATES: dict[int, Fused] = {3: "gru", 4: "lstm"}
 _RAW = re.compile(r"([wW]\d*|[wW]_?[a-z]{1,3}|proj|.*_proj|.*projection|lora_[AB]|kernel)$")
 
@@ -153,7 +153,7 @@ def fused_parts(name: str, weight: Tensor, weights: Mapping[str, Tensor]) -> dic
 
 
 def is_fused(name: str) -> bool:
-    """Return whether a weight holds queries, keys and values by its name."""
+    """Return whether a weight holds several projections by its name: queries, keys and values, or gates and values."""
     return _PROJECTIONS.search(name) is not None or _INTERLEAVED.search(name) is not None
 
 

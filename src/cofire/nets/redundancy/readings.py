@@ -44,8 +44,8 @@ Seen: TypeAlias = dict[tuple[int, int], str]
 """Names of weights by where they lie in memory, so that a tied one is measured once."""
 
 
-def unusable(tensor: Tensor) -> str | None:
-    """Return why no unit's weights can be read from a tensor; None if they can."""
+def odd_kind(tensor: Tensor) -> str | None:
+    """Return why not even the shape of a tensor can be relied on: it is no plain one; None if it is."""
     if type(tensor) not in (Tensor, nn.Parameter):
         return f"stored as {type(tensor).__name__}"
     if tensor.is_meta:
@@ -54,6 +54,14 @@ def unusable(tensor: Tensor) -> str | None:
         return "nested: its parts differ in shape"
     if tensor.is_quantized or tensor.layout != torch.strided:
         return f"stored as {str(tensor.dtype if tensor.is_quantized else tensor.layout).removeprefix('torch.')}"
+    return None
+
+
+def unusable(tensor: Tensor) -> str | None:
+    """Return why no unit's weights can be read from a tensor; None if they can."""
+    odd = odd_kind(tensor)
+    if odd is not None:
+        return odd
     if not tensor.is_floating_point():
         return "holds complex numbers" if tensor.is_complex() else "holds whole numbers, no weights"
     if tensor.dtype not in PLAIN | EIGHT_BITS:

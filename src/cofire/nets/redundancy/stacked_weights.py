@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from .file_layout import FileLayout
-from .parameter_names import bias_of, layer_of
+from .parameter_names import bias_of, is_fused, layer_of
 from .readings import Reading
 
 _EXPERTS = ("expert", "moe")
@@ -38,7 +38,8 @@ def read_stack(name: str, layout: FileLayout) -> list[Reading] | str:
     units = tensor.transpose(1, 2) if inputs_first else tensor
     order = "(inputs, units)" if inputs_first else "(units, inputs)"
     note = f"{n_stacked} matrices stored as {order} each, by {shown}; compared within each"
-    return [Reading(layer_of(name), _rows(units), groups=n_stacked, notes=(note,))]
+    fused = ("its gates and values are read as one layer",) if is_fused(name) else ()
+    return [Reading(layer_of(name), _rows(units), groups=n_stacked, notes=(note, *fused))]
 
 
 def _rows(stack: Tensor) -> Tensor:

@@ -11,10 +11,10 @@ from ...stats._base.definitions import are_switched_off
 from .effective_weights import effective_weights
 from .file_layout import FileLayout
 from .parameter_names import bias_of, fused_parts, is_fused, layer_of, looks_like_matrix, looks_like_weight, no_weights
-from .readings import Reading, Readings, Seen, tied, unusable
+from .readings import Reading, Readings, Seen, odd_kind, tied, unusable
 from .stacked_weights import is_stack, read_stack
 
-DEPTHWISE = "depthwise: each filter reads a channel of its own, so that none copies another"
+DEPTHWISE = "taken as depthwise: each filter reads a channel of its own, so that none copies another"
 UNTOLD = "a matrix without a bias, which may be stored as (units, inputs) or (inputs, units)"
 UNITS_FIRST = "taken as (units, inputs), as nn.Linear stores it"
 
@@ -36,10 +36,10 @@ def read_state_dict(weights: Mapping[str, Tensor], config: Mapping[str, Any] | N
         >>> [reading.layer for reading in found.found], list(found.left_out)
         (['stem'], ['dw.weight'])
     """
-    effective = effective_weights(weights)
+    left_out = {name: reason for name, tensor in weights.items() if (reason := odd_kind(tensor))}
+    effective = effective_weights({name: tensor for name, tensor in weights.items() if name not in left_out})
     layout = FileLayout(effective.weights, config or {})
     seen: Seen = {}
-    left_out: dict[str, str] = {}
     found: list[Reading] = []
     for name, tensor in layout.weights.items():
         readings = unusable(tensor) or no_weights(name) or tied(seen, name, tensor) or _read(name, layout)
@@ -78,7 +78,7 @@ def _matrix(name: str, layout: FileLayout) -> Iterator[Reading]:
         notes = (UNITS_FIRST,)
     parts = fused_parts(name, units_first, layout.weights)
     if is_fused(name) and len(parts) == 1:
-        notes = (*notes, "its queries, keys and values can't be told apart, and are read as one layer")
+        notes = (*notes, "its projections can't be told apart by its shape, and are read as one layer")
     for part, weight in parts.items():
         switched_off, by_norm = _switched_off(name, layout) if len(parts) == 1 else ((), ())
         yield Reading(
