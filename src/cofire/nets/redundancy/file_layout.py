@@ -194,20 +194,19 @@ class FileLayout:
         found = {}
         modules = list(dict.fromkeys(name.rpartition(".")[0] for name in self.weights))
         places = {module: place for place, module in enumerate(modules)}
-        norms = {module for module in modules if f"{module}.running_var" in self.weights}
+        variances = {module: self.weights.get(f"{module}.running_var") for module in modules}
+        norms = {module: len(one) for module, one in variances.items() if one is not None and one.ndim == 1}
         for name, tensor in self.weights.items():
             module, _, last = name.rpartition(".")
             if tensor.ndim < 2 or last != "weight" or module in norms:
                 continue
-            beside = modules[places[module] + 1 :][:1] if self.order_is_known else sorted(norms)
+            following = places[module] + 1
+            beside = modules[following : following + 1] if self.order_is_known else norms
             fits = [one for one in beside if one in norms and _is_behind(one, module, self.order_is_known)]
-            lengths = {len(self.weights[f"{one}.running_var"]) for one in fits}
-            if len(fits) == 1 and lengths <= set(tensor.shape[:2]):
+            if len(fits) == 1 and norms[fits[0]] in tensor.shape[:2]:
                 found[name] = fits[0]
         # Norms before their convolutions have the same names; that a file is not in order hides them.
-        before = any(
-            len(self.weights[f"{norm}.running_var"]) != len(self.weights[name]) for name, norm in found.items()
-        )
+        before = any(norms[norm] != len(self.weights[name]) for name, norm in found.items())
         return {} if before and not self.order_is_known else found
 
 
