@@ -89,8 +89,8 @@ def bomb(size: int = 6 << 30) -> bytes:
 
 def lying_bomb() -> bytes:
     """A compressed entry that says it is small."""
-    content = bytearray(bomb(1 << 28))
-    size = struct.pack("<L", 1 << 28)
+    content = bytearray(bomb(1 << 30))
+    size = struct.pack("<L", 1 << 30)
     place = content.rfind(size)
     content[place : place + 4] = struct.pack("<L", 64)
     return bytes(content)

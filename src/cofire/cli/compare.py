@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import DataOption, HtmlOption, JsonOption, KeyOption, MaxSamplesOption
+from .options import DataOption, HtmlOption, JsonOption, KeyOption, MaxSamplesOption, UnexpectedOption
 from .output_files import check_writable, write_json
 from .progress_bar import progress_bar
 from .targets import Target, load_data, load_target, weights_report
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ..nets.redundancy import RedundancyReport
     from ..reports.data.comparison import Side
 
@@ -22,6 +20,7 @@ def compare(
     b: Annotated[str, typer.Argument(metavar="B", help="What to compare A with; of the same kind.")],
     model: Annotated[str | None, typer.Option(metavar="module:factory", help="Load weights into this model.")] = None,
     key: KeyOption = None,
+    allow_unexpected: UnexpectedOption = False,
     data: DataOption = None,
     html: HtmlOption = None,
     json_file: JsonOption = None,
@@ -40,7 +39,7 @@ def compare(
 
     for output in filter(None, (html, json_file)):
         check_writable(output)
-    found = Comparison(*(_side(target, model, key, data, max_samples) for target in (a, b)))
+    found = Comparison(*(_side(target, model, key, allow_unexpected, data, max_samples) for target in (a, b)))
     console = Console()
     console.print(comparison_summary(found, width=console.width))
     for assumed in dict.fromkeys(side.made["assumed"] for side in (found.a, found.b) if "assumed" in side.made):
@@ -51,21 +50,25 @@ def compare(
         write_json(as_plain(found), json_file)
 
 
-def _side(target: str, model: str | None, key: str | None, data: str | None, max_samples: int) -> "Side":
+def _side(
+    target: str, model: str | None, key: str | None, allow_unexpected: bool, data: str | None, max_samples: int
+) -> "Side":
     from ..nets.loading.pretrained_folders import has_weights
     from ..record import Run
     from ..reports import read
     from ..reports.data.comparison import Side
 
     if Path(target).is_dir() and not has_weights(Path(target)):
-        if model or key or data:
+        if model or key or data or allow_unexpected:
             raise ValueError(
                 f"{target} is a run, compared by its recorded numbers; --model, --key and --data go with weights"
             )
         with Run.open(target) as run:
             return Side.of_run(target, read(run, history=False))
-    # load_merged takes the narrower layers that `cofire merge` leaves; a plain load would refuse their shapes
-    found = load_target(target, key=key) if model is None else Target(target, _with_weights(model, target, key), None)
+    if model is None:
+        found = load_target(target, key=key, allow_unexpected=allow_unexpected)
+    else:
+        found = _with_weights(model, target, key, allow_unexpected)
     settings = {"model": model} if model else {}
     settings |= {"data": data, "at most": f"{max_samples:,} inputs"} if data else {}
     for note in found.notes:
@@ -75,14 +78,17 @@ def _side(target: str, model: str | None, key: str | None, data: str | None, max
     return Side.of_report(target, report, settings)
 
 
-def _with_weights(factory: str, weights: str, key: str | None) -> "nn.Module":
-    from ..nets.loading.checkpoint_files import SUFFIXES, is_file_of_weights
+def _with_weights(factory: str, weights: str, key: str | None, allow_unexpected: bool) -> Target:
+    from ..nets.loading.checkpoint_files import SUFFIXES, is_file_of_weights, read_checkpoint
     from ..nets.loading.factories import build_model
-    from ..nets.surgery import load_merged
+    from ..nets.surgery.merged_files import load_resized
 
     if not (is_file_of_weights(weights) or Path(weights).is_dir()):
         raise ValueError(f"--model takes weights ({', '.join(SUFFIXES)}), got {weights!r}")
-    return load_merged(build_model(factory).eval(), weights, key=key)
+    model = build_model(factory).eval()
+    # load_resized takes the narrower layers that `cofire merge` leaves; a plain load would refuse their shapes
+    checkpoint = load_resized(model, read_checkpoint(weights, key=key), allow_unexpected=allow_unexpected)
+    return Target(weights, model, checkpoint)
 
 
 def _report(found: Target, data: str | None, max_samples: int) -> "RedundancyReport":

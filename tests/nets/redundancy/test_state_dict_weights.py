@@ -329,3 +329,11 @@ def test_odd_tensors_never_end_the_report():
         "d.weight": "stored as Own",
         "e.weight": "stored as float8_e8m0fnu",
     }
+
+
+def test_the_output_layer_of_a_file_sorted_by_name_is_known_by_its_name():
+    state = {"fc.weight": torch.randn(3, 8), "layer1.weight": torch.randn(8, 8), "stem.weight": torch.randn(8, 4)}
+    marks = {layer.layer: layer.is_output for layer in weight_redundancy_report(state).layers}
+    assert marks == {"fc": True, "layer1": False, "stem": False}
+    marks = {layer.layer: layer.is_output for layer in weight_redundancy_report(dict(reversed(state.items()))).layers}
+    assert marks == {"stem": False, "layer1": False, "fc": True}

@@ -206,7 +206,11 @@ def _mismatches(own: Mapping[str, Tensor], given: Mapping[str, Tensor], left_out
     missing, unexpected = sorted(own.keys() - given), sorted(given.keys() - own)
     named = [f"{name} ({left_out[name]})" if name in left_out else name for name in missing]
     problems = [f"missing: {_some(named)}"] if missing else []
-    problems += [f"unexpected: {_some(unexpected)} (allow_unexpected, or --allow-unexpected)"] if unexpected else []
+    problems += (
+        [f"unexpected: {_some(unexpected)} (to ignore them: allow_unexpected=True, or --allow-unexpected)"]
+        if unexpected
+        else []
+    )
     return problems or [
         f"{name} is {tuple(tensor.shape)}, the model's is {tuple(own[name].shape)}"
         for name, tensor in given.items()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...stats._base.wording import with_article
-from .inert_pickle import Blank
+from .inert_pickle import Blank, Global
 from .torch_values import is_tensor
 
 NESTED_UNDER = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "weights")
@@ -33,8 +33,8 @@ def find_state_dict(content: Any, key: str | None = None) -> tuple[Mapping[Any, 
     if key is not None:
         content, place = _at(content, key), [key]
     leading = _leading(content)
-    passed: set[int] = set()
-    while isinstance(content, Mapping) and id(content) not in passed and (found := _inner(content, leading)):
+    passed: set[int] = set()  # dicts may lie in a circle
+    while isinstance(content, Mapping) and (found := _inner(content, leading - passed)):
         passed.add(id(content))
         place.append(found)
         content = content[found]
@@ -44,7 +44,7 @@ def find_state_dict(content: Any, key: str | None = None) -> tuple[Mapping[Any, 
 
 
 def _what(content: Any, leading: set[int]) -> str:
-    if isinstance(content, Blank):
+    if isinstance(content, Blank | Global):
         return f"it is an object of {content.path}, which was not built; save model.state_dict()"
     if not isinstance(content, Mapping):
         kind = "Tensor" if is_tensor(content) else type(content).__name__

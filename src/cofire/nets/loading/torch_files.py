@@ -122,7 +122,8 @@ class ZipTorchFile(TorchFile):
         if entry.compress_type == ZIP_DEFLATED:
             try:
                 with self._archive.open(entry) as file:
-                    content = bytearray(file.read())  # checks the sum itself
+                    # Without a limit it would unpack whatever there is. It checks the sum itself.
+                    content = bytearray(file.read(entry.file_size))
             except (BadZipFile, EOFError, zlib.error) as error:
                 raise DamagedPickle(f"{entry.filename} can't be unpacked: {_one_line(error)}") from error
             if len(content) != entry.file_size:
@@ -158,7 +159,9 @@ class LegacyTorchFile(TorchFile):
         super().__init__(mapped)  # such files are written in little-endian order on every machine
         self._storages: dict[str, Storage] = {}
         if self._plain() != LEGACY_MAGIC:
-            raise RefusedFile("is a pickle, but not one that torch.save wrote; save model.state_dict() with torch.save")
+            raise RefusedFile(
+                "is a pickle that torch.save did not write, refused and not executed; save model.state_dict() with it"
+            )
         for _ in ("the version of the format", "the sizes of numbers on the machine that wrote it"):
             self._plain()
         self._take(read_pickle(mapped, CALLS, self._storage))

@@ -19,6 +19,7 @@ from ..loading.batches import as_batches
 from ..loading.eval_mode import evaluating
 from .find_weights import read_model
 from .layer_redundancy import LayerRedundancy, Picture, RedundancyReport
+from .parameter_names import makes_outputs
 from .readings import Reading, plain
 from .state_dict_weights import read_state_dict
 from .streaming import Progress, State, measured, spaced, widths_of
@@ -134,7 +135,11 @@ def weight_redundancy_report(
         progress(index, len(readings.found))
         found.append(_by_weights(reading, threshold=threshold, significance=significance, device=device))
     progress(len(found), len(found))
-    return RedundancyReport(_with_output(found, [layer.layer for layer in found]), readings.left_out, threshold)
+    if readings.in_order:
+        layers = _with_output(found, [layer.layer for layer in found])
+    else:
+        layers = tuple(replace(layer, is_output=makes_outputs(layer.layer)) for layer in found)
+    return RedundancyReport(layers, readings.left_out, threshold)
 
 
 def _by_activations(site: Site, state: State, n_inputs: int, **options: float) -> LayerRedundancy:

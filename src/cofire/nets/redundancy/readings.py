@@ -34,10 +34,17 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """The weights found, in the model's order; ``left_out``: other tensors by name, with the reason."""
+    """The weights found.
+
+    Attributes:
+        found: in the order of the model or file.
+        left_out: other tensors by name, with the reason.
+        in_order: whether that order is the network's; a file sorted by name does not show it.
+    """
 
     found: tuple[Reading, ...]
     left_out: Mapping[str, str]
+    in_order: bool = True
 
 
 Seen: TypeAlias = dict[tuple[int, int], str]

@@ -48,7 +48,7 @@ def read_state_dict(weights: Mapping[str, Tensor], config: Mapping[str, Any] | N
             continue
         note = effective.notes.get(name)
         found.extend(replace(one, notes=(*one.notes, *([note] if note else []))) for one in readings)
-    return Readings(tuple(found), left_out)
+    return Readings(tuple(found), left_out, layout.order_is_known)
 
 
 def _read(name: str, layout: FileLayout) -> list[Reading] | str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..layers.layer_names import named_layers, unwrap
-from ..loading.checkpoint_files import load_weights, read_checkpoint
+from ..loading.checkpoint_files import Checkpoint, load_weights, read_checkpoint
 from .cut_layers import (
     COUNTS_OF_UNITS,
     CUTTABLE,
@@ -73,10 +73,14 @@ def load_merged(model: M, path: str | Path, *, key: str | None = None) -> M:
         ...     load_merged(make(), f"{folder}/smaller.safetensors")[0]
         Linear(in_features=4, out_features=4, bias=True)
     """
-    checkpoint = read_checkpoint(path, key=key)
-    resize(model, checkpoint.weights, _recorded_widths(Path(path)))
-    load_weights(model, checkpoint)
+    load_resized(model, read_checkpoint(path, key=key))
     return model
+
+
+def load_resized(model: nn.Module, checkpoint: Checkpoint, *, allow_unexpected: bool = False) -> Checkpoint:
+    """Shrink a model's layers to a checkpoint's shapes and load it; arguments and errors as for `load_weights`."""
+    resize(model, checkpoint.weights, _recorded_widths(checkpoint.path))
+    return load_weights(model, checkpoint, allow_unexpected=allow_unexpected)
 
 
 def resize(model: nn.Module, weights: Mapping[str, Tensor], widths: Mapping[str, int]) -> None:
@@ -119,7 +123,7 @@ def _widths(model: nn.Module) -> dict[str, int]:
 
 def _recorded_widths(path: Path) -> dict[str, int]:
     """Return the widths in a file's metadata; empty if another program wrote it."""
-    if path.suffix != ".safetensors":
+    if path.suffix != ".safetensors" or path.is_dir():
         return {}
     from safetensors import safe_open
 
