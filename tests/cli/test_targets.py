@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from cofire.cli.targets import load_data, load_target
+from cofire.cli.targets import load_data, load_target, weights_report
 
 
 @pytest.fixture
@@ -55,3 +55,60 @@ def test_data_of_unknown_kind():
         load_data("nowhere", max_samples=3)
     with pytest.raises(ValueError, match="is part of Python itself"):
         load_data("os:getcwd", max_samples=3)
+
+
+def test_a_key_chooses_the_weights(tmp_path):
+    torch.save({"ema": {"weight": torch.zeros(2, 2)}, "model": {"weight": torch.ones(2, 2)}}, tmp_path / "two.pt")
+    (chosen,) = load_target(str(tmp_path / "two.pt"), key="ema").checkpoint.weights.values()
+    assert chosen.eq(0).all()
+    with pytest.raises(ValueError, match=r"has no 'emma': there is no 'emma' among 'ema', 'model'"):
+        load_target(str(tmp_path / "two.pt"), key="emma")
+
+
+def test_unexpected_weights_are_ignored_on_request_and_said_to_be(tmp_path):
+    state = {**nn.Linear(2, 3).state_dict(), "position_ids": torch.arange(4)}
+    torch.save(state, tmp_path / "old.pt")
+    factory = f"{Linear.__module__}:Linear"
+    with pytest.raises(ValueError, match="unexpected: position_ids"):
+        load_target(factory, weights=tmp_path / "old.pt")
+    found = load_target(factory, weights=tmp_path / "old.pt", allow_unexpected=True)
+    assert found.notes == ("ignored, as the model has no such weights: position_ids",)
+    assert found.model.weight.equal(state["weight"])
+
+
+class Linear(nn.Linear):
+    """A factory of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 3)
+
+
+class Shapes(nn.Linear):
+    """A factory on the meta device."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 3, device="meta")
+
+
+def test_a_model_on_the_meta_device_takes_the_numbers_of_a_file(tmp_path):
+    factory = f"{Shapes.__module__}:Shapes"
+    with pytest.raises(ValueError, match=r"is on the meta device and has no numbers; add --weights"):
+        load_target(factory)
+    state = nn.Linear(2, 3).state_dict()
+    torch.save(state, tmp_path / "net.pt")
+    assert load_target(factory, weights=tmp_path / "net.pt").model.weight.equal(state["weight"])
+
+
+def test_options_about_files_are_refused_without_one(weights):
+    with pytest.raises(ValueError, match="are about a file of weights"):
+        load_target("torch.nn:Flatten", key="model")
+    with pytest.raises(ValueError, match="is about a model that weights are loaded into"):
+        load_target(str(weights), allow_unexpected=True)
+
+
+def test_tensors_that_can_not_be_read_are_in_the_report(tmp_path):
+    torch.save({"weight": torch.randn(4, 6), "odd": torch.eye(3).to_sparse()}, tmp_path / "odd.pt")
+    assert weights_report(load_target(str(tmp_path / "odd.pt"))).left_out == {"odd": "sparse"}
+    torch.save({"odd": torch.eye(3).to_sparse()}, tmp_path / "none.pt")
+    with pytest.raises(ValueError, match=r"no weight that can be read \(odd: sparse\)"):
+        weights_report(load_target(str(tmp_path / "none.pt")))

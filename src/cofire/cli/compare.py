@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import DataOption, HtmlOption, JsonOption, MaxSamplesOption
+from .options import DataOption, HtmlOption, JsonOption, KeyOption, MaxSamplesOption, UnexpectedOption
 from .output_files import check_writable, write_json
 from .progress_bar import progress_bar
-from .targets import load_data, load_target
+from .targets import Target, load_data, load_target, weights_report
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ..nets.redundancy import RedundancyReport
     from ..reports.data.comparison import Side
 
@@ -21,6 +19,8 @@ def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="Weights, module:factory, or a run directory.")],
     b: Annotated[str, typer.Argument(metavar="B", help="What to compare A with; of the same kind.")],
     model: Annotated[str | None, typer.Option(metavar="module:factory", help="Load weights into this model.")] = None,
+    key: KeyOption = None,
+    allow_unexpected: UnexpectedOption = False,
     data: DataOption = None,
     html: HtmlOption = None,
     json_file: JsonOption = None,
@@ -39,51 +39,69 @@ def compare(
 
     for output in filter(None, (html, json_file)):
         check_writable(output)
-    found = Comparison(*(_side(target, model, data, max_samples) for target in (a, b)))
+    found = Comparison(*(_side(target, model, key, allow_unexpected, data, max_samples) for target in (a, b)))
     console = Console()
     console.print(comparison_summary(found, width=console.width))
+    for assumed in dict.fromkeys(side.made["assumed"] for side in (found.a, found.b) if "assumed" in side.made):
+        typer.echo(f"Assumed: {assumed}.")
     if html is not None:
         typer.echo(f"Wrote {write_comparison(found, html)}; open it in a browser.")
     if json_file is not None:
         write_json(as_plain(found), json_file)
 
 
-def _side(target: str, model: str | None, data: str | None, max_samples: int) -> "Side":
+def _side(
+    target: str, model: str | None, key: str | None, allow_unexpected: bool, data: str | None, max_samples: int
+) -> "Side":
+    from ..nets.loading.pretrained_folders import has_weights
     from ..record import Run
     from ..reports import read
     from ..reports.data.comparison import Side
 
-    if not Path(target).is_dir():
-        # load_merged takes the narrower layers that `cofire merge` leaves; a plain load would refuse their shapes
-        net = load_target(target).model if model is None else _with_weights(model, target)
-        settings = {"model": model} if model else {}
-        settings |= {"data": data, "at most": f"{max_samples:,} inputs"} if data else {}
-        return Side.of_report(target, _report(target, net, data, max_samples), settings)
-    if model or data:
-        raise ValueError(f"{target} is a run, compared by its recorded numbers; --model and --data go with weights")
-    with Run.open(target) as run:
-        return Side.of_run(target, read(run, history=False))
+    if Path(target).is_dir() and not has_weights(Path(target)):
+        if model or key or data or allow_unexpected:
+            raise ValueError(
+                f"{target} is a run, compared by its recorded numbers; --model, --key and --data go with weights"
+            )
+        with Run.open(target) as run:
+            return Side.of_run(target, read(run, history=False))
+    if model is None:
+        found = load_target(target, key=key, allow_unexpected=allow_unexpected)
+    else:
+        found = _with_weights(model, target, key, allow_unexpected)
+    settings = {"model": model} if model else {}
+    settings |= {"data": data, "at most": f"{max_samples:,} inputs"} if data else {}
+    for note in found.notes:
+        typer.echo(f"Note on {target}: {note}.")
+    report = _report(found, data, max_samples)
+    settings |= {"assumed": "; ".join(report.assumptions())} if report.assumptions() else {}
+    return Side.of_report(target, report, settings)
 
 
-def _with_weights(factory: str, weights: str) -> "nn.Module":
-    from ..nets.loading.checkpoint_files import SUFFIXES
+def _with_weights(factory: str, weights: str, key: str | None, allow_unexpected: bool) -> Target:
+    from ..nets.loading.checkpoint_files import SUFFIXES, is_file_of_weights, read_checkpoint
     from ..nets.loading.factories import build_model
-    from ..nets.surgery import load_merged
+    from ..nets.surgery.merged_files import load_resized
 
-    if Path(weights).suffix not in SUFFIXES:
+    if not (is_file_of_weights(weights) or Path(weights).is_dir()):
         raise ValueError(f"--model takes weights ({', '.join(SUFFIXES)}), got {weights!r}")
-    return load_merged(build_model(factory).eval(), weights)
+    model = build_model(factory).eval()
+    # load_resized takes the narrower layers that `cofire merge` leaves; a plain load would refuse their shapes
+    checkpoint = load_resized(model, read_checkpoint(weights, key=key), allow_unexpected=allow_unexpected)
+    return Target(weights, model, checkpoint)
 
 
-def _report(target: str, net: "nn.Module | None", data: str | None, max_samples: int) -> "RedundancyReport":
-    from ..nets.redundancy import LEAST_INPUTS, redundancy_report, weight_redundancy_report
+def _report(found: Target, data: str | None, max_samples: int) -> "RedundancyReport":
+    from ..nets.redundancy import LEAST_INPUTS, redundancy_report
 
-    if data is not None and net is None:
-        raise ValueError(f"--data needs a model to run, but {target} holds only weights; add --model module:factory")
-    with progress_bar(f"Inspecting {target}") as show:
-        if data is None or net is None:
-            return weight_redundancy_report(load_target(target).weights if net is None else net, progress=show)
-        report = redundancy_report(net, load_data(data, max_samples=max_samples), progress=show)
+    if data is not None and found.model is None:
+        raise ValueError(
+            f"--data needs a model to run, but {found.name} holds only weights; add --model module:factory"
+        )
+    with progress_bar(f"Inspecting {found.name}") as show:
+        if data is None or found.model is None:
+            return weights_report(found, progress=show)
+        report = redundancy_report(found.model, load_data(data, max_samples=max_samples), progress=show)
     few = next((layer for layer in report.layers if not layer.enough_inputs), None)
     if few is not None:
         raise ValueError(f"{few.n_inputs} inputs are too few to compare by; run at least {LEAST_INPUTS}")

@@ -5,10 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DataOption, HtmlOption, JsonOption, MaxSamplesOption, TargetArgument, WeightsOption
+from .options import (
+    DataOption,
+    HtmlOption,
+    JsonOption,
+    KeyOption,
+    MaxSamplesOption,
+    TargetArgument,
+    UnexpectedOption,
+    WeightsOption,
+)
 from .output_files import check_writable, write_json
 from .progress_bar import progress_bar
-from .targets import Target, load_data, load_target
+from .targets import Target, load_data, load_target, weights_report
 
 if TYPE_CHECKING:
     from ..nets.redundancy import RedundancyReport
@@ -17,6 +26,8 @@ if TYPE_CHECKING:
 def inspect(
     target: TargetArgument,
     weights: WeightsOption = None,
+    key: KeyOption = None,
+    allow_unexpected: UnexpectedOption = False,
     data: DataOption = None,
     html: HtmlOption = None,
     json_file: JsonOption = None,
@@ -49,7 +60,7 @@ def inspect(
     for output, example in ((html, "report.html"), (json_file, "report.json")):
         if output is not None:
             check_writable(output, example)
-    found = load_target(target, weights=weights)
+    found = load_target(target, weights=weights, key=key, allow_unexpected=allow_unexpected)
     report = _report(found, data, layers, max_samples, device)
     _show(found, report, {"data": data, "at most": f"{max_samples:,} inputs"} if data else {}, html)
     if json_file is not None:
@@ -68,14 +79,14 @@ def _report(
 ) -> "RedundancyReport":
     from ..nets import with_units
     from ..nets.layers.patterns import default_less
-    from ..nets.redundancy import redundancy_report, weight_redundancy_report
+    from ..nets.redundancy import redundancy_report
 
     place = _device(device)
     if data is None:
         if layers:
             raise ValueError("--layers chooses which layers run on data; add --data")
         with progress_bar("Inspecting weights") as show:
-            return weight_redundancy_report(target.weights, device=place, progress=show)
+            return weights_report(target, device=place, progress=show)
     if target.model is None:
         raise ValueError(f"--data needs a model to run, but {target.name} holds only weights; give module:factory")
     batches = load_data(data, max_samples=max_samples)

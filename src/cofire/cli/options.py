@@ -9,11 +9,21 @@ TargetArgument = Annotated[
     str,
     typer.Argument(
         metavar="TARGET",
-        help="Weights (.safetensors, or a state dict in .pt, .pth, .bin, .ckpt), or module:factory to build a model.",
+        help="Weights (.safetensors; .pt, .pth, .bin, .ckpt, .pth.tar; a folder of save_pretrained), or module:factory "
+        "to build a model.",
     ),
 ]
 WeightsOption = Annotated[
     Path | None, typer.Option("--weights", metavar="FILE", help="Load these weights into the model of module:factory.")
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key", metavar="NAME", help="Where the weights are in the file, keys joined by dots: ema.state_dict."
+    ),
+]
+UnexpectedOption = Annotated[
+    bool, typer.Option("--allow-unexpected", help="Ignore weights in the file that the model lacks.")
 ]
 DataOption = Annotated[
     str | None,

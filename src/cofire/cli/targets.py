@@ -1,14 +1,15 @@
 """What commands load: a checkpoint or ``module:factory``, and the data to run it on."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from ..nets.loading.checkpoint_files import Checkpoint
+    from ..nets.redundancy import RedundancyReport
 
 RESULTS = Path("runs/papers")
 """Folder where the experiments keep their results, unless told otherwise."""
@@ -34,36 +35,62 @@ class Target:
         """Return the notes of the checkpoint."""
         return self.checkpoint.notes if self.checkpoint else ()
 
-    @property
-    def weights(self) -> "nn.Module | Mapping[str, Tensor]":
-        """Return the model if there is one, as it shows how its weights are used; else the weights by name."""
-        if self.model is not None:
-            return self.model
-        return self.checkpoint.weights if self.checkpoint else {}
 
-
-def load_target(target: str, *, weights: Path | None = None) -> Target:
+def load_target(
+    target: str, *, weights: Path | None = None, key: str | None = None, allow_unexpected: bool = False
+) -> Target:
     """Load a checkpoint, or build a model with its factory and load the weights into it.
+
+    Args:
+        target: a file or folder of weights, or module:factory.
+        weights: a file or folder of weights for the factory's model.
+        key: where the weights are in the file.
+        allow_unexpected: ignore weights that the factory's model lacks.
 
     Raises:
         FileNotFoundError: if the file does not exist.
         ValueError: if the target is of unknown kind, unsafe or damaged, or the weights do not fit.
     """
-    from ..nets.loading.checkpoint_files import SUFFIXES, load_weights, read_checkpoint
+    from ..nets.loading.checkpoint_files import SUFFIXES, is_file_of_weights, load_weights, read_checkpoint
     from ..nets.loading.factories import build_model, is_factory
 
-    path = Path(target)
-    if path.suffix not in SUFFIXES and is_factory(target):
+    if not is_file_of_weights(target) and is_factory(target):
         model = build_model(target).eval()  # dropout and batch statistics would make numbers of training
-        checkpoint = None if weights is None else read_checkpoint(weights)
-        if checkpoint is not None:
-            load_weights(model, checkpoint)
-        return Target(target, model, checkpoint)
+        if weights is not None:
+            checkpoint = load_weights(model, read_checkpoint(weights, key=key), allow_unexpected=allow_unexpected)
+            return Target(target, _with_numbers(model, target), checkpoint)
+        if key is not None or allow_unexpected:
+            raise ValueError("--key and --allow-unexpected are about a file of weights; add --weights FILE")
+        return Target(target, _with_numbers(model, target), None)
     if weights is not None:
         raise ValueError(f"--weights goes with module:factory, but {target} is a file of weights itself")
-    if path.suffix not in SUFFIXES and not path.exists():
+    if allow_unexpected:
+        raise ValueError("--allow-unexpected is about a model that weights are loaded into; name its module:factory")
+    if not is_file_of_weights(target) and not Path(target).exists():
         raise ValueError(f"{target!r} is neither a file of weights ({', '.join(SUFFIXES)}) nor module:factory")
-    return Target(target, None, read_checkpoint(path))
+    return Target(target, None, read_checkpoint(target, key=key))
+
+
+def _with_numbers(model: "nn.Module", target: str) -> "nn.Module":
+    """Return a model; refuse one on the meta device, whose weights are shapes alone."""
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise ValueError(f"the model of {target} is on the meta device and has no numbers; add --weights FILE")
+    return model
+
+
+def weights_report(found: Target, **options: Any) -> "RedundancyReport":
+    """Return how redundant a target's weights are; what could not be read from a file is left out with the reason."""
+    from ..nets.redundancy import weight_redundancy_report
+
+    if found.model is not None:
+        return weight_redundancy_report(found.model, **options)
+    if found.checkpoint is None:
+        raise ValueError(f"{found.name} holds no weights")
+    if not found.checkpoint.weights:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(found.checkpoint.left_out.items())[:3])
+        raise ValueError(f"{found.name} holds no weight that can be read ({reasons})")
+    report = weight_redundancy_report(found.checkpoint.weights, config=found.checkpoint.config, **options)
+    return replace(report, left_out={**report.left_out, **found.checkpoint.left_out})
 
 
 def load_data(data: str, *, max_samples: int) -> Iterable[Any]:

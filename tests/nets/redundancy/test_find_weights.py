@@ -2,7 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from cofire.nets.redundancy.find_weights import read_model, read_state_dict
+from cofire.nets.redundancy import weight_redundancy_report
+from cofire.nets.redundancy.find_weights import read_model
+from cofire.nets.redundancy.state_dict_weights import read_state_dict
+from cofire.stats.weights.weight_correlation import weight_correlation
 
 
 def shapes(readings):
@@ -38,7 +41,7 @@ def test_groups_are_known_from_a_module_and_assumed_without():
     model = nn.Sequential(nn.Conv2d(4, 8, 3, groups=4))
     assert read_model(model).found[0].groups == 4
     bare = read_state_dict(model.state_dict()).found[0]
-    assert bare.groups == 1 and "read as a convolution in one group" in bare.notes
+    assert bare.groups == 1 and bare.notes == ("taken as a layer that reads one channel, not as depthwise",)
 
 
 def test_layers_that_store_inputs_first_are_known_by_their_bias():
@@ -56,7 +59,7 @@ def test_layers_that_store_inputs_first_are_known_by_their_bias():
         "h.0.attn.c_proj": (4, 4),
         "h.0.mlp.c_proj": (4, 16),
     }
-    assert all("its bias shows" in one.notes[0] for one in readings.found)
+    assert all("stored as (inputs, units)" in one.notes[0] for one in readings.found)
 
 
 def test_square_layers_of_numbered_names_stay_upright():
@@ -66,7 +69,10 @@ def test_square_layers_of_numbered_names_stay_upright():
         "1.weight": torch.ones(3, 2),
         "1.bias": torch.ones(2),
     }
-    assert [bool(one.notes) for one in read_state_dict(state).found] == [False, True]
+    assert [one.notes for one in read_state_dict(state).found] == [
+        ("taken as (units, inputs), as nn.Linear stores it",),
+        ("its bias shows that it is stored as (inputs, units)",),
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:.*quantized tensor creation:UserWarning")
@@ -90,7 +96,7 @@ def test_what_is_no_weight_is_left_out_with_the_reason():
         "norm.num_batches_tracked": "holds whole numbers, no weights",
         "ids": "holds whole numbers, no weights",
         "attn.causal_mask": "a bias or a mask by its name",
-        "pos": "no layer's weight by its name",
+        "pos": "a table of positions, no layer's weights",
         "none.weight": "is empty, of shape (0, 3)",
         "spectral.weight": "holds complex numbers",
         "sparse.weight": "stored as sparse_coo",
@@ -127,7 +133,8 @@ def test_a_lazy_layer_has_to_run_first():
 
 def test_eight_bit_floats_are_read():
     weight = torch.randn(4, 16).to(torch.float8_e4m3fn)
-    assert read_state_dict({"fc.weight": weight}).found[0].weight.dtype is torch.float32
+    (layer,) = weight_redundancy_report({"fc.weight": weight}).layers
+    assert layer.weights.mean_abs == pytest.approx(weight_correlation(weight.float()).item(), abs=1e-6)
 
 
 def test_a_table_named_emb_has_its_features_as_units():

@@ -36,7 +36,39 @@ def test_groups_share_no_input():
     assert [cluster.units for cluster in weight_redundancy(weight).duplicates] == [(0, 7)]
     grouped = weight_redundancy(weight, groups=2, exact_up_to=2)
     assert not grouped.duplicates and grouped.effective_rank_error == 0
-    assert grouped.mean_abs == pytest.approx(weight_correlation(weight, groups=2).item(), abs=1e-6)
+    within = [weight_correlation(part).item() for part in weight.chunk(2)]
+    assert grouped.mean_abs == pytest.approx(sum(within) / 2, abs=1e-6)
+    signed = [weight_correlation(part, absolute=False).item() for part in weight.chunk(2)]
+    assert grouped.mean == pytest.approx(sum(signed) / 2, abs=1e-6)
+
+
+def test_copies_in_a_later_group_keep_their_places():
+    weight = torch.randn(12, 40)
+    weight[9] = -2 * weight[7]
+    found = weight_redundancy(weight, groups=2)
+    assert [(cluster.units, cluster.signs) for cluster in found.duplicates] == [((7, 9), (1, -1))]
+
+
+def test_random_grouped_weights_lie_at_chance():
+    found = weight_redundancy(torch.randn(64, 60), groups=16)
+    assert found.mean_abs == pytest.approx(found.chance_level, rel=0.15)
+
+
+def test_units_that_are_groups_of_their_own_form_no_pair():
+    found = weight_redundancy(torch.randn(6, 1, 3, 3), groups=6)
+    assert math.isnan(found.mean_abs) and math.isnan(found.mean) and not found.duplicates
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_units_nearly_zero_beside_the_others_are_dead(scale):
+    weight = torch.randn(20, 30)
+    weight[3] *= 1e-6
+    weight[4] = weight[3]
+    weight[5] *= 1e-2
+    found = weight_redundancy(weight * scale)
+    assert found.zero_units == (3, 4) and not found.duplicates
+    alive = torch.cat([weight[:3], weight[5:]])
+    assert found.mean_abs == pytest.approx(weight_correlation(alive).item(), abs=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -1,26 +1,25 @@
 """Read state dicts from files by others: nothing in them is executed, and wrappers' prefixes are removed."""
 
-import re
-import warnings
-import zipfile
+import os
+import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ...stats._base.wording import with_article
-from ..layer_names import unwrap
+from ..layers.layer_names import unwrap
 from ..layers.wrappers import without_wrappers
+from .inert_pickle import DamagedPickle
+from .pretrained_folders import INDEX, configuration_beside, file_in, shards_of
+from .state_dict_keys import find_state_dict
+from .torch_files import RefusedFile, TorchFile, open_torch_file
+from .torch_values import StoredTensor, Unreadable, is_tensor, tensor_of
 
-PICKLED = (".pt", ".pth", ".bin", ".ckpt")
+PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".tar")
 SUFFIXES = (".safetensors", *PICKLED)
-PICKLE = b"\x80"
-NESTED_UNDER = ("state_dict", "model_state_dict", "model", "module", "net", "network")
-"""Keys under which training scripts keep the weights beside an optimizer's state, tried in this order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,23 +30,47 @@ class Checkpoint:
         path: the file.
         weights: tensors by name, without the prefixes of wrappers; on the CPU, mapped from the file where possible.
         notes: sentences on how they were found.
+        left_out: tensors that can't be read, by name, with the reason.
+        config: what a ``config.json`` beside the file says.
     """
 
     path: Path
     weights: Mapping[str, Tensor]
     notes: tuple[str, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read the weights from a ``.safetensors`` file, or from a state dict that ``torch.save`` wrote.
+@dataclass
+class _Found:
+    """What a file holds, under the names in the file."""
 
-    Only tensors and plain values are read. A file that asks for anything else is refused, and nothing in it runs.
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def is_file_of_weights(name: str) -> bool:
+    """Return whether a file's name ends as those of weights or of an index of shards do."""
+    return name.endswith((*SUFFIXES, INDEX))
+
+
+def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:
+    """Read the weights from a ``.safetensors`` file, what ``torch.save`` wrote, or a folder of ``save_pretrained``.
+
+    Only tensors and plain values are read. Objects of other classes become blanks, which hold nothing: no class or
+    function that the file names is imported or called. A tensor of an odd kind is left out with the reason.
+
+    Args:
+        path: a file; the index of a file in shards; or a folder that holds either under transformers' names.
+        key: where the weights are in the file, keys joined by dots; by default where training scripts keep them.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is of another kind, damaged, asks to run code, or holds no state dict.
+        ValueError: if it is of another kind, damaged, or holds no state dict.
 
     Example:
+        >>> import torch
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     torch.save({"epoch": 3, "model": {"module.fc.weight": torch.ones(2, 3)}}, f"{folder}/last.pt")
@@ -58,26 +81,105 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         ("the weights were found under 'model'", "'module' was removed from the names")
     """
     path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; name one file of weights in it")
-    if path.suffix not in SUFFIXES:
+    file = file_in(path) if path.is_dir() else path
+    found = _shards(file, key) if file.name.endswith(INDEX) else _read(file, key)
+    weights, wrappers = without_wrappers(found.weights)
+    notes = [*found.notes, *([f"{', '.join(map(repr, wrappers))} was removed from the names"] if wrappers else [])]
+    notes = [f"the weights are those in {file.name}", *notes] if path.is_dir() else notes
+    return Checkpoint(path, weights, tuple(notes), found.left_out, configuration_beside(file))
+
+
+def _shards(index: Path, key: str | None) -> _Found:
+    found = _Found()
+    _check_regular(index)
+    shards = shards_of(index)
+    for path, names in shards.items():
+        shard = _read(path, key)
+        missing = [name for name in names if name not in shard.weights and name not in shard.left_out]
+        if missing:
+            raise ValueError(f"{path} lacks {_some(missing)}, which {index.name} says it holds")
+        found.weights |= {name: shard.weights[name] for name in names if name in shard.weights}
+        found.left_out |= {name: shard.left_out[name] for name in names if name in shard.left_out}
+        found.notes += [note for note in shard.notes if note not in found.notes]
+    found.notes.insert(0, f"they are in {len(shards)} shards")
+    return found
+
+
+def _read(path: Path, key: str | None) -> _Found:
+    """Read one file."""
+    if not path.name.endswith(SUFFIXES):
         raise ValueError(f"{path} is not a known file of weights; their names end in {', '.join(SUFFIXES)}")
-    if not path.stat().st_size:
+    _check_regular(path)
+    if path.suffix == ".safetensors":
+        if key is not None:
+            raise ValueError(f"{path} has no {key!r}: a safetensors file holds one state dict, without keys above it")
+        return _safetensors(path)
+    try:
+        return _saved_by_torch(open_torch_file(path), key)
+    except DamagedPickle as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    except (RefusedFile, ValueError) as error:
+        raise ValueError(f"{path} {error}") from error
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse pipes, sockets and devices before they are opened, as reading one may never end."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path} is {'a folder' if path.is_dir() else 'a pipe, socket or device'}, not a file")
+    if not status.st_size:
         raise ValueError(f"{path} is empty")
-    content = _safetensors(path) if path.suffix == ".safetensors" else _unpickled(path)
-    found, place = _state_dict(content, path)
-    weights, wrappers = without_wrappers(
-        {str(name): value.detach() for name, value in found.items() if isinstance(value, Tensor)}
-    )
-    others = [str(name) for name, value in found.items() if not isinstance(value, Tensor)]
-    notes = [f"the weights were found under {place!r}"] if place else []
-    notes += [f"{', '.join(map(repr, wrappers))} was removed from the names"] if wrappers else []
-    notes += [f"left out, as they are not tensors: {', '.join(others[:4])}"] if others else []
-    return Checkpoint(path, weights, tuple(notes))
 
 
-def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
+def _saved_by_torch(file: TorchFile, key: str | None) -> _Found:
+    content, place = find_state_dict(file.content, key)
+    found = _Found(notes=list(file.notes))
+    if place:
+        found.notes.append(f"the weights were found under {place!r}")
+    for name, value in content.items():
+        if not (isinstance(name, str) and is_tensor(value)):
+            continue
+        try:
+            found.weights[name] = tensor_of(value, file.read) if isinstance(value, StoredTensor) else value
+        except Unreadable as reason:
+            found.left_out[name] = str(reason)
+    others = [str(name) for name, value in content.items() if not is_tensor(value)]
+    if others:
+        found.notes.append(f"left out, as they are not tensors: {_some(others, 4)}")
+    if file.unknown:
+        found.notes.append(f"the file names {_some(file.unknown, 4)}, which was neither imported nor called")
+    return found
+
+
+def _safetensors(path: Path) -> _Found:
+    from safetensors import SafetensorError, safe_open
+
+    found = _Found()
+    try:
+        with safe_open(os.fspath(path), framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118  # it is no mapping
+                try:
+                    found.weights[name] = file.get_tensor(name)
+                # A type of numbers that torch lacks is met in several ways.
+                except (SafetensorError, KeyError, AttributeError, TypeError, RuntimeError, ValueError) as error:
+                    found.left_out[name] = f"of a type that can't be read ({str(error).strip().splitlines()[0]})"
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged, or not a safetensors file: {str(error).rstrip('.')}") from error
+    return found
+
+
+def load_weights(model: nn.Module, checkpoint: Checkpoint, *, allow_unexpected: bool = False) -> Checkpoint:
     """Load a checkpoint's weights into a model of the same structure, whatever either is wrapped in.
+
+    A model on the meta device takes the checkpoint's tensors for its own.
+
+    Args:
+        model: changed in place.
+        checkpoint: the weights.
+        allow_unexpected: ignore weights that the model lacks, such as ``position_ids`` of older versions.
+
+    Returns:
+        The checkpoint, with a note on what was ignored.
 
     Raises:
         ValueError: if a weight is missing, unexpected or of another shape, with its name.
@@ -89,87 +191,31 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
     present = {id(tensor): checkpoint.weights[name] for name, tensor in own.items() if name in checkpoint.weights}
     tied = {name: present[id(tensor)] for name, tensor in own.items() if id(tensor) in present}
     given = {**tied, **checkpoint.weights}
-    problems = _mismatches(own, given)
+    ignored = [name for name in given if name not in own] if allow_unexpected else []
+    given = {name: tensor for name, tensor in given.items() if name not in ignored}
+    problems = _mismatches(own, given, checkpoint.left_out)
     if problems:
         raise ValueError(f"{checkpoint.path} does not fit the model; {_some(problems, separator='; ')}")
-    model.load_state_dict({full[name]: tensor for name, tensor in given.items()}, strict=True)
+    on_meta = any(tensor.is_meta for tensor in own.values())
+    model.load_state_dict({full[name]: tensor for name, tensor in given.items()}, strict=True, assign=on_meta)
+    note = f"ignored, as the model has no such weights: {_some(ignored)}"
+    return replace(checkpoint, notes=(*checkpoint.notes, *([note] if ignored else [])))
 
 
-def _mismatches(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+def _mismatches(own: Mapping[str, Tensor], given: Mapping[str, Tensor], left_out: Mapping[str, str]) -> list[str]:
     missing, unexpected = sorted(own.keys() - given), sorted(given.keys() - own)
-    problems = [f"missing: {_some(missing)}"] if missing else []
-    problems += [f"unexpected: {_some(unexpected)}"] if unexpected else []
+    named = [f"{name} ({left_out[name]})" if name in left_out else name for name in missing]
+    problems = [f"missing: {_some(named)}"] if missing else []
+    problems += (
+        [f"unexpected: {_some(unexpected)} (to ignore them: allow_unexpected=True, or --allow-unexpected)"]
+        if unexpected
+        else []
+    )
     return problems or [
         f"{name} is {tuple(tensor.shape)}, the model's is {tuple(own[name].shape)}"
         for name, tensor in given.items()
         if not is_lazy(own[name]) and tensor.shape != own[name].shape
     ]
-
-
-def _safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged, or not a safetensors file: {str(error).rstrip('.')}") from error
-
-
-def _unpickled(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about versions of pickle, which say nothing about the weights
-            # Only zip archives can be mapped; files from before torch 1.6 are not.
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    # A broken file can raise nearly anything, with messages about torch's internals.
-    except Exception as error:
-        message, reason = str(error), "is damaged, or was not written by torch.save"
-        named = re.search(r"GLOBAL (\S+)", message)
-        with path.open("rb") as file:
-            pickled = file.read(1) == PICKLE
-        if named or (pickled and "unsupported" in message.lower()):
-            what = f"asks for {named[1]}" if named else "is a pickle of more than weights"
-            reason = f"{what}, which was refused and not executed; save model.state_dict() with torch.save"
-        elif "torchscript" in message.lower():
-            reason = "is a TorchScript archive; save the state_dict() of its module instead"
-        raise ValueError(f"{path} {reason}") from error
-
-
-def _state_dict(content: Any, path: Path) -> tuple[Mapping[Any, Any], str]:
-    """Return the mapping of names to tensors, and the keys that lead to it."""
-    place: list[str] = []
-    while isinstance(content, Mapping) and (key := _inner(content)) is not None:
-        place.append(key)
-        content = content[key]
-    if _holds_tensors(content):
-        return content, ".".join(place)
-    if not isinstance(content, Mapping):
-        what = f"it is {with_article(type(content).__name__)}"
-    elif several := [repr(key) for key, value in content.items() if _leads_to_tensors(value)]:
-        what = f"there are several in it, {_some(several)}, and one is needed"
-    else:
-        what = f"there are no tensors under its keys {_some(map(repr, content)) or '(it has none)'}"
-    raise ValueError(f"{path} holds no state dict: {what}; save model.state_dict()")
-
-
-def _inner(content: Mapping[Any, Any]) -> str | None:
-    """Return the key under which the weights are nested, if they are."""
-    deeper = [key for key, value in content.items() if isinstance(key, str) and _leads_to_tensors(value)]
-    known = [key for key in NESTED_UNDER if key in deeper]
-    if known:
-        return known[0]
-    return deeper[0] if len(deeper) == 1 and not _holds_tensors(content) else None
-
-
-def _leads_to_tensors(value: Any) -> bool:
-    return isinstance(value, Mapping) and (_holds_tensors(value) or any(map(_leads_to_tensors, value.values())))
-
-
-def _holds_tensors(value: Any) -> bool:
-    return isinstance(value, Mapping) and any(
-        isinstance(key, str) and isinstance(one, Tensor) for key, one in value.items()
-    )
 
 
 def _some(names: Iterable[str], most: int = 6, separator: str = ", ") -> str:

@@ -47,6 +47,7 @@ class LayerRedundancy:
         picture: the correlations to draw.
         sampled: how many units were measured, evenly spaced, if the layer has too many for all; None if all were.
         notes: sentences on what was assumed or left out.
+        switched_off: units that the batch norm behind the layer has switched off, where a file of weights shows it.
         is_output: whether it is the output layer, see :mod:`cofire.nets.layers.outputs`.
     """
 
@@ -59,6 +60,7 @@ class LayerRedundancy:
     picture: Picture | None = None
     sampled: int | None = None
     notes: tuple[str, ...] = ()
+    switched_off: tuple[int, ...] = ()
     is_output: bool = False
 
     @property
@@ -78,11 +80,16 @@ class LayerRedundancy:
         return sum(len(cluster.units) - 1 for cluster in self.clusters)
 
     @property
-    def n_constant(self) -> int:
-        """Units that never varied or, without activations, whose weights are all zero."""
+    def constant_units(self) -> tuple[int, ...]:
+        """Units that never varied; without activations, those dead by their weights or the batch norm behind."""
         if self.activations:
-            return len(self.activations.constant_units)
-        return len(self.weights.zero_units) if self.weights else 0
+            return self.activations.constant_units
+        return tuple(sorted({*(self.weights.zero_units if self.weights else ()), *self.switched_off}))
+
+    @property
+    def n_constant(self) -> int:
+        """How many units are constant."""
+        return len(self.constant_units)
 
     @property
     def enough_inputs(self) -> bool:
@@ -97,13 +104,15 @@ class LayerRedundancy:
 
     @property
     def superfluous_share(self) -> float:
-        """Share of units that could go: those beyond the recommended width or, by weights, all-zero ones and copies.
+        """Share of units that could go: those beyond the recommended width or, by weights, dead ones and copies.
 
         NaN if there are too few samples, or if units are not finite.
         """
         if self.activations:
             return self.activations.superfluous_share if self.width_is_known else math.nan
-        return (self.n_copies + self.n_constant) / self.n_measured
+        # A dead unit may be the copy of another.
+        copies = {unit for cluster in self.clusters for unit in cluster.units[1:]}
+        return len(copies | set(self.constant_units)) / self.n_measured
 
     @property
     def order(self) -> tuple[float, ...]:

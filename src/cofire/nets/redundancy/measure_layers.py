@@ -17,8 +17,11 @@ from ..layers.sites import Asked, Site, Sites
 from ..layers.wrappers import without_wrappers
 from ..loading.batches import as_batches
 from ..loading.eval_mode import evaluating
-from .find_weights import Reading, read_model, read_state_dict
+from .find_weights import read_model
 from .layer_redundancy import LayerRedundancy, Picture, RedundancyReport
+from .parameter_names import makes_outputs
+from .readings import Reading, plain
+from .state_dict_weights import read_state_dict
 from .streaming import Progress, State, measured, spaced, widths_of
 
 MOST_VECTORS = 16384
@@ -93,6 +96,7 @@ def redundancy_report(
 def weight_redundancy_report(
     weights: Mapping[str, Tensor] | nn.Module,
     *,
+    config: Mapping[str, Any] | None = None,
     threshold: float = COPY,
     significance: float = 0.01,
     device: torch.device | str | None = None,
@@ -104,7 +108,9 @@ def weight_redundancy_report(
     The effective rank by entropy is estimated where the shorter side is above 256.
 
     Args:
-        weights: a state dict, whose tensors are read by their names and shapes; or a model, whose layers say how.
+        weights: a state dict, whose tensors are read by their names, shapes and neighbors; or a model, whose layers
+            say how.
+        config: what a ``config.json`` says of a state dict.
         threshold: abs(cosine) at and above which units count as duplicates.
         significance: accepted chance that random weights of a layer show any duplicate.
         device: where to compute, one weight at a time; by default each where it is.
@@ -121,7 +127,10 @@ def weight_redundancy_report(
         >>> report.layers[0].weights.mean_abs, dict(report.left_out)
         (0.0, {'fc.bias': 'a bias, scale or statistic, no weights'})
     """
-    readings = read_model(weights) if isinstance(weights, nn.Module) else read_state_dict(without_wrappers(weights)[0])
+    if isinstance(weights, nn.Module):
+        readings = read_model(weights)
+    else:
+        readings = read_state_dict(without_wrappers(weights)[0], config)
     if not readings.found:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(readings.left_out.items())[:3])
         raise ValueError(f"there is no weight of a layer to measure{f' ({reasons})' if reasons else ''}")
@@ -130,7 +139,11 @@ def weight_redundancy_report(
         progress(index, len(readings.found))
         found.append(_by_weights(reading, threshold=threshold, significance=significance, device=device))
     progress(len(found), len(found))
-    return RedundancyReport(_with_output(found, [layer.layer for layer in found]), readings.left_out, threshold)
+    if readings.in_order:
+        layers = _with_output(found, [layer.layer for layer in found])
+    else:
+        layers = tuple(replace(layer, is_output=makes_outputs(layer.layer)) for layer in found)
+    return RedundancyReport(layers, readings.left_out, threshold)
 
 
 def _by_activations(site: Site, state: State, n_inputs: int, sites: Sites, **options: float) -> LayerRedundancy:
@@ -152,13 +165,14 @@ def _by_activations(site: Site, state: State, n_inputs: int, sites: Sites, **opt
 
 def _by_weights(reading: Reading, *, device: torch.device | str | None, **options: float) -> LayerRedundancy:
     axis = reading.unit_axis
-    weight = reading.weight if device is None else reading.weight.to(device)
+    weight = plain(reading.weight if device is None else reading.weight.to(device))
     n_units = weight.shape[axis]
     sampled = MOST_VECTORS if n_units > MOST_VECTORS and reading.groups == 1 else None
     kept = spaced(weight, sampled, axis=axis) if sampled else weight
     found = weight_redundancy(kept, unit_axis=axis, groups=reading.groups, exact_up_to=EXACT_SPECTRUM, **options)
     notes = (*reading.notes, *_about_sample(sampled, n_units))
-    return LayerRedundancy(reading.layer, n_units, weights=found, sampled=sampled, notes=notes)
+    off = reading.switched_off if sampled is None else ()
+    return LayerRedundancy(reading.layer, n_units, weights=found, sampled=sampled, notes=notes, switched_off=off)
 
 
 def _about_assumption(reason: str | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Infer layers from the names and shapes in a bare state dict."""
+"""What the names in a bare state dict say of its tensors."""
 
 import re
 from collections.abc import Mapping
@@ -7,11 +7,39 @@ from torch import Tensor
 
 from ...stats.weights.unit_vectors import PARTS, Fused, split_units
 
-_EMBEDS = re.compile(r"(^|[._])(wte|wpe|embs?|embeds?|embeddings?|embed_tokens|embed_positions)(\.weight)?$")
+_EMBEDS = re.compile(
+    r"(^|[._])(wte|wpe|embs?|embeds?|embedders?|embeddings?|embed_tokens|embed_positions|embed_in|shared|lut)(\.weight)?$"
+)
+_IS_OUTPUT = re.compile(
+    r"(^|[._])(heads?|output|outputs|embed_out|classifier|logits|decoder|generator|unembed|score|out|fc|final|predictions)"
+    r"(\.weight)?$"
+)
 _RECURRENT = re.compile(r"weight_(ih|hh|hr)(_l\d+)?(_reverse)?$")
 _GATE = re.compile(rf"((?:.*\.)?[ih]h(?:_l\d+)?(?:_reverse)?)\.(?:{'|'.join({*PARTS['lstm'], *PARTS['gru']})})")
-_PROJECTIONS = re.compile(r"(^|[._])(in_proj_weight|qkv\.weight|c_attn\.weight)$")
+_PROJECTIONS = re.compile(r"(^|[._])(in_proj_weight|qkv\.weight|qkv_proj\.weight|Wqkv\.weight|c_attn\.weight)$")
+_INTERLEAVED = re.compile(r"(^|[._])(query_key_value|gate_up_proj|Wi)(\.weight)?$")
 _GATES: dict[int, Fused] = {3: "gru", 4: "lstm"}
+_RAW = re.compile(r"([wW]\d*|[wW]_?[a-z]{1,3}|proj|.*_proj|.*projection|lora_[AB]|kernel)$")
+
+_NO_WEIGHTS = (
+    (re.compile(r"(^|[._])relative.*(bias|position|embed|table)|rel_pos"), "a table of relative positions, no weights"),
+    (
+        re.compile(r"(^|[._])(A|A_log|A_logs|A_b_log|D|Ds|dt_projs_bias|(conv|ssm)_states?)$"),
+        "a state matrix, no weights",
+    ),
+    (
+        re.compile(
+            r"(^|[._])(pos|position|positions|positional|abs_pos)(_?(emb|embed|embedding|embeddings|encoding))?$"
+        ),
+        "a table of positions, no layer's weights",
+    ),
+    (
+        re.compile(
+            r"(^|[._])(cls|class|dist|mask|register|reg|query|latent|latents)_?(tokens?|embedding|embed|queries)$"
+        ),
+        "learned tokens, no layer's weights",
+    ),
+)
 
 
 def layer_of(name: str) -> str:
@@ -45,28 +73,69 @@ def embeds(name: str) -> bool:
     """Return whether a weight is an embedding's by its name.
 
     Example:
-        >>> [embeds(name) for name in ("wte.weight", "text.token_embedding.weight", "tok_emb.weight")]
-        [True, True, True]
+        >>> [embeds(name) for name in ("wte.weight", "text.token_embedding.weight", "tok_emb.weight", "shared.weight")]
+        [True, True, True, True]
         >>> embeds("patch_embed.proj.weight")
         False
     """
     return _EMBEDS.search(name) is not None
 
 
-def is_bias(name: str) -> bool:
-    """Return whether a tensor is a bias or a mask by its name, whatever its shape.
+def makes_outputs(name: str) -> bool:
+    """Return whether a weight is an output layer's by its name.
 
     Example:
-        >>> is_bias("attn.relative_position_bias_table"), is_bias("bias_free.weight")
+        >>> makes_outputs("lm_head.weight"), makes_outputs("layers.0.fc1.weight")
         (True, False)
     """
+    return _IS_OUTPUT.search(name) is not None
+
+
+def no_weights(name: str) -> str | None:
+    """Return why a tensor is no layer's weights by its name, whatever its shape; None if its name does not say so.
+
+    Example:
+        >>> no_weights("attn.relative_position_bias_table"), no_weights("mixer.A_log")
+        ('a table of relative positions, no weights', 'a state matrix, no weights')
+        >>> no_weights("bias_free.weight") is None
+        True
+    """
+    for pattern, reason in _NO_WEIGHTS:
+        if pattern.search(name.removesuffix(".weight") if "relative" in reason else name):
+            return reason
     last = name.rpartition(".")[2]
-    return "bias" in last or "mask" in last
+    return "a bias or a mask by its name" if "bias" in last or "mask" in last else None
 
 
 def looks_like_weight(name: str) -> bool:
     """Return whether the last part of a name calls it a weight."""
     return "weight" in name.rpartition(".")[2] or "kernel" in name.rpartition(".")[2]
+
+
+def looks_like_matrix(name: str) -> bool:
+    """Return whether the last part of a name is one that people give to a matrix of their own, such as ``w1``.
+
+    Example:
+        >>> [looks_like_matrix(name) for name in ("w", "block.Wq", "down_proj", "scale", "table")]
+        [True, True, True, False, False]
+    """
+    return _RAW.match(name.rpartition(".")[2]) is not None
+
+
+def bias_of(name: str, weights: Mapping[str, Tensor]) -> Tensor | None:
+    """Return the bias that belongs to a weight by its name.
+
+    Example:
+        >>> import torch
+        >>> len(bias_of("mlp.w1", {"mlp.b1": torch.ones(7)}))
+        7
+    """
+    head, dot, last = name.rpartition(".")
+    names = [last.replace("weight", "bias"), last.replace("kernel", "bias"), f"{last}_bias"]
+    if not looks_like_weight(name):
+        names += [re.sub(r"^[wW]", "b", last), "bias"]
+    found = (weights.get(f"{head}{dot}{one}") for one in names if one != last)
+    return next((bias for bias in found if bias is not None and bias.ndim >= 1), None)
 
 
 def fused_parts(name: str, weight: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -83,6 +152,11 @@ def fused_parts(name: str, weight: Tensor, weights: Mapping[str, Tensor]) -> dic
     return split_units(weight, kind) if kind else {"": weight}
 
 
+def is_fused(name: str) -> bool:
+    """Return whether a weight holds several projections by its name: queries, keys and values, or gates and values."""
+    return _PROJECTIONS.search(name) is not None or _INTERLEAVED.search(name) is not None
+
+
 def _gates(name: str, weights: Mapping[str, Tensor]) -> Fused | None:
     """Return LSTM or GRU, by the height of the weights over the width of the hidden state; None for plain layers."""
     found = _RECURRENT.search(name)
@@ -96,42 +170,3 @@ def _gates(name: str, weights: Mapping[str, Tensor]) -> Fused | None:
         return "lstm"  # the only kind that projects its hidden state
     times, rest = divmod(len(inner), inner.shape[1])
     return None if rest else _GATES.get(times)
-
-
-def turned_by_bias(weights: Mapping[str, Tensor]) -> set[str]:
-    """Return the weights that are stored as (inputs, units, ...): their bias is as long as their second axis.
-
-    Square ones tell nothing, and follow those of the same last name that do.
-
-    Example:
-        >>> import torch
-        >>> state = {"a.fc.weight": torch.ones(2, 3), "a.fc.bias": torch.ones(3), "b.fc.weight": torch.ones(2, 2)}
-        >>> sorted(turned_by_bias(state))
-        ['a.fc.weight', 'b.fc.weight']
-    """
-    known = {name: told for name in weights if (told := _told(name, weights)) is not None}
-    turned = {name for name, told in known.items() if told}
-    upright = {_kind(name) for name, told in known.items() if not told}
-    alike = {_kind(name) for name in turned} - upright
-    square = {
-        name
-        for name, tensor in weights.items()
-        if name not in known and name.endswith(".weight") and tensor.ndim == 2 and tensor.shape[0] == tensor.shape[1]
-    }
-    return turned | {name for name in square if _kind(name) in alike}
-
-
-def _told(name: str, weights: Mapping[str, Tensor]) -> bool | None:
-    weight, bias = weights[name], weights.get(f"{name.removesuffix('weight')}bias")
-    if not name.endswith("weight") or weight.ndim < 2 or bias is None or bias.ndim != 1 or embeds(name):
-        return None
-    sizes = weight.shape[:2]
-    if sizes[0] == sizes[1] or len(bias) not in sizes:
-        return None
-    return len(bias) == sizes[1]
-
-
-def _kind(name: str) -> str:
-    """Return the name that layers of one class share: the last part before the weight, unless it is a number."""
-    last = name.removesuffix(".weight").rpartition(".")[2]
-    return name if last.isdecimal() else last

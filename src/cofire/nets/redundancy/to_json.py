@@ -41,6 +41,7 @@ def _layer(layer: LayerRedundancy) -> dict[str, Any]:
         "quantities": {name: read(layer) for name, read in JUDGED.items()},
         "activations": _activations(layer.activations, layer.width_is_known) if layer.activations else None,
         "weights": _weights(layer.weights) if layer.weights else None,
+        "switched_off_units": layer.switched_off,
         "notes": layer.notes,
     }
 

@@ -33,7 +33,7 @@ COLUMNS: Mapping[str, Column] = {
         "rank": "effective_rank",
     }.items()
 } | {
-    "zero": Column("Zero", "Units whose weights are all zero."),
+    "zero": Column("Dead", "Units whose weights are zero or nearly so, or that a batch norm has switched off."),
     "copies": Column("Copies", "Units that copy one that stays."),
     "interval": Column("Interval", "95 % interval of the debiased neuronal correlation."),
     "explained": Column("Explained", "The share of a unit's variance that other units explain; median over units."),
@@ -52,6 +52,7 @@ class Row:
         measured: whether its activations were measured.
         judged: whether they were measured on enough inputs for a verdict.
         cells: text by column.
+        notes: sentences on what was assumed.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Row:
     measured: bool
     judged: bool
     cells: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def row_of(layer: LayerRedundancy, view: Layer) -> Row:
@@ -81,7 +83,7 @@ def row_of(layer: LayerRedundancy, view: Layer) -> Row:
         "width": _width(layer),
     }
     measured = layer.activations is not None
-    return Row(view.name, view, measured, measured and layer.enough_inputs, cells)
+    return Row(view.name, view, measured, measured and layer.enough_inputs, cells, layer.notes)
 
 
 def _explained(layer: LayerRedundancy) -> float:
@@ -109,6 +111,18 @@ def _width(layer: LayerRedundancy) -> str:
     low, high = layer.activations.width.interval
     units = layer.activations.width.units
     return count(units) if low == high == units else f"{count(units)} ({count(low)}–{count(high)})"
+
+
+def numbered_notes(rows: Sequence[Row]) -> dict[str, int]:
+    """Return what was assumed of the rows, numbered as the marks beside their names are.
+
+    Example:
+        >>> view = Layer("fc", {}, {})
+        >>> numbered_notes([Row("a", view, False, False, {}, ("x",)), Row("b", view, False, False, {}, ("y", "x"))])
+        {'x': 1, 'y': 2}
+    """
+    notes = dict.fromkeys(note for row in rows for note in row.notes)
+    return {note: number for number, note in enumerate(notes, 1)}
 
 
 def join_gates(layers: Sequence[LayerRedundancy], rows: Sequence[Row]) -> list[Row]:

@@ -121,8 +121,8 @@ def _chance(layers: Sequence[LayerRedundancy]) -> str:
 
 
 def zero_weights(report: RedundancyReport) -> list[Finding]:
-    """Report units whose weights are all zero."""
-    found = [(layer, layer.weights.zero_units) for layer in report.layers if layer.weights]
+    """Report units that are dead by their weights or the batch norm behind them."""
+    found = [(layer, {*layer.weights.zero_units, *layer.switched_off}) for layer in report.layers if layer.weights]
     dead = [(layer, plural(len(units), "unit")) for layer, units in found if units]
     return _about("zero weights", "watch", [layer for layer, _ in dead], [text for _, text in dead])
 

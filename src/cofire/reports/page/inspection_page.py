@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...nets.redundancy import LayerRedundancy, RedundancyReport
 from ..charts import histograms, pair_maps
 from ..data.formatting import count, labels
-from ..data.inspection_rows import COLUMNS, Row, row_of
+from ..data.inspection_rows import COLUMNS, Row, numbered_notes, row_of
 from ..data.run_view import Layer, Series, View
 from ..findings import inspection_findings
 from ..findings.finding import Finding
@@ -77,6 +77,11 @@ class Inspection:
         return [row_of(layer, as_view(layer)) for layer in self.report.by_redundancy]
 
     @cached_property
+    def notes(self) -> dict[str, int]:
+        """Return what was assumed, numbered as the marks beside the layers' names are."""
+        return numbered_notes(self.rows)
+
+    @cached_property
     def view(self) -> View:
         """Return the layers as a run of one step, which is what charts draw."""
         return View(self.target, tuple(row.view for row in self.rows))
@@ -103,8 +108,8 @@ class Inspection:
 
     @property
     def constant(self) -> list[tuple[str, tuple[int, ...]]]:
-        """Return the units that never varied, or whose weights are all zero, by layer."""
-        found = [(layer.layer, _constant_units(layer)) for layer in self.report.layers]
+        """Return the units that never varied, or that are dead by their weights, by layer."""
+        found = [(layer.layer, layer.constant_units) for layer in self.report.layers]
         return [(name, units) for name, units in found if units]
 
     @property
@@ -115,12 +120,6 @@ class Inspection:
             for layer in self.report.layers
             if layer.clusters
         ]
-
-
-def _constant_units(layer: LayerRedundancy) -> tuple[int, ...]:
-    if layer.activations:
-        return layer.activations.constant_units
-    return layer.weights.zero_units if layer.weights else ()
 
 
 def as_view(layer: LayerRedundancy) -> Layer:

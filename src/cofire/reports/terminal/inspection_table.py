@@ -1,13 +1,13 @@
 """An inspection for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ..data.formatting import shorten_all
-from ..data.inspection_rows import COLUMNS, Row, join_gates
+from ..data.inspection_rows import COLUMNS, Row, join_gates, numbered_notes
 from ..page.inspection_page import Inspection
 from .run_table import finding_lines, printable
 
@@ -15,6 +15,7 @@ WITH_DATA = ("units", "constant", "copies", "nc_debiased", "interval", "wc", "wi
 WITHOUT_DATA = ("units", "zero", "copies", "wc", "chance", "rank", "entropy_rank")
 ROOM_WITH_DATA, ROOM_WITHOUT = 64, 50
 """Characters that the other columns take."""
+ROOM_FOR_NOTES = 8
 SHORTEST_NAME = 16
 GATES = "Gates of one weight share a row, with sums of units and means of the rest."
 
@@ -30,22 +31,32 @@ def inspection_summary(inspection: Inspection, *, width: int = 80) -> Renderable
     """
     columns, room = (WITH_DATA, ROOM_WITH_DATA) if inspection.by_data else (WITHOUT_DATA, ROOM_WITHOUT)
     rows = join_gates(inspection.report.by_redundancy, inspection.rows)
+    notes = numbered_notes(rows)
+    room += ROOM_FOR_NOTES if notes else 0
     return Group(
         Text(inspection.headline, style="bold"),
         Text(),
-        _table(rows, columns, max(SHORTEST_NAME, width - room)),
+        _table(rows, columns, notes, max(SHORTEST_NAME, width - room)),
         Text(),
+        *([Text(f"{number}  {note}", style="dim") for note, number in notes.items()]),
+        *([Text()] if notes else []),
         *([Text(GATES), Text()] if len(rows) < len(inspection.rows) else []),
         *finding_lines(inspection.findings),
     )
 
 
-def _table(rows: list[Row], columns: Sequence[str], longest: int) -> Table:
+def _table(rows: list[Row], columns: Sequence[str], notes: Mapping[str, int], longest: int) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Layer", max_width=longest, no_wrap=True)
     for key in columns:
         table.add_column(COLUMNS[key].heading, justify="right", no_wrap=True)
+    if notes:
+        table.add_column("Notes", no_wrap=True)
     names = shorten_all([printable(row.name) for row in rows], longest)
     for name, row in zip(names, rows, strict=True):
-        table.add_row(Text(name, style="bold"), *(row.cells[key] for key in columns))
+        table.add_row(Text(name, style="bold"), *(row.cells[key] for key in columns), *_marks(row, notes))
     return table
+
+
+def _marks(row: Row, notes: Mapping[str, int]) -> list[str]:
+    return [" ".join(str(notes[note]) for note in row.notes)] if notes else []

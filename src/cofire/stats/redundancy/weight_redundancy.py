@@ -1,13 +1,13 @@
 """Redundancy of a layer by its weights alone: no data, and no table of all pairs of units."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .._base.arrays import Array, working_dtype
-from .._base.definitions import COPY
+from .._base.definitions import COPY, are_nearly_zero
 from .._base.display import Shown
 from .._base.precision import exactly
 from ..weights.cosine_sums import Cosines
@@ -27,7 +27,8 @@ class WeightRedundancy(Shown):
     Attributes:
         n_units: incoming vectors, one a unit.
         fan_in: weights of each vector.
-        zero_units: units whose weights are all zero: they are constant, whatever the input.
+        zero_units: units whose weights are all zero, or nearly so beside the layer's others (``NEARLY_ZERO`` of the
+            median norm): they are as good as constant, whatever the input. Like zero vectors they form no pairs.
         nonfinite_units: units with a NaN or infinite weight.
         mean_abs: weight correlation (WC), the mean of abs(cosine) over pairs.
         mean: mean of the cosine.
@@ -68,7 +69,8 @@ def weight_redundancy(
     Args:
         weight: as torch stores it, shape (out, in, ...); a unit's kernel is taken as one vector.
         unit_axis: 1 for transposed convolutions and embeddings.
-        groups: of a convolution; units of different groups share no input and are never alike.
+        groups: of a convolution. Units of different groups share no input: only pairs within a group are compared, so
+            that ``mean_abs`` stands beside the chance level of what was compared. NaN where each unit is a group.
         threshold: abs(cosine) from which on two units count as duplicates.
         significance: chance allowed that random weights show any duplicate at all; raises the threshold where the
             fan-in is small.
@@ -87,33 +89,54 @@ def weight_redundancy(
     """
     [(vectors, groups)] = unit_vectors(weight, unit_axis=unit_axis, groups=groups, reading="flattened")
     with exactly(vectors.device):
-        cosines = Cosines(vectors, groups)
-        scan = DuplicateScan(
-            cosines.pairs, threshold=threshold, significance=significance, freedom=vectors.shape[1] - 1
-        )
-        lengths = _relative_lengths(vectors, cosines.defined)
-        mean_abs, square = _one_pass(cosines, scan, lengths)
-        n_pairs = cosines.pairs.n_defined
+        norms = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
+        dead = are_nearly_zero(norms)
+        if dead.any():
+            # What is left of their directions is rounding and decay.
+            vectors = vectors.masked_fill(dead[:, None], 0)
+        lengths = torch.where(norms.isfinite() & ~dead, norms, 0.0)
+        lengths = lengths / lengths.max().clamp(min=torch.finfo(torch.float64).tiny)
+        options = {"threshold": threshold, "significance": significance / groups}
+        size = len(vectors) // groups
+        parts = [
+            _one_pass(vectors[first : first + size], lengths[first : first + size], first, **options)
+            for first in range(0, len(vectors), size)
+        ]
+        n_pairs, square = sum(part.n_pairs for part in parts), sum(part.square for part in parts)
+        defined = norms.isfinite() & ~dead
         # a grouped weight keeps its zero vectors, or it would no longer divide into its groups
-        kept = vectors if groups > 1 else vectors[cosines.defined]
-        rank = _entropy_rank(kept, groups, exact_up_to)
+        rank = _entropy_rank(vectors if groups > 1 else vectors[defined], groups, exact_up_to)
         return WeightRedundancy(
             n_units=len(vectors),
             fan_in=vectors.shape[1],
-            zero_units=_indices(cosines.zero),
-            nonfinite_units=_indices(cosines.nonfinite),
-            mean_abs=mean_abs / n_pairs if n_pairs else math.nan,
-            mean=cosines.signed_mean(),
+            zero_units=_indices(dead),
+            nonfinite_units=_indices(~norms.isfinite()),
+            mean_abs=sum(part.magnitude for part in parts) / n_pairs if n_pairs else math.nan,
+            mean=sum(part.signed for part in parts) / n_pairs if n_pairs else math.nan,
             chance_level=math.sqrt(2 / (math.pi * vectors.shape[1])),
-            duplicates=scan.clusters(),
+            duplicates=tuple(cluster for part in parts for cluster in part.clusters),
             effective_rank_participation=float(lengths.square().sum()) ** 2 / square if square else math.nan,
             effective_rank_entropy=rank.value,
             effective_rank_error=rank.error,
         )
 
 
-def _one_pass(cosines: Cosines, scan: DuplicateScan, lengths: Tensor) -> tuple[float, float]:
-    """Feed the scan; return the sums of abs(cosine) over pairs and of squared products over all ordered pairs."""
+@dataclass(frozen=True)
+class _Sums:
+    """What one group adds: over its pairs, the sums of abs(cosine) and of the cosine; of squared products over all."""
+
+    n_pairs: int
+    magnitude: float
+    signed: float
+    square: float
+    clusters: tuple[Cluster, ...]
+
+
+def _one_pass(vectors: Tensor, lengths: Tensor, first: int, *, threshold: float, significance: float) -> _Sums:
+    """Return a group's sums and duplicates; ``first`` is the place of its first unit in the layer."""
+    cosines = Cosines(vectors)
+    freedom = vectors.shape[1] - 1
+    scan = DuplicateScan(cosines.pairs, threshold=threshold, significance=significance, freedom=freedom)
     total = lengths.new_zeros(2)
     for tile in cosines.pairs.tiles():
         scan.take(tile)
@@ -122,14 +145,14 @@ def _one_pass(cosines: Cosines, scan: DuplicateScan, lengths: Tensor) -> tuple[f
         products = tile.values * rows[:, None] * columns
         total += torch.stack([tile.values.abs().sum(), products.square_().sum()]).double()
     magnitude, square = total.tolist()
-    return magnitude, 2 * square + float(lengths.pow(4).sum())
-
-
-def _relative_lengths(vectors: Tensor, defined: Tensor) -> Tensor:
-    """Return the lengths of the vectors over the longest one, float64; 0 for those without a direction."""
-    length = torch.linalg.vector_norm(vectors, dim=1, dtype=working_dtype(vectors.dtype, torch.float32)).double()
-    length = torch.where(defined, length, 0.0)
-    return length / length.max().clamp(min=torch.finfo(torch.float64).tiny)
+    n_pairs = cosines.pairs.n_defined
+    return _Sums(
+        n_pairs,
+        magnitude,
+        cosines.signed_mean() * n_pairs if n_pairs else 0.0,
+        2 * square + float(lengths.pow(4).sum()),
+        tuple(replace(one, units=tuple(unit + first for unit in one.units)) for one in scan.clusters()),
+    )
 
 
 def _entropy_rank(vectors: Tensor, groups: int, exact_up_to: int) -> Estimate:
