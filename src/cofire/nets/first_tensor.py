@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 
-import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 

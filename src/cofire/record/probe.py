@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..nets import Capture
-from ..nets.layers.sites import Request
 from ..nets.capturing.padding_masks import Mask
+from ..nets.layers.sites import Request
 from .runs.rng_state import rng_untouched, seed_from
 from .sampling import Reservoir, Samples, Source, samples_of
 
@@ -52,11 +52,7 @@ class Probe(Source):
         """Run the probe set through the model; keep the same rows at every step."""
         seed = seed_from(self._seed)
         watch = Capture(
-            self._model,
-            requests,
-            mask=self._mask,
-            into=lambda: Reservoir(self._limit, seed),
-            per_call=self._per_call,
+            self._model, requests, mask=self._mask, into=lambda: Reservoir(self._limit, seed), per_call=self._per_call
         )
         watch.attach()
         try:

@@ -105,9 +105,7 @@ class Plan:
         found = resolve(self.model, task.requests, live)
         unseen = set(live.unseen(asked_layers(self.model, task.requests)))  # they may have run on another process
         stages = {request.stage for request in task.requests}
-        wanted = [
-            site for site in samples if _wanted(site, found) or (site.layer in unseen and site.stage in stages)
-        ]
+        wanted = [site for site in samples if _wanted(site, found) or (site.layer in unseen and site.stage in stages)]
         if task.measure.stage != "both":
             return {str(site): (samples[site],) for site in wanted}
         pairs = [(replace(site, stage="pre"), site) for site in wanted if site.stage == "post"]
@@ -119,9 +117,7 @@ class Plan:
             where = "" if callable(measure.sites) else f" at {measure.sites!r}"
             reasons = "".join(f"; {name}: {reason}" for name, reason in left_out.items())
             raise ValueError(f"measure {measure.name!r}: no layer{where} has weights{reasons}")
-        return {
-            one.name: (one.read(self.model).detach(), *([one.blocks] if one.blocks > 1 else [])) for one in found
-        }
+        return {one.name: (one.read(self.model).detach(), *([one.blocks] if one.blocks > 1 else [])) for one in found}
 
 
 def _wanted(site: Site, found: Sites) -> bool:

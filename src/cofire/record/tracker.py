@@ -154,10 +154,7 @@ class Tracker:
     def _begin(self, model: nn.Module, state: Mapping[str, Any] | None) -> None:
         self._waiting = self._run is not None and self._run.begun
         if self._run is not None:
-            self._run.describe(
-                model=model_facts(model),
-                measures=[task.measure.identity for task in self._plan.tasks],
-            )
+            self._run.describe(model=model_facts(model), measures=[task.measure.identity for task in self._plan.tasks])
         self._budget.begin(self._plan)
         if state is not None:
             self.load_state_dict(state)

@@ -223,10 +223,7 @@ def test_every_rule_is_used_by_a_case(monkeypatch):
 
 @pytest.mark.parametrize(
     ("operation", "name"),
-    [
-        (lambda x, w: torch.linalg.inv(x[:2, :2]), "linalg_inv_ex"),
-        (lambda x, w: torch.linalg.qr(x).Q, "linalg_qr"),
-    ],
+    [(lambda x, w: torch.linalg.inv(x[:2, :2]), "linalg_inv_ex"), (lambda x, w: torch.linalg.qr(x).Q, "linalg_qr")],
 )
 def test_an_operation_without_a_rule_fixes_what_it_touches_and_is_named(operation, name):
     output, follower = followed(operation, torch.randn(3, 6), torch.randn(1))

@@ -206,7 +206,9 @@ def capture(
         >>> activations["0"].shape, bool(activations["0"].min() >= 0)
         (torch.Size([5, 4]), True)
     """
-    taking = Capture(model, pattern, stage=stage, mask=mask, into=into, pool_positions=pool_positions, per_call=per_call)
+    taking = Capture(
+        model, pattern, stage=stage, mask=mask, into=into, pool_positions=pool_positions, per_call=per_call
+    )
     taking.attach()
     try:
         yield taking.activations

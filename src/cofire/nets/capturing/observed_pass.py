@@ -76,7 +76,9 @@ class ObservedPass:
     def watched(self, modules: Mapping[str, nn.Module], asked: Iterable[str]) -> dict[str, nn.Module]:
         """Return the modules whose outputs are kept: those asked for, and all that hold no others."""
         asked = set(asked)
-        inside = {name: one for name, one in modules.items() if not self.prefix or f"{name}.".startswith(f"{self.prefix}.")}
+        inside = {
+            name: one for name, one in modules.items() if not self.prefix or f"{name}.".startswith(f"{self.prefix}.")
+        }
         return {name: one for name, one in inside.items() if name in asked or not any(one.children())}
 
     def keep(

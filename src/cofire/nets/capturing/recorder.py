@@ -23,7 +23,7 @@ from ..layers.sites import Request, Site, Sites, Stage, asked_layers, resolve
 from ..running import calling_frame, is_running
 from ..torch_private import hidden, in_backward
 from ..wiring.live import live_wiring
-from ..wiring.places import Applied, Place
+from ..wiring.places import Applied
 from .forward_pass import Pass, Record
 from .fused_attention import Fused, fused_modules
 from .hooks import Hook

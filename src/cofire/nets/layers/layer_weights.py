@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..layer_names import clean
+from ..tensor_kinds import unusable
 from ..wiring.assumed import assumed_wiring
 from ..wiring.live import live_wiring
 from ..wiring.structure import Layer, WeightLayout
@@ -99,8 +100,8 @@ def _unreadable(layer: Layer, weight: Tensor | None, seen: dict[int, str]) -> st
     """Return why a layer's weight can't be measured; empty if it can."""
     if weight is None:
         return "its weight is computed in a way that can't be read"
-    if not weight.is_floating_point() or weight.is_quantized:
-        return f"stored as {str(weight.dtype).removeprefix('torch.')}"
+    if reason := unusable(weight):
+        return reason
     if layer.layout is None or weight.numel() != _n_entries(layer.layout):
         return "its weight does not show its units on axes of their own"
     first = seen.setdefault(weight.data_ptr(), layer.name) if weight.is_leaf and weight.numel() else layer.name

@@ -197,7 +197,9 @@ def resolve(model: nn.Module, requests: Sequence[Request], live: LiveWiring) -> 
             # The first of equal sites counts: sites compare without their unit_axis.
             found.update(dict.fromkeys(making or _that_ran(asked, layers, live, exact=_is_exact(one))))
     first = first_names(dict(layers))
-    left_out = {name: reason for name in layers if name and (reason := _why_not(name, first[name], layers, live, makers))}
+    left_out = {
+        name: reason for name in layers if name and (reason := _why_not(name, first[name], layers, live, makers))
+    }
     for layer in live.layers.values():
         if layer.unit_axis is None and layer.module in makers:
             left_out[layer.name] = f"its units do not show in the output of {layer.module or 'the model'}"

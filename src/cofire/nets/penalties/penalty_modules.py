@@ -236,7 +236,9 @@ class WeightCorrelationPenalty(Penalty):
         found, left_out = asked_weights(model, self._pattern, known_layers(model))
         if not found:
             reasons = "".join(f"; {name}: {reason}" for name, reason in left_out.items())
-            raise ValueError(f"no layer that matches {self._pattern!r} has weights; choose layers with a weight{reasons}")
+            raise ValueError(
+                f"no layer that matches {self._pattern!r} has weights; choose layers with a weight{reasons}"
+            )
         penalties: dict[str, list[Tensor]] = {}
         for one in found:
             penalty = weight_correlation_penalty(one.read(model), groups=one.blocks)

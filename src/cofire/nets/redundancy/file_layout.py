@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ..tensor_kinds import unusable
 from .parameter_names import bias_of, embeds, layer_of, looks_like_matrix, looks_like_weight, makes_outputs, no_weights
-from .readings import unusable
 
 _CONV1D = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")
 """Model types of transformers whose dense layers store (inputs, units)."""

@@ -7,8 +7,9 @@ from torch.nn.parameter import is_lazy
 
 from ..layer_names import clean, unwrap
 from ..layers.layer_weights import known_layers, unit_weights
+from ..tensor_kinds import unusable
 from ..wiring.structure import Layer
-from .readings import Reading, Readings, plain, unusable
+from .readings import Reading, Readings, plain
 
 UNREAD = "makes no units in the pass that was followed"
 
@@ -34,9 +35,7 @@ def read_model(model: nn.Module, layers: Iterable[Layer] | None = None) -> Readi
     ]
     used = {clean(name) for layer in layers for name in layer.parameters}
     others = {clean(name): tensor for name, tensor in model.named_parameters() if clean(name) not in used}
-    return Readings(
-        tuple(found), {**left_out, **{name: unusable(tensor) or UNREAD for name, tensor in others.items()}}
-    )
+    return Readings(tuple(found), {**left_out, **{name: unusable(tensor) or UNREAD for name, tensor in others.items()}})
 
 
 def _assumptions(layer: Layer) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from ...stats._base.definitions import COPY, UNEXPLAINED
 from ...stats.redundancy.activation_redundancy import redundancy
 from ...stats.redundancy.weight_redundancy import weight_redundancy
 from ..layer_names import unwrap
-from ..layers.outputs import is_output_layer
 from ..layers.layer_weights import known_layers
+from ..layers.outputs import is_output_layer
 from ..layers.sites import Asked, Site, Sites
 from ..layers.wrappers import without_wrappers
 from ..loading.batches import as_batches

@@ -12,7 +12,8 @@ from ..layers.outputs import UNITS_ARE_OUTPUTS
 from ..loading.batches import arguments
 from ..loading.eval_mode import evaluating
 from ..wiring.dimensions import Dimension
-from ..wiring.wiring import Group, Layer, Wiring, wire
+from ..wiring.structure import Group, Layer, Wiring
+from ..wiring.wiring import wire
 from .readings import Reading, Sightings
 
 

@@ -18,7 +18,6 @@ from .dimensions import leaves
 from .module_calls import ModuleCall
 from .rules import (
     RULES,
-    along,
     batch_norm,
     elementwise,
     group_norm,
@@ -34,15 +33,15 @@ from .rules import (
 
 NORMS = (layer_norm, group_norm, batch_norm)
 MOVES = (permute, transpose, transpose_two, unsqueeze, squeeze, view)
-COPIES = frozenset("clone alias detach lift_fresh _to_copy contiguous positive".split())
-DROPOUT = frozenset("dropout native_dropout".split())
-SUMS = frozenset("add sub rsub neg".split())
-PRODUCTS = frozenset("mul div".split())
-POWERS = frozenset("pow square abs".split())
-BLANKS = frozenset("zeros_like ones_like full_like empty_like new_zeros new_ones new_full".split())
-NOISE = frozenset("bernoulli uniform normal".split())
-RANDOM = NOISE | frozenset("rand_like randn_like rrelu_with_noise".split())
-MIXING = frozenset("_softmax _log_softmax softmax log_softmax".split())
+COPIES = frozenset(["clone", "alias", "detach", "lift_fresh", "_to_copy", "contiguous", "positive"])
+DROPOUT = frozenset(["dropout", "native_dropout"])
+SUMS = frozenset(["add", "sub", "rsub", "neg"])
+PRODUCTS = frozenset(["mul", "div"])
+POWERS = frozenset(["pow", "square", "abs"])
+BLANKS = frozenset(["zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full"])
+NOISE = frozenset(["bernoulli", "uniform", "normal"])
+RANDOM = NOISE | frozenset(["rand_like", "randn_like", "rrelu_with_noise"])
+MIXING = frozenset(["_softmax", "_log_softmax", "softmax", "log_softmax"])
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,7 +62,9 @@ def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes
         fix(dimension, OUTPUT)
     found: dict[bool, Places] = {}
     for seen in passes:
-        found[seen.training] = places(seen.calls, Flow(follower.steps, seen.returned), seen.uses, follower.parameter_signals)
+        found[seen.training] = places(
+            seen.calls, Flow(follower.steps, seen.returned), seen.uses, follower.parameter_signals
+        )
     layers = _Layers(model, follower, passes, {leaf for one in outputs for leaf in leaves(one)})
     return Wiring(
         layers=tuple(layers.all()),
@@ -78,9 +80,7 @@ def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes
 class _Layers:
     """The layers of a model: one for each parameter, or several that one weight is computed from, that makes units."""
 
-    def __init__(
-        self, model: nn.Module, follower: Follower, passes: Sequence[Pass], outputs: set[Dimension]
-    ) -> None:
+    def __init__(self, model: nn.Module, follower: Follower, passes: Sequence[Pass], outputs: set[Dimension]) -> None:
         self._signals, self._outputs, self._passes = follower.parameter_signals, outputs, passes
         self._modules = named_layers(model)
         roles = _roles(follower.uses)
@@ -128,9 +128,7 @@ class _Layers:
             calls=self._calls(module),
             group=tuple(self.groups[leaf] for leaf in dict.fromkeys(leaves(use.dimension))),
             parameters=names,
-            layout=_layout(
-                use, self._signals[parameter].dimensions, self._batch.get((module, names), set()), own
-            ),
+            layout=_layout(use, self._signals[parameter].dimensions, self._batch.get((module, names), set()), own),
             mode=self._mode(use),
         )
 

@@ -161,7 +161,9 @@ class Observation:
             if called:
                 self._watch.end("", output)
             found = seen_pass(self._part.training, self._follower, self._watch.calls, (0, 0), output)
-            self._live.add(assemble(self._part, self._follower, [found if called else found.without_end()]), self._prefix)
+            self._live.add(
+                assemble(self._part, self._follower, [found if called else found.without_end()]), self._prefix
+            )
         except Exception as error:
             self._live.assume(self._part, self._prefix, f"{failure}; {error}")
 

@@ -102,4 +102,6 @@ class ModuleWatch:
 def _own_parameters(name: str, module: nn.Module) -> frozenset[str]:
     prefix = f"{name}." if name else ""
     own = {prefix + one for one, _ in module.named_parameters(recurse=False)}
-    return frozenset(own | {prefix + one for one, _ in module.named_parameters() if one.startswith("parametrizations.")})
+    return frozenset(
+        own | {prefix + one for one, _ in module.named_parameters() if one.startswith("parametrizations.")}
+    )

@@ -12,12 +12,27 @@ from .calls import Signal, Step
 
 # What these compute is not the same a second time, or the layer's own statistics would move.
 NOT_AGAIN = frozenset(
-    "native_dropout dropout bernoulli uniform normal rand_like randn_like rrelu_with_noise native_group_norm "
-    "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training _native_batch_norm_legit_no_stats "
-    "_native_batch_norm_legit_functional cudnn_batch_norm miopen_batch_norm".split()
+    [
+        "native_dropout",
+        "dropout",
+        "bernoulli",
+        "uniform",
+        "normal",
+        "rand_like",
+        "randn_like",
+        "rrelu_with_noise",
+        "native_group_norm",
+        "native_batch_norm",
+        "_native_batch_norm_legit",
+        "_native_batch_norm_legit_no_training",
+        "_native_batch_norm_legit_no_stats",
+        "_native_batch_norm_legit_functional",
+        "cudnn_batch_norm",
+        "miopen_batch_norm",
+    ]
 )
 # Their arguments hold sizes of the batch that was seen.
-FIXED_SHAPE = frozenset("view _unsafe_view reshape expand unflatten as_strided repeat".split())
+FIXED_SHAPE = frozenset(["view", "_unsafe_view", "reshape", "expand", "unflatten", "as_strided", "repeat"])
 
 
 @dataclass(frozen=True)
@@ -74,9 +89,7 @@ class _CannotBeRunAgain(Exception):
     """An operation on the way draws random numbers, keeps statistics, or takes what is not known."""
 
 
-def _slot_of(
-    signal: Signal, made_by: Mapping[Signal, Step], slots: dict[Signal, Any], operations: list[Any]
-) -> Any:
+def _slot_of(signal: Signal, made_by: Mapping[Signal, Step], slots: dict[Signal, Any], operations: list[Any]) -> Any:
     if signal in slots:
         return slots[signal]
     step = made_by.get(signal)

@@ -21,11 +21,7 @@ def compute_dtype(n_units: int) -> str:
 
 
 def correlation(
-    *,
-    sites: Any = "*",
-    stage: Literal["post", "pre"] = "post",
-    every: Any = None,
-    compute_dtype: Any = compute_dtype,
+    *, sites: Any = "*", stage: Literal["post", "pre"] = "post", every: Any = None, compute_dtype: Any = compute_dtype
 ) -> Measure:
     """Return the measure of neuronal correlation: how strongly the units of a layer co-vary on average.
 
