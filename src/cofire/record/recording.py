@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..nets import Site
 from ..nets.layer_names import unwrap
-from ..nets.layers.layer_weights import asked_weights, known_layers
+from ..nets.layers.layer_weights import asked_weights, check_weights, known_layers
 from ..nets.layers.sites import Request, Sites, Stage, asked_layers, check, resolve
 from ..nets.wiring.live import live_wiring
 from .measures import Measure
@@ -68,6 +68,8 @@ class Plan:
         for measure in measures:
             if measure in tasks:
                 raise ValueError(f"the measure {measure.identity} is given twice")
+            if measure.stage == "weights":
+                check_weights(model, measure.sites)
             check(model, [Request(measure.sites)])
             schedule = measure.every if isinstance(measure.every, Schedule) else every
             tasks[measure] = Task(measure, schedule)
