@@ -92,7 +92,9 @@ def check_weights(model: nn.Module, asked: Asked) -> None:
     check(model, [Request(asked)])
     layers, names = named_layers(model), asked_layers(model, [Request(asked)])
     if not any(is_lazy(one) or one.ndim > 1 for name in names for one in layers[name].parameters()):
-        raise ValueError(f"no layer{'' if callable(asked) else f' at {asked!r}'} has weights; choose layers with a weight")
+        raise ValueError(
+            f"no layer{'' if callable(asked) else f' at {asked!r}'} has weights; choose layers with a weight"
+        )
 
 
 def known_layers(model: nn.Module) -> list[Layer]:
@@ -105,8 +107,9 @@ def _parts(layer: Layer, owner: str, attribute: str) -> Iterator[UnitWeight]:
     if layer.layout is None or not layer.layout.parts:
         yield UnitWeight(layer.name, layer, owner, attribute)
         return
+    name = f".{layer.name}".removesuffix(".in_proj")  # attention.query, as it is named in a file of weights
     for part, start, stop in layer.layout.parts:
-        yield UnitWeight(f"{layer.name}.{part}".lstrip("."), layer, owner, attribute, start, stop)
+        yield UnitWeight(f"{name}.{part}".lstrip("."), layer, owner, attribute, start, stop)
 
 
 def _unreadable(layer: Layer, weight: Tensor | None, seen: dict[int, str]) -> str:

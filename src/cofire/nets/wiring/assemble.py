@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
@@ -28,17 +28,13 @@ class Pass:
         training: whether the model was in training mode.
         calls: the calls of modules.
         uses: what parameters did.
-        returned: the model's outputs; None if it was not called itself, and anything computed may be one.
+        returned: the model's outputs.
     """
 
     training: bool
     calls: Sequence[ModuleCall]
     uses: Sequence[Use]
-    returned: Sequence[Signal] | None
-
-    def without_end(self) -> "Pass":
-        """Return the same for a model whose parts were called, but not it itself."""
-        return replace(self, returned=None)
+    returned: Sequence[Signal]
 
 
 def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes: Sequence[str] = ()) -> Wiring:
@@ -55,7 +51,7 @@ def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes
     """
     if follower.error is not None:
         raise follower.error
-    outputs = [one for seen in passes for signal in seen.returned or () for one in signal.dimensions]
+    outputs = [one for seen in passes for signal in seen.returned for one in signal.dimensions]
     for dimension in outputs:
         fix(dimension, OUTPUT)
     found: dict[bool, Places] = {}
@@ -81,6 +77,9 @@ class _Layers:
     def __init__(self, model: nn.Module, follower: Follower, passes: Sequence[Pass], outputs: set[Dimension]) -> None:
         self._signals, self._outputs, self._passes = follower.parameter_signals, outputs, passes
         self._modules = named_layers(model)
+        self._learned = {
+            name for name, _ in model.named_parameters(remove_duplicate=False)
+        }  # not buffers, as masks are
         roles = _roles(follower.uses)
         self.groups = {leaf: _group(leaf, roles[leaf]) for leaf in roles if roles[leaf]["maker"]}
         self._makers: dict[tuple[str, frozenset[str]], Use] = {}
@@ -89,7 +88,7 @@ class _Layers:
         self._number = {signal: k for k, step in enumerate(follower.steps) for signal in step.outputs}
         self._steps = follower.steps
         self._behind: dict[ModuleCall, set[int]] = {}
-        returned = [signal for seen in passes for signal in seen.returned or ()]
+        returned = [signal for seen in passes for signal in seen.returned]
         self._ending = self._making_steps(returned, 0, len(follower.steps))
         self._inputs: dict[tuple[str, frozenset[str]], int] = {}
         self._batch: dict[tuple[str, frozenset[str]], set[Dimension]] = {}
@@ -109,7 +108,7 @@ class _Layers:
         return [self._layer(module, names, use) for (module, names), use in self._makers.items()]
 
     def _layer(self, module: str, names: frozenset[str], use: Use) -> Layer:
-        parameter = max(sorted(names), key=lambda name: self._signals[name].tensor.numel())
+        parameter = max(sorted(names), key=lambda name: (name in self._learned, self._signals[name].tensor.numel()))
         weight = self._signals[parameter] if use.weight is None else use.weight
         calls = [call for seen in self._passes for call in seen.calls if call.module == module]
         last = calls[-1].returned if calls else None

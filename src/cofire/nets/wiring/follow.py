@@ -72,10 +72,6 @@ class Follower(DispatchMode):
             dimensions = [fresh(n, "the model's input") for n in tensor.shape]
             self._signals[id(tensor)] = Signal(dimensions, tensor, varies=True)
 
-    def knows(self, tensor: Tensor) -> bool:
-        """Return whether a tensor was seen, or is a parameter."""
-        return id(tensor) in self._signals or id(tensor) in self._names
-
     def also(self, name: str, tensor: Tensor) -> None:
         """Take another tensor for the parameter of that name: code can reach the original of a copied model."""
         known = self.parameter_signals[name]
