@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
+from weakref import ref
 
 import numpy as np
 import torch
@@ -148,8 +149,14 @@ def _weight_targets(model: nn.Module, measure: Measure, found: Iterable[Site]) -
 
 def _weight_reader(module: nn.Module, part: str) -> Callable[[], tuple[Any, ...]]:
     groups = n_groups(module)
-    # Weights are looked up at each recording, because a loop may have replaced the tensor.
-    return lambda: (unit_weights(module)[part].detach(), *([groups] if groups > 1 else []))
+    held = ref(module)  # a closed tracker lets its model go
+
+    def read() -> tuple[Any, ...]:
+        # Weights are looked up at each recording, because a loop may have replaced the tensor.
+        weights = unit_weights(cast(nn.Module, held()))
+        return weights[part].detach(), *([groups] if groups > 1 else [])
+
+    return read
 
 
 @dataclass(frozen=True)
