@@ -17,16 +17,20 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from ..torch_private import ALL_HOOKS, cached_parametrization, forward_hooks
+from .quantized import dequantized
 
 
 def effective_weight(module: nn.Module, name: str) -> Tensor | None:
     """Return the value that a module's next forward pass uses for a parameter; None if it has no such tensor.
 
     A plain parameter is returned itself, one that FSDP2 has sharded over processes in one piece: then all processes
-    must call this. What is computed anew at each use is computed here in the same way, with its gradient: that is
-    the case for parametrizations, and for ``weight_norm``, ``spectral_norm`` and pruning of ``torch.nn.utils``. The
-    latter also leave a tensor at the module, but it may be older than the last step of the optimizer, so it is not
-    read. Inside ``parametrize.cached()`` the cached value is returned if there is one.
+    must call this. A quantized one is returned as the numbers that it stands for; None if they are not known. A
+    property that leads to a parameter of another module inside, as LoRA's layers have it, counts there, not here.
+
+    What is computed anew at each use is computed here in the same way, with its gradient: that is the case for
+    parametrizations, and for ``weight_norm``, ``spectral_norm`` and pruning of ``torch.nn.utils``. The latter also
+    leave a tensor at the module, but it may be older than the last step of the optimizer, so it is not read. Inside
+    ``parametrize.cached()`` the cached value is returned if there is one.
 
     The computation runs on a copy. Whatever it changes of buffers, attributes and random states is undone, such as a
     step of spectral norm's power iteration, and a random parametrization draws what the next forward pass will draw.
@@ -51,13 +55,14 @@ def effective_weight(module: nn.Module, name: str) -> Tensor | None:
         stored = {**vars(module), **dict(module.named_buffers(recurse=False, remove_duplicate=False))}.get(name)
         parametrized = is_parametrized(module, name)
         if parametrized and (cached := cached_parametrization(module, name)) is not None:
-            return whole(cached)
-        if parametrized or _hooks(module):
+            stored = cached
+        elif parametrized or _hooks(module):
             stored = _computed(module, name)
         elif stored is None:
             with _undrawn(module):  # a property of the user's class
                 stored = getattr(module, name, None)
-    return whole(stored) if isinstance(stored, Tensor) else None
+            stored = None if any(stored is one for one in module.parameters()) else stored
+    return dequantized(module, whole(stored)) if isinstance(stored, Tensor) else None
 
 
 def whole(weight: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def unit_weights(module: nn.Module) -> dict[str, Tensor]:
     if isinstance(module, nn.RNNBase | nn.RNNCellBase):
         return dict(_gates(module))
     weight = effective_weight(module, "weight")
-    if weight is None or weight.ndim < 2:
+    if weight is None or weight.ndim < 2 or not weight.is_floating_point():
         return {}
     # By name, so that transformers is not imported: GPT-2's linear layer stores (inputs, units).
     gpt2_linear = type(module).__name__ == "Conv1D" and type(module).__module__.startswith("transformers.")

@@ -10,6 +10,7 @@ from torch.nn.parameter import is_lazy
 
 from ..layers.layer_names import clean, first_names, named_layers, unwrap
 from ..layers.layer_weights import n_groups, unit_weights
+from ..layers.quantized import stored_as
 from .parameter_names import embeds, fused_parts, is_bias, layer_of, looks_like_weight, turned_by_bias
 
 PLAIN = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
@@ -64,7 +65,7 @@ def read_model(model: nn.Module) -> Readings:
             if reason:
                 left_out[layer] = reason
             else:
-                found.append(Reading(layer, _plain(weight), groups=n_groups(module)))
+                found.append(Reading(layer, _plain(weight), groups=n_groups(module), notes=_quantized(module)))
     used = {id(weight) for module in model.modules() for weight in _whole_weights(module)}
     others = {clean(name): tensor for name, tensor in model.named_parameters() if id(tensor) not in used}
     unread = {name: _computes(name) or _unusable(tensor) or UNREAD for name, tensor in others.items()}
@@ -81,6 +82,11 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
     inside = {name for name in layers if isinstance(layers.get(name.rpartition(".")[0]), nn.MultiheadAttention)}
     inside |= {name for name in layers if _computes(name)}
     return {name: module for name, module in layers.items() if first[name] == name and name not in inside - {""}}
+
+
+def _quantized(module: nn.Module) -> tuple[str, ...]:
+    kinds = {stored_as(weight) for weight in module.parameters(recurse=False) if weight.ndim > 1} - {None}
+    return tuple(f"stored as {kind}, read as the numbers that it stands for" for kind in kinds)
 
 
 def _computes(name: str) -> str | None:

@@ -1,0 +1,43 @@
+"""Weights that a library stores in few bits, as the numbers that they stand for."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+LIBRARIES = ("torchao", "bitsandbytes")
+
+
+def stored_as(weight: Tensor) -> str | None:
+    """Return how one of `LIBRARIES` stores a weight, in words; None for plain tensors.
+
+    Example:
+        >>> stored_as(torch.ones(2, 3)) is None
+        True
+    """
+    library = type(weight).__module__.partition(".")[0]
+    # bitsandbytes quantizes when it moves a parameter to its device; until then the parameter is a plain one.
+    if library not in LIBRARIES or (library == "bitsandbytes" and weight.is_floating_point()):
+        return None
+    return f"{library}'s {type(weight).__name__}"
+
+
+def dequantized(module: nn.Module, weight: Tensor) -> Tensor | None:
+    """Return the numbers that a module's stored weight stands for; None if they are not known.
+
+    Plain tensors are returned as they are, and so is what other libraries store.
+    """
+    if stored_as(weight) is None:
+        return weight
+    stored: Any = weight
+    name = type(weight).__name__
+    if name == "Params4bit":
+        from bitsandbytes.functional import dequantize_4bit
+
+        return None if stored.quant_state is None else dequantize_4bit(stored.data, stored.quant_state)
+    if name == "Int8Params":
+        # The scale of each unit is the parameter's until the first forward pass, then its layer's.
+        scale = stored.SCB if stored.SCB is not None else getattr(getattr(module, "state", None), "SCB", None)
+        return None if scale is None else stored.data.as_subclass(Tensor) * (scale[:, None] / 127)
+    if hasattr(stored, "get_original_weight"):  # torchao's NF4Tensor
+        return stored.get_original_weight()
+    return stored.dequantize()
