@@ -1,5 +1,6 @@
 """Weights that a library stores in few bits, as the numbers that they stand for."""
 
+import copy
 from typing import Any
 
 from torch import Tensor, nn
@@ -31,9 +32,7 @@ def dequantized(module: nn.Module, weight: Tensor) -> Tensor | None:
     stored: Any = weight
     name = type(weight).__name__
     if name == "Params4bit":
-        from bitsandbytes.functional import dequantize_4bit
-
-        return None if stored.quant_state is None else dequantize_4bit(stored.data, stored.quant_state)
+        return None if stored.quant_state is None else _of_four_bits(stored.data, stored.quant_state)
     if name == "Int8Params":
         # The scale of each unit is the parameter's until the first forward pass, then its layer's.
         scale = stored.SCB if stored.SCB is not None else getattr(getattr(module, "state", None), "SCB", None)
@@ -41,3 +40,18 @@ def dequantized(module: nn.Module, weight: Tensor) -> Tensor | None:
     if hasattr(stored, "get_original_weight"):  # torchao's NF4Tensor
         return stored.get_original_weight()
     return stored.dequantize()
+
+
+def _of_four_bits(packed: Tensor, state: Any) -> Tensor | None:
+    from bitsandbytes import functional
+
+    if getattr(state, "packing_format_for_cpu", False):
+        # On the CPU, the first forward pass in eval mode packs the weight anew. Undoing that changes the state, so a
+        # copy is given, which says that the blocks' scales are not quantized themselves: they no longer are.
+        unpack = getattr(functional, "_convert_weight_packed_for_cpu_inverse", None)
+        if unpack is None:
+            return None
+        state = copy.copy(state)
+        state.absmax, state.original_nested = state.absmax.T.reshape(-1).float(), False
+        packed, state = unpack(packed, state)
+    return functional.dequantize_4bit(packed, state)
