@@ -46,23 +46,30 @@ def effective_weight(module: nn.Module, name: str) -> Tensor | None:
         >>> torch.equal(layer.parametrizations.weight[0]._u, before), torch.equal(layer.weight, weight)
         (True, True)
     """
-    stored = dict(module.named_parameters(recurse=False, remove_duplicate=False)).get(name)
-    if stored is not None and is_lazy(stored):
+    parameters = dict(module.named_parameters(recurse=False, remove_duplicate=False))
+    if name in parameters and is_lazy(parameters[name]):
         raise ValueError(
             f"{name!r} of this {type(module).__name__} has no value before its first run; run the model on a batch"
         )
-    if stored is None:
-        stored = {**vars(module), **dict(module.named_buffers(recurse=False, remove_duplicate=False))}.get(name)
-        parametrized = is_parametrized(module, name)
-        if parametrized and (cached := cached_parametrization(module, name)) is not None:
-            stored = cached
-        elif parametrized or _hooks(module):
-            stored = _computed(module, name)
-        elif stored is None:
-            with _undrawn(module):  # a property of the user's class
-                stored = getattr(module, name, None)
-            stored = None if any(stored is one for one in module.parameters()) else stored
-    return dequantized(module, whole(stored)) if isinstance(stored, Tensor) else None
+    value = parameters[name] if name in parameters else _no_parameter(module, name)
+    return dequantized(module, whole(value)) if isinstance(value, Tensor) else None
+
+
+def _no_parameter(module: nn.Module, name: str) -> Any:
+    """Return the value of what a module uses as a parameter, but computes or gets from elsewhere."""
+    if is_parametrized(module, name):
+        cached = cached_parametrization(module, name)
+        return _computed(module, name) if cached is None else cached
+    if _hooks(module):
+        return _computed(module, name)
+    kept = {**vars(module), **dict(module.named_buffers(recurse=False, remove_duplicate=False))}
+    if name in kept:
+        value = kept[name]
+        freed = type(value) is Tensor and value.layout == torch.strided and not value.untyped_storage().size()
+        return None if freed else value  # FSDP 1 frees the memory of views of its parameter between passes
+    with _undrawn(module):  # a property of the user's class
+        value = getattr(module, name, None)
+    return None if any(value is one for one in module.parameters()) else value
 
 
 def whole(weight: Tensor) -> Tensor:
@@ -116,7 +123,7 @@ class _Copies:
         if isinstance(value, nn.Module):
             return self._new_module(value) if id(value) in self._inside else value
         if isinstance(value, Tensor):
-            return value if is_lazy(value) else value.clone()
+            return value if is_lazy(value) else whole(value).clone()
         if isinstance(value, torch.Generator):
             return value.clone_state()
         if isinstance(value, tuple):

@@ -1,6 +1,7 @@
 """Weights that a library stores in few bits, as the numbers that they stand for."""
 
 import copy
+from importlib import import_module
 from typing import Any
 
 from torch import Tensor, nn
@@ -43,8 +44,7 @@ def dequantized(module: nn.Module, weight: Tensor) -> Tensor | None:
 
 
 def _of_four_bits(packed: Tensor, state: Any) -> Tensor | None:
-    from bitsandbytes import functional
-
+    functional = import_module("bitsandbytes.functional")
     if getattr(state, "packing_format_for_cpu", False):
         # On the CPU, the first forward pass in eval mode packs the weight anew. Undoing that changes the state, so a
         # copy is given, which says that the blocks' scales are not quantized themselves: they no longer are.
