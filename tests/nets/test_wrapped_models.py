@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.optim.swa_utils import AveragedModel
+from torch.utils.checkpoint import checkpoint
 
 import cofire
 from cofire.nets.layers.layer_weights import unit_weights
@@ -144,6 +145,30 @@ def test_a_wrapped_model_trains_bit_equally_while_it_is_measured(wrap):
         return torch.cat([whole(one.detach()).flatten() for one in model.parameters()])
 
     assert torch.equal(trained(measured=True), trained(measured=False))
+
+
+@pytest.mark.parametrize("reentrant", [None, False, True])
+def test_a_penalty_inside_a_checkpoint_has_a_gradient_unless_the_checkpoint_is_reentrant(reentrant):
+    class Checkpointed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = network()
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.body[:2](x)
+            return self.body[2](h) if reentrant is None else checkpoint(self.body[2], h, use_reentrant=reentrant)
+
+    model = Checkpointed()
+    with CorrelationPenalty(model, "body.2") as penalty:
+        hidden = nn.functional.linear(model.body[:2](X), model.body[2].weight, model.body[2].bias)
+        expected = CorrelationPenalty().of(hidden)
+        output = model(X)
+        torch.testing.assert_close(penalty(), expected)
+        assert penalty().requires_grad == (reentrant is not True)
+        if not reentrant:
+            found = torch.autograd.grad(output.sum() + penalty(), list(model.body[:3].parameters()))
+            wanted = torch.autograd.grad(hidden.sum() + expected, list(model.body[:3].parameters()))
+            torch.testing.assert_close(found, wanted)
 
 
 def of_torchao(config: str, **options: Any) -> Callable[[nn.Sequential], None]:
