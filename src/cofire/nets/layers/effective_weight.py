@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
@@ -47,7 +47,7 @@ def effective_weight(module: nn.Module, name: str) -> Tensor | None:
         (True, True)
     """
     parameters = dict(module.named_parameters(recurse=False, remove_duplicate=False))
-    if name in parameters and is_lazy(parameters[name]):
+    if isinstance(parameters.get(name), UninitializedParameter):
         raise ValueError(
             f"{name!r} of this {type(module).__name__} has no value before its first run; run the model on a batch"
         )
@@ -123,7 +123,7 @@ class _Copies:
         if isinstance(value, nn.Module):
             return self._new_module(value) if id(value) in self._inside else value
         if isinstance(value, Tensor):
-            return value if is_lazy(value) else whole(value).clone()
+            return value if isinstance(value, UninitializedParameter) else whole(value).clone()
         if isinstance(value, torch.Generator):
             return value.clone_state()
         if isinstance(value, tuple):

@@ -16,6 +16,8 @@ def stored_as(weight: Tensor) -> str | None:
         >>> stored_as(torch.ones(2, 3)) is None
         True
     """
+    if type(weight) in (Tensor, nn.Parameter):
+        return None
     library = type(weight).__module__.partition(".")[0]
     # bitsandbytes quantizes when it moves a parameter to its device; until then the parameter is a plain one.
     if library not in LIBRARIES or (library == "bitsandbytes" and weight.is_floating_point()):
