@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
+from weakref import ReferenceType, ref
 
 import numpy as np
 import torch
@@ -49,12 +50,17 @@ class Plan:
     """All tasks of a tracker.
 
     Attributes:
-        model: the model, without wrappers.
+        held: the model, without wrappers; a closed tracker lets it go.
         tasks: the tasks.
     """
 
-    model: nn.Module
+    held: "ReferenceType[nn.Module]"
     tasks: tuple[Task, ...]
+
+    @property
+    def model(self) -> nn.Module:
+        """The model, without wrappers."""
+        return cast(nn.Module, self.held())
 
     @classmethod
     def of(cls, model: nn.Module, measures: Iterable[Measure], every: Schedule) -> "Plan":
@@ -74,7 +80,7 @@ class Plan:
             schedule = measure.every if isinstance(measure.every, Schedule) else every
             tasks[measure] = Task(measure, schedule)
         _refuse_namesakes(model, tasks)
-        return cls(model, tuple(tasks.values()))
+        return cls(ref(model), tuple(tasks.values()))
 
     @property
     def sites(self) -> Sites:

@@ -242,3 +242,13 @@ def test_hooks_of_a_parametrization_and_what_it_cannot_copy_are_left_alone():
     assert not calls and torch.equal(weight, layer.weight) and len(calls) == 1
     weight.sum().backward()  # through the other module as well
     assert other.weight.grad is not None
+
+
+# torch's own tracer warns of what it does
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+def test_plain_weights_are_read_inside_a_compiled_step_without_a_break():
+    model = nn.Sequential(nn.Linear(4, 6), nn.Conv1d(1, 3, 2))
+    penalty = WeightCorrelationPenalty(model)
+    compiled = torch.compile(penalty, backend="aot_eager", fullgraph=True)
+    assert compiled().item() == pytest.approx(penalty().item())
+    torch.compiler.reset()
