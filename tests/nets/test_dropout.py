@@ -131,19 +131,21 @@ def test_batches_of_every_form():
     class Named(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.drop = nn.Dropout(0.5)
+            self.drop, self.head = nn.Dropout(0.5), nn.Linear(4, 2)
 
         def forward(self, a: Tensor, b: Tensor | None = None) -> Tensor:
-            return self.drop(a)
+            return self.head(self.drop(a))
 
+    torch.manual_seed(0)
+    named = Named()
     x = torch.randn(50, 4)
     reports = [
-        dropout_report(Named(), [x]),
-        dropout_report(Named(), [(x, 1)]),
-        dropout_report(Named(), [[x, 1]]),
-        dropout_report(Named(), [{"a": x, "b": x}]),
-        dropout_report(Named(), [x.numpy()], forward=lambda model, batch: model(torch.from_numpy(batch))),
-        dropout_report(Named(), iter([x])),
+        dropout_report(named, [x]),
+        dropout_report(named, [(x, 1)]),
+        dropout_report(named, [[x, 1]]),
+        dropout_report(named, [{"a": x, "b": x}]),
+        dropout_report(named, [x.numpy()], forward=lambda model, batch: model(torch.from_numpy(batch))),
+        dropout_report(named, iter([x])),
     ]
     assert all(report == reports[0] for report in reports)
 
@@ -186,9 +188,12 @@ def test_refusals():
         dropout_report(network(), [])
 
 
-def test_one_sample_and_one_unit_are_undefined_and_said_so():
-    (row,) = dropout_report(nn.Sequential(nn.Dropout(0.5)), [torch.randn(1, 4)]).rows
-    assert math.isnan(row.entering)
-    (row,) = dropout_report(nn.Sequential(nn.Dropout(0.5)), [torch.randn(9, 1)]).rows
-    assert math.isnan(row.pearson_law)
+def test_one_sample_is_undefined_and_said_so():
+    (row,) = dropout_report(nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5)), [torch.randn(1, 4)]).rows
+    assert math.isnan(row.entering) and math.isnan(row.pearson_law)
     assert "nan" in str(DropoutReport((row,), {}))
+
+
+def test_dropout_of_what_is_no_unit_is_left_out_with_the_reason():
+    with pytest.raises(ValueError, match="0: its output shows units of no layer"):
+        dropout_report(nn.Sequential(nn.Dropout(0.5)), [torch.randn(9, 4)])

@@ -21,7 +21,7 @@ from .wiring.wiring import wire
 
 __all__ = [
     "Activations", "Capture", "CorrelationPenalty", "DeCovPenalty", "DropoutReport", "DropoutRow", "Group", "Layer",
-    "PenaltyLR", "PenaltyWeight", "Site", "Sites", "VICRegCovariancePenalty", "WeightCorrelationPenalty", "Wiring", "capture",
-    "correlation_penalty", "decov_penalty", "dropout_report", "sites", "vicreg_covariance_penalty",
+    "PenaltyLR", "PenaltyWeight", "Site", "Sites", "VICRegCovariancePenalty", "WeightCorrelationPenalty", "Wiring",
+    "capture", "correlation_penalty", "decov_penalty", "dropout_report", "sites", "vicreg_covariance_penalty",
     "weight_correlation_penalty", "wire",
 ]  # fmt: skip

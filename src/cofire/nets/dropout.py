@@ -121,12 +121,16 @@ def dropout_report(
         reasons = "; ".join(f"{name} {reason}" for name, reason in left_out.items())
         elsewhere = "; F.dropout and the dropout inside attention and LSTM layers are not measured"
         raise ValueError(f"the model has no nn.Dropout layer to measure{f': {reasons}' if reasons else elsewhere}")
-    states = _measured(model, layers, loader, seed, forward or batches.forward)
+    states, unread = _measured(model, layers, loader, seed, forward or batches.forward)
+    left_out |= unread
+    if not states and unread:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in unread.items())
+        raise ValueError(f"no dropout layer could be measured ({reasons})")
     if not states:
         raise ValueError(
             "the loader gave no batch; an iterator is empty after its first use, so pass a list or a DataLoader"
         )
-    return DropoutReport(tuple(_row(name, layers[name].p, *states[name]) for name in layers), left_out)
+    return DropoutReport(tuple(_row(name, layers[name].p, *of_it) for name, of_it in states.items()), left_out)
 
 
 def _dropouts(model: nn.Module) -> tuple[dict[str, nn.Dropout], dict[str, str]]:
@@ -152,8 +156,11 @@ def _measured(
     loader: Iterable[Any],
     seed: int,
     forward: Callable[[nn.Module, Any], object],
-) -> dict[str, tuple[Moments, Moments, Moments]]:
-    """Return the moments of each layer's input without dropout, its input with dropout and its output with dropout."""
+) -> tuple[dict[str, tuple[Moments, Moments, Moments]], dict[str, str]]:
+    """Return the moments of each layer's input without dropout, its input with dropout and its output with dropout.
+
+    Also, why the other layers can't be read.
+    """
     wanted = [Site(name, "pre") for name in layers]
     captures = [Capture(model, wanted, into=Moments) for _ in range(3)]
     without, entering, dropped = captures
@@ -174,7 +181,9 @@ def _measured(
             masks.off()
             entering.detach()
     taken = [_by_layer(one.take()) for one in captures]
-    return {name: (taken[0][name], taken[1][name], taken[2][name]) for name in layers if name in taken[0]}
+    found = {name: (taken[0][name], taken[1][name], taken[2][name]) for name in layers if name in taken[0]}
+    ran = {name: reason for name, reason in dropped.left_out.items() if without.sites and name in layers}
+    return found, {name: reason for name, reason in ran.items() if name not in found}
 
 
 def _by_layer(states: Mapping[Site, Moments]) -> dict[str, Moments]:

@@ -142,7 +142,7 @@ FakeTensorMode = fake_tensor.FakeTensorMode
 FakeCopyMode = fake_tensor.FakeCopyMode
 """Makes deepcopy copy tensors as fake ones, wherever an object holds them."""
 
-without_transforms = pyfunctorch.temporarily_clear_interpreter_stack
+outside_transforms = pyfunctorch.temporarily_clear_interpreter_stack
 """Context in which ``torch.func`` transforms nothing. A pass of our own inside a user's must not be differentiated."""
 
 is_functorch_wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore[reportAttributeAccessIssue]
@@ -153,7 +153,7 @@ without_dispatch_modes = _python_dispatch._disable_current_modes
 
 @contextmanager
 def hidden() -> Iterator[None]:
-    """Hide what a hook does itself from all modes that are active: they would see operations that are not the model's."""
+    """Hide what a hook does itself from all modes that are active: it is nothing that the model does."""
     with without_torch_functions():
         if not torch._C._len_torch_dispatch_stack():
             yield

@@ -109,9 +109,9 @@ def test_an_expert_that_only_a_later_batch_uses_is_measured():
 
     low, high = -torch.rand(60, 4), torch.rand(60, 4)
     found = by_name(redundancy_report(Mixture(), [low, low, high]))
-    assert {name: layer.n_samples for name, layer in found.items()} == {"experts.0": 120, "experts.1": 60, "head": 180}
+    assert {name: layer.n_samples for name, layer in found.items()} == {"experts.0": 120, "head": 180, "experts.1": 60}
     assert found["head"].is_output and not found["experts.1"].is_output
-    assert found["experts.1"].n_constant + 3 > 0 and found["experts.1"].weights is not None
+    assert found["experts.1"].weights is not None
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -145,7 +145,7 @@ def test_few_samples_recommend_no_width(model):
 
 
 def test_inputs_count_for_a_verdict_and_their_positions_do_not():
-    net = nn.Conv1d(2, 3, 3)
+    net = nn.Sequential(nn.Conv1d(2, 3, 3))
     for n_inputs, enough in ((49, False), (50, True)):
         report = redundancy_report(net, torch.randn(n_inputs, 2, 102))
         (layer,) = report.layers

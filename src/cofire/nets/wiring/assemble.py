@@ -238,9 +238,9 @@ def _parts(dimension: Dimension, module: type[nn.Module]) -> tuple[tuple[str, in
     if len(sizes) == 3 and all("coupled" in _marks(one) for one in terms(dimension)[:2]):
         ends = [0, sizes[0], sizes[0] + sizes[1], sum(sizes)]
         return tuple((name, start, stop) for name, (start, stop) in zip(QKV, pairwise(ends), strict=True))
-    if dimension.size > 1 and (first := factors(dimension)[0]).size == 3:
-        if root(first).fixed.startswith(("unbind", "select")):
-            return equal_parts(QKV, dimension.size)
+    first = factors(dimension)[0] if dimension.size > 1 else dimension
+    if first.size == 3 and root(first).fixed.startswith(("unbind", "select")):
+        return equal_parts(QKV, dimension.size)
     return ()
 
 

@@ -69,8 +69,8 @@ class Use:
         dimension: the units.
         module: the module that was running.
         step: number of the operation.
-        axes: the weight's axes of these units, if it is used as it is stored or with its axes in another order. A weight
-            from units to themselves, as a residual stream has them, shows the same units on two axes.
+        axes: the weight's axes of these units, if it is used as it is stored or with its axes in another order. A
+            weight from units to themselves, as a residual stream has them, shows the same units on two axes.
         weight: that weight; None if it is used in another way.
         output_axis: axis of the units in what the operation returns, counted from the end.
     """

@@ -19,9 +19,9 @@ from ..torch_private import (
     FakeTensor,
     FakeTensorMode,
     is_functorch_wrapped,
+    outside_transforms,
     tree_leaves,
     without_modes,
-    without_transforms,
 )
 
 
@@ -83,7 +83,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         stack.enter_context(random_states_kept())
         stack.enter_context(no_fused_kernels())
         stack.enter_context(warnings.catch_warnings(action="ignore"))  # the real pass gives the model's own
-        for context in (without_transforms(), without_modes(), torch.inference_mode(False), torch.no_grad()):
+        for context in (outside_transforms(), without_modes(), torch.inference_mode(False), torch.no_grad()):
             stack.enter_context(context)
         try:
             yield

@@ -122,8 +122,8 @@ def live_wiring(model: nn.Module) -> LiveWiring:
 class Observation:
     """Follows a call that the user makes, where one on fake tensors is not possible.
 
-    The operations that run while it is open are seen; nothing of the call changes. Once the call is over it sees nothing
-    more, even if an interrupt has ended it.
+    The operations that run while it is open are seen; nothing of the call changes. Once the call is over it sees
+    nothing more, even if an interrupt has ended it.
 
     Args:
         live: takes in what the call shows.

@@ -41,7 +41,7 @@ class ModuleWatch:
         model: the module that is run.
         follower: follows it.
         hook: wraps the hooks.
-        root: whether to watch the model itself too; if not, its call is told by ``begin("", ...)`` and ``end("", ...)``.
+        root: whether to watch the model itself too; if not, `begin` and `end` tell of its call, as of "".
 
     Attributes:
         calls: so far.
