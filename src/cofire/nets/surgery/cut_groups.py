@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..wiring.dimensions import Dimension, kept
-from .counts import Count, recounted, shapes
+from ..torch_private import Convolution
+from ..wiring.dimensions import Dimension, factors, kept
+from .counts import Count, recounted, shapes, weight_of
 
 
 class Change:
@@ -37,12 +38,13 @@ class Change:
             setattr(module, name, value)
 
 
-def replace(net: nn.Module, tensors: Mapping[str, Tensor]) -> Change:
+def replace(net: nn.Module, tensors: Mapping[str, Tensor], groups: Mapping[str, int] | None = None) -> Change:
     """Put tensors of other shapes in the place of parameters and buffers, and let the modules' numbers follow.
 
     Args:
         net: the network, changed in place. A parameter that has several names is replaced under all of them.
         tensors: the new ones by name.
+        groups: of convolutions whose number of groups is known, by the module's name.
     """
     change, made = Change(), {}
     modules = dict(net.named_modules(remove_duplicate=False))
@@ -56,7 +58,7 @@ def replace(net: nn.Module, tensors: Mapping[str, Tensor]) -> Change:
             path, _, attribute = name.rpartition(".")
             change.set(modules[path], attribute, made[id(old)])
     for path, module in modules.items():
-        for attribute, value in recounted(module, before[path]).items():
+        for attribute, value in recounted(module, before[path], (groups or {}).get(path)).items():
             change.count(path, module, attribute, value)
     return change
 
@@ -84,7 +86,21 @@ def cut(
                 new = new.index_select(axis, indices.to(new.device))
         if new is not tensor:
             smaller[name] = new
-    return replace(net, smaller)
+    groups = {}
+    for path, module in net.named_modules(remove_duplicate=False):
+        if isinstance(module, Convolution) and (weight := weight_of(module)):
+            channels = dimensions[f"{path}.{weight}" if path else weight][0]
+            groups[path] = _n_groups(channels, module.groups, keep)
+    return replace(net, smaller, groups)
+
+
+def _n_groups(channels: Dimension, n_groups: int, keep: Mapping[Dimension, Tensor]) -> int:
+    """Return how many groups of a convolution's channels stay; the groups are the first factors."""
+    before = after = 1
+    for factor in factors(channels):
+        if before < n_groups:
+            before, after = before * factor.size, after * len(kept(factor, keep))
+    return after if before == n_groups else n_groups
 
 
 def named_tensors(net: nn.Module) -> dict[str, Tensor]:
