@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from cofire.nets.surgery.counts import is_no_larger, recounted
-from cofire.nets.surgery.cut_groups import replace
+from cofire.nets.surgery.cut_groups import Change, all_shapes, recount, replace
 
 PAIRS = [
     (nn.Linear(6, 5), nn.Linear(4, 3)),
@@ -28,6 +28,13 @@ PAIRS = [
 ]
 
 
+def resized(module: nn.Module, tensors: dict[str, torch.Tensor], groups: dict[str, int] | None = None) -> Change:
+    before, change = all_shapes(module), Change()
+    replace(module, tensors, change)
+    recount(module, before, groups or {}, change)
+    return change
+
+
 def numbers(module: nn.Module) -> dict[str, object]:
     return {name: value for name, value in vars(module).items() if isinstance(value, int | tuple)}
 
@@ -36,7 +43,7 @@ def numbers(module: nn.Module) -> dict[str, object]:
 def test_numbers_are_those_of_a_module_made_at_the_new_size(old, new):
     tensors = {**dict(new.named_parameters()), **dict(new.named_buffers())}
     before, kept = numbers(old), {name: id(one) for name, one in old.named_parameters()}
-    change = replace(old, tensors)
+    change = resized(old, tensors)
     assert numbers(old) == numbers(new)
     assert set(change.counts) == {name for name, value in before.items() if numbers(new)[name] != value}
     change.take_back()
@@ -52,13 +59,13 @@ def test_numbers_that_count_nothing_stay():
             self.weight = nn.Parameter(torch.zeros(6, 4))
 
     own = Own()
-    replace(own, {"weight": torch.zeros(5, 4)})
+    resized(own, {"weight": torch.zeros(5, 4)})
     assert (own.in_features, own.out_features, own.heads) == (5, 7, 6)
 
 
 def test_groups_that_are_known_decide():
     layer = nn.Conv2d(4, 8, 3, groups=4)
-    replace(layer, {"weight": torch.zeros(4, 1, 3, 3)}, {"": 4})  # one of two filters of each channel
+    resized(layer, {"weight": torch.zeros(4, 1, 3, 3)}, {"": 4})  # one of two filters of each channel
     assert (layer.in_channels, layer.out_channels, layer.groups) == (4, 4, 4)
     assert recounted(layer, {"weight": (4, 1, 3, 3)}) == {}
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..torch_private import Convolution
 from ..wiring.dimensions import Dimension, factors, kept
-from .counts import Count, recounted, shapes, weight_of
+from .counts import Count, Shapes, recounted, shapes, weight_of
 
 
 class Change:
@@ -38,17 +38,16 @@ class Change:
             setattr(module, name, value)
 
 
-def replace(net: nn.Module, tensors: Mapping[str, Tensor], groups: Mapping[str, int] | None = None) -> Change:
-    """Put tensors of other shapes in the place of parameters and buffers, and let the modules' numbers follow.
+def replace(net: nn.Module, tensors: Mapping[str, Tensor], change: Change) -> None:
+    """Put tensors of other shapes in the place of parameters and buffers.
 
     Args:
         net: the network, changed in place. A parameter that has several names is replaced under all of them.
         tensors: the new ones by name.
-        groups: of convolutions whose number of groups is known, by the module's name.
+        change: where to note what was done.
     """
-    change, made = Change(), {}
+    made: dict[int, Tensor] = {}
     modules = dict(net.named_modules(remove_duplicate=False))
-    before = {path: shapes(module) for path, module in modules.items()}
     for name, old in named_tensors(net).items():
         if name in tensors and id(old) not in made:
             new = tensors[name].detach().to(old.dtype).contiguous().clone()
@@ -57,10 +56,25 @@ def replace(net: nn.Module, tensors: Mapping[str, Tensor], groups: Mapping[str, 
         if id(old) in made:
             path, _, attribute = name.rpartition(".")
             change.set(modules[path], attribute, made[id(old)])
-    for path, module in modules.items():
-        for attribute, value in recounted(module, before[path], (groups or {}).get(path)).items():
+
+
+def recount(net: nn.Module, before: Mapping[str, Shapes], groups: Mapping[str, int], change: Change) -> None:
+    """Let the numbers of modules follow the shapes of their tensors.
+
+    Args:
+        net: the network, changed in place.
+        before: shapes of each module's tensors when its numbers were right.
+        groups: of convolutions whose number of groups is known, by the module's name.
+        change: where to note what was done.
+    """
+    for path, module in net.named_modules(remove_duplicate=False):
+        for attribute, value in recounted(module, before[path], groups.get(path)).items():
             change.count(path, module, attribute, value)
-    return change
+
+
+def all_shapes(net: nn.Module) -> dict[str, Shapes]:
+    """Return the shapes of each module's own tensors."""
+    return {path: shapes(module) for path, module in net.named_modules(remove_duplicate=False)}
 
 
 def cut(
@@ -91,7 +105,10 @@ def cut(
         if isinstance(module, Convolution) and (weight := weight_of(module)):
             channels = dimensions[f"{path}.{weight}" if path else weight][0]
             groups[path] = _n_groups(channels, module.groups, keep)
-    return replace(net, smaller, groups)
+    before, change = all_shapes(net), Change()
+    replace(net, smaller, change)
+    recount(net, before, groups, change)
+    return change
 
 
 def _n_groups(channels: Dimension, n_groups: int, keep: Mapping[Dimension, Tensor]) -> int:
