@@ -51,6 +51,7 @@ def load_merged(model: M, path: str | Path) -> M:
         ValueError: if it cannot be read, or does not fit the model even with smaller layers.
 
     Example:
+        >>> import torch
         >>> from tempfile import TemporaryDirectory
         >>> from cofire.nets.surgery import prune
         >>> make = lambda: nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
