@@ -244,6 +244,14 @@ def test_one_bad_group_does_not_keep_others_from_being_cut():
     assert "arange" in smaller.left["layers.2"] or smaller.left["layers.2"] == CODE_FIXES
 
 
+def test_a_model_that_samples_can_be_cut():
+    def sampling(m: Net, x: Tensor) -> Tensor:
+        code = m.c(m.a(x).relu())
+        return code + torch.randn_like(code)
+
+    assert set(prune(Net(sampling), torch.randn(VECTORS), keep=0.5, by="magnitude").cuts) == {"a"}
+
+
 def test_the_model_is_not_touched():
     class Counts(nn.Module):
         def __init__(self):
