@@ -13,7 +13,7 @@ from cofire.nets import torch_private
 
 NAMES = {
     "torch.nn.modules.batchnorm._BatchNorm": "layers.kinds: all batch normalizations, also users' subclasses",
-    "torch.nn.modules.conv._ConvNd": "layers.layer_weights: the groups of a convolution",
+    "torch.nn.modules.conv._ConvNd": "layers.layer_weights, surgery: the groups of a convolution",
     "torch.nn.modules.dropout._DropoutNd": "layers.kinds: dropout has no units",
     "torch.nn.modules.loss._Loss": "layers.kinds: losses have no units",
     "torch.overrides._get_current_function_mode_stack": "capturing: where the capture's mode is on the stack",
@@ -22,7 +22,7 @@ NAMES = {
     "torch.utils._device.DeviceContext": "capturing: the mode of torch.set_default_device stays lowest",
     "torch.utils._pytree.tree_leaves": "surgery.output_change: the tensors in whatever a model returns",
     "torch.utils._pytree.tree_map": "wiring: fake tensors in place of real ones, in whatever a model takes",
-    "torch.utils._python_dispatch.TorchDispatchMode": "wiring: operations as they reach the kernels",
+    "torch.utils._python_dispatch.TorchDispatchMode": "wiring, surgery: operations as they reach the kernels",
     "torch._subclasses.fake_tensor.FakeTensor": "wiring: tensors without memory",
     "torch._subclasses.fake_tensor.FakeTensorMode": "wiring: tensors without memory",
     "torch._decomp.core_aten_decompositions": "wiring: operations without a rule, in terms of others",
@@ -33,8 +33,8 @@ NAMES = {
     "torch._C._functorch.is_gradtrackingtensor": "layers.sample_rows: look inside torch.func.grad",
     "torch._C._functorch.is_functorch_wrapped_tensor": "penalties: keep values that outlive torch.func's transforms",
     "torch._C._functorch.get_unwrapped": "layers.sample_rows: look inside torch.func.grad",
-    "torch.nn.Linear(1, 1)._forward_hooks": "capturing, surgery: list hooks and switch them off",
-    "torch.nn.Linear(1, 1)._forward_pre_hooks": "capturing, surgery: list hooks and switch them off",
+    "torch.nn.Linear(1, 1)._forward_hooks": "capturing: list hooks and switch them off",
+    "torch.nn.Linear(1, 1)._forward_pre_hooks": "capturing: list hooks and switch them off",
     "torch.nn.utils.parametrize._cache": "layers.effective_weight: what parametrize.cached() keeps",
     "torch.ones(1)._base": "capturing: know a view by the tensor that owns the memory",
     "torch.ones(1)._version": "penalties: notice changes in place",

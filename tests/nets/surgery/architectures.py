@@ -179,7 +179,7 @@ def weight_normed() -> nn.Module:
     return Seq(norm(nn.Linear(6, 10)), nn.ELU(), nn.Linear(10, 7), nn.Tanh(), norm(nn.Linear(7, 3)))
 
 
-IMAGES, TOKENS = (12, 3, 8, 8), (12, 7, 6)
+IMAGES, TOKENS = (40, 3, 8, 8), (12, 7, 6)
 ARCHITECTURES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
     "mobile": (lambda: mobile(squeeze=False), IMAGES, 4),
     "mobile, squeezed": (lambda: mobile(squeeze=True), IMAGES, 5),
@@ -188,12 +188,12 @@ ARCHITECTURES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] =
     "gpt-2's mlp": (lambda: Seq(Conv1D(9, 6), nn.GELU(), Conv1D(4, 9)), TOKENS, 1),
     "gated": (lambda: Seq(Gated(), nn.LayerNorm(6), Gated(), nn.Linear(6, 3)), TOKENS, 2),
     "residual": (lambda: Seq(nn.Conv2d(3, 6, 3), Block(6, 6), Block(6, 8), nn.Conv2d(8, 2, 1)), IMAGES, 4),
-    "attention of any heads": (lambda: Attention(size=4), TOKENS, 3),
+    "attention of any heads": (lambda: Attention(size=4), TOKENS, 2),
     "attention of any size": (lambda: Attention(heads=3), TOKENS, 2),
     "u-net": (Skip, (12, 2, 8, 8), 3),
     "recurrent": (Recurrent, TOKENS, 1),
     "einsum": (Einsum, TOKENS, 1),
-    "grouped": (grouped, (12, 2, 10, 10), 2),
+    "grouped": (grouped, (12, 2, 10, 10), 3),
     "weight norm": (weight_normed, (80, 6), 1),
 }
 """What makes each network, the shape of its input, and how many of its groups can be cut."""

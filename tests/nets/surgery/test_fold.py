@@ -218,17 +218,39 @@ def test_what_cannot_be_done_is_said(arguments, message):
         fold(redundant_mlp(), **{"data": torch.randn(50, 6)} | arguments)
 
 
-def test_a_forward_that_counts_on_the_width_is_named():
+def test_a_forward_that_counts_on_the_width_is_left():
     class Fixed(nn.Module):
         def __init__(self):
             super().__init__()
-            self.a, self.norm, self.b = nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 2)
+            self.a, self.b = nn.Linear(4, 6), nn.Linear(6, 2)
 
         def forward(self, x):
-            return self.b(self.norm(self.a(x)))
+            return self.b(self.a(x).view(-1, 2, 3).relu().flatten(1))
 
     model = Fixed()
     with torch.no_grad():
-        model.a.weight[3], model.a.bias[3] = model.a.weight[0], model.a.bias[0]
-    with pytest.raises(ValueError, match="does not run"):
-        fold(model, torch.randn(40, 5, 4))  # five tokens, which the norm takes for the units
+        model.a.weight[3:], model.a.bias[3:] = model.a.weight[:3], model.a.bias[:3]
+    smaller = fold(model, torch.randn(40, 4))
+    assert smaller.cuts == {} and "the code fixes this size" in smaller.left["a[0]"]
+
+
+def test_units_read_from_several_tensors_go_only_if_all_of_them_say_so():
+    class Stream(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.inner, self.last = nn.Linear(5, 6), nn.Linear(6, 6), nn.Linear(6, 2)
+
+        def forward(self, x):
+            h = self.first(x)
+            return self.last(h + self.inner(h.tanh()))
+
+    torch.manual_seed(0)
+    model, x = Stream().double(), torch.randn(200, 5, dtype=torch.float64)
+    with torch.no_grad():
+        model.first.weight[3:5], model.first.bias[3:5] = model.first.weight[:2], model.first.bias[:2]
+        model.inner.weight[3], model.inner.bias[3] = model.inner.weight[0], model.inner.bias[0]
+    smaller = fold(model, x)  # 4 copies 1 in the first tensor only; in the second, both are sums of the others
+    assert smaller.cuts["first"].layers == ("first", "inner")
+    assert smaller.cuts["first"].removed == (3,)
+    assert set(smaller.cuts["first"].errors) == {"inner", "last"}
+    torch.testing.assert_close(smaller.model(x), model(x), rtol=0, atol=1e-10)

@@ -11,6 +11,8 @@ from torch import nn
 
 from cofire.nets.surgery import cost, fold, load_merged, merged_bytes, prune
 
+from .architectures import ARCHITECTURES, varied
+
 
 def written(surgery, folder: Path) -> Path:
     path = folder / "smaller.safetensors"
@@ -40,7 +42,7 @@ def test_training_goes_on_and_the_result_loads_from_torchs_own_file(tmp_path):
     torch.testing.assert_close(again.eval()(x), model.eval()(x))
 
 
-def test_normalizations_without_weights_are_resized_by_the_widths_in_the_file(tmp_path):
+def test_normalizations_without_weights_are_resized_by_the_numbers_in_the_file(tmp_path):
     make = lambda: nn.Sequential(  # noqa: E731
         nn.Conv1d(2, 6, 3), nn.InstanceNorm1d(6), nn.ReLU(), nn.Conv1d(6, 2, 3), nn.BatchNorm1d(2, affine=False)
     )
@@ -48,7 +50,8 @@ def test_normalizations_without_weights_are_resized_by_the_widths_in_the_file(tm
     smaller = prune(make().eval(), x, keep=4)
     path = written(smaller, tmp_path)
     with safe_open(path, "pt") as file:
-        assert json.loads(file.metadata()["cofire.widths"]) == {"0": 4, "1": 4, "3": 2, "4": 2}
+        counts = json.loads(file.metadata()["cofire.counts"])
+        assert counts == {"0.out_channels": 4, "1.num_features": 4, "3.in_channels": 4}
     fresh = load_merged(make(), path).eval()
     assert fresh[1].num_features == 4
     torch.testing.assert_close(fresh(x), smaller.model(x))  # a wrong width would warn, and warnings are errors
@@ -100,15 +103,33 @@ def test_what_does_not_fit_even_with_smaller_layers_is_said(weights, message, tm
         load_merged(make(), tmp_path / "x.safetensors")
 
 
-@pytest.mark.parametrize("widths", ["no json", "[3]", '{"0": "many", "1": -3}'])
-def test_damaged_widths(widths, tmp_path):
+@pytest.mark.parametrize("counts", ["no json", "[3]"])
+def test_damaged_numbers(counts, tmp_path):
     path = tmp_path / "x.safetensors"
-    save_file(make().state_dict(), path, {"cofire.widths": widths})
-    if widths.startswith("{"):
-        load_merged(make(), path)  # what is no width is passed over: the shapes say it
-    else:
-        with pytest.raises(ValueError, match="damaged"):
-            load_merged(make(), path)
+    save_file(make().state_dict(), path, {"cofire.counts": counts})
+    with pytest.raises(ValueError, match="damaged"):
+        load_merged(make(), path)
+
+
+def test_only_sizes_are_taken_from_a_file(tmp_path):
+    path = tmp_path / "x.safetensors"
+    counts = {"0.out_features": -3, "2.in_features": "many", "0.training": 0, "1.new": 3, "no.in_features": 2}
+    save_file(make().state_dict(), path, {"cofire.counts": json.dumps(counts)})
+    model = load_merged(make(), path)
+    assert [(one.in_features, one.out_features, one.training) for one in (model[0], model[2])] == [
+        (5, 8, True), (8, 2, True),
+    ]  # fmt: skip
+    assert not hasattr(model[1], "new")
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_networks_as_people_write_them_come_back(name, tmp_path):
+    build, shape, _ = ARCHITECTURES[name]
+    model, x = varied(build()), torch.randn(shape, dtype=torch.float64)
+    smaller = prune(model, x, keep=0.5, by="magnitude")
+    fresh = load_merged(build().double(), written(smaller, tmp_path)).eval()
+    torch.testing.assert_close(fresh(x), smaller.model(x), rtol=0, atol=0)
+    assert repr(fresh) == repr(smaller.model)
 
 
 def test_cost_counts_parameters_errors_and_right_answers():

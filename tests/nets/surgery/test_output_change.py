@@ -57,7 +57,6 @@ def test_nothing_cut_moves_nothing():
     smaller = prune(model, x, keep=1.0)
     assert smaller.predicted == OutputError(0.0, 0.0)
     assert output_error(model, smaller.model, x).rms == 0
-    assert prune(model, keep=0.5, by="magnitude").predicted is None
 
 
 class WithoutForwardDerivative(torch.autograd.Function):

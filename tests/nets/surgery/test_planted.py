@@ -41,8 +41,7 @@ def test_copies_planted_in_every_group_are_folded_without_a_trace(name):
     model, x, found = planted(name)
     before = deepcopy(model.state_dict())
     smaller = fold(model, x)
-    fixed = {layer for layer, reason in smaller.left.items() if reason == CODE_FIXES}
-    free = {key for key, link in found.found.items() if not fixed.intersection(link.layers)}
+    free = [key for key in found.found if smaller.left.get(key) != CODE_FIXES]
     assert len(free) == ARCHITECTURES[name][2]
     for key in free:
         assert 1 in smaller.cuts[key].removed or 0 in smaller.cuts[key].removed
@@ -56,7 +55,7 @@ def test_copies_planted_in_every_group_are_folded_without_a_trace(name):
 @pytest.mark.parametrize("by", ["magnitude", "redundancy"])
 def test_pruned_networks_move_by_what_is_predicted(name, by):
     model, x, _ = planted(name)
-    smaller = prune(model, x, keep=0.8, by=by)
+    smaller = prune(model, x, keep=0.7, by=by)
     assert smaller.n_removed >= ARCHITECTURES[name][2]
     measured = output_error(model, smaller.model, x)
     if smaller.predicted is not None:
@@ -64,11 +63,9 @@ def test_pruned_networks_move_by_what_is_predicted(name, by):
     smaller.model(x).sum().backward()
 
 
-@pytest.mark.parametrize(("make", "shape", "layers"), [(lambda: Pitch(24), (30, 16), {"conv2"})])
-def test_a_size_in_the_code_is_found_and_the_rest_is_cut(make, shape, layers):
-    model, x = varied(make()), torch.randn(shape, dtype=torch.float64)
-    smaller = prune(model, x, keep=0.5)
-    assert {name for name, reason in smaller.left.items() if reason == CODE_FIXES} == layers
+def test_a_size_in_the_code_is_found_and_the_rest_is_cut():
+    smaller = prune(varied(Pitch(24)), torch.randn(30, 16, dtype=torch.float64), keep=0.5)
+    assert smaller.left["conv2"] == CODE_FIXES
     assert set(smaller.cuts) == {"conv1"}
 
 
@@ -85,5 +82,5 @@ def test_tokens_that_fall_into_other_places_are_noticed():
     torch.manual_seed(0)
     model, x = Runs().double().eval(), torch.randn(12, 8, 6, dtype=torch.float64)
     smaller = prune(model, x, keep=2)
-    assert {"q", "k", "v"} <= set(smaller.left) and set(smaller.cuts) == {"inner"}
-    assert smaller.left["v"] == CODE_FIXES
+    assert set(smaller.cuts) == {"inner"}
+    assert smaller.left["q[0]"] == smaller.left["k"] == smaller.left["v[1]"] == CODE_FIXES

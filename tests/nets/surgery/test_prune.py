@@ -30,13 +30,12 @@ def test_widths_are_those_asked_for(by, keep, widths):
     assert model[0].out_features == 20
 
 
-def test_magnitude_keeps_the_largest_and_needs_no_data():
+def test_magnitude_keeps_the_largest_and_needs_one_input():
     model = mlp()
     norms = model[0].weight.norm(dim=1)
-    smaller = prune(model, keep={"0": 8}, by="magnitude")
+    smaller = prune(model, data(1), keep={"0": 8}, by="magnitude")
     kept = sorted(norms.topk(8).indices.tolist())
     assert smaller.cuts["0"].kept == tuple(kept)
-    assert smaller.cuts["0"].errors == {}
     assert torch.equal(smaller.model[0].weight, model[0].weight[kept])
     assert torch.equal(smaller.model[2].weight, model[2].weight[:, kept])
     assert torch.equal(smaller.model[2].bias, model[2].bias)
@@ -111,7 +110,7 @@ def test_more_units_than_the_rank_are_still_as_many_as_asked():
         ({"keep": {"4": 0.5}}, "the network's outputs"),
         ({"keep": {"none": 0.5}}, "no layer asked for has that name"),
         ({"keep": 0.5, "by": "luck"}, "redundancy, magnitude"),
-        ({"keep": 0.5, "data": None}, "needs data"),
+        ({"keep": 0.5, "data": None}, "runs the model to see how its units are wired; pass inputs"),
         ({"keep": 0.9, "data": data(20)}, "too few to fit 18 units; pass at least 29"),
     ],
 )
@@ -129,5 +128,5 @@ def test_layers_are_chosen_and_taken_away_by_patterns():
 
 
 def test_a_surgery_says_what_was_kept():
-    told = repr(prune(mlp(), keep=0.5, by="magnitude"))
-    assert told == "Surgery(kept={'0': '10 of 20', '2': '6 of 12'}, left=['4'], predicted=None)"
+    told = repr(prune(mlp(), data(), keep=0.5, by="magnitude"))
+    assert told.startswith("Surgery(kept={'0': '10 of 20', '2': '6 of 12'}, left=['4'], predicted=OutputError(rms=")

@@ -27,18 +27,31 @@ CHANNELS = ("in_channels", "out_channels", "groups")
 NAMES = frozenset({*AXES, *CHANNELS, "normalized_shape"})
 
 
+STANDS_FOR_WEIGHT = ("weight", "weight_v", "weight_orig", *(f"parametrizations.weight.original{k}" for k in ("", "1")))
+"""Parameters that have the shape of a weight; parametrizations and old weight norm compute it from others."""
+
+
+def weight_of(module: nn.Module) -> str | None:
+    """Return the name of the parameter that has the shape of a module's weight."""
+    own = dict(module.named_parameters(remove_duplicate=False))
+    return next((name for name in STANDS_FOR_WEIGHT if name in own), None)
+
+
 def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a module's own parameters and buffers."""
+    """Return the shapes of a module's own parameters and buffers, and of its weight where that is computed."""
     own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
-    return {name: tuple(tensor.shape) for name, tensor in own}
+    weight = weight_of(module)
+    computed = {} if weight is None else {"weight": tuple(module.get_parameter(weight).shape)}
+    return computed | {name: tuple(tensor.shape) for name, tensor in own}
 
 
-def recounted(module: nn.Module, before: Shapes) -> dict[str, Count]:
+def recounted(module: nn.Module, before: Shapes, groups: int | None = None) -> dict[str, Count]:
     """Return the numbers of a module that its tensors no longer agree with, with their new values.
 
     Args:
         module: of any class; numbers that did not count its tensors before stay.
         before: shapes of its tensors when the numbers were right.
+        groups: how many groups a convolution has now, which shapes alone do not always show.
 
     Example:
         >>> layer = nn.Linear(4, 3)
@@ -53,20 +66,23 @@ def recounted(module: nn.Module, before: Shapes) -> dict[str, Count]:
         for one, axis in counted[:1]:
             found[name] = after[one][axis]
     if "weight" in before and all(name in own for name in CHANNELS):
-        found |= _channels(module, before["weight"], after["weight"])
+        found |= _channels(module, before["weight"], after["weight"], groups)
     if own.get("normalized_shape", ()) == before.get("weight"):
         found["normalized_shape"] = after["weight"]
     return {name: value for name, value in found.items() if value != own[name]}
 
 
-def _channels(module: nn.Module, before: tuple[int, ...], after: tuple[int, ...]) -> dict[str, Count]:
-    """Return the numbers of a convolution. Where each group reads one channel, the groups go with the channels."""
-    groups = int(getattr(module, "groups", 1))
+def _channels(
+    module: nn.Module, before: tuple[int, ...], after: tuple[int, ...], groups: int | None
+) -> dict[str, Count]:
+    if groups is None:
+        groups = int(getattr(module, "groups", 1))
+        per_group = before[0] // groups
+        if groups > 1 and before[1] == 1 and after[0] % per_group == 0:
+            groups = after[0] // per_group  # depthwise: each channel is a group, so removed channels are groups
     first, second = after[:2]
     if getattr(module, "transposed", False):
-        return {"in_channels": first, "out_channels": second * groups}
-    if groups > 1 and before[1] == 1 and first % (before[0] // groups) == 0:
-        groups = first // (before[0] // groups)
+        return {"in_channels": first, "out_channels": second * groups, "groups": groups}
     return {"in_channels": second * groups, "out_channels": first, "groups": groups}
 
 

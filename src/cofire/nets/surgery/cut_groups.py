@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..wiring.dimensions import Dimension, kept
-from .counts import Count, recounted, shapes
+from ..torch_private import Convolution
+from ..wiring.dimensions import Dimension, factors, kept
+from .counts import Count, Shapes, recounted, shapes, weight_of
 
 
 class Change:
@@ -37,16 +38,16 @@ class Change:
             setattr(module, name, value)
 
 
-def replace(net: nn.Module, tensors: Mapping[str, Tensor]) -> Change:
-    """Put tensors of other shapes in the place of parameters and buffers, and let the modules' numbers follow.
+def replace(net: nn.Module, tensors: Mapping[str, Tensor], change: Change) -> None:
+    """Put tensors of other shapes in the place of parameters and buffers.
 
     Args:
         net: the network, changed in place. A parameter that has several names is replaced under all of them.
         tensors: the new ones by name.
+        change: where to note what was done.
     """
-    change, made = Change(), {}
+    made: dict[int, Tensor] = {}
     modules = dict(net.named_modules(remove_duplicate=False))
-    before = {path: shapes(module) for path, module in modules.items()}
     for name, old in named_tensors(net).items():
         if name in tensors and id(old) not in made:
             new = tensors[name].detach().to(old.dtype).contiguous().clone()
@@ -55,10 +56,25 @@ def replace(net: nn.Module, tensors: Mapping[str, Tensor]) -> Change:
         if id(old) in made:
             path, _, attribute = name.rpartition(".")
             change.set(modules[path], attribute, made[id(old)])
-    for path, module in modules.items():
-        for attribute, value in recounted(module, before[path]).items():
+
+
+def recount(net: nn.Module, before: Mapping[str, Shapes], groups: Mapping[str, int], change: Change) -> None:
+    """Let the numbers of modules follow the shapes of their tensors.
+
+    Args:
+        net: the network, changed in place.
+        before: shapes of each module's tensors when its numbers were right.
+        groups: of convolutions whose number of groups is known, by the module's name.
+        change: where to note what was done.
+    """
+    for path, module in net.named_modules(remove_duplicate=False):
+        for attribute, value in recounted(module, before[path], groups.get(path)).items():
             change.count(path, module, attribute, value)
-    return change
+
+
+def all_shapes(net: nn.Module) -> dict[str, Shapes]:
+    """Return the shapes of each module's own tensors."""
+    return {path: shapes(module) for path, module in net.named_modules(remove_duplicate=False)}
 
 
 def cut(
@@ -84,7 +100,24 @@ def cut(
                 new = new.index_select(axis, indices.to(new.device))
         if new is not tensor:
             smaller[name] = new
-    return replace(net, smaller)
+    groups = {}
+    for path, module in net.named_modules(remove_duplicate=False):
+        if isinstance(module, Convolution) and (weight := weight_of(module)):
+            channels = dimensions[f"{path}.{weight}" if path else weight][0]
+            groups[path] = _n_groups(channels, module.groups, keep)
+    before, change = all_shapes(net), Change()
+    replace(net, smaller, change)
+    recount(net, before, groups, change)
+    return change
+
+
+def _n_groups(channels: Dimension, n_groups: int, keep: Mapping[Dimension, Tensor]) -> int:
+    """Return how many groups of a convolution's channels stay; the groups are the first factors."""
+    before = after = 1
+    for factor in factors(channels):
+        if before < n_groups:
+            before, after = before * factor.size, after * len(kept(factor, keep))
+    return after if before == n_groups else n_groups
 
 
 def named_tensors(net: nn.Module) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from ..layers.patterns import Pattern, as_list, matching, split
 from ..loading.batches import as_batches, forward
 from ..loading.eval_mode import evaluating
 from .counts import Count
-from .cut_groups import Change
+from .cut_groups import Change, named_tensors
 from .groups import Links, links, memory_shared, owner
 from .output_change import predicted_error
 from .output_errors import ErrorSums, OutputError, combined
@@ -156,12 +156,14 @@ def carry_out(patient: Patient, plans: Iterable[Plan]) -> Surgery:
     good = verified(net, asked.dimensions, plans, patient.first)
     errors = _errors(net, good, patient.batches)
     predicted = predicted_error(net, refitted(net, good), patient.batches)
-    change = tried(net, asked.dimensions, good, patient.first) or Change()
+    change = (tried(net, asked.dimensions, good, patient.first) if good else None) or Change()
     cuts = {plan.link.name: _cut(plan, errors) for plan in good}
-    done = {layer for cut in cuts.values() for layer in cut.layers}
-    bad = {layer for plan in plans if plan not in good for layer in plan.link.layers} - done
+    bad = [plan.link for plan in plans if plan.link.name not in cuts]
+    left = {**asked.left, **{link.name: CODE_FIXES for link in bad}}
+    named = {layer for cut in cuts.values() for layer in cut.layers} | {link.layers[0] for link in bad}
+    left |= {layer: CODE_FIXES for link in bad for layer in link.layers if layer not in named}
     whole = tuple(name for name in asked.found if name not in {plan.link.name for plan in plans})
-    return Surgery(net, cuts, {**asked.left, **dict.fromkeys(sorted(bad), CODE_FIXES)}, whole, predicted, change.counts)
+    return Surgery(net, cuts, left, whole, predicted, change.counts)
 
 
 def _cut(plan: Plan, errors: Mapping[tuple[str, str], OutputError]) -> Cut:
@@ -178,7 +180,7 @@ def _errors(net: nn.Module, plans: Iterable[Plan], batches: Iterable[Any]) -> di
     The change of the weights is applied to what the reader takes in. That gives the difference of the outputs without
     the cancellation of subtracting them.
     """
-    old = dict(net.named_parameters())
+    old = named_tensors(net)
     new = {plan.link.name: refitted(net, [plan]) for plan in plans}
     sums = {(plan.link.name, reader): ErrorSums() for plan in plans for reader in plan.link.readings}
 

@@ -25,11 +25,12 @@ def fold(model: nn.Module, data: Any, *, tolerance: float = EXACT, pattern: "Pat
     (:class:`~cofire.stats.redundancy.selection.Selection`). With exact redundancy the outputs stay equal up to
     rounding; otherwise the error of each cut is predicted.
 
-    The units are those of the model's wiring (:func:`cofire.nets.wire`): a group of units is cut out of every tensor
-    that has them on an axis. That needs a group whose readers all take it in from one tensor, by a product with a
-    weight: linear layers, convolutions, or ``x @ w`` in code of the model's own. All other layers are in ``left``, with
-    the reason. If a reader has no bias, or pads with zeros, it cannot absorb a constant: then a_rs alone make up for a
-    unit. Each cut is tried on the first batch; where the code counts on the old size, the layer is left.
+    The units are those of the model's wiring: a group of units is cut out of every tensor that has them on an axis. It
+    must be read by products with weights only: linear layers, convolutions, or ``x @ w`` in code of the model's own.
+    Units that are read from several tensors, as those of a residual stream are, go if they are explained in each. All
+    other layers are in ``left``, with the reason. If a reader has no bias, or pads with zeros, it cannot absorb a
+    constant: then a_rs alone make up for a unit. Each cut is tried on the first batch; where the code counts on the old
+    size, the layer is left.
 
     Args:
         model: the network; neither it nor its buffers change.

@@ -1,7 +1,7 @@
 """Find the groups of units that can be cut: free ones, whose readers take them in by products."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,7 @@ from ..layers.outputs import UNITS_ARE_OUTPUTS
 from ..loading.batches import arguments
 from ..loading.eval_mode import evaluating
 from ..wiring.dimensions import Dimension
-from ..wiring.structure import Group, Layer, Wiring
+from ..wiring.structure import Group, Layer
 from ..wiring.wiring import wire
 from .readings import Reading, Sightings
 
@@ -77,24 +77,41 @@ def links(net: nn.Module, first: Any, shared: Collection[str] = ()) -> Links:
     seen = Sightings(net, wiring.dimensions, {group.leaf: readers for group, readers in free.items()})
     seen.run(first)
     why |= {group: seen.reasons.get(group.leaf, "") for group in free}
-    layers = _layers_of(wiring)
+    titles = _titles(wiring.layers)
     found = {}
     for group in free:
         if not why[group]:
-            makers = tuple(layer.name for layer in layers[group])
-            name = _name(layers[group][0], group)
-            found[name] = Link(name, makers, group.size, group.leaf, group.makers, seen.readings[group.leaf])
+            makers = [layer for layer in wiring.layers if group in layer.group]
+            named = tuple(dict.fromkeys(titles[layer] for layer in makers))
+            place = f"[{makers[0].group.index(group)}]" if len(makers[0].group) > 1 else ""
+            readings = seen.readings[group.leaf]
+            found[named[0] + place] = Link(named[0] + place, named, group.size, group.leaf, group.makers, readings)
     cut = {layer for link in found.values() for layer in link.layers}
-    left = {layer.name: _why_left(layer, why) for layer in wiring.layers if layer.name not in cut}
-    riders = {owner(name) for group in free if not why[group] for name in group.riders}
-    idle = {owner(name): reason for name, reason in wiring.left_out.items()}
-    left |= {name: reason for name, reason in idle.items() if name not in riders | cut | {*left}}
-    return Links(found, left, wiring.dimensions)
+    cut |= {owner(name) for group in free if not why[group] for name in group.riders}
+    left = {titles[layer]: _why_left(layer, why) for layer in reversed(wiring.layers)}
+    left = {owner(name): reason for name, reason in wiring.left_out.items()} | dict(reversed(left.items()))
+    return Links(found, {name: reason for name, reason in left.items() if name not in cut}, wiring.dimensions)
+
+
+def _titles(layers: Sequence[Layer]) -> dict[Layer, str]:
+    """Return the names to show: the module's, unless several of its parameters make different units."""
+    groups = defaultdict(set)
+    for layer in layers:
+        groups[owner(layer.parameter)].add(layer.group)
+    return {
+        layer: owner(layer.parameter) if len(groups[owner(layer.parameter)]) == 1 else layer.name for layer in layers
+    }
 
 
 def owner(parameter: str) -> str:
-    """Return the name of the module that has a parameter; of the parameter itself if that is the whole model."""
-    return parameter.rpartition(".")[0] or parameter
+    """Return the name of the module that has a parameter; of the parameter itself if that is the whole model.
+
+    Example:
+        >>> owner("encoder.fc.weight"), owner("fc.parametrizations.weight.original0"), owner("table")
+        ('encoder.fc', 'fc', 'table')
+    """
+    before, parametrized, _ = f".{parameter}".partition(".parametrizations.")
+    return (before if parametrized else before.rpartition(".")[0])[1:] or parameter
 
 
 def memory_shared(model: nn.Module) -> frozenset[str]:
@@ -115,23 +132,10 @@ def _why_fixed(group: Group, shared: Collection[str]) -> str:
         return f"{tied[0]} shares its memory with another parameter (tied weights)"
     mixed = sorted(mark for mark in group.marks if mark != "equal groups")  # those of a convolution are cut with it
     if group.fixed or mixed:
-        return group.fixed or f"its units are {mixed[0]}"
-    both = [name for name in group.readers if name in (*group.makers, *group.riders)]
-    if both:
-        return f"{both[0]} both makes its units and takes them in"
+        return f"its units are fixed: {group.fixed}" if group.fixed else f"its units are {mixed[0]}"
+    if both := [name for name in group.readers if name in group.riders]:
+        return f"{both[0]} takes its units in and scales them"
     return "" if group.readers else "no layer takes its units in"
-
-
-def _layers_of(wiring: Wiring) -> Mapping[Group, list[Layer]]:
-    layers = defaultdict(list)
-    for layer in wiring.layers:
-        for group in layer.group:
-            layers[group].append(layer)
-    return layers
-
-
-def _name(layer: Layer, group: Group) -> str:
-    return layer.name if len(layer.group) == 1 else f"{layer.name}[{layer.group.index(group)}]"
 
 
 def _why_left(layer: Layer, why: Mapping[Group, str]) -> str:

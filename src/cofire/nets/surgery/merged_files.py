@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..layer_names import clean, named_layers, unwrap
 from ..loading.checkpoint_files import load_weights, read_checkpoint
 from .counts import NAMES, is_no_larger
-from .cut_groups import named_tensors, replace
+from .cut_groups import Change, all_shapes, named_tensors, recount, replace
 from .cuts import Surgery
 
 COUNTS = "cofire.counts"
@@ -51,6 +51,7 @@ def load_merged(model: M, path: str | Path) -> M:
         ValueError: if it cannot be read, or does not fit the model even with smaller layers.
 
     Example:
+        >>> import torch
         >>> from tempfile import TemporaryDirectory
         >>> from cofire.nets.surgery import prune
         >>> make = lambda: nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -66,35 +67,42 @@ def load_merged(model: M, path: str | Path) -> M:
     return model
 
 
-def resize(model: nn.Module, weights: Mapping[str, Tensor], counts: Mapping[str, object]) -> None:
+def resize(model: nn.Module, weights: Mapping[str, Tensor], counts: Mapping[str, object] | None) -> None:
     """Shrink parameters, buffers and the numbers of modules to the shapes of weights; leave what does not fit.
 
     Args:
         model: changed in place.
         weights: a state dict.
-        counts: recorded numbers of modules, such as ``{"fc1.out_features": 20}``; unknown ones are passed over.
+        counts: recorded numbers of modules, such as ``{"fc1.out_features": 20}``; unknown ones are passed over. None if
+            nothing was recorded: then the shapes tell.
     """
     net, smaller = unwrap(model), {}
+    before = all_shapes(net)
     for name, tensor in named_tensors(net).items():
         shape = tensor.shape if (given := weights.get(clean(name))) is None else given.shape
         if shape != tensor.shape and len(shape) == tensor.dim() and all(map(int.__le__, shape, tensor.shape)):
             smaller[name] = tensor.detach()[tuple(slice(size) for size in shape)]
-    replace(net, smaller)
+    replace(net, smaller, Change())
+    if counts is None:
+        return recount(net, before, {}, Change())
     modules = named_layers(net)
     for key, value in counts.items():
         path, _, name = key.rpartition(".")
         if path in modules and name in NAMES and is_no_larger(value, vars(modules[path]).get(name)):
             setattr(modules[path], name, tuple(value) if isinstance(value, list) else value)
+    return None
 
 
-def _recorded(path: Path) -> dict[str, object]:
-    """Return the numbers in a file's metadata; empty if another program wrote it."""
+def _recorded(path: Path) -> dict[str, object] | None:
+    """Return the numbers in a file's metadata; None if another program wrote it."""
     if path.suffix != ".safetensors":
-        return {}
+        return None
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
-        text = (file.metadata() or {}).get(COUNTS, "{}")
+        text = (file.metadata() or {}).get(COUNTS)
+    if text is None:
+        return None
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:

@@ -11,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ..loading.batches import arguments, as_batches, forward
 from ..loading.eval_mode import evaluating
 from ..torch_private import tree_leaves
+from .cut_groups import named_tensors
 from .output_errors import ErrorSums, OutputError, combined
 
 
@@ -23,7 +24,8 @@ def predicted_error(net: nn.Module, weights: Mapping[str, Tensor], batches: Iter
     """
     if not weights:
         return OutputError(0.0, 0.0)
-    here = {name: net.get_parameter(name).detach() for name in weights}
+    tensors = named_tensors(net)
+    here = {name: tensors[name].detach() for name in weights}
     direction = {name: weight - here[name] for name, weight in weights.items()}
     sums: list[ErrorSums] = []
     try:

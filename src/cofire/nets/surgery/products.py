@@ -12,6 +12,7 @@ from ..loading.batches import forward
 from ..loading.eval_mode import evaluating
 from ..torch_private import DispatchMode
 from ..wiring.fake_copy import undisturbed
+from .cut_groups import named_tensors
 
 OPERANDS: Mapping[str, tuple[int, int]] = {
     "aten::mm": (0, 1),
@@ -112,7 +113,7 @@ class Products(DispatchMode):
 
     def __init__(self, net: nn.Module, see: Callable[[Product], None]) -> None:
         super().__init__()
-        named = reversed(list(net.named_parameters(remove_duplicate=False)))
+        named = reversed(named_tensors(net).items())
         self._names = {one.untyped_storage().data_ptr(): name for name, one in named if one.numel()}
         self._net, self._see = net, see
         self.uses: Counter[str] = Counter()

@@ -10,6 +10,7 @@ from ...stats._base.wording import plural
 from ...stats.redundancy.selection import SPARE, Selection
 from ..layers.patterns import Pattern
 from ..wiring.dimensions import leaves
+from .cut_groups import named_tensors
 from .cuts import Patient, Surgery, admitted, carry_out
 from .groups import Link, Links
 from .places import places
@@ -123,10 +124,10 @@ def _square(patient: Patient, link: Link, parameters: Iterable[str]) -> Tensor:
     """Return for each unit of a group the squared norm of its slices of parameters, float64."""
     total = torch.zeros(link.n_units, dtype=torch.float64)
     for name in parameters:
-        weight = patient.net.get_parameter(name).detach().double().cpu()
+        weight = named_tensors(patient.net)[name].detach().double().cpu()
         for axis, dimension in enumerate(patient.links.dimensions[name]):
             if link.leaf in leaves(dimension) and (where := places(dimension, link.leaf)) is not None:
-                by_index = weight.movedim(axis, 0).flatten(1).square().sum(1)
+                by_index = weight.movedim(axis, 0).reshape(dimension.size, -1).square().sum(1)
                 total += by_index[where].sum(0)
     return total
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..wiring.dimensions import Dimension, leaves
+from .cut_groups import named_tensors
 from .places import places
 from .products import Product, Products
 
@@ -52,6 +53,7 @@ class Sightings:
         readers: Mapping[Dimension, Sequence[str]],
     ) -> None:
         self._net, self._dimensions, self._readers = net, dimensions, readers
+        self._tensors = named_tensors(net)
         self._groups: dict[str, list[Dimension]] = defaultdict(list)
         for leaf, names in readers.items():
             for name in names:
@@ -93,25 +95,23 @@ class Sightings:
         return ""
 
     def _reading(self, product: Product, leaf: Dimension) -> Reading | str:
-        dimensions = self._dimensions[product.parameter]
-        axes = [axis for axis, one in enumerate(dimensions) if leaf in leaves(one)]
-        where = places(dimensions[axes[0]], leaf) if len(axes) == 1 else None
-        if where is None:
-            return f"{product.parameter} takes products of its units in"
-        axis, n_groups = axes[0], product.args[8] if product.is_convolution else 1
-        if not self._sums_over(product, axis) or (n_groups > 1 and product.args[6]):
-            return f"{product.parameter} takes its units in by {product.function._schema.name} in another form"
-        size = dimensions[axis].size
-        inputs = torch.cat([where + group * size for group in range(n_groups)])
-        return Reading(axis, where, inputs, product.bias if product.takes_constants else None)
+        n_groups = product.args[8] if product.is_convolution else 1
+        for axis, dimension in enumerate(self._dimensions[product.parameter]):
+            if leaf in leaves(dimension) and self._sums_over(product, axis) and not (n_groups > 1 and product.args[6]):
+                where = places(dimension, leaf)
+                if where is None:
+                    return f"{product.parameter} takes products of its units in"
+                inputs = torch.cat([where + group * dimension.size for group in range(n_groups)])
+                return Reading(axis, where, inputs, product.bias if product.takes_constants else None)
+        return f"{product.parameter} takes its units in in another form than it has"
 
     def _sums_over(self, product: Product, axis: int) -> bool:
         """Return whether the operation sums over this very axis of the parameter."""
-        parameter, weight = self._net.get_parameter(product.parameter), product.weight
+        tensor, weight = self._tensors[product.parameter], product.weight
         if product.is_convolution:
-            return weight.shape == parameter.shape and axis == (0 if product.args[6] else 1)
+            return weight.shape == tensor.shape and axis == (0 if product.args[6] else 1)
         summed = -1 if product.axis == -2 else max(-2, -weight.dim())
-        return (weight.size(summed), weight.stride(summed)) == (parameter.size(axis), parameter.stride(axis))
+        return (weight.size(summed), weight.stride(summed)) == (tensor.size(axis), tensor.stride(axis))
 
 
 def _fingerprint(rows: Tensor) -> Tensor:

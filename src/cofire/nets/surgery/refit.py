@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .cut_groups import named_tensors
 from .groups import Link
 from .readings import Reading
 from .sources import MadeUp, others
@@ -33,7 +34,7 @@ class Plan:
 
 def refitted(net: nn.Module, plans: Iterable[Plan]) -> dict[str, Tensor]:
     """Return the readers' weights and biases after all plans; they have their full size, with 0 for removed units."""
-    weights = {name: one.detach() for name, one in net.named_parameters()}
+    weights = {name: one.detach() for name, one in named_tensors(net).items()}
     changed: dict[str, Tensor] = {}
     for plan in plans:
         for name, reading in plan.link.readings.items():
@@ -53,5 +54,7 @@ def _refitted(plan: Plan, reading: Reading, weight: Tensor) -> tuple[Tensor, Ten
     by_unit[:, plan.kept.to(device)] += torch.einsum("kr,pr...->pk...", made_up.mixing.to(device), gone)
     by_unit[:, removed] = 0
     by_input[reading.places.to(device)] = by_unit
-    added = torch.einsum("r,pr...->...", made_up.constant.to(device), gone)
-    return torch.empty_like(weight).copy_(by_input.movedim(0, reading.axis)), added.reshape(len(added), -1).sum(1)
+    added = torch.einsum("r,pr...->...", made_up.constant.to(device), gone)  # (outputs, ...)
+    return torch.empty_like(weight).copy_(by_input.movedim(0, reading.axis)), added.flatten(1).sum(
+        1
+    ) if added.dim() > 1 else added

@@ -40,19 +40,22 @@ def tried(
         axes[path] = next((axis for axis in (1, 0) if shape[axis : axis + 1] == (module.num_features,)), -1)
 
     def follow(path: str, module: Any, shape: torch.Size) -> None:
-        if axes[path] >= 0 and shape[axes[path]] != module.num_features:
-            change.count(path, module, "num_features", shape[axes[path]])
+        axis = axes.get(path, -1)
+        if axis >= 0 and shape[axis] != module.num_features:
+            change.count(path, module, "num_features", shape[axis])
 
     with evaluating(net):
+        random = torch.get_rng_state()  # a model may sample; both networks get the same numbers
         with _before_norms(net, look):
             expected = numbers(functional_call(net, weights, args, kwargs))
         change = cut(net, dimensions, {plan.link.leaf: plan.kept.cpu() for plan in plans}, weights)
         try:
+            torch.set_rng_state(random)
             with _before_norms(net, follow):
                 found = numbers(net(*args, **kwargs))
         except Exception:  # whatever the user's forward raises on a width it did not expect
             found = []
-    if len(found) == len(expected) and all(map(_equal, found, expected)):
+    if found and len(found) == len(expected) and all(map(_equal, found, expected)):
         return change
     change.take_back()
     return None
