@@ -127,7 +127,7 @@ def test_parameters_of_unknown_modules_are_named():
 
 
 def test_a_lazy_layer_has_to_run_first():
-    with pytest.raises(ValueError, match="'0.weight' has no values before it has run once"):
+    with pytest.raises(ValueError, match=r"'0\.weight' has no values before it has run once"):
         read_model(nn.Sequential(nn.LazyLinear(3)))
 
 

@@ -91,10 +91,16 @@ def check_weights(model: nn.Module, asked: Asked) -> None:
     """
     check(model, [Request(asked)])
     layers, names = named_layers(model), asked_layers(model, [Request(asked)])
-    if not any(is_lazy(one) or one.ndim > 1 for name in names for one in layers[name].parameters()):
+    held = [one for name in names for module in layers[name].modules() for one in _tensors(module)]
+    if not any(is_lazy(one) or one.ndim > 1 for one in held):
         raise ValueError(
             f"no layer{'' if callable(asked) else f' at {asked!r}'} has weights; choose layers with a weight"
         )
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    """Return a module's own parameters, and tensors that a wrapper has put in their place."""
+    return [*module.parameters(recurse=False), *(one for one in vars(module).values() if isinstance(one, Tensor))]
 
 
 def known_layers(model: nn.Module) -> list[Layer]:
@@ -120,8 +126,16 @@ def _unreadable(layer: Layer, weight: Tensor | None, seen: dict[int, str]) -> st
         return reason
     if layer.layout is None or weight.numel() != _n_entries(layer.layout):
         return "its weight does not show its units on axes of their own"
-    first = seen.setdefault(weight.data_ptr(), layer.name) if weight.is_leaf and weight.numel() else layer.name
+    first = seen.setdefault(weight.data_ptr(), layer.name) if _is_stored(weight) else layer.name
     return "" if first == layer.name else f"the same tensor as {first}"
+
+
+def _is_stored(weight: Tensor) -> bool:
+    """Return whether a weight lies in memory of its own, not computed anew at each use."""
+    try:
+        return weight.is_leaf and weight.numel() > 0
+    except RuntimeError:  # a view of what FSDP 1 has changed in place since
+        return False
 
 
 def _n_entries(layout: WeightLayout) -> int:

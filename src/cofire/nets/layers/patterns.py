@@ -58,17 +58,6 @@ def as_list(patterns: object) -> list[object]:
     return list(patterns)
 
 
-def default_less(patterns: object, default: Pattern) -> list[object]:
-    """Return the patterns; or, if all of them only exclude (``!name``), the default without what they exclude.
-
-    Example:
-        >>> default_less("!head", nn.Linear), default_less(["encoder.*", "!encoder.0"], nn.Linear)
-        ([<class 'torch.nn.modules.linear.Linear'>, '!head'], ['encoder.*', '!encoder.0'])
-    """
-    asked = as_list(patterns)
-    return [default, *asked] if all(map(_excludes, asked)) else asked
-
-
 def split(patterns: list[object]) -> tuple[list[object], list[str]]:
     """Return the patterns that select, all layers if there are none, and those that exclude (``!name``).
 

@@ -56,9 +56,8 @@ def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes
         fix(dimension, OUTPUT)
     found: dict[bool, Places] = {}
     for seen in passes:
-        found[seen.training] = places(
-            seen.calls, Flow(follower.steps, seen.returned), seen.uses, follower.parameter_signals
-        )
+        flow = Flow(follower.steps, seen.returned)
+        found[seen.training] = places(seen.calls, flow, seen.uses, follower.parameter_signals, named_layers(model))
     layers = _Layers(model, follower, passes, {leaf for one in outputs for leaf in leaves(one)})
     return Wiring(
         layers=tuple(layers.all()),

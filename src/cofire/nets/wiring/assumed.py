@@ -1,31 +1,19 @@
 """What is assumed of torch's own layers where a model cannot be followed: a table of types, read last of all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ..layer_names import named_layers
+from .assumed_types import TYPES, assumed_axis
 from .places import Place
 from .structure import QKV, Layer, WeightLayout, Wiring, equal_parts, gates_of, short_name
-
-# Types, the axis of the units in the output counted from the end, and in the weight.
-TYPES: tuple[tuple[tuple[type[nn.Module], ...], int, int], ...] = (
-    ((nn.Linear, nn.Bilinear), -1, 0),
-    ((nn.Embedding, nn.EmbeddingBag), -1, 1),
-    ((nn.ConvTranspose1d,), -2, 1),
-    ((nn.ConvTranspose2d,), -3, 1),
-    ((nn.ConvTranspose3d,), -4, 1),
-    ((nn.Conv1d,), -2, 0),
-    ((nn.Conv2d,), -3, 0),
-    ((nn.Conv3d,), -4, 0),
-    ((nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention), -1, 0),
-)
 
 
 def assumed_place(module: nn.Module, reason: str) -> Place:
     """Return where a module's output shows units by its type; the reason is why nothing better is known."""
-    found = next((axis for types, axis, _ in TYPES if isinstance(module, types)), None)
+    found = assumed_axis(module)
     return Place(found, "" if found is not None else reason)
 
 
@@ -37,15 +25,23 @@ def assumed_wiring(model: nn.Module, reason: str) -> Wiring:
     layers = []
     for name, module in named_layers(model).items():
         row = next((row for row in TYPES if isinstance(module, row[0])), None)
-        for parameter, weight in module.named_parameters(recurse=False) if row else ():
-            if row and "weight" in parameter and not is_lazy(weight) and weight.dim() > 1:
-                layers.append(_layer(name, module, parameter, row[1], row[2], f"assumed: {reason}"))
+        for parameter, weight in _weights(module) if row is not None else ():
+            layers.append(_layer(name, module, parameter, weight, row[1], row[2], f"assumed: {reason}"))
     places = {name: (assumed_place(module, reason),) for name, module in named_layers(model).items()}
     return Wiring(tuple(layers), (), {}, {}, {}, {True: places, False: places}, (f"assumed: {reason}",))
 
 
-def _layer(name: str, module: nn.Module, parameter: str, unit_axis: int, weight_axis: int, reason: str) -> Layer:
-    weight = getattr(module, parameter)
+def _weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield a module's weights by name, also those that a wrapper keeps as plain tensors."""
+    held = {**dict(module.named_parameters(recurse=False)), **vars(module)}
+    for name, value in held.items():
+        if "weight" in name and isinstance(value, Tensor) and not is_lazy(value) and value.dim() > 1:
+            yield name, value
+
+
+def _layer(
+    name: str, module: nn.Module, parameter: str, weight: Tensor, unit_axis: int, weight_axis: int, reason: str
+) -> Layer:
     groups = getattr(module, "groups", 1)
     transposed = weight_axis == 1 and groups > 1
     units = weight.shape[weight_axis] * (groups if transposed else 1)

@@ -54,7 +54,9 @@ class Follower(DispatchMode):
         self.steps: list[Step] = []
         self.made: list[ReferenceType[Tensor]] = []
         self.parameter_signals: dict[str, Signal] = {}
-        self._names = {id(one): name for name, one in reversed(parameters.items())}  # a tied one has its first name
+        self._names = {
+            id(one): name for name, one in reversed(list(parameters.items()))
+        }  # a tied one has its first name
         self._signals: dict[int, Signal] = {}
         self._written: set[StorageWeakRef] = set()
         for name, tensor in parameters.items():
@@ -138,12 +140,14 @@ class Follower(DispatchMode):
     def _follow(self, base: str, func: Any, args: Any, kwargs: Any, before: Any, output: Any, rule: Rule) -> None:
         inputs, taken = before
         in_place = base != func._schema.name.partition("::")[2]
-        call = Call(base, _bound(func, args, kwargs), inputs, output, *self.running[-1], len(self.steps))
+        module, own = self.running[-1]
+        call = Call(base, _bound(func, args, kwargs), inputs, output, module, own, len(self.steps))
         self._apply(rule, call)
         if in_place:
             self._write(call)
         self._keep(call)
-        self.steps.append(Step(base, func, *taken, tuple(inputs), tuple(call.emitted), in_place))
+        given, named = taken
+        self.steps.append(Step(base, func, given, named, tuple(inputs), tuple(call.emitted), in_place))
 
     def _apply(self, rule: Rule, call: Call) -> None:
         try:

@@ -55,9 +55,10 @@ class LiveWiring:
         """Take in the wiring of the model, or of the part of that name."""
         self.version += 1
         start = f"{prefix}." if prefix else ""
+        n_own = sum(not layer.module for layer in wiring.layers)
         for layer in wiring.layers:
             if prefix:
-                named = f"{start}{layer.name}" if layer.name else prefix
+                named = f"{start}{layer.name}" if layer.module or n_own > 1 else prefix
                 module = f"{start}{layer.module}".rstrip(".")
                 layer = replace(
                     layer,
@@ -90,6 +91,7 @@ class LiveWiring:
         """
         try:
             self.add(wire_on_fakes(part, (args, kwargs), method=method), prefix)
+            self.complete(part, prefix)
         except Exception as error:  # the forward is the user's code, and may raise anything on fake tensors
             return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         return ""
@@ -97,6 +99,16 @@ class LiveWiring:
     def assume(self, part: nn.Module, prefix: str, reason: str) -> None:
         """Read a part of the model by the types of its modules, as it can't be followed."""
         self.add(assumed_wiring(part, reason), prefix)
+
+    def complete(self, part: nn.Module, prefix: str) -> None:
+        """Read layers by their types that ran, but whose parameters were not seen: a wrapper may exchange them."""
+        start = f"{prefix}." if prefix else ""
+        making = {layer.module for layer in self.layers.values()}
+        wiring = assumed_wiring(part, "its parameters were not seen when it ran")
+        named = [(layer, f"{start}{layer.module}".rstrip(".")) for layer in wiring.layers]
+        missing = [layer for layer, name in named if name not in making and self.knows(name)]
+        if missing:
+            self.add(replace(wiring, layers=tuple(missing), places={}), prefix)
 
 
 def _renamed(place: Place, start: str) -> Place:
@@ -161,6 +173,7 @@ class Observation:
             self._watch.end("", output)
             found = seen_pass(self._part.training, self._follower, self._watch.calls, (0, 0), output)
             self._live.add(assemble(self._part, self._follower, [found]), self._prefix)
+            self._live.complete(self._part, self._prefix)
         except Exception as error:
             self._live.assume(self._part, self._prefix, f"{failure}; {error}")
 

@@ -5,7 +5,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from torch import nn
+
 from .activations import Behind, Flow
+from .assumed_types import assumed_axis
 from .calls import Signal, Use
 from .dimensions import Dimension, leaves
 from .module_calls import ModuleCall
@@ -40,12 +43,14 @@ class Place:
         reason: why none does.
         applied: the activation function behind it; None if there is none, or the module is one itself.
         is_activation: whether it returns an activation function of what it takes.
+        assumed: whether the axis was taken from the module's type, as no parameter was seen to make its units.
     """
 
     unit_axis: int | None
     reason: str = ""
     applied: Applied | None = None
     is_activation: bool = False
+    assumed: bool = False
 
 
 Places = Mapping[str, tuple[Place, ...]]
@@ -53,10 +58,14 @@ Places = Mapping[str, tuple[Place, ...]]
 
 
 def places(
-    calls: Sequence[ModuleCall], flow: Flow, uses: Sequence[Use], parameters: Mapping[str, Signal]
+    calls: Sequence[ModuleCall],
+    flow: Flow,
+    uses: Sequence[Use],
+    parameters: Mapping[str, Signal],
+    modules: Mapping[str, nn.Module],
 ) -> dict[str, tuple[Place, ...]]:
     """Return the places of all calls of modules in a pass."""
-    finder = _Finder(calls, flow, uses, parameters)
+    finder = _Finder(calls, flow, uses, parameters, modules)
     found: dict[str, list[Place]] = defaultdict(list)
     for call in calls:
         found[call.module].append(finder.place(call))
@@ -65,9 +74,14 @@ def places(
 
 class _Finder:
     def __init__(
-        self, calls: Sequence[ModuleCall], flow: Flow, uses: Sequence[Use], parameters: Mapping[str, Signal]
+        self,
+        calls: Sequence[ModuleCall],
+        flow: Flow,
+        uses: Sequence[Use],
+        parameters: Mapping[str, Signal],
+        modules: Mapping[str, nn.Module],
     ) -> None:
-        self._calls, self._flow = calls, flow
+        self._calls, self._flow, self._modules = calls, flow, modules
         self._made = {leaf for use in uses if use.role == "maker" for leaf in leaves(use.dimension)}
         riding = {name for use in uses if use.role == "rider" for name in use.parameters}
         self._ridden = {leaf for name in riding for one in parameters[name].dimensions for leaf in leaves(one)}
@@ -91,13 +105,18 @@ class _Finder:
     def place(self, call: ModuleCall) -> Place:
         if call.returned is None:
             return Place(None, "it returns no floating-point tensor")
-        axis = self._unit_axis(call)
-        if isinstance(axis, str):
-            return Place(None, axis)
-        from_end = axis - len(call.returned.dimensions)
+        axis, n_axes = self._unit_axis(call), len(call.returned.dimensions)
+        assumed = assumed_axis(self._modules[call.module])
+        if isinstance(axis, int):
+            from_end, assumed = axis - n_axes, None
+        elif assumed is not None and n_axes + assumed >= 0:
+            from_end = assumed
+        else:
+            return Place(None, str(axis))
         if self._is_activation(call):
             return Place(from_end, is_activation=True)
-        return Place(from_end, applied=self._applied(call, call.returned.dimensions[axis]))
+        applied = self._applied(call, call.returned.dimensions[from_end])
+        return Place(from_end, applied=applied, assumed=assumed is not None)
 
     def _unit_axis(self, call: ModuleCall) -> int | str:
         assert call.returned is not None
