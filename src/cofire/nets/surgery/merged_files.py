@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from ..layer_names import clean, named_layers, unwrap
-from ..loading.checkpoint_files import load_weights, read_checkpoint
+from ..loading.checkpoint_files import Checkpoint, load_weights, read_checkpoint
 from .counts import NAMES, is_no_larger
 from .cut_groups import named_tensors, replace
 from .cuts import Surgery
@@ -33,7 +33,7 @@ def merged_bytes(surgery: Surgery) -> bytes:
     return save(weights, {"format": "pt", COUNTS: json.dumps(dict(surgery.counts))})
 
 
-def load_merged(model: M, path: str | Path) -> M:
+def load_merged(model: M, path: str | Path, *, key: str | None = None) -> M:
     """Load a smaller network into a fresh model of the old size, whose tensors are cut to fit.
 
     The shapes in the file decide, so it may also be a state dict of the smaller network that was trained further and
@@ -42,6 +42,7 @@ def load_merged(model: M, path: str | Path) -> M:
     Args:
         model: the model as its own code makes it; changed in place.
         path: a file that ``cofire merge`` wrote, or another checkpoint of such a network.
+        key: where the weights are in the file, as for `read_checkpoint`.
 
     Returns:
         The model.
@@ -60,10 +61,14 @@ def load_merged(model: M, path: str | Path) -> M:
         ...     load_merged(make(), f"{folder}/smaller.safetensors")[0]
         Linear(in_features=4, out_features=4, bias=True)
     """
-    checkpoint = read_checkpoint(path)
-    resize(model, checkpoint.weights, _recorded(Path(path)))
-    load_weights(model, checkpoint)
+    load_resized(model, read_checkpoint(path, key=key))
     return model
+
+
+def load_resized(model: nn.Module, checkpoint: Checkpoint, *, allow_unexpected: bool = False) -> Checkpoint:
+    """Shrink a model's layers to a checkpoint's shapes and load it; arguments and errors as for `load_weights`."""
+    resize(model, checkpoint.weights, _recorded(checkpoint.path))
+    return load_weights(model, checkpoint, allow_unexpected=allow_unexpected)
 
 
 def resize(model: nn.Module, weights: Mapping[str, Tensor], counts: Mapping[str, object]) -> None:
@@ -89,7 +94,7 @@ def resize(model: nn.Module, weights: Mapping[str, Tensor], counts: Mapping[str,
 
 def _recorded(path: Path) -> dict[str, object]:
     """Return the numbers in a file's metadata; empty if another program wrote it."""
-    if path.suffix != ".safetensors":
+    if path.suffix != ".safetensors" or path.is_dir():
         return {}
     from safetensors import safe_open
 
