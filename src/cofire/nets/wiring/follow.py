@@ -79,7 +79,7 @@ class Follower(DispatchMode):
 
     def stands_for(self, name: str, tensor: Tensor) -> None:
         """Note the tensor that a module uses as its parameter; FSDP puts the whole one there just before it runs."""
-        if name in self.parameter_signals and not self.knows(tensor):
+        if name in self.parameter_signals and id(tensor) not in self._signals and id(tensor) not in self._names:
             self.also(name, tensor)
 
     def _begin(self, tensor: Tensor) -> Signal:
