@@ -65,7 +65,8 @@ def test_rows_reach_the_run_directory_and_come_back(tmp_path) -> None:
         named = {row.measure for row in run.rows()}
         assert {"nc", "nc_debiased", "nc_noise_floor", "wc", "wc_signed", "epsilon", "n_constant"} <= named
         assert run.array("hidden1", "histogram").shape == (50,)
-        assert set(run.left_out) == {"flatten"}
+        assert run.left_out == dict.fromkeys(["flatten", "act1", "act2"], "makes no units of its own")
+        assert run.facts["outputs"] == ["output"] and run.facts["assumed"] == {}
         assert len(run.frame()) == len(run.rows())
 
 
@@ -100,8 +101,13 @@ def test_steps_grow_by_a_factor_above_one(factor: Any) -> None:
 
 
 def test_a_step_without_a_forward_pass_is_an_error() -> None:
-    tracker = cofire.Tracker(mlp([9, 6, 2]), measures=[correlation()], every=1)
-    with pytest.raises(ValueError, match=r"due at step 1: hidden1, output\. Is the model in eval mode"):
+    model = mlp([9, 6, 2])
+    tracker = cofire.Tracker(model, measures=[correlation()], every=1)
+    with pytest.raises(ValueError, match=r"due at step 1: '\*'\. Is the model in eval mode"):
+        tracker.step()  # no pass has shown which layers make units
+    model(torch.randn(8, 9))
+    tracker.step()
+    with pytest.raises(ValueError, match=r"due at step 3: hidden1, output\. Is the model in eval mode"):
         tracker.step()
     tracker.close()
     with pytest.raises(ValueError, match="this tracker is closed; make another"):
@@ -124,16 +130,26 @@ class Skipping(nn.Module):
 def test_a_layer_that_is_skipped_is_told_of_once_and_training_goes_on() -> None:
     model, rows = Skipping(), []
     with cofire.Tracker(model, [correlation(), epsilon()], every=1, sink=rows.extend) as tracker:
-        for model.skips, told in ((False, ["unused"]), (True, ["middle"]), (True, []), (False, [])):
+        for model.skips, told in ((False, []), (True, ["middle"]), (True, []), (False, [])):
             model(torch.randn(8, 4))
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 tracker.step()
             assert [str(one.message).partition(" similar steps: ")[2].partition(";")[0] for one in caught] == told
             assert all(one.category is NotMeasured for one in caught)
+        assert tracker._plan.sites.left_out == {"unused": "never ran"}
     for measure in ("nc", "epsilon"):
         found = {(row.site, row.step) for row in rows if row.measure == measure}
         assert found == {("first", step) for step in (1, 2, 3, 4)} | {("middle", 1), ("middle", 4)}
+
+
+def test_a_layer_that_was_asked_for_by_name_and_never_runs_is_told_of() -> None:
+    model, rows = Skipping(), []
+    with cofire.Tracker(model, [correlation(sites=["first", "unused"])], every=1, sink=rows.extend) as tracker:
+        model(torch.randn(8, 4))
+        with pytest.warns(NotMeasured, match="no rows at step 1, nor at similar steps: unused;"):
+            tracker.step()
+    assert {row.site for row in rows} == {"first"}
 
 
 def test_of_layers_that_showed_nothing_the_reason_is_told() -> None:
@@ -157,9 +173,15 @@ def test_each_unit_is_counted_once_and_a_layer_can_be_taken_away() -> None:
 
     assert sites() == {"0", "3", "5"}
     assert sites(sites="!3") == sites(sites=["!3"]) == {"0", "5"}
-    assert sites(sites=["*", "!3"]) == {"0", "1", "2", "4", "5"}
-    with pytest.raises(ValueError, match="no layer of the model matches with_units"):
-        cofire.Tracker(nn.Sequential(nn.ReLU()), [correlation()], every=1, sink=list)
+    assert sites(sites=["*", "!3"]) == {"0", "5"}
+    assert sites(sites=["*", "1", "!3"]) == {"0", "1", "5"}  # a normalization, as it was asked for by name
+    units, model = model, nn.Sequential(nn.ReLU())
+    with pytest.raises(ValueError, match=r"no layer that ran makes units at '\*'; name the layers"):
+        sites()
+    with pytest.raises(ValueError, match=r"due at step 1: 0 \(its output shows units of no layer\)"):
+        sites(sites="0")
+    with pytest.raises(ValueError, match="leaves no layer to measure"):
+        cofire.Tracker(units, [correlation(sites=["0", "!0"])], every=1, sink=list)
 
 
 def test_wrong_arguments_say_so() -> None:
@@ -247,6 +269,9 @@ def test_values_of_the_matrix_are_those_of_numpy(tmp_path) -> None:
         np.testing.assert_allclose(found, np.corrcoef(units.T), atol=1e-3)
 
 
+GATES = ("reset", "update", "new")
+
+
 class Twice(nn.Module):
     """A layer that runs twice in one forward pass, behind one of each kind that has several weights."""
 
@@ -263,17 +288,23 @@ class Twice(nn.Module):
 
 
 def test_layers_that_run_twice_and_weights_of_every_kind() -> None:
-    model, rows = Twice(), []
+    model, x = Twice(), torch.randn(32, 9)
     measures = [correlation(), weight_correlation(), epsilon()]
-    with cofire.Tracker(model, measures, every=1, sink=rows.extend) as tracker:
-        model(torch.randn(32, 9))
-        tracker.step()
-    sites = {name: {row.site for row in rows if row.measure == name} for name in ("nc", "wc", "epsilon")}
-    calls = {"up", "gru", "attention", "shared#0", "shared#1"}
-    assert sites["nc"] == sites["epsilon"] == calls
-    assert {"up", "shared", "gru.ih_l0.new", "gru.hh_l0.reset", "attention.query", "attention.out"} <= sites["wc"]
-    assert {row.n_samples for row in rows if row.site == "shared#1"} == {32 * 10}
-    assert all(np.isfinite(row.value) for row in rows if row.measure == "wc")
+    pooled: list[Any] = []
+    apart: list[Any] = []
+    for rows, per_call in ((pooled, False), (apart, True)):
+        with cofire.Tracker(model, measures, every=1, sink=rows.extend, per_call=per_call) as tracker:
+            model(x)
+            tracker.step()
+        sites = {name: {row.site for row in rows if row.measure == name} for name in ("nc", "wc", "epsilon")}
+        ran = {"up#0", "gru#0", "attention#0", "shared#0", "shared#1"}
+        assert sites["nc"] == sites["epsilon"] == (ran if per_call else {"up", "gru", "attention", "shared"})
+        weights = {"up", "shared", "attention.out_proj"}
+        weights |= {f"attention.in_proj.{part}" for part in ("query", "key", "value")}
+        assert sites["wc"] == weights | {f"gru.{of}_l0.{gate}" for of in ("ih", "hh") for gate in GATES}
+        assert all(np.isfinite(row.value) for row in rows if row.measure == "wc")
+    n_samples = {row.site: row.n_samples for row in pooled + apart if row.measure == "nc"}
+    assert (n_samples["shared"], n_samples["shared#0"], n_samples["shared#1"]) == (2 * 32 * 10, 32 * 10, 32 * 10)
 
 
 def test_measures_that_ask_the_same_of_the_same_samples_work_it_out_once(monkeypatch) -> None:

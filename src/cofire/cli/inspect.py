@@ -88,9 +88,8 @@ def _report(
     if target.model is None:
         raise ValueError(f"--data needs a model to run, but {target.name} holds only weights; give module:factory")
     batches = load_data(data, max_samples=max_samples)
-    pattern: Any = layers or "*"
     with progress_bar("Inspecting layers") as show:
-        return redundancy_report(target.model.to(place), batches, pattern, progress=show)
+        return redundancy_report(target.model.to(place), batches, layers or "*", progress=show)
 
 
 def _device(name: str) -> Any:

@@ -147,7 +147,7 @@ def _refuse_namesakes(model: nn.Module, measures: Iterable[Measure]) -> None:
     for measure in measures:
         parameters = canonical(measure.parameters_for(WIDE))
         taken = measure.statistic, measure.prepare, measure.stage, measure.arrays
-        for layer in sorted(asked_layers(model, [Request(measure.sites)])):
+        for layer in sorted(asked_layers(model, [Request(measure.sites)]), reverse=True):  # the whole model last
             if known.setdefault((measure.name, layer, parameters), taken) != taken:
                 raise ValueError(
                     f"two measures named {measure.name!r} take different statistics, stages or arrays at "

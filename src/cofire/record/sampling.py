@@ -178,9 +178,13 @@ class TrainingBatches(Source):
     def _report_silent(self, found: Samples, requests: Sequence[Request], step: int) -> None:
         """Report layers without samples: a warning once per layer where others have some, an error where none has."""
         model = unwrap(self._model)
-        asked = {*exact_sites(model, requests), *resolve(model, requests, live_wiring(model))}
+        live = live_wiring(model)
+        asked = {*exact_sites(model, requests), *resolve(model, requests, live)}
         seen = {site.at_call(None) for site in found}
         silent = sorted({site.layer for site in asked if site.at_call(None) not in seen})
+        if not seen and not asked and live.version:
+            patterns = ", ".join(f"{request.asked!r}" for request in requests)
+            raise ValueError(f"no layer that ran makes units at {patterns}; name the layers to measure")
         if not seen:
             where = ", ".join(_with_reason(name, self.reasons.get(name)) for name in silent)
             where = where or ", ".join(f"{request.asked!r}" for request in requests)
@@ -227,6 +231,7 @@ class TrainingBatches(Source):
 
 
 def _with_reason(name: str, reason: str | None) -> str:
+    name = name or "the model"
     return f"{name} ({reason})" if reason else name
 
 

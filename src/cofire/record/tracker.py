@@ -129,7 +129,6 @@ class Tracker:
             if probe is None
             else Probe(model, probe, max_samples=max_samples, seed=seed, mask=mask, per_call=per_call)
         )
-        self._first_pass = FirstPass(self._plan.model)
         self._window = window
         if self.group is not None and dist.get_rank(self.group) > 0:
             # The rows are the same on all processes, so only one writes them.
@@ -145,6 +144,7 @@ class Tracker:
         self._owned = WritableRun(run) if isinstance(run, str | Path) else None
         self._run = self._owned if isinstance(run, str | Path) else run
         self._begin(model, state)
+        self._first_pass = FirstPass(self._plan.model)
 
     def __repr__(self) -> str:
         measures = ", ".join(task.measure.name for task in self._plan.tasks)

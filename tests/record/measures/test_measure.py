@@ -43,8 +43,7 @@ class TestMaxSamples:
     def test_rows_state_the_limit_and_how_many_samples_there_were(self):
         model, x = nn.Sequential(nn.Linear(3, 4)), torch.randn(20, 3)
         [task] = Plan.of(model, [Measure(mean_of_first, max_samples=8)], EverySteps(1)).tasks
-        [target] = task.targets
-        [found] = take(task, {target.sites[0].at_call(0): model(x)}, set(), {})
+        [found] = take(task, {"0": (model(x),)}, set(), {})
         assert found.n_samples == 8 and found.parameters == '{"max_samples": 8}'
 
     def test_it_is_part_of_the_identity(self):

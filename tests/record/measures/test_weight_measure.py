@@ -15,8 +15,8 @@ from cofire.stats import weight_correlation as measured
 
 def recorded(model: nn.Module, measure: Measure) -> dict[str, dict[str, float]]:
     """The values of a measure of weights, by the name of their rows."""
-    [task] = Plan.of(model, [measure], EverySteps(1)).tasks
-    return {found.site: dict(found.values) for found in take(task, {}, set(), {})}
+    plan = Plan.of(model, [measure], EverySteps(1))
+    return {found.site: dict(found.values) for found in take(plan.tasks[0], plan.inputs(plan.tasks[0], {}), set(), {})}
 
 
 def test_rows_are_what_the_statistic_says():
@@ -81,9 +81,12 @@ def test_a_statistic_of_ones_own_gets_the_groups_only_where_there_are_some():
 
 def test_weights_are_read_anew_each_time():
     model = nn.Sequential(nn.Linear(4, 6))
-    [task] = Plan.of(model, [weight_correlation()], EverySteps(1)).tasks
-    model[0].weight = nn.Parameter(torch.ones(6, 4))
-    assert take(task, {}, set(), {})[0].values["wc"] == pytest.approx(1.0)
+    plan = Plan.of(model, [weight_correlation()], EverySteps(1))
+    for weight, expected in ((torch.ones(6, 4), 1.0), (torch.eye(6, 4)[:4], 0.0)):
+        model[0].weight = nn.Parameter(weight)
+        assert plan.inputs(plan.tasks[0], {})["0"][0].equal(weight)
+        [found] = take(plan.tasks[0], plan.inputs(plan.tasks[0], {}), set(), {})
+        assert found.values["wc"] == pytest.approx(expected)
 
 
 def test_epsilon_is_the_difference_that_correlation_records():

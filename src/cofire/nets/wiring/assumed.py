@@ -61,11 +61,17 @@ def _layer(
         calls=0,
         group=(),
         parameters=frozenset([full]),
-        layout=None
+        layout=_grouped_transposed(weight.shape, groups)
         if transposed
         else _layout(weight.shape, weight_axis, groups, equal_parts(names, units) if names else ()),
         assumed=reason,
     )
+
+
+def _grouped_transposed(shape: Sequence[int], groups: int) -> WeightLayout:
+    """Return the layout of a transposed convolution's weight, whose groups lie along its inputs."""
+    split = groups, shape[0] // groups, *shape[1:]
+    return WeightLayout(split, (0, 2, 1, *range(3, len(split))), (split[1], *shape[2:]), groups, ())
 
 
 def _layout(shape: Sequence[int], axis: int, blocks: int, parts: tuple[tuple[str, int, int], ...]) -> WeightLayout:

@@ -79,6 +79,11 @@ class Follower(DispatchMode):
         known = self.parameter_signals[name]
         self._signals.setdefault(id(tensor), replace(known, tensor=tensor))
 
+    def stands_for(self, name: str, tensor: Tensor) -> None:
+        """Note the tensor that a module uses as its parameter; FSDP puts the whole one there just before it runs."""
+        if name in self.parameter_signals and id(tensor) not in self._signals and id(tensor) not in self._names:
+            self.also(name, tensor)
+
     def _begin(self, tensor: Tensor) -> Signal:
         name = self._names[id(tensor)]
         if id(tensor) not in self._signals:

@@ -53,6 +53,7 @@ class ModuleWatch:
         self.calls: list[ModuleCall] = []
         self._model, self._follower, self._hook, self._root = model, follower, hook, root
         self._began: dict[str, list[tuple[Signal | None, int]]] = defaultdict(list)
+        self._modules = {clean(name): module for name, module in model.named_modules()}
         self._own = {clean(name): _own_parameters(name, module) for name, module in model.named_modules()}
         self._stack = ExitStack()
 
@@ -81,6 +82,8 @@ class ModuleWatch:
         given = first_floating((*args, *kwargs.values()))
         signal = None if given is None else self._follower.signal(given)
         self._began[name].append((signal, len(self._follower.steps)))
+        for parameter, tensor in self._modules[name].named_parameters(recurse=False):
+            self._follower.stands_for(f"{name}.{parameter}".lstrip("."), tensor)
         self._follower.running.append((name, self._own[name]))
 
     def end(self, name: str, output: object) -> None:
