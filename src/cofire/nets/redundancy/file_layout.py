@@ -9,12 +9,24 @@ from typing import Any
 
 from torch import Tensor
 
-from .parameter_names import bias_of, embeds, layer_of, looks_like_matrix, looks_like_weight, makes_outputs, no_weights
+from .parameter_names import (
+    bias_of,
+    embeds,
+    is_fused,
+    layer_of,
+    looks_like_matrix,
+    looks_like_weight,
+    makes_outputs,
+    no_weights,
+)
 from .readings import unusable
 
 _CONV1D = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")
 """Model types of transformers whose dense layers store (inputs, units)."""
 _CONV1D_LAYERS = re.compile(r"(^|\.)(c_attn|q_attn|c_proj|c_fc)\.weight$")
+MANY = 4
+"""A matrix with this many times more rows than columns is taken for a table, where its place does not tell."""
+_MANY_ROWS = "its many rows, which no layer reads, and its columns, which others read"
 _VOCABULARY = ("vocab_size", "n_vocab", "vocabulary_size", "num_embeddings", "n_src_vocab")
 _WIDTH = ("hidden_size", "d_model", "n_embd", "embedding_size", "dim", "word_embed_proj_dim")
 _SQUEEZE = re.compile(r"(^|[._])(se|squeeze|sq|reduce|attn|fc1|fc2)([._]|\d|$)")
@@ -116,16 +128,27 @@ class FileLayout:
             # The first in the network is the table; the output layer has the same shape.
             alike = [one for one in self.makers if self.weights[one].shape == tensor.shape and not makes_outputs(one)]
             return "the size of the vocabulary in config.json" if alike[0] == name else None
-        read = self._read
-        if read[rows] or read[width] - 1 < 1 or rows == width:
+        if name in self._first_tables:
+            return "its place, its rows, which no layer reads, and its columns, which others read"
+        # A layer of its own reads its columns, too.
+        if self._read[rows] or self._read[width] < 2 or rows < width or is_fused(name) or not self._is_lone(name):
             return None
-        if self.order_is_known and self.makers[:1] == [name] and len(self.makers) > 1:
-            return "its rows, which no layer reads, and its columns, which others read"
-        if rows < 4 * width or (self.makers[-1:] == [name] and self.order_is_known):
-            return None
-        return (
-            "its many rows, which no layer reads, and its columns, which others read" if self._is_lone(name) else None
-        )
+        if self.order_is_known:
+            return None if rows < MANY * width or self.makers[-1] == name else _MANY_ROWS
+        return _MANY_ROWS if rows >= MANY * width else ""
+
+    @cached_property
+    def _first_tables(self) -> list[str]:
+        """The matrices before the first layer: no layer reads their rows, and others read their columns."""
+        tables: list[str] = []
+        for name in self.makers[:-1] if self.order_is_known else ():
+            tensor = self.weights[name]
+            named = makes_outputs(name) or looks_like_matrix(name) or is_fused(name) or name in self.turned
+            if tensor.ndim != 2 or named or self._read[len(tensor)] or bias_of(name, self.weights) is not None:
+                break
+            tables.append(name)
+        read = {self.inputs(name) for name in self.makers[len(tables) :]}
+        return [name for name in tables if self.weights[name].shape[1] in read]
 
     @cached_property
     def _read(self) -> Counter[int]:
