@@ -120,10 +120,15 @@ def test_a_function_that_yields_batches_is_called_for_each_pass():
     assert "3 of 20 units in 1 layer were removed" in done.stdout and "Note" not in done.stdout
 
 
-def test_the_reason_is_given_if_no_unit_was_removed():
+def test_if_no_unit_was_removed_the_reason_is_given_and_nothing_written():
     good = ("mergenets:build", "--data", "mergenets:batches", "--out", "x.safetensors")
-    assert "No unit was removed: none of the requested layers can be cut." in invoke(*good, "--layers", "3").stdout
-    assert "keep asks for all units" in invoke(*good, "--keep", "1.0").stdout
+    for arguments, reason in [
+        (("--layers", "3"), "No unit was removed: none of the requested layers can be cut."),
+        (("--keep", "1.0"), "keep asks for all units"),
+    ]:
+        done = invoke(*good, *arguments)
+        assert (done.exit_code, reason in done.stdout) == (3, True), done.output
+        assert not Path("x.safetensors").exists() and "Wrote" not in done.stdout
     np.save("few.npy", np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32))
     few = " ".join(invoke("mergenets:build", "--data", "few.npy", "--out", "x.safetensors").stdout.split())
     assert "Note: only 5 inputs were run" in few and "chance makes units look like copies" in few
@@ -131,9 +136,9 @@ def test_the_reason_is_given_if_no_unit_was_removed():
 
 def test_a_model_that_cannot_be_cut_is_kept_with_the_reason():
     done = invoke("mergenets:of_data", "--data", "mergenets:batches", "--out", "x.safetensors")
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 3, done.output
     assert "No unit was removed" in done.stdout
-    assert "could not be traced" in done.stdout
+    assert "a: the model could not be followed" in done.stdout
 
 
 def test_wrong_input_prints_one_line(monkeypatch, capsys):

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from torch import Tensor
+from torch import Tensor, nn
 
 pytest.importorskip("torchmetrics", reason='needs pip install "cofire[torchmetrics]"')
 
@@ -92,6 +92,48 @@ def test_state_survives_saving_pickling_and_a_change_of_type():
         assert one.compute().item() == pytest.approx(neuronal_correlation(samples()).mean_abs, rel=1e-6)
 
 
+CASTS = {
+    "half": lambda metric: metric.half(),
+    "to": lambda metric: metric.to(torch.float16),
+    "to device and type": lambda metric: metric.to("cpu", torch.bfloat16),
+    "float": lambda metric: metric.float(),
+    "type": lambda metric: metric.type(torch.float16),
+    "set_dtype": lambda metric: metric.set_dtype(torch.float32),
+    "inside a model": lambda metric: nn.Sequential(nn.Linear(2, 2), metric).to(torch.float16)[1],
+}
+
+
+@pytest.mark.parametrize("cast", CASTS.values(), ids=CASTS)
+def test_no_cast_takes_digits_from_the_state(cast):
+    metric = NeuronalCorrelation(WIDTH)
+    metric.update(samples()[:200])
+    before = {name: value.clone() for name, value in metric.metric_state.items()}
+    cast(metric)
+    assert {name: value.dtype for name, value in metric.metric_state.items()} == {
+        name: value.dtype for name, value in before.items()
+    }
+    assert all(torch.equal(value, before[name]) for name, value in metric.metric_state.items())
+    metric.update(samples()[200:])
+    assert metric.compute().item() == pytest.approx(neuronal_correlation(samples()).mean_abs, rel=1e-6)
+    metric.reset()
+    assert metric.comoment.dtype == torch.float64 and metric.count.dtype == torch.int64
+
+
+def test_a_move_is_still_a_move():
+    metric = NeuronalCorrelation(WIDTH).to("meta")
+    assert {value.device.type for value in metric.metric_state.values()} == {"meta"}
+
+
+@pytest.mark.parametrize("n", [2**24 + 1, 2**53 + 1])
+def test_large_counts_are_exact(n):
+    metric = NeuronalCorrelation(WIDTH, "n_samples")
+    metric.update(samples())
+    metric.count.fill_(n - 1)
+    metric.set_dtype(torch.float32).to(torch.float16)
+    metric.update(samples()[:1])
+    assert metric.compute().item() == n
+
+
 def test_plot_is_theirs():
     pytest.importorskip("matplotlib").use("agg")
     metric = NeuronalCorrelation(WIDTH)
@@ -134,6 +176,14 @@ def worker(rank: int, folder: str) -> None:
         metric.update(samples().split(sizes)[rank])
         found[f"{case}"] = metric.compute()
         found[f"{case} local"] = metric.count.clone()  # after compute the state is one's own again
+    metric = NeuronalCorrelation(WIDTH)
+    metric.update(samples()[:100].split(50)[rank])
+    metric.sync()
+    metric.update(samples()[100:].split(100)[rank])
+    found["seen while synced"] = metric.count.clone()
+    metric.unsync()
+    found["updated while synced local"] = metric.count.clone()
+    found["updated while synced"] = metric.compute()
     found["gathers"] = torch.tensor(len(gathered))
     torch.save(found, Path(folder) / f"{rank}.pt")
     dist.barrier()
@@ -148,4 +198,6 @@ def test_two_processes_give_what_one_gives_without_a_gather(tmp_path):
         for case, sizes in enumerate([[150, 150], [299, 1], [300, 0]]):
             assert found[f"{case}"].item() == pytest.approx(expected, rel=1e-6)
             assert found[f"{case} local"].item() == sizes[rank]
+        assert found["seen while synced"] == 200 and found["updated while synced local"] == 150
+        assert found["updated while synced"].item() == pytest.approx(expected, rel=1e-6)
         assert found["gathers"] == 0

@@ -34,6 +34,7 @@ NAMES = {
     "torch._C._functorch.get_unwrapped": "layers.sample_rows: look inside torch.func.grad",
     "torch.nn.Linear(1, 1)._forward_hooks": "capturing, surgery: list hooks and switch them off",
     "torch.nn.Linear(1, 1)._forward_pre_hooks": "capturing, surgery: list hooks and switch them off",
+    "torch.nn.utils.parametrize._cache": "layers.effective_weight: what parametrize.cached() keeps",
     "torch.ones(1)._base": "capturing: know a view by the tensor that owns the memory",
     "torch.ones(1)._version": "penalties: notice changes in place",
 }

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ..nets.surgery import Surgery
 
 EXACT = 1e-8
+NOTHING_REMOVED = 3
+"""Exit status if no unit could be removed; then no file is written."""
 
 
 def merge(
@@ -40,7 +42,8 @@ def merge(
     """Remove units that others explain, fold them into those, and write the smaller network's weights.
 
     Learns from --data which units are constant, copies, or linear combinations of others. Prints what the cut costs,
-    and which layers could not be cut and why. Load the file with cofire.nets.surgery.load_merged.
+    and which layers could not be cut and why. Load the file with cofire.nets.surgery.load_merged. If no unit can be
+    removed, writes nothing and exits with status 3.
     """
     from rich.console import Console
 
@@ -64,6 +67,8 @@ def merge(
         measured = cost(found.model, surgery, load_data(check or data, max_samples=max_samples))
     _print_notes(found, batches)
     Console().print(merge_summary(surgery, measured))
+    if not surgery.cuts:
+        raise typer.Exit(NOTHING_REMOVED)
     with replaced(output) as file:
         file.write(merged_bytes(surgery))
     typer.echo(f"\nWrote {output}; load it with cofire.nets.surgery.load_merged into a model that {target} builds.")

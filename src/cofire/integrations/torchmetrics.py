@@ -5,9 +5,9 @@ from dataclasses import fields
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..nets.layers.layer_names import near
+from ..nets.layer_names import near
 from ..stats import CorrelationSummary, Moments
 from ..stats.correlation.state_tensors import empty_tensors, from_tensors, to_tensors
 
@@ -37,7 +37,9 @@ class NeuronalCorrelation(Metric):
         **kwargs: passed to ``torchmetrics.Metric``.
 
     Shapes: ``update(x)`` takes (n_samples, num_units); ``compute()`` returns a scalar, NaN with fewer than two
-    samples or without a pair of units that vary.
+    samples or without a pair of units that vary. Counts, such as ``"n_samples"``, are int64.
+
+    The state stays in float64 and int64, whatever type the metric or a model that holds it is cast to.
 
     Raises:
         ValueError: for an unknown quantity, fewer than one unit, or a batch of another width.
@@ -81,11 +83,13 @@ class NeuronalCorrelation(Metric):
         if x.ndim != 2 or x.shape[1] != self.num_units:
             raise ValueError(f"x must have shape (n_samples, {self.num_units}), got {tuple(x.shape)}")
         self._hold(self._moments().update(x.detach()))
+        if self._is_synced and self._cache is not None:  # what unsync() will bring back needs the batch too
+            self._cache |= to_tensors(self._moments(self._cache).update(x.detach()).state())
 
     def compute(self) -> Tensor:
         """Return the number over all samples of all processes."""
         value = getattr(self._moments().summary(), QUANTITIES[self.quantity])
-        return torch.tensor(float(value), device=self.device)
+        return torch.tensor(value if isinstance(value, int) else float(value), device=self.device)
 
     def plot(self, val: Tensor | Sequence[Tensor] | None = None, ax: Any = None) -> Any:
         """Plot one value or several, by default the current one; needs matplotlib.
@@ -94,6 +98,15 @@ class NeuronalCorrelation(Metric):
             Figure and axes.
         """
         return self._plot(val, ax)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> nn.Module:
+        """Move the state as ``to`` and the like ask, without a cast: sums and counts need their digits."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            found = fn(tensor)
+            return found if found.dtype == tensor.dtype else tensor.to(found.device)
+
+        return super()._apply(moved, exclude_state)
 
     def _moments(self, state: Mapping[str, Any] | None = None) -> Moments:
         return Moments.from_state(from_tensors(state or self.metric_state), compute_dtype=self.compute_dtype)

@@ -10,7 +10,6 @@ from zlib import compress, decompress
 import torch
 from torch import Tensor, nn
 
-from ..nets import with_units
 from ..nets.penalties import Penalty
 from ..nets.penalties.process_group import ranks_of
 from ..record import Measure, correlation
@@ -115,7 +114,7 @@ def _hidden(model: nn.Module) -> Measure:
     output = getattr(model, "get_output_embeddings", lambda: None)()
 
     def hidden_layers(name: str, module: nn.Module) -> bool:
-        return with_units(name, module) and not isinstance(module, nn.Embedding) and module is not output
+        return not isinstance(module, nn.Embedding) and module is not output
 
     return correlation(sites=hidden_layers)
 

@@ -3,7 +3,6 @@
 from .capturing.capture import Capture, capture
 from .capturing.captured import Activations
 from .dropout import DropoutReport, DropoutRow, dropout_report
-from .layers.kinds import with_units
 from .layers.sites import Site, Sites, sites
 from .penalties import (
     CorrelationPenalty,
@@ -17,10 +16,12 @@ from .penalties import (
     vicreg_covariance_penalty,
     weight_correlation_penalty,
 )
+from .wiring.structure import Group, Layer, Wiring
+from .wiring.wiring import wire
 
 __all__ = [
-    "Activations", "Capture", "CorrelationPenalty", "DeCovPenalty", "DropoutReport", "DropoutRow", "PenaltyLR",
-    "PenaltyWeight", "Site", "Sites", "VICRegCovariancePenalty", "WeightCorrelationPenalty", "capture",
+    "Activations", "Capture", "CorrelationPenalty", "DeCovPenalty", "DropoutReport", "DropoutRow", "Group", "Layer",
+    "PenaltyLR", "PenaltyWeight", "Site", "Sites", "VICRegCovariancePenalty", "WeightCorrelationPenalty", "Wiring", "capture",
     "correlation_penalty", "decov_penalty", "dropout_report", "sites", "vicreg_covariance_penalty",
-    "weight_correlation_penalty", "with_units",
+    "weight_correlation_penalty", "wire",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from ..stats._base.display import Shown
 from ..stats.correlation.dropout_laws import dropout_correlation, dropout_second_moment
 from ..stats.correlation.moments import Moments
 from .capturing.capture import Capture
-from .layers.layer_names import first_names, named_layers, unwrap
+from .layer_names import first_names, named_layers, unwrap
 from .layers.sites import Site
 from .loading import batches
 from .loading.eval_mode import evaluating

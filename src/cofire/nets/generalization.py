@@ -13,11 +13,10 @@ from torch.nn import functional
 from ..stats import Moments, weight_correlation
 from ..stats._base.display import Shown
 from .capturing.capture import capture
-from .layers.layer_names import named_layers, unwrap
-from .layers.layer_weights import n_groups, unit_weights
-from .layers.outputs import is_output_layer
+from .layer_names import unwrap
+from .layers.layer_weights import UnitWeight, asked_weights, known_layers
 from .layers.patterns import Pattern
-from .layers.sites import sites
+from .layers.sites import Asked
 from .loading.batches import as_batches, forward
 from .loading.eval_mode import evaluating
 
@@ -102,51 +101,48 @@ def generalization_score(
         (['0'], True, True)
     """
     model, batches = unwrap(model), as_batches(data)
-    names = _scored_layers(model, pattern)
+    asked: Asked = "*" if pattern is None else pattern
     with evaluating(model):
-        moments, logits, labels = _seen(model, names, batches)
+        moments, logits, labels = _seen(model, asked, batches)
+    weights = _scored_weights(model, asked, set(moments), with_outputs=pattern is not None)
     norm = math.sqrt(sum(float(one.detach().double().square().sum()) for one in model.parameters() if one.ndim > 1))
-    modules = named_layers(model)
-    layers = {name: _layer(modules[name], moments[name]) for name in names}
+    layers = {name: _layer(model, of_layer, moments[name]) for name, of_layer in weights.items()}
     return GeneralizationScore(layers, norm, *_margin_and_loss(logits, labels))
 
 
-def _scored_layers(model: nn.Module, pattern: "Pattern | list[Pattern] | None") -> list[str]:
-    modules = named_layers(model)
-    found = [site.layer for site in sites(model, "*" if pattern is None else pattern)]
-    names = [name for name in found if unit_weights(modules[name])]
-    if pattern is None:
-        names = [name for name in names if not is_output_layer(name, names)]
-    if not names:
+def _scored_weights(
+    model: nn.Module, asked: Asked, measured: set[str], *, with_outputs: bool
+) -> dict[str, list[UnitWeight]]:
+    """Return the weights of the layers to score, by module."""
+    found: dict[str, list[UnitWeight]] = {}
+    for one in asked_weights(model, asked, known_layers(model))[0]:
+        if one.layer.module in measured and (with_outputs or not one.layer.is_output):
+            found.setdefault(one.layer.module, []).append(one)
+    if not found:
         raise ValueError(
-            "found no layer with weights to score other than the last, whose units are classes; choose layers with "
+            "found no layer with weights to score other than the outputs, whose units are classes; choose layers with "
             "pattern"
         )
-    return names
+    return found
 
 
 def _seen(
-    model: nn.Module, names: list[str], batches: Iterable[Any]
+    model: nn.Module, asked: Asked, batches: Iterable[Any]
 ) -> tuple[dict[str, Moments], list[Tensor], list[Tensor]]:
     """Return the moments of the layers, the logits, and the labels if there are any."""
     logits: list[Tensor] = []
     labels: list[Tensor] = []
-    with capture(model, names, into=Moments) as captured:
+    with capture(model, asked, into=Moments) as captured:
         for batch in batches:
             logits.append(forward(model, batch))
             if isinstance(batch, list | tuple) and len(batch) > 1:
                 labels.append(batch[1])
-    # a layer that is called several times in a forward pass has one entry for each call, "name#0", "name#1", …
-    moments = {name: Moments() for name in names}
-    for call, found in captured.items():
-        moments[call.partition("#")[0]] += found
-    return moments, logits, labels
+    return dict(captured), logits, labels
 
 
-def _layer(module: nn.Module, moments: Moments) -> LayerScore:
+def _layer(model: nn.Module, weights: list[UnitWeight], moments: Moments) -> LayerScore:
     summary = moments.summary()
-    groups = n_groups(module)
-    found = [float(weight_correlation(weight.detach(), groups=groups)) for weight in unit_weights(module).values()]
+    found = [float(weight_correlation(one.read(model).detach(), groups=one.blocks)) for one in weights]
     return LayerScore(summary.debiased, summary.interval, fmean(found))
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, _decomp, nn
+from torch._functorch import pyfunctorch
 from torch._subclasses import fake_tensor
 from torch.nn.modules import batchnorm, conv, dropout, loss
+from torch.nn.utils import parametrize
 from torch.utils import _device, _python_dispatch, _pytree
 
 # Base classes have no public name, and users subclass them: a list of the public classes would miss those.
@@ -47,6 +49,11 @@ def forward_hooks(module: nn.Module) -> list[Any]:
     torch offers no way to list them.
     """
     return [hook for kind in FORWARD_HOOKS for hook in getattr(module, kind).values()]
+
+
+def forward_pre_hooks(module: nn.Module) -> list[Any]:
+    """Return the hooks that run before a module's forward."""
+    return list(module._forward_pre_hooks.values())
 
 
 @contextmanager
@@ -105,9 +112,64 @@ def version(tensor: Tensor) -> int:
 # the calls of torch's Python functions only.
 DispatchMode = _python_dispatch.TorchDispatchMode
 
+push_dispatch_mode = _python_dispatch._push_mode
+"""Begin to see operations. As with function modes above, a pass begins and ends at any time."""
+
+
+def remove_dispatch_mode(mode: Any) -> None:
+    """Take a mode out of the stack, wherever in it; do nothing if it is not there."""
+    stack = _python_dispatch._get_current_dispatch_mode_stack()
+    if not any(one is mode for one in stack):
+        return
+    above = []
+    while (top := _python_dispatch._pop_mode()) is not mode:
+        above.append(top)
+    for one in reversed(above):
+        _python_dispatch._push_mode(one)
+
+
 # Tensors without memory that know how every operation changes shapes; torch.export uses them.
 FakeTensor = fake_tensor.FakeTensor
 FakeTensorMode = fake_tensor.FakeTensorMode
+FakeCopyMode = fake_tensor.FakeCopyMode
+"""Makes deepcopy copy tensors as fake ones, wherever an object holds them."""
+
+without_transforms = pyfunctorch.temporarily_clear_interpreter_stack
+"""Context in which ``torch.func`` transforms nothing. A pass of our own inside a user's must not be differentiated."""
+
+is_functorch_wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore[reportAttributeAccessIssue]
+
+
+without_dispatch_modes = _python_dispatch._disable_current_modes
+
+
+@contextmanager
+def hidden() -> Iterator[None]:
+    """Hide what a hook does itself from all modes that are active: they would see operations that are not the model's."""
+    with without_torch_functions():
+        if not torch._C._len_torch_dispatch_stack():
+            yield
+            return
+        with without_dispatch_modes():
+            yield
+
+
+@contextmanager
+def without_modes() -> Iterator[None]:
+    """Take all modes of the user out for a block, except the default device: they would see a pass of our own."""
+    functions = [pop_function_mode() for _ in function_modes()]
+    try:
+        for mode in functions:
+            if isinstance(mode, DeviceContext):
+                push_function_mode(mode)
+        with without_dispatch_modes():
+            yield
+    finally:
+        while function_modes():
+            pop_function_mode()
+        for mode in reversed(functions):
+            push_function_mode(mode)
+
 
 # What torch.compile falls back on for operations that have no decomposition of their own.
 decompositions = _decomp.core_aten_decompositions
@@ -118,3 +180,12 @@ tree_map = _pytree.tree_map
 grouped_mm = torch.ops.aten._grouped_mm.default
 
 ALL_HOOKS = (*FORWARD_HOOKS, "_backward_hooks", "_backward_pre_hooks")
+
+
+def cached_parametrization(module: nn.Module, name: str) -> Tensor | None:
+    """Return the value that ``parametrize.cached()`` keeps of a parameter; None if it keeps none.
+
+    Reading the parameter would compute and store a value, which under ``no_grad`` has no gradient, and the model would
+    train on that one.
+    """
+    return parametrize._cache.get((id(module), name))

@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..nets import Site
+from ..nets.layers.sites import Request
 from .sampling import Samples, Source, TrainingBatches
 
 Layout = tuple[str, str, int | None, int, int, torch.dtype]
@@ -39,7 +40,7 @@ class Together(TrainingBatches):
         super().__init__(model, **options)
         self._group = group
 
-    def collect(self, sites: Sequence[Site], step: int) -> Samples:
+    def collect(self, requests: Sequence[Request], step: int) -> Samples:
         """Return the samples of all processes, in the order of their ranks: the same on each.
 
         Raises:
@@ -55,7 +56,7 @@ class Together(TrainingBatches):
             Site(layer, stage, call): self._joined(own, (layer, stage, call), layouts)  # type: ignore[arg-type]
             for layer, stage, call in places
         }
-        self._report_silent(found, sites, step)
+        self._report_silent(found, requests, step)
         return found
 
     def _joined(self, own: Samples, place: tuple[str, str, int | None], layouts: list[list[Layout]]) -> Tensor:

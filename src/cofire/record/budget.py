@@ -10,10 +10,10 @@ from time import perf_counter
 
 import torch
 
-from ..nets import Site
+from ..nets.layers.sites import Request
 from ..stats._base.display import Shown
 from .measures import correlation
-from .recording import Plan, Task, all_sites
+from .recording import Plan, Task, requests_of
 from .some_units import FEWEST, of_some_units, unit_error
 
 REMEMBERED = 32
@@ -63,8 +63,8 @@ class Unlimited:
         """Count the time of a block as the tracker's."""
         return _NOT_COUNTED
 
-    def watched(self, plan: Plan, coming: range) -> list[Site]:
-        """Return the sites to watch in the coming step."""
+    def watched(self, plan: Plan, coming: range) -> list[Request]:
+        """Return the layers to watch in the coming step."""
         return plan.possible(coming)
 
     def affordable(self, due: Sequence[Task]) -> Sequence[Task]:
@@ -172,11 +172,11 @@ class Budget(Unlimited):
     def _hooks(self) -> float:
         return max(0.0, median(self._watched_excess)) if self._watched_excess else 0.0
 
-    def watched(self, plan: Plan, coming: range) -> list[Site]:
-        """Return the sites to watch in the coming step: those of tasks that are due or wait, if they fit."""
+    def watched(self, plan: Plan, coming: range) -> list[Request]:
+        """Return the layers to watch in the coming step: those of tasks that are due or wait, if they fit."""
         tasks = [*self._waiting.values(), *plan.due(coming[0])]
         self._granted = bool(tasks) and self._can_pay()
-        return all_sites(tasks) if self._granted else []
+        return requests_of(tasks) if self._granted else []
 
     def _can_pay(self) -> bool:
         """Return whether a recording at the next step fits.

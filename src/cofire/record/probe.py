@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..nets import Capture, Site
+from ..nets import Capture
 from ..nets.capturing.padding_masks import Mask
+from ..nets.layers.sites import Request
 from .runs.rng_state import rng_untouched, seed_from
 from .sampling import Reservoir, Samples, Source, samples_of
 
@@ -31,17 +32,28 @@ class Probe(Source):
 
     mode = "eval"
 
-    def __init__(self, model: nn.Module, inputs: Any, *, max_samples: int, seed: int, mask: Mask | None = None) -> None:
-        self._model = model
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: Any,
+        *,
+        max_samples: int,
+        seed: int,
+        mask: Mask | None = None,
+        per_call: bool = False,
+    ) -> None:
+        self._model, self._per_call = model, per_call
         self._mask = mask
         self._batches = _as_batches(inputs)
         self._limit = max_samples
         self._seed = seed
 
-    def collect(self, sites: Sequence[Site], step: int) -> Samples:
+    def collect(self, requests: Sequence[Request], step: int) -> Samples:
         """Run the probe set through the model; keep the same rows at every step."""
         seed = seed_from(self._seed)
-        watch = Capture(self._model, list(sites), mask=self._mask, into=lambda: Reservoir(self._limit, seed))
+        watch = Capture(
+            self._model, requests, mask=self._mask, into=lambda: Reservoir(self._limit, seed), per_call=self._per_call
+        )
         watch.attach()
         try:
             with untouched(self._model), rng_untouched(), torch.no_grad():

@@ -1,17 +1,18 @@
-"""From a tracker's measures to numbers: which sites are due at a step, and the statistics of their samples."""
+"""From a tracker's measures to numbers: which layers are due at a step, and the statistics of their samples."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..nets import Site, sites, with_units
-from ..nets.layers.layer_names import named_layers
-from ..nets.layers.layer_weights import n_groups, unit_weights, whole
-from ..nets.layers.patterns import default_less
+from ..nets import Site
+from ..nets.layer_names import unwrap
+from ..nets.layers.layer_weights import asked_weights, known_layers
+from ..nets.layers.sites import Request, Sites, Stage, asked_layers, check, resolve
+from ..nets.wiring.live import live_wiring
 from .measures import Measure
 from .measures.measure import WIDE, Shared
 from .runs.rows import canonical
@@ -22,66 +23,61 @@ Taken = tuple[str, str, str]
 """What identifies a number within a step: the measure's name, the site and the parameters."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """What a statistic is computed from at one place: a name for the rows, and the sites or the weights it reads."""
-
-    name: str
-    sites: tuple[Site, ...] = ()
-    weights: Callable[[], tuple[Any, ...]] | None = None
-
-    def inputs(self, samples: Samples) -> dict[str, tuple[Any, ...]]:
-        """Return the statistic's arguments, by the site in the rows: one entry, or one for each call."""
-        if self.weights is not None:
-            return {self.name: self.weights()}
-        last = self.sites[-1]
-        calls = [site for site in samples if site.at_call(None) == last.at_call(None)]
-        return {
-            str(call): tuple(samples[site.at_call(call.call)] for site in self.sites)
-            for call in calls
-            if last.call in (None, call.call)
-        }
+Inputs = tuple[Any, ...]
+"""The arguments of a statistic: samples at one site or two, or a weight and its number of blocks."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A measure, its schedule and its targets in a model."""
+    """A measure and its schedule."""
 
     measure: Measure
     schedule: Schedule
-    targets: tuple[Target, ...]
 
     @property
-    def sites(self) -> list[Site]:
-        """The sites whose samples it needs; none for weights."""
-        return [site for target in self.targets for site in target.sites]
+    def requests(self) -> list[Request]:
+        """The layers whose samples it needs; none for weights."""
+        stages: dict[str, list[Stage]] = {"weights": [], "both": ["pre", "post"]}
+        return [
+            Request(self.measure.sites, stage)
+            for stage in stages.get(self.measure.stage, [cast(Stage, self.measure.stage)])
+        ]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All tasks of a tracker, and the layers they leave out, with the reason."""
+    """All tasks of a tracker.
 
+    Attributes:
+        model: the model, without wrappers.
+        tasks: the tasks.
+    """
+
+    model: nn.Module
     tasks: tuple[Task, ...]
-    left_out: Mapping[str, str]
 
     @classmethod
     def of(cls, model: nn.Module, measures: Iterable[Measure], every: Schedule) -> "Plan":
-        """Find each measure's targets.
+        """Make a task of each measure.
 
         Raises:
             ValueError: if a pattern matches nothing, a measure is given twice, or rows of two would look the same.
         """
+        model = unwrap(model)
         tasks: dict[Measure, Task] = {}
-        left_out: dict[str, str] = {}
         for measure in measures:
             if measure in tasks:
                 raise ValueError(f"the measure {measure.identity} is given twice")
-            targets, without = _targets(model, measure)
+            check(model, [Request(measure.sites)])
             schedule = measure.every if isinstance(measure.every, Schedule) else every
-            tasks[measure] = Task(measure, schedule, targets)
-            left_out.update(without)
-        _refuse_namesakes(tasks.values())
-        return cls(tuple(tasks.values()), left_out)
+            tasks[measure] = Task(measure, schedule)
+        _refuse_namesakes(model, tasks)
+        return cls(model, tuple(tasks.values()))
+
+    @property
+    def sites(self) -> Sites:
+        """What passes of the model have shown so far of the layers that were asked for."""
+        return resolve(self.model, requests_of(self.tasks), live_wiring(self.model))
 
     def due(self, step: int, *, epoch_end: bool = False) -> list[Task]:
         """Return the tasks due after a step; at an epoch's end, those that were not due after the step itself."""
@@ -91,65 +87,64 @@ class Plan:
             if task.schedule.due(step, epoch_end=epoch_end) and not (epoch_end and task.schedule.due(step))
         ]
 
-    def possible(self, steps: Iterable[int]) -> list[Site]:
-        """Return the sites whose samples may be needed at one of the steps."""
+    def possible(self, steps: Iterable[int]) -> list[Request]:
+        """Return the requests for samples that may be needed at one of the steps."""
         steps = list(steps)
         tasks = [task for task in self.tasks if any(task.schedule.due(step, epoch_end=True) for step in steps)]
-        return all_sites(tasks)
+        return requests_of(tasks)
+
+    def inputs(self, task: Task, samples: Samples) -> dict[str, Inputs]:
+        """Return the arguments of a task's statistic, by the name of each place in the rows.
+
+        Raises:
+            ValueError: if a measure of weights finds none.
+        """
+        if task.measure.stage == "weights":
+            return self._weights(task.measure)
+        live = live_wiring(self.model)
+        found = resolve(self.model, task.requests, live)
+        unseen = set(live.unseen(asked_layers(self.model, task.requests)))  # they may have run on another process
+        stages = {request.stage for request in task.requests}
+        wanted = [site for site in samples if _wanted(site, found) or (site.layer in unseen and site.stage in stages)]
+        if task.measure.stage != "both":
+            return {str(site): (samples[site],) for site in wanted}
+        pairs = [(replace(site, stage="pre"), site) for site in wanted if site.stage == "post"]
+        return {str(site): (samples[before], samples[site]) for before, site in pairs if before in samples}
+
+    def _weights(self, measure: Measure) -> dict[str, Inputs]:
+        found, left_out = asked_weights(self.model, measure.sites, known_layers(self.model))
+        if not found:
+            where = "" if callable(measure.sites) else f" at {measure.sites!r}"
+            reasons = "".join(f"; {name}: {reason}" for name, reason in left_out.items())
+            raise ValueError(f"measure {measure.name!r}: no layer{where} has weights{reasons}")
+        return {one.name: (one.read(self.model).detach(), *([one.blocks] if one.blocks > 1 else [])) for one in found}
 
 
-def all_sites(tasks: Iterable[Task]) -> list[Site]:
-    """Return the sites of several tasks, each once."""
-    return list(dict.fromkeys(site for task in tasks for site in task.sites))
+def _wanted(site: Site, found: Sites) -> bool:
+    """Return whether a site with samples was asked for: at all calls, or at this one."""
+    return any(site.at_call(None) == one.at_call(None) and one.call in (None, site.call) for one in found)
 
 
-def _refuse_namesakes(tasks: Iterable[Task]) -> None:
+def requests_of(tasks: Iterable[Task]) -> list[Request]:
+    """Return the requests of several tasks, each once."""
+    return list(dict.fromkeys(request for task in tasks for request in task.requests))
+
+
+def _refuse_namesakes(model: nn.Module, measures: Iterable[Measure]) -> None:
     """Refuse two measures that would write different numbers under the same name, site and parameters.
 
     Measures may overlap, such as one layer often and all layers rarely, as long as they record the same.
     """
     known: dict[Taken, tuple[Any, ...]] = {}
-    for task in tasks:
-        measure, parameters = task.measure, canonical(task.measure.parameters_for(WIDE))
+    for measure in measures:
+        parameters = canonical(measure.parameters_for(WIDE))
         taken = measure.statistic, measure.prepare, measure.stage, measure.arrays
-        for target in task.targets:
-            if known.setdefault((measure.name, target.name, parameters), taken) != taken:
+        for layer in sorted(asked_layers(model, [Request(measure.sites)])):
+            if known.setdefault((measure.name, layer, parameters), taken) != taken:
                 raise ValueError(
                     f"two measures named {measure.name!r} take different statistics, stages or arrays at "
-                    f"{target.name}, so their rows would look the same; give one of them another name"
+                    f"{layer or 'the model'}, so their rows would look the same; give one of them another name"
                 )
-
-
-def _targets(model: nn.Module, measure: Measure) -> tuple[tuple[Target, ...], Mapping[str, str]]:
-    asked: Any = default_less(measure.sites, with_units)
-    if measure.stage == "weights":
-        return _weight_targets(model, measure, sites(model, asked)), {}
-    if measure.stage == "both":
-        after = sites(model, asked, stage="post")
-        before = sites(model, asked, stage="pre")
-        pairs = zip(before, after, strict=True)
-        return tuple(Target(str(post), (pre, post)) for pre, post in pairs), after.left_out
-    found = sites(model, asked, stage=measure.stage)
-    return tuple(Target(str(site), (site,)) for site in found), found.left_out
-
-
-def _weight_targets(model: nn.Module, measure: Measure, found: Iterable[Site]) -> tuple[Target, ...]:
-    modules = named_layers(model)
-    targets = [
-        Target(".".join(filter(None, (layer, part))), weights=_weight_reader(modules[layer], part))
-        for layer in dict.fromkeys(site.layer for site in found)
-        for part in unit_weights(modules[layer])
-    ]
-    if not targets:
-        where = "" if callable(measure.sites) else f" at {measure.sites!r}"
-        raise ValueError(f"measure {measure.name!r}: no layer{where} has weights")
-    return tuple(targets)
-
-
-def _weight_reader(module: nn.Module, part: str) -> Callable[[], tuple[Any, ...]]:
-    groups = n_groups(module)
-    # Weights are looked up at each recording, because a loop may have replaced the tensor.
-    return lambda: (whole(unit_weights(module)[part].detach()), *([groups] if groups > 1 else []))
 
 
 @dataclass(frozen=True)
@@ -170,21 +165,17 @@ class Found:
         return int(self.values.get("n_units_seen", self.n_units))
 
 
-def take(task: Task, samples: Samples, taken: set[Taken], shared: Shared) -> list[Found]:
-    """Run a task's statistic at each of its targets, outside autograd.
+def take(task: Task, inputs: Mapping[str, Inputs], taken: set[Taken], shared: Shared) -> list[Found]:
+    """Run a task's statistic at each of its places, outside autograd.
 
     Args:
-        task: the measure and its targets.
-        samples: by site.
+        task: the measure.
+        inputs: the statistic's arguments, by place.
         taken: what this step has recorded already: its numbers are left out, its arrays are not. Added to.
         shared: what this recording has prepared already. Added to.
     """
     with torch.no_grad():
-        return [
-            _take_one(task.measure, name, inputs, taken, shared)
-            for target in task.targets
-            for name, inputs in target.inputs(samples).items()
-        ]
+        return [_take_one(task.measure, name, one, taken, shared) for name, one in inputs.items()]
 
 
 def _take_one(measure: Measure, site: str, inputs: tuple[Tensor, ...], taken: set[Taken], shared: Shared) -> Found:

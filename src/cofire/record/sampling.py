@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from ..nets import Capture, Site
 from ..nets.capturing.padding_masks import Mask
+from ..nets.layer_names import unwrap
+from ..nets.layers.sites import Request, exact_sites, resolve
+from ..nets.wiring.live import live_wiring
 from .measures import NotMeasured
 from .runs.rng_state import seed_from
 
@@ -74,14 +77,14 @@ class Source:
 
     mode = "train"
 
-    def arm(self, sites: Sequence[Site], step: int) -> None:
+    def arm(self, requests: Sequence[Request], step: int) -> None:
         """Prepare for the coming step, at which something may be due."""
 
     def advance(self, step: int) -> None:
         """Note that a training step is over."""
 
-    def collect(self, sites: Sequence[Site], step: int) -> Samples:
-        """Return the samples of each site's calls."""
+    def collect(self, requests: Sequence[Request], step: int) -> Samples:
+        """Return the samples of each site that was asked for."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -102,26 +105,36 @@ class TrainingBatches(Source):
     step are those of the last ``window`` batches.
     """
 
-    def __init__(self, model: nn.Module, *, window: int, max_samples: int, seed: int, mask: Mask | None = None) -> None:
-        self._model = model
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        window: int,
+        max_samples: int,
+        seed: int,
+        mask: Mask | None = None,
+        per_call: bool = False,
+    ) -> None:
+        self._model, self._per_call = model, per_call
         self._mask = mask
         self._limit = max_samples
         self._seed = self._seed_now = seed
         self._recent: deque[tuple[int, Samples]] = deque(maxlen=window)
         self._reported: set[str] = set()
-        self._watches: dict[tuple[Site, ...], Capture[Reservoir]] = {}
+        self._watches: dict[tuple[Request, ...], Capture[Reservoir]] = {}
         self._watch: Capture[Reservoir] | None = None
 
-    def arm(self, sites: Sequence[Site], step: int) -> None:
+    def arm(self, requests: Sequence[Request], step: int) -> None:
         """Attach hooks for the coming step."""
         self._seed_now = seed_from(self._seed, step)
-        key = tuple(sites)
+        key = tuple(requests)
         if key not in self._watches:
             self._watches[key] = Capture(
                 self._model,
-                list(sites),
+                requests,
                 mask=self._mask,
                 into=lambda: Reservoir(self._limit, self._seed_now),
+                per_call=self._per_call,
                 when=lambda: self._model.training,
             )
         self._watch = self._watches[key]
@@ -134,17 +147,17 @@ class TrainingBatches(Source):
             self.close()
             self._recent.append((step, samples_of(watch.take())))
 
-    def collect(self, sites: Sequence[Site], step: int) -> Samples:
+    def collect(self, requests: Sequence[Request], step: int) -> Samples:
         """Return the samples of the last batches.
 
         Raises:
-            ValueError: if no site saw a forward pass in training mode.
+            ValueError: if no layer that was asked for saw a forward pass in training mode.
 
         Warns:
-            NotMeasured: once for each site without samples while others have some.
+            NotMeasured: once for each layer without samples while others have some.
         """
         found = self.seen(step)
-        self._report_silent(found, sites, step)
+        self._report_silent(found, requests, step)
         return found
 
     @property
@@ -158,18 +171,21 @@ class TrainingBatches(Source):
         found = dict.fromkeys(site for samples in recent for site in samples)
         return {site: _joined([samples[site] for samples in recent if site in samples]) for site in found}
 
-    def _report_silent(self, found: Samples, sites: Sequence[Site], step: int) -> None:
-        """Report sites without samples: a warning once per layer where others have some, an error where none has."""
+    def _report_silent(self, found: Samples, requests: Sequence[Request], step: int) -> None:
+        """Report layers without samples: a warning once per layer where others have some, an error where none has."""
+        model = unwrap(self._model)
+        asked = {*exact_sites(model, requests), *resolve(model, requests, live_wiring(model))}
         seen = {site.at_call(None) for site in found}
-        silent = [site for site in sites if site.at_call(None) not in seen]
-        if silent and len(silent) == len(sites):
-            named = ", ".join(_with_reason(str(site), self.reasons.get(site.layer)) for site in silent)
+        silent = sorted({site.layer for site in asked if site.at_call(None) not in seen})
+        if not seen:
+            where = ", ".join(_with_reason(name, self.reasons.get(name)) for name in silent)
+            where = where or ", ".join(f"{request.asked!r}" for request in requests)
             raise ValueError(
-                f"no forward pass in training mode since the last step reached the layers due at step {step}: {named}. "
+                f"no forward pass in training mode since the last step reached the layers due at step {step}: {where}. "
                 "Is the model in eval mode, or was the step counted twice? Call tracker.step() once after each "
                 "optimizer step, or give a probe set, which needs no forward pass"
             )
-        if new := list(dict.fromkeys(site.layer for site in silent if site.layer not in self._reported)):
+        if new := [layer for layer in silent if layer not in self._reported]:
             self._reported.update(new)
             named = ", ".join(_with_reason(layer, self.reasons.get(layer)) for layer in new)
             warnings.warn(

@@ -10,7 +10,10 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from ..nets.capturing.first_pass import FirstPass
 from ..nets.capturing.padding_masks import Mask
+from ..nets.layers.layer_weights import known_layers
+from ..nets.wiring.live import live_wiring
 from .across_processes import group_of, training_batches
 from .arguments import Sink, check_objects, check_seed, check_whole
 from .budget import Budget, Overhead, budget_of
@@ -18,7 +21,7 @@ from .late_arrays import LateArrays
 from .measures import Measure, Statistic, as_measures
 from .measures.measure import Shared
 from .probe import Probe
-from .recording import Found, Plan, Taken, Task, all_sites, model_facts, take
+from .recording import Found, Plan, Taken, Task, model_facts, requests_of, take
 from .runs.rows import Array, Row
 from .runs.run_directory import WritableRun
 from .schedule import GeometricSteps, Schedule, as_schedule
@@ -61,6 +64,7 @@ class Tracker:
         seed: seed of the choice of rows; the rows state it.
         mask: which samples count, as for `cofire.capture`: the name of an argument of the model's forward, such as
             ``"attention_mask"``, or a callable.
+        per_call: record the calls of a layer within one pass apart, as ``name#0``, ``name#1``; else they are pooled.
         synchronize: pool the batches of all processes, or of those of a process group. Each step at which something is
             due then has a collective that all must reach; they wait as long as the group's time-out allows. Rows are
             the same on all processes, and the first one writes them. Each keeps its share of ``max_samples``.
@@ -100,6 +104,7 @@ class Tracker:
         max_samples: int = 10_000,
         seed: int = 0,
         mask: Mask | None = None,
+        per_call: bool = False,
         synchronize: "bool | dist.ProcessGroup" = False,
         budget: float | Budget | None = None,
         state: Mapping[str, Any] | None = None,
@@ -118,10 +123,13 @@ class Tracker:
         self._plan = Plan.of(model, as_measures(measures), as_schedule(every))
         self.group = group_of(synchronize)
         self._source = (
-            training_batches(model, self.group, window=window, max_samples=max_samples, seed=seed, mask=mask)
+            training_batches(
+                model, self.group, window=window, max_samples=max_samples, seed=seed, mask=mask, per_call=per_call
+            )
             if probe is None
-            else Probe(model, probe, max_samples=max_samples, seed=seed, mask=mask)
+            else Probe(model, probe, max_samples=max_samples, seed=seed, mask=mask, per_call=per_call)
         )
+        self._first_pass = FirstPass(self._plan.model)
         self._window = window
         if self.group is not None and dist.get_rank(self.group) > 0:
             # The rows are the same on all processes, so only one writes them.
@@ -131,6 +139,7 @@ class Tracker:
         self._seed = seed
         self._step = self._epoch = 0
         self._closed = False
+        self._described = -1
         self._taken: set[Taken] = set()  # at this step, by the step and by the end of an epoch
         self._late = LateArrays()
         self._owned = WritableRun(run) if isinstance(run, str | Path) else None
@@ -145,11 +154,7 @@ class Tracker:
     def _begin(self, model: nn.Module, state: Mapping[str, Any] | None) -> None:
         self._waiting = self._run is not None and self._run.begun
         if self._run is not None:
-            self._run.describe(
-                model=model_facts(model),
-                measures=[task.measure.identity for task in self._plan.tasks],
-                left_out=dict(self._plan.left_out),
-            )
+            self._run.describe(model=model_facts(model), measures=[task.measure.identity for task in self._plan.tasks])
         self._budget.begin(self._plan)
         if state is not None:
             self.load_state_dict(state)
@@ -187,6 +192,7 @@ class Tracker:
             self._step += 1
             self._taken.clear()
             self._source.advance(self._step)
+            self._first_pass.end_if_seen()
             try:
                 self._record(self._budget.affordable(self._plan.due(self._step)))
             finally:
@@ -231,13 +237,14 @@ class Tracker:
     def _record(self, tasks: Sequence[Task]) -> None:
         if not tasks:
             return
-        wanted = all_sites(tasks)
+        wanted = requests_of(tasks)
         samples = self._source.collect(wanted, self._step) if wanted else {}
+        self._describe_layers()
         rows: list[Row] = []
         arrays: list[Array] = []
         shared: Shared = {}
         for task in tasks:
-            found = take(task, samples, self._taken, shared)
+            found = take(task, self._plan.inputs(task, samples), self._taken, shared)
             mode = "" if task.measure.stage == "weights" else self._source.mode
             rows += [row for one in found for row in self._rows(one, mode)]
             if task.measure.arrays is not None and (self._run is not None or self._sink_takes_arrays):
@@ -246,6 +253,15 @@ class Tracker:
         if (overhead := self._budget.overhead) is not None:
             rows.append(self._row("", "overhead", overhead.share, unit=""))
         self._write(rows, arrays)
+
+    def _describe_layers(self) -> None:
+        """Add to the run what passes of the model have shown of its layers."""
+        if self._run is None or self._described == (version := live_wiring(self._plan.model).version):
+            return
+        sites = self._plan.sites
+        outputs = [layer.module for layer in known_layers(self._plan.model) if layer.is_output]
+        self._run.describe(left_out=dict(sites.left_out), assumed=dict(sites.assumed), outputs=outputs)
+        self._described = version
 
     def _write(self, rows: list[Row], arrays: list[Array]) -> None:
         if self._run is not None:
@@ -284,6 +300,7 @@ class Tracker:
         """
         self._closed = True
         self._source.close()
+        self._first_pass.end()
         try:
             self.finish()
         finally:

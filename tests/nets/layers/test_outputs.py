@@ -1,10 +1,11 @@
 import pytest
+import torch
 from torch import nn
 
-from cofire.nets.layers.layer_names import named_layers
+from cofire.nets.layer_names import named_layers
 from cofire.nets.layers.layer_weights import unit_weights
 from cofire.nets.layers.outputs import UNITS_ARE_OUTPUTS, is_output_layer
-from cofire.nets.surgery import links
+from cofire.nets.surgery import fold
 
 
 @pytest.mark.parametrize(
@@ -25,14 +26,15 @@ def test_the_last_layer_is_the_output_layer(layer, layers, expected):
 
 
 @pytest.mark.parametrize(
-    "model",
+    ("model", "shape"),
     [
-        nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)),
-        nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2), nn.Sigmoid()),
-        nn.Sequential(nn.Sequential(nn.Linear(4, 3), nn.Tanh()), nn.Sequential(nn.Linear(3, 2))),
+        (nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), (9, 4)),
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2), nn.Sigmoid()), (9, 1, 4, 4)),
+        (nn.Sequential(nn.Sequential(nn.Linear(4, 3), nn.Tanh()), nn.Sequential(nn.Linear(3, 2))), (9, 4)),
     ],
 )
-def test_order_and_graph_agree_on_the_output_layer(model):
+def test_order_and_wiring_agree_on_the_output_layer(model, shape):
     layers = [name for name, module in named_layers(model).items() if unit_weights(module)]
-    traced = [name for name, reason in links(model).left.items() if reason == UNITS_ARE_OUTPUTS]
-    assert traced == [name for name in layers if is_output_layer(name, layers)]
+    left = fold(model, torch.randn(shape)).left
+    wired = [name for name, reason in left.items() if reason == UNITS_ARE_OUTPUTS]
+    assert wired == [name for name in layers if is_output_layer(name, layers)]

@@ -3,7 +3,7 @@ from torch import nn
 
 import cofire
 from cofire.nets import Site
-from cofire.nets.layers.layer_names import clean
+from cofire.nets.layer_names import clean
 
 
 @pytest.fixture

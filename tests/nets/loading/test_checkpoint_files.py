@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from cofire.nets.layers.layer_names import unwrap
+from cofire.nets.layer_names import unwrap
 from cofire.nets.layers.wrappers import without_wrappers
 from cofire.nets.loading.checkpoint_files import load_weights, read_checkpoint
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from cofire.nets.surgery.cut_layers import Layout
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import prune
 
 from cofire.nets.surgery import fold, links
-from cofire.nets.surgery.cut_layers import Layout
 
 Seq = nn.Sequential
 

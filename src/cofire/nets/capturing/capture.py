@@ -6,9 +6,10 @@ from typing import Any, Generic, TypeVar
 
 from torch import Tensor, nn
 
-from ..layers.layer_names import first_names, named_layers, unwrap
+from ..layer_names import first_names, named_layers, unwrap
 from ..layers.sample_rows import rows
-from ..layers.sites import Asked, Site, Stage, sites
+from ..layers.sites import Asked, Request, Site, Sites, Stage, exact_sites
+from ..layers.sites import check as check_requests
 from .captured import Activations
 from .forward_pass import Pass, Record
 from .padding_masks import Mask, reader
@@ -26,13 +27,14 @@ class Capture(Generic[T]):
 
     Args:
         model: the network, or a part of it; it may be compiled or wrapped.
-        pattern: the sites, as for `sites`.
+        pattern: the sites, as for `sites`; or a list of `Request`.
         stage: "post" (after the activation function) or "pre".
         mask: which samples count. A (batch, time) bool tensor, True for keep; or a callable (args, kwargs) of
             the model's call that returns one, or None for all; or the name of an argument of its forward. An
             argument whose name ends in ``padding_mask`` is read as PyTorch means it, True for ignore.
         into: makes an empty state, such as ``Moments``, that takes batches: ``state = state.update(rows)``.
         pool_positions: average over the positions of a feature map instead of taking each as a sample.
+        per_call: keep the calls of a layer within one pass apart, as ``name#0``, ``name#1``; else they are pooled.
         when: asked each time a layer runs whether to capture it; by default every run is captured.
 
     Raises:
@@ -54,38 +56,42 @@ class Capture(Generic[T]):
     def __init__(
         self,
         model: nn.Module,
-        pattern: Asked = "*",
+        pattern: "Asked | Sequence[Request]" = "*",
         *,
         stage: Stage = "post",
         mask: Mask | None = None,
         into: Callable[[], T] | None = None,
         pool_positions: bool = False,
+        per_call: bool = False,
         when: Callable[[], bool] | None = None,
     ) -> None:
         if mask is not None and pool_positions:
             raise ValueError("pass mask or pool_positions, not both: a mask is for positions that are samples")
         self._model = unwrap(model)
-        self._sites = sites(model, pattern, stage=stage)
-        self._pool_positions = pool_positions
+        requests = _requests(pattern, stage)
+        check_requests(self._model, requests)
+        self._pool_positions, self._per_call = pool_positions, per_call
         self._fired: set[Site] = set()
-        both = len({site.stage for site in self._sites}) > 1
-        self._store = Store[T](into, both, first_names(named_layers(model)), dict(self._sites.left_out))
+        self._store = Store[T](into, first_names(named_layers(model)))
         self._recorder = Recorder(
             self._model,
-            self._sites,
+            requests,
             read_mask=None if mask is None else reader(mask, self._model),
             emit=self._add,
-            leave_out=self._store.left_out.__setitem__,
+            leave_out=self._store.failed.__setitem__,
+            resolved=self._store.resolved,
             when=when,
         )
+        self._exact = exact_sites(self._model, requests)
 
     def __repr__(self) -> str:
-        return f"Capture({', '.join(map(str, self._sites))}; {'attached' if self.attached else 'detached'})"
+        sites = ", ".join(map(str, self.sites)) or "no pass seen yet"
+        return f"Capture({sites}; {'attached' if self.attached else 'detached'})"
 
     @property
-    def sites(self) -> Sequence[Site]:
-        """The sites to capture."""
-        return self._sites
+    def sites(self) -> Sites:
+        """The sites to capture; they are known once the model has run."""
+        return self._recorder.sites
 
     @property
     def left_out(self) -> Mapping[str, str]:
@@ -125,29 +131,47 @@ class Capture(Generic[T]):
         return self._store.take()
 
     def check(self) -> None:
-        """Check that every site has fired.
+        """Check that all sites that were asked for by name have fired, and that any has.
 
         Raises:
             RuntimeError: with the names of those that have not, and the usual reasons.
+            ValueError: if all that ran could not be read, with the reasons.
         """
         self._store.settle()
-        silent = [str(s) for s in self._sites if s not in self._fired and s.layer not in self._store.left_out]
+        known = {site.layer: self.left_out.get(site.layer) for site in self._exact}
+        named = [site for site in self._exact if site not in self._fired and known[site.layer] in (None, "never ran")]
+        silent = [str(site) for site in named] or ([] if self._fired or self._store.failed else ["all layers"])
         if silent:
             raise RuntimeError(
                 f"never ran while captured: {', '.join(silent)}. Either the model was not called in this thread, or "
                 "it does not call these modules: a layer is unused, a weight is used without its module (tied "
                 "weights), or module.forward is called directly. Ask for other layers, or leave these out with '!name'."
             )
+        if not self._fired:
+            reasons = "; ".join(f"{name or 'the model'}: {reason}" for name, reason in self._store.failed.items())
+            raise ValueError(f"no layer could be captured ({reasons})")
 
     def _add(self, shown: Pass) -> None:
         for record in shown.records:
-            self._store.add(record.site, self._rows(record, shown.mask))
-            self._fired |= {record.site, record.site.at_call(None)}
+            once = record.site.at_call(None)
+            asked_alone = {record.site, once} & set(self._recorder.sites) == {record.site}
+            try:
+                site = record.site if self._per_call or asked_alone else once
+                self._store.add(site, self._rows(record, shown.mask))
+            except ValueError as error:  # this runs inside the user's forward, which goes on
+                self._store.failed[record.site.layer] = str(error)
+                continue
+            self._fired |= {record.site, once}
 
     def _rows(self, record: Record, mask: Tensor | None) -> Tensor:
         if self._pool_positions and record.n_position_axes:
             return rows(record.samples.mean(dim=tuple(range(-1 - record.n_position_axes, -1))))
         return record.rows(mask, self._model)
+
+
+def _requests(pattern: Any, stage: Stage) -> list[Request]:
+    several = isinstance(pattern, list | tuple) and bool(pattern) and all(isinstance(one, Request) for one in pattern)
+    return list(pattern) if several else [Request(pattern, stage)]
 
 
 @contextmanager
@@ -159,6 +183,7 @@ def capture(
     mask: Mask | None = None,
     into: Callable[[], Any] | None = None,
     pool_positions: bool = False,
+    per_call: bool = False,
 ) -> Iterator[Activations[Any]]:
     """Capture the outputs of a model's layers while the block runs.
 
@@ -166,12 +191,12 @@ def capture(
 
     Yields:
         A mapping from layer names to (n_samples, n_units) tensors, the batches of all forward passes in the
-        block concatenated; with ``into``, to states. A layer that ran several times in one pass is
-        ``name#0``, ``name#1``, ...
+        block concatenated; with ``into``, to states. The calls of a layer that ran several times in one pass are
+        pooled, or apart as ``name#0``, ``name#1`` with ``per_call``.
 
     Raises:
         ValueError: if a pattern matches nothing.
-        RuntimeError: when the block ends, if a site never ran.
+        RuntimeError: when the block ends, if a layer that was asked for by name never ran, or none did.
 
     Example:
         >>> import torch
@@ -181,7 +206,9 @@ def capture(
         >>> activations["0"].shape, bool(activations["0"].min() >= 0)
         (torch.Size([5, 4]), True)
     """
-    taking = Capture(model, pattern, stage=stage, mask=mask, into=into, pool_positions=pool_positions)
+    taking = Capture(
+        model, pattern, stage=stage, mask=mask, into=into, pool_positions=pool_positions, per_call=per_call
+    )
     taking.attach()
     try:
         yield taking.activations

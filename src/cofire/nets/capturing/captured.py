@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
-from ..layers.layer_names import near
+from ..layer_names import near
 from ..layers.sites import Site
 from .row_store import Store
 
@@ -13,8 +13,8 @@ T = TypeVar("T")
 class Activations(Mapping[str, T], Generic[T]):
     """Captured activations, or states, by layer name; ``left_out`` names the layers without, and why.
 
-    A layer that ran several times in one forward pass is ``name#0``, ``name#1``, ... Where both stages were
-    captured, the one before the activation function is ``name:pre``. A `Site` is a key as well.
+    With ``per_call``, a layer's calls within one pass are ``name#0``, ``name#1``, ... Where both stages were captured,
+    the one before the activation function is ``name:pre``. A `Site` is a key as well.
     """
 
     def __init__(self, store: Store[T]) -> None:
@@ -29,7 +29,7 @@ class Activations(Mapping[str, T], Generic[T]):
     def sites(self) -> list[Site]:
         """The sites captured so far, one for each call."""
         self._store.settle()
-        return list(self._store.measured())
+        return self._store.measured()
 
     def __getitem__(self, key: str | Site) -> T:
         site = self._site(key)

@@ -1,8 +1,11 @@
 """The hooks that a capture puts on a model."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
+
+from torch import nn
+
+from ..torch_private import forward_hooks
 
 
 class Hook:
@@ -19,8 +22,13 @@ class Hook:
         """Run the hook; torch calls this."""
         return self._run(*args)
 
-    def __reduce__(self) -> tuple[type[partial[None]], tuple[Callable[..., None]]]:
-        return partial, (_do_nothing,)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Hook, (_do_nothing,)
+
+
+def users_hooks(module: nn.Module) -> list[Any]:
+    """Return the forward hooks on a module, those that run before it included, without cofire's own."""
+    return [hook for hook in forward_hooks(module) if not isinstance(hook, Hook)]
 
 
 def _do_nothing(*args: Any) -> None:

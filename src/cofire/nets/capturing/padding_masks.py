@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..layers.layer_names import near
+from ..layer_names import near
 
 Mask = Tensor | str | Callable[[tuple[Any, ...], Mapping[str, Any]], Tensor | None]
 """A tensor, the name of an argument of the model's forward, or a callable (args, kwargs)."""

@@ -1,27 +1,50 @@
-"""Put hooks on the layers of a model, and turn what they see into records of forward passes."""
+"""Put hooks on the layers of a model, and turn what they see into records of forward passes.
+
+Where the units lie, and where the output of a layer's activation function is, the model's wiring says. It is made from
+the inputs of the first pass, and added to whenever a part runs that was not seen before.
+"""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from threading import get_ident
+from types import FrameType
 from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..layers.kinds import following, looks_like_activation
-from ..layers.sample_rows import Copy, describe, first_floating, is_packed, units_last
-from ..layers.sites import Site, Stage
-from ..torch_private import in_backward, without_torch_functions
-from .activation_functions import Follower, Step
-from .forward_pass import Layer, Pass, Record, layers_of
-from .fused_attention import fused_modules, fused_output
+from ..first_tensor import describe, first_floating, is_packed
+from ..layer_names import named_layers
+from ..layers.sample_rows import Copy, units_last
+from ..layers.sites import Request, Site, Sites, Stage, asked_layers, resolve
+from ..running import calling_frame, is_running
+from ..torch_private import hidden, in_backward
+from ..wiring.live import live_wiring
+from ..wiring.places import Applied
+from .forward_pass import Pass, Record
+from .fused_attention import Fused, fused_modules
 from .hooks import Hook
+from .observed_pass import Kept, ObservedPass
 from .padding_masks import ReadMask
 from .uncompiled import eager
 
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
+NO_ACTIVATION = "its activation function did not run"
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """Sites that wait for what an activation function makes of a layer's output."""
+
+    sites: list[Site]
+    module: nn.Module
+    applied: Applied
+    skip: int
+    padded: bool
 
 
 class Recorder:
@@ -29,29 +52,39 @@ class Recorder:
 
     A pass is a call of the model. What runs outside of such a call (a submodule called on its own, or
     ``model.forward(x)``, which runs no hook) counts as a new pass as soon as a layer runs again. ``when`` is asked
-    each time a layer runs whether to record it.
+    each time a layer runs whether to record it. No hook raises: a layer that can't be read is left out with the reason.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        sites: Sequence[Site],
+        requests: Sequence[Request],
         *,
         read_mask: ReadMask | None,
         emit: Callable[[Pass], None],
         leave_out: Callable[[str, str], None],
+        resolved: Callable[[Sites], None] = lambda sites: None,
         copy: Copy = units_last,
         when: Callable[[], bool] | None = None,
     ) -> None:
-        self._model, self._layers = model, layers_of(model, sites)
+        self._model, self._requests = model, requests
         self._read_mask, self._emit, self._leave_out, self._copy = read_mask, emit, leave_out, copy
-        self._when = when
-        self._follower = Follower(tracks_axes=any(layer.kind.unit_axis is following for layer in self._layers))
-        self._handles: list[RemovableHandle] = []
+        self._resolved, self._when = resolved, when
+        self._modules = named_layers(model)
+        self._live = live_wiring(model)
+        self.sites = Sites((), {})
+        self._wanted: dict[str, list[Site]] = {}
+        self._handles: dict[str, RemovableHandle] = {}
         self._pass = Pass()
-        self._depth = 0
+        self._frames: list[FrameType | None] = []
         self._thread: int | None = None
         self._handled: BaseException | None = None
+        self._waiting: dict[str, list[_Waiting]] = {}
+        self._observed: ObservedPass | None = None
+        self._asked = asked_layers(model, requests)
+        self._version = -1
+        self._fused = Fused()
+        self._resolve()
 
     @property
     def attached(self) -> bool:
@@ -60,138 +93,351 @@ class Recorder:
 
     def attach(self) -> None:
         """Put the hooks on, for what this thread does with the model."""
-        self._thread, self._depth, self._pass = get_ident(), 0, Pass()
+        self._thread, self._frames, self._pass = get_ident(), [], Pass()
         eager.enter()
-        self._follower.join()
         # Hooks run in the order of registration. The fused output comes first, so that the others see the output that
-        # the model continues with; the end of the model's call comes last, when all layers are recorded.
-        self._hook(self._model.register_forward_pre_hook, self._begins, with_kwargs=True)
-        for module in fused_modules(self._model):
-            self._hook(module.register_forward_hook, partial(fused_output, module), with_kwargs=True)
-        for layer in self._layers:
-            if layer.kind.is_activation:
-                self._hook(layer.module.register_forward_pre_hook, partial(self._takes, layer), with_kwargs=True)
-            self._hook(layer.module.register_forward_hook, partial(self._ran, layer))
-        for module in self._model.modules():
-            if looks_like_activation(module):
-                # It counts as one activation function, whatever functions it calls inside.
-                steps: list[Step | None] = []
-                self._hook(module.register_forward_pre_hook, partial(self._enters, steps), with_kwargs=True)
-                self._hook(module.register_forward_hook, partial(self._leaves, steps), always_call=True)
-        # always_call: the depth must go back down also when forward raises.
-        self._hook(self._model.register_forward_hook, self._ends, always_call=True)
+        # the model continues with.
+        self._hook("begin", "", self._model.register_forward_pre_hook, self._begins, with_kwargs=True)
+        for number, module in enumerate(fused_modules(self._model)):
+            fused, slow = partial(self._fused.output, module), partial(self._fused.begin, module)
+            self._hook(f"unfused {number}", "", module.register_forward_pre_hook, slow)
+            self._hook(f"fused {number}", "", module.register_forward_hook, fused, with_kwargs=True)
+        self._resolve()
 
     def detach(self) -> None:
         """Take every hook off."""
         self._thread = None
-        for handle in self._handles:
+        if not self._inside:
+            self._finish_observing()
+        self._stop_observing()
+        for handle in self._handles.values():
             handle.remove()
         self._handles.clear()
-        self._follower.leave()
         eager.leave()
-        self.settle()
-        self._pass, self._handled = Pass(), None
+        self._hand_over()
+        self._frames, self._pass, self._handled = [], Pass(), None
 
     def settle(self) -> None:
         """Hand over what layers have shown outside of a call of the model."""
-        if self._depth == 0:
+        if not self._inside:
+            self._finish_observing()
             self._hand_over()
+
+    @property
+    def _inside(self) -> bool:
+        """Whether a call of the model is running. One that an interrupt has ended is over, though no hook said so."""
+        while self._frames and not is_running(self._frames[-1]):
+            self._frames.pop()
+            self._pass = Pass()
+            self._stop_observing()
+        return bool(self._frames)
 
     def _hand_over(self) -> None:
         shown, self._pass = self._pass, Pass()
-        self._follower.clear()
+        for waiting in [one for of_source in self._waiting.values() for one in of_source]:
+            self._leave_out(waiting.sites[0].layer, NO_ACTIVATION)
+        self._waiting.clear()
         if shown.records:
             self._emit(shown)
 
-    def _hook(self, register: Callable[..., RemovableHandle], run: Callable[..., object], **options: bool) -> None:
+    def _resolve(self) -> None:
+        """Find the sites among what was seen so far, and put hooks on their modules and on what was not seen."""
+        if self._version != self._live.version:
+            self._version = self._live.version
+            self.sites = resolve(self._model, self._requests, self._live)
+            self._resolved(self.sites)
+            self._wanted = {}
+            for site in self.sites:
+                self._wanted.setdefault(site.layer, []).append(site)
+            for name in [name for name in self._modules if self._live.knows(name)]:
+                self._unhook(f"unseen {name}")
+        if self.attached:
+            self._put_hooks()
+
+    def _put_hooks(self) -> None:
+        for name in self._live.unseen(self._modules):
+            unseen = partial(self._unseen, name, self._modules[name])
+            register = self._modules[name].register_forward_pre_hook
+            self._hook(f"unseen {name}", name, register, unseen, plain=True, with_kwargs=True)
+        for name, wanted in self._wanted.items():
+            module, shown = self._modules[name], self._live.shown_by(name)
+            if any(place.is_activation for place in shown):
+                takes = partial(self._takes, name, module)
+                self._hook(f"takes {name}", name, module.register_forward_pre_hook, takes, with_kwargs=True)
+            self._hook(f"ran {name}", name, module.register_forward_hook, partial(self._ran, name, module))
+            if any(site.stage == "post" for site in wanted):
+                for source in {place.applied.source for place in shown if place.applied} - {name}:
+                    reached = partial(self._reached, source)
+                    self._hook(f"source {source}", name, self._modules[source].register_forward_hook, reached)
+        # The end of the model's call comes last, when all layers are recorded. It must come also when forward raises.
+        self._unhook("end")
+        self._hook("end", "", self._model.register_forward_hook, self._ends, always_call=True)
+
+    def _hook(
+        self,
+        key: str,
+        layer: str,
+        register: Callable[..., RemovableHandle],
+        run: Callable[..., object],
+        *,
+        plain: bool = False,
+        **options: bool,
+    ) -> None:
+        if key not in self._handles:
+            self._handles[key] = register(Hook(self._safe(layer, run, unseen=not plain)), **options)
+
+    def _unhook(self, key: str) -> None:
+        if key in self._handles:
+            self._handles.pop(key).remove()
+
+    def _safe(self, layer: str, run: Callable[..., object], *, unseen: bool = True) -> Callable[..., object]:
+        """Return a hook that never raises into the user's forward; if ``unseen``, no active mode sees what it does."""
+
         def here(module: nn.Module, *given: Any) -> object:
             # Another thread may run the same model, and backward runs checkpointed layers again: neither counts.
-            return None if get_ident() != self._thread or in_backward() else run(*given)
+            if get_ident() != self._thread or in_backward():
+                return None
+            try:
+                with hidden() if unseen else nullcontext():
+                    return run(*given)
+            except Exception as error:
+                self._leave_out(layer, f"it can't be read: {type(error).__name__}: {error}")
+                return None
 
-        self._handles.append(register(Hook(here), **options))
+        return here
 
     def _begins(self, args: Args, kwargs: Kwargs) -> None:
-        self._depth += 1
-        if self._depth == 1:
-            self._follower.join()
+        if not self._inside:
+            self._finish_observing()
             self._hand_over()
             self._handled = sys.exception()
-            self._pass.mask = self._read_mask(args, kwargs) if self._read_mask else None
+            self._take_mask(args, kwargs)
+        self._frames.append(calling_frame())
+
+    def _take_mask(self, args: Args, kwargs: Kwargs) -> None:
+        """Read the mask of this pass; without it nothing of the pass can be recorded."""
+        if self._read_mask is None:
+            return
+        try:
+            self._pass.mask = self._read_mask(args, kwargs)
+        except Exception as error:
+            self._pass.failed = True
+            for name in self._asked:
+                self._leave_out(name, f"its mask can't be read: {error}")
 
     def _ends(self, args: Args, output: object) -> None:
-        self._depth -= 1
-        if self._depth > 0:
+        if self._frames:
+            self._frames.pop()
+        if self._inside:
             return
         # Hooks are not told whether forward raised. It did if an exception is on its way that was not there when it
         # began: the model may have been called while an earlier one was being handled.
         failed, self._handled = sys.exception() is not self._handled, None
         if failed:
-            self._pass = Pass()
-        # What comes next (adding the samples, loss, backward, optimizer) need not pass through the follower.
-        self._follower.rest()
+            self._pass, self._waiting = Pass(), {}
+            self._stop_observing()
         self._hand_over()
 
-    def _takes(self, layer: Layer, args: Args, kwargs: Kwargs) -> None:
-        """Note the input of an activation module, its "pre", before the module may change it in place."""
-        with without_torch_functions():
-            x = first_floating((*args, *kwargs.values()))
-        if x is not None:
-            self._begins_outside(layer)
-            with without_torch_functions():
-                self._note(layer, "pre", x)
-
-    def _ran(self, layer: Layer, args: Args, output: object) -> None:
-        with without_torch_functions():
-            x = first_floating(output)
-            if x is None:
-                self._leave_out(layer.name, f"its output is {describe(output)}")
-                return
-        own = not layer.kind.is_activation
-        if own:
-            self._begins_outside(layer)
-        with without_torch_functions():
-            padded = not is_packed(output)
-            if own:
-                self._note(layer, "pre", x, padded=padded)
-            post = self._note(layer, "post", x, padded=padded)
-            if own:
-                self._follower.follow(x, [record.applied for record in post])
-        self._pass.calls[layer.name] += 1
-
-    def _begins_outside(self, layer: Layer) -> None:
-        """Begin a new pass if the layer runs outside of a call of the model, and has run already."""
-        if self._depth > 0:
+    def _begins_outside(self, name: str) -> None:
+        """Begin a new pass if a layer runs outside of a call of the model, and has run already."""
+        if self._inside:
             return
-        self._follower.join()
-        if layer.name in self._pass.calls:
+        if name in self._pass.calls:
             self._hand_over()
-        if self._read_mask and self._pass.mask is None:
-            self._pass.mask = self._read_mask((), {})
+        if self._pass.mask is None:
+            self._take_mask((), {})
 
-    def _note(self, layer: Layer, stage: Stage, x: Tensor, *, padded: bool = True) -> list[Record]:
-        call = self._pass.calls[layer.name]
-        wanted = layer.wanted(stage, call)
-        if not wanted or (self._when is not None and not self._when()):
+    def _unseen(self, name: str, module: nn.Module, args: Args, kwargs: Kwargs) -> None:
+        """Learn how a part of the model is wired that was not seen running before."""
+        if self._observed is not None and not self._observed.called:
+            if self._observed.is_over or any(one.name == name for one in self._observed.kept):
+                self._finish_observing()
+            else:
+                self._observed.give(args, kwargs)
+                return
+        if self._observed is not None or self._live.knows(name):
+            self._resolve()
+        elif self._inside:
+            failure = self._live.learn(module, name, args, kwargs)
+            if failure:
+                self._observe(module, name, args, kwargs, failure)
+            self._resolve()
+        else:  # parts are called, but not the model: what lies between them shows only in the user's own pass
+            self._observe(self._model, "", args, kwargs, "", first=name)
+
+    def _observe(
+        self, part: nn.Module, prefix: str, args: Args, kwargs: Kwargs, failure: str, *, first: str = ""
+    ) -> None:
+        """Begin to observe a call of a part of the model; without a failure, calls of parts in the user's code.
+
+        ``first`` is the module inside the part with which it begins.
+        """
+        called = bool(failure)
+        self._observed = ObservedPass(
+            self._live,
+            part,
+            prefix,
+            called=called,
+            failure=failure,
+            hook=partial(self._watching, prefix),
+            within=calling_frame(of_user=not called),
+        )
+        self._observed.begin(first, args, kwargs)
+        for name, module in self._observed.watched(self._modules, self._asked).items():
+            keep = partial(self._keep, name)
+            self._hook(f"keep {name}", name, module.register_forward_hook, keep, with_kwargs=True)
+        if called:
+            self._hook("observed", prefix, part.register_forward_hook, self._observed_call, plain=True)
+
+    def _watching(self, layer: str, run: Callable[..., object]) -> Hook:
+        """Return a hook of an observation, which takes the module first, as torch gives it."""
+        return Hook(self._safe(layer, partial(run, None)))
+
+    def _keep(self, name: str, args: Args, kwargs: Kwargs, output: object) -> None:
+        if self._observed is not None and (self._when is None or self._when()):
+            self._observed.keep(name, args, kwargs, output, training=self._model.training)
+
+    def _observed_call(self, args: Args, output: object) -> None:
+        self._finish_observing(output)
+
+    def _finish_observing(self, output: object = None) -> None:
+        """Take in what the observed pass has shown, and record what was kept of it."""
+        observed, self._observed = self._observed, None
+        if observed is None:
+            return
+        self._unhook_observation()
+        observed.end(output)
+        self._resolve()
+        when, self._when = self._when, None  # it was asked as each module ran
+        with hidden():
+            for one in observed.kept:
+                self._record_kept(one)
+        self._when = when
+
+    def _record_kept(self, one: Kept) -> None:
+        module = self._modules[one.name]
+        self._begins_outside(one.name)
+        if one.name in self._wanted:
+            place = self._live.place(one.name, self._pass.calls[one.name], training=one.training)
+            if place is not None and place.is_activation and one.taken is not None:
+                self._note(one.name, module, "pre", one.taken, place.unit_axis, padded=one.padded)
+            self._record(one.name, module, one.output, padded=one.padded, training=one.training)
+        self._pass_on(one.name, one.output)
+
+    def _stop_observing(self) -> None:
+        self._fused.restore()
+        if self._observed is not None:
+            self._observed.close()
+        self._observed = None
+        self._unhook_observation()
+
+    def _unhook_observation(self) -> None:
+        for key in [key for key in self._handles if key.startswith("keep ") or key == "observed"]:
+            self._unhook(key)
+
+    def _takes(self, name: str, module: nn.Module, args: Args, kwargs: Kwargs) -> None:
+        """Note the input of an activation module, its "pre", before the module may change it in place."""
+        x = first_floating((*args, *kwargs.values()))
+        if x is None or f"keep {name}" in self._handles:
+            return
+        self._begins_outside(name)
+        place = self._live.place(name, self._pass.calls[name], training=self._model.training)
+        if place is not None and place.is_activation:
+            self._note(name, module, "pre", x, place.unit_axis)
+
+    def _ran(self, name: str, module: nn.Module, args: Args, output: object) -> None:
+        if f"keep {name}" in self._handles:
+            return
+        x = first_floating(output)
+        if x is None:
+            self._leave_out(name, f"its output is {describe(output)}")
+            return
+        self._begins_outside(name)
+        self._record(name, module, x, padded=not is_packed(output), training=self._model.training)
+
+    def _record(self, name: str, module: nn.Module, x: Tensor, *, padded: bool, training: bool) -> None:
+        """Record a module's output, or what an activation function makes of it, at the sites that want it."""
+        place = self._live.place(name, self._pass.calls[name], training=training)
+        if place is None:
+            return
+        samples = None
+        if not place.is_activation:
+            samples = self._note(name, module, "pre", x, place.unit_axis, padded=padded, reason=place.reason)
+        if place.applied is None:
+            self._note(name, module, "post", x, place.unit_axis, padded=padded, reason=place.reason, copied=samples)
+        elif wanted := self._sites_at(name, "post"):
+            waiting = _Waiting(wanted, module, place.applied, place.applied.skip, padded)
+            if place.applied.source == name:
+                self._arrived(waiting, x)
+            else:
+                self._waiting.setdefault(place.applied.source, []).append(waiting)
+        self._pass.calls[name] += 1
+
+    def _sites_at(self, name: str, stage: Stage) -> list[Site]:
+        call = self._pass.calls[name]
+        if self._pass.failed or (self._when is not None and not self._when()):
             return []
-        axis = layer.unit_axis(x)
-        axis = self._follower.unit_axis(x) if axis is None else axis
+        return [
+            site.at_call(call)
+            for site in self._wanted.get(name, ())
+            if site.stage == stage and site.call in (None, call)
+        ]
+
+    def _note(
+        self,
+        name: str,
+        module: nn.Module,
+        stage: Stage,
+        x: Tensor,
+        axis: int | None,
+        *,
+        padded: bool = True,
+        reason: str = "",
+        copied: Tensor | None = None,
+    ) -> Tensor | None:
+        """Record a tensor at the sites of one stage. It is copied now: the model may change it in place."""
+        wanted = self._sites_at(name, stage)
+        if not wanted:
+            return None
+        given = next((site.unit_axis for site in wanted if site.unit_axis is not None), axis)
+        if given is None:
+            self._leave_out(name, reason)
+            return None
+        from_end = given - x.ndim if given >= 0 else given
+        samples = self._copy(x, from_end) if copied is None else copied
+        self._pass.records += [Record(site, module, samples, from_end, padded) for site in wanted]
+        return samples
+
+    def _reached(self, source: str, args: Args, output: object) -> None:
+        x = first_floating(output)
+        if x is not None and f"keep {source}" not in self._handles:
+            self._pass_on(source, x)
+
+    def _pass_on(self, source: str, x: Tensor) -> None:
+        """Give the output of a module to the sites that wait for it."""
+        waiting, still = self._waiting.pop(source, []), []
+        for one in waiting:
+            if one.skip > 0:
+                one.skip -= 1
+                still.append(one)
+            else:
+                self._arrived(one, x)
+        if still:
+            self._waiting[source] = still
+
+    def _arrived(self, waiting: _Waiting, x: Tensor) -> None:
+        applied = waiting.applied
+        if applied.replay is not None:
+            x = applied.replay(x, lambda name: _tensor(self._model, applied.prefix + name))
+        axis = next((site.unit_axis for site in waiting.sites if site.unit_axis is not None), applied.unit_axis)
         from_end = axis - x.ndim if axis >= 0 else axis
-        # One copy serves all sites. It must be made now: the model may change its output in place.
         samples = self._copy(x, from_end)
-        records = [Record(site.at_call(call), layer.module, samples, from_end, padded, self._copy) for site in wanted]
-        self._pass.records.extend(records)
-        return records
+        self._pass.records += [
+            Record(site, waiting.module, samples, from_end, waiting.padded) for site in waiting.sites
+        ]
 
-    def _enters(self, steps: list[Step | None], args: Args, kwargs: Kwargs) -> None:
-        with without_torch_functions():
-            x = first_floating((*args, *kwargs.values()))
-            steps.append(None if x is None else self._follower.activation_of(x))
-        # It counts as one activation function: what it calls inside is not looked at.
-        self._follower.suspended += 1
 
-    def _leaves(self, steps: list[Step | None], args: Args, output: object) -> None:
-        self._follower.suspended -= 1
-        step = steps.pop() if steps else None
-        if step is not None and isinstance(output, Tensor):
-            with without_torch_functions():
-                self._follower.arrived(step, output)
+def _tensor(model: nn.Module, name: str) -> Tensor:
+    """Return a parameter or buffer by its name."""
+    module, _, last = name.rpartition(".")
+    return getattr(model.get_submodule(module), last)

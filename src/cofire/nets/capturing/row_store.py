@@ -1,6 +1,5 @@
 """Store captured rows: concatenated, or folded into a state batch by batch."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...stats._base.wording import plural
-from ..layers.sites import Site
+from ..layers.sites import Site, Sites
 
 T = TypeVar("T")
 
@@ -25,19 +24,27 @@ class Store(Generic[T]):
     Attributes:
         into: makes an empty state; ``state.update(rows)`` returns the next state, or None if it changed itself. None
             for keeping the rows.
-        mixes_stages: whether both stages are captured, so that names must tell them apart.
         aliases: for each name of a layer the one under which it is captured.
-        left_out: layers that are not captured, with the reason.
+        failed: layers that could not be read, with the reason.
         settle: adds what has run but was not handed over yet.
     """
 
     into: Callable[[], Any] | None
-    mixes_stages: bool
     aliases: Mapping[str, str]
-    left_out: dict[str, str]
+    failed: dict[str, str] = field(default_factory=dict)
     settle: Callable[[], None] = nothing_pending
     _states: dict[Site, Any] = field(default_factory=dict)
     _widths: dict[Site, int] = field(default_factory=dict)
+    _unmeasured: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Layers that are not captured, with the reason."""
+        return {**self._unmeasured, **self.failed}
+
+    def resolved(self, sites: Sites) -> None:
+        """Note which layers are not measured."""
+        self._unmeasured = sites.left_out
 
     def add(self, site: Site, rows: Tensor) -> None:
         """Add the rows of one call in one forward pass.
@@ -58,19 +65,22 @@ class Store(Generic[T]):
             updated = self._states[site].update(rows)
             self._states[site] = self._states[site] if updated is None else updated
 
-    def measured(self) -> dict[Site, Site]:
-        """Return the sites that hold something, with their keys; a site names its call only if there are several."""
-        n_calls = Counter(site.at_call(None) for site in self._states)
-        once = {site for site in self._states if site.call == 0 and n_calls[site.at_call(None)] == 1}
-        return {site.at_call(None) if site in once else site: site for site in self._states}
+    @property
+    def mixes_stages(self) -> bool:
+        """Whether both stages are captured, so that names must tell them apart."""
+        return len({site.stage for site in self._states}) > 1
+
+    def measured(self) -> list[Site]:
+        """Return the sites that hold something."""
+        return list(self._states)
 
     def value(self, site: Site) -> T:
         """Return what one of the `measured` sites holds."""
-        return self._value(self.measured()[site])
+        return self._value(site)
 
     def take(self) -> dict[Site, T]:
         """Return everything, and empty the store."""
-        taken = {site: self._value(key) for site, key in self.measured().items()}
+        taken = {site: self._value(site) for site in self._states}
         self._states, self._widths = {}, {}
         return taken
 

@@ -1,80 +1,134 @@
 """The incoming weights of a layer's units, one row per unit, however the layer stores them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ...stats.weights.unit_vectors import PARTS, Fused, split_units, units_first
-from ..torch_private import Convolution
-
-# These store (inputs, units, ...) where linear and convolution layers store (units, inputs, ...).
-_TRANSPOSED = (nn.Embedding, nn.EmbeddingBag, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_GATED: tuple[tuple[tuple[type[nn.Module], ...], Fused], ...] = (
-    ((nn.LSTM, nn.LSTMCell), "lstm"),
-    ((nn.GRU, nn.GRUCell), "gru"),
-)
+from ..layer_names import clean
+from ..tensor_kinds import unusable
+from ..wiring.assumed import assumed_wiring
+from ..wiring.live import live_wiring
+from ..wiring.structure import Layer, WeightLayout
+from .effective_weight import effective_weight
+from .sites import Asked, Request, asked_layers
 
 
-def unit_weights(module: nn.Module) -> dict[str, Tensor]:
-    """Return a layer's weights (n_units, n_inputs, ...) by their names within the layer; empty if it has none.
+@dataclass(frozen=True, eq=False)
+class UnitWeight:
+    """A weight, and how it holds the units that it makes.
 
-    Linear and convolution layers have one weight, named ``""``. The units of an embedding are its features, so its
-    table is transposed; so is the weight of transformers' ``Conv1D``. Recurrent layers have a weight for each gate of
-    each input and direction, attention for each projection. The weights are views where possible, with gradients.
-
-    Example:
-        >>> {name: tuple(weight.shape) for name, weight in unit_weights(nn.GRU(3, 5)).items()}["ih_l0.new"]
-        (5, 3)
+    Attributes:
+        name: of the layer, with the gate or projection behind it where one weight makes several.
+        layer: the layer.
+        owner: name of the module that holds it.
+        attribute: its name in that module.
+        start: first of its rows.
+        stop: behind the last of its rows; None for all.
     """
-    if isinstance(module, nn.MultiheadAttention):
-        return dict(_projections(module))
-    if isinstance(module, nn.RNNBase | nn.RNNCellBase):
-        return dict(_gates(module))
-    weight = getattr(module, "weight", None)
-    if not isinstance(weight, Tensor) or weight.ndim < 2:
-        return {}
-    # By name, so that transformers is not imported: GPT-2's linear layer stores (inputs, units).
-    gpt2_linear = type(module).__name__ == "Conv1D" and type(module).__module__.startswith("transformers.")
-    transposed = isinstance(module, _TRANSPOSED) or gpt2_linear
-    return {"": units_first(weight, 1, n_groups(module)) if transposed else weight}
+
+    name: str
+    layer: Layer
+    owner: str
+    attribute: str
+    start: int = 0
+    stop: int | None = None
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks of units share no input, as the groups of a convolution and experts do."""
+        return 1 if self.layer.layout is None else self.layer.layout.blocks
+
+    def read(self, model: nn.Module) -> Tensor:
+        """Return the weight (n_units, n_inputs, ...) as `effective_weight` gives it, as a view where possible.
+
+        Raises:
+            ValueError: if it is not there any more, or has another shape.
+        """
+        weight = effective_weight(model.get_submodule(self.owner), self.attribute)
+        layout = self.layer.layout
+        if weight is None or layout is None or weight.numel() != _n_entries(layout):
+            raise ValueError(f"the weight of {self.name!r} has another shape than when the model ran; run it again")
+        return layout.rows(weight)[self.start : self.stop]
 
 
-def whole(weight: Tensor) -> Tensor:
-    """Return a weight that FSDP2 has sharded over processes in one piece, with its gradient; others unchanged.
+def unit_weights(model: nn.Module, layers: Iterable[Layer]) -> tuple[list[UnitWeight], dict[str, str]]:
+    """Return the weights of layers, in their order, and why the others can't be read.
 
-    All processes must call it.
+    Args:
+        model: the model that the layers belong to.
+        layers: as a wiring gives them.
     """
-    full = getattr(weight, "full_tensor", None)
-    return weight if full is None else full()
-
-
-def n_groups(module: nn.Module) -> int:
-    """Return the number of groups of a convolution, whose units share no input across groups; 1 for other layers.
-
-    Example:
-        >>> n_groups(nn.Conv1d(6, 4, 3, groups=2)), n_groups(nn.GroupNorm(2, 4))
-        (2, 1)
-    """
-    return module.groups if isinstance(module, Convolution) else 1
-
-
-def _gates(module: nn.RNNBase | nn.RNNCellBase) -> Iterator[tuple[str, Tensor]]:
-    kind: Fused | None = next((kind for types, kind in _GATED if isinstance(module, types)), None)
-    for name, weight in module.named_parameters(recurse=False):
-        if not name.startswith("weight_"):
-            continue
-        place = name.removeprefix("weight_")
-        # The projection of an LSTM ("hr") has no gates.
-        if kind is None or place.startswith("hr"):
-            yield place, weight
+    found: list[UnitWeight] = []
+    left_out: dict[str, str] = {}
+    seen: dict[int, str] = {}
+    for layer in layers:
+        owner, attribute = _place(layer.parameter)
+        weight = effective_weight(model.get_submodule(owner), attribute)
+        if reason := _unreadable(layer, weight, seen):
+            left_out[layer.name] = reason
         else:
-            yield from ((f"{place}.{gate}", part) for gate, part in split_units(weight, kind).items())
+            found.extend(_parts(layer, owner, attribute))
+    return found, left_out
 
 
-def _projections(module: nn.MultiheadAttention) -> Iterator[tuple[str, Tensor]]:
-    if module.in_proj_weight is not None:
-        yield from split_units(module.in_proj_weight, "attention").items()
-    else:  # keys or values have a width of their own
-        separate = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)
-        yield from zip(PARTS["attention"], separate, strict=True)
-    yield "out", module.out_proj.weight
+def asked_weights(model: nn.Module, asked: Asked, layers: Iterable[Layer]) -> tuple[list[UnitWeight], dict[str, str]]:
+    """Return the weights of those layers that are asked for, and why others among these can't be read.
+
+    Raises:
+        ValueError: if a pattern matches nothing.
+    """
+    names = asked_layers(model, [Request(asked)])
+    return unit_weights(model, [one for one in layers if {one.module, _place(clean(one.parameter))[0]} & names])
+
+
+def known_layers(model: nn.Module) -> list[Layer]:
+    """Return the layers that passes of a model have shown so far; before the first, those that its types tell."""
+    live = live_wiring(model)
+    return list(live.layers.values()) or list(assumed_wiring(model, "the model has not run yet").layers)
+
+
+def _parts(layer: Layer, owner: str, attribute: str) -> Iterator[UnitWeight]:
+    if layer.layout is None or not layer.layout.parts:
+        yield UnitWeight(layer.name, layer, owner, attribute)
+        return
+    for part, start, stop in layer.layout.parts:
+        yield UnitWeight(f"{layer.name}.{part}".lstrip("."), layer, owner, attribute, start, stop)
+
+
+def _unreadable(layer: Layer, weight: Tensor | None, seen: dict[int, str]) -> str:
+    """Return why a layer's weight can't be measured; empty if it can."""
+    if weight is None:
+        return "its weight is computed in a way that can't be read"
+    if reason := unusable(weight):
+        return reason
+    if layer.layout is None or weight.numel() != _n_entries(layer.layout):
+        return "its weight does not show its units on axes of their own"
+    first = seen.setdefault(weight.data_ptr(), layer.name) if weight.is_leaf and weight.numel() else layer.name
+    return "" if first == layer.name else f"the same tensor as {first}"
+
+
+def _n_entries(layout: WeightLayout) -> int:
+    entries = 1
+    for size in layout.shape:
+        entries *= size
+    return entries
+
+
+def _place(parameter: str) -> tuple[str, str]:
+    """Return the module that uses a parameter, and the name under which it does.
+
+    Parametrizations, and the older ``weight_norm`` and pruning, store under other names what a weight is computed from.
+
+    Example:
+        >>> _place("fc.parametrizations.weight.original0"), _place("fc.weight_v"), _place("rnn.weight_ih_l0")
+        (('fc', 'weight'), ('fc', 'weight'), ('rnn', 'weight_ih_l0'))
+    """
+    path = parameter.split(".")
+    if "parametrizations" in path:
+        at = path.index("parametrizations")
+        return ".".join(path[:at]), path[at + 1]
+    owner, _, last = parameter.rpartition(".")
+    for ending in ("_orig", "_v"):
+        last = last.removesuffix(ending)
+    return owner, last

@@ -1,13 +1,10 @@
 """Output layers, defined once for reports, scores and surgery.
 
 The units of an *output layer* are the network's outputs. The task fixes their number: such a layer is never too wide,
-and surgery cannot cut it. Where a forward can be traced, its graph shows which layers these are; elsewhere the order of
-the layers tells.
+and surgery cannot cut it. A model's wiring shows which layers these are; elsewhere the order of the layers tells.
 """
 
 from collections.abc import Sequence
-
-from torch import fx
 
 UNITS_ARE_OUTPUTS = "its units are the network's outputs"
 """Why an output layer cannot be cut."""
@@ -26,8 +23,3 @@ def is_output_layer(layer: str, layers: Sequence[str]) -> bool:
         ['head']
     """
     return bool(layers) and f"{layers[-1]}.".startswith(f"{layer}.")
-
-
-def returns_units(step: fx.Node) -> bool:
-    """Return whether a step of a traced forward is its return, so that the units which reach it are outputs."""
-    return step.op == "output"

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from .layer_names import clean, near
+from ..layer_names import clean, near
 
 Pattern = str | type[nn.Module] | Callable[[str, nn.Module], bool]
 """A glob over names, ``re:`` and a regular expression, a module type, or (name, module) -> bool."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from .layer_names import clean
+from ..layer_names import clean
 
 T = TypeVar("T")
 DATA_PARALLEL = "module"

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ..layers.layer_names import unwrap
+from ..layer_names import unwrap
 from ..layers.wrappers import without_wrappers
 from .inert_pickle import DamagedPickle
 from .pretrained_folders import INDEX, configuration_beside, file_in, shards_of

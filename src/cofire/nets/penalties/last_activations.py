@@ -1,61 +1,125 @@
 """The activations of a model's last forward pass, kept in the autograd graph so that a penalty has a gradient."""
 
-from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+from weakref import ref
 
+import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from ..capturing.forward_pass import Pass
+from ..capturing.hooks import Hook
 from ..capturing.padding_masks import Mask, reader
 from ..capturing.recorder import Recorder
-from ..layers.layer_names import unwrap
-from ..layers.sites import Asked, Site, Stage, sites
-from ..torch_private import version
+from ..layer_names import unwrap
+from ..layers.patterns import as_list
+from ..layers.sites import Asked, Request, Stage, asked_layers, check, exact_sites
+from ..torch_private import forward_pre_hooks, version
 
 
 class Watch:
-    """Keeps the activations of chosen layers in the last forward pass, until the next pass or `close`."""
+    """Keeps the activations of chosen layers in the last forward pass, until the next pass or `close`.
+
+    A copy, or what was pickled, has no activations. It watches the copy of the model that was made along with it, from
+    the first call of that one on.
+    """
 
     def __init__(self, model: nn.Module, pattern: Asked, *, stage: Stage, mask: Mask | None) -> None:
-        self._model = unwrap(model)
-        self.sites = sites(model, pattern, stage=stage)
-        self._copy = _InGraph()
-        self._last = Pass()
-        self._silent: set[Site] = set(self.sites)
+        inside = unwrap(model)
+        self.requests = [Request(pattern, stage)]
+        check(inside, self.requests)
+        self._asked = exact_sites(inside, self.requests)
+        self._mask = mask
+        self._forget()
+        self._closed = False
+        self._link = _Link()
+        self._link.watch = ref(self)
+        self._handle: RemovableHandle | None = inside.register_forward_pre_hook(_Finds(self._link), with_kwargs=True)
+        self._attach(inside)
+
+    def rows(self) -> dict[str, Tensor]:
+        """Return activations (n_samples, n_units) by site, those of all calls of a layer together.
+
+        Each tensor comes once: a layer and its activation module share one.
+
+        Raises:
+            RuntimeError: if the model or a requested site has not run, or the penalty is closed.
+        """
+        if self._closed:
+            raise RuntimeError("this penalty is closed and no longer sees the model; make a new one")
+        if self._recorder is None:
+            raise RuntimeError(
+                "this copy of a penalty has seen no model run. If it was copied together with its model, call the "
+                "copied model first; if it was copied alone, it watches nothing: make a new penalty with the model"
+            )
+        self._recorder.settle()
+        silent = sorted(map(str, self._silent)) or ([] if self._last.records or self._reasons else ["all layers"])
+        if silent:
+            raise RuntimeError(
+                f"never ran so far: {', '.join(silent)}. Call the model in this thread before the penalty. If it never "
+                "calls these modules, exclude them with '!name'"
+            )
+        if not self._last.records:
+            reasons = "; ".join(f"{name or 'the model'}: {reason}" for name, reason in self._reasons.items())
+            raise RuntimeError(f"no layer could be read ({reasons}); choose other layers")
+        model = cast(nn.Module, self._model)
+        rows: dict[str, list[Tensor]] = {}
+        for record in {id(record.samples): record for record in reversed(self._last.records)}.values():
+            rows.setdefault(str(record.site.at_call(None)), []).insert(0, record.rows(self._last.mask, model))
+        return {name: calls[0] if len(calls) == 1 else torch.cat(calls) for name, calls in reversed(rows.items())}
+
+    def close(self) -> None:
+        """Remove every hook from the model, and release the model and the activations."""
+        if self._recorder is not None:
+            self._recorder.detach()
+        if self._handle is not None:
+            self._handle.remove()
+        self._forget()
+        self._closed = True
+
+    def found(self, model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Begin to watch a copied model that is about to run for the first time."""
+        if self._recorder is None and not self._closed:
+            before = forward_pre_hooks(model)
+            self._attach(model)
+            for hook in [hook for hook in forward_pre_hooks(model) if hook not in before]:
+                hook(model, args, kwargs)  # torch had gathered the hooks of this call already
+
+    def _attach(self, model: nn.Module) -> None:
+        self._model = model
         self._recorder = Recorder(
-            self._model,
-            self.sites,
-            read_mask=None if mask is None else reader(mask, self._model),
+            model,
+            self.requests,
+            read_mask=None if self._mask is None else reader(self._mask, model),
             emit=self._keep,
             leave_out=self._leave_out,
             copy=self._copy,
         )
         self._recorder.attach()
 
-    def rows(self) -> dict[str, Tensor]:
-        """Return activations (n_samples, n_units) by site, each once: a layer and its activation module share one.
-
-        Raises:
-            RuntimeError: if the model or a requested site has not run, or the penalty is closed.
-        """
-        if not self._recorder.attached:
-            raise RuntimeError("this penalty is closed and no longer sees the model; make a new one")
-        self._recorder.settle()
-        if self._silent:
-            raise RuntimeError(
-                f"never ran so far: {', '.join(sorted(map(str, self._silent)))}. Call the model in this thread before "
-                "the penalty. If it never calls these modules, exclude them with '!name'"
-            )
-        shown = list({id(record.samples): record for record in reversed(self._last.records)}.values())[::-1]
-        n_calls = Counter(record.site.at_call(None) for record in shown)
-        # A site's name has the number of the call only if there are several calls.
-        names = [str(one.site if n_calls[one.site.at_call(None)] > 1 else one.site.at_call(None)) for one in shown]
-        return {name: one.rows(self._last.mask, self._model) for name, one in zip(names, shown, strict=True)}
-
-    def close(self) -> None:
-        """Remove every hook from the model and release the activations."""
-        if self._recorder.attached:
-            self._recorder.detach()
+    def _forget(self) -> None:
+        self._model: nn.Module | None = None
+        self._recorder: Recorder | None = None
+        self._handle = None
+        self._copy = _InGraph()
         self._last = Pass()
+        self._silent = set(self._asked)
+        self._reasons: dict[str, str] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {key: getattr(self, key) for key in ("requests", "_asked", "_mask", "_closed", "_link")}
+        (request,) = self.requests
+        if self._model is not None and any(map(_is_function, as_list(request.asked))):
+            names = _Named(frozenset(asked_layers(self._model, self.requests)))
+            state["requests"] = [Request(names, request.stage)]  # a function of the user may not be picklable
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
+        self._link.watch = ref(self)
 
     def _keep(self, shown: Pass) -> None:
         self._last = shown
@@ -63,7 +127,50 @@ class Watch:
         self._silent -= {site for record in shown.records for site in (record.site, record.site.at_call(None))}
 
     def _leave_out(self, layer: str, reason: str) -> None:
+        self._reasons[layer] = reason
         self._silent = {site for site in self._silent if site.layer != layer}
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A pattern that matches these names."""
+
+    names: frozenset[str]
+
+    def __call__(self, name: str, module: nn.Module) -> bool:
+        """Return whether the name is one of them."""
+        return name in self.names
+
+
+def _is_function(pattern: object) -> bool:
+    return callable(pattern) and not isinstance(pattern, type)
+
+
+class _Link:
+    """Leads from a model to the watch on it, in the original and in every copy that holds both.
+
+    A copy of the link leads nowhere until the copy of a watch takes hold of it, whichever of the two is copied first.
+    """
+
+    watch: "Callable[[], Watch | None]" = staticmethod(lambda: None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Link, ()
+
+
+class _Finds(Hook):
+    """A hook that goes along when its model is copied, and shows the copy to the copied watch."""
+
+    def __init__(self, link: _Link) -> None:
+        self._link = link
+
+    def __call__(self, *args: Any) -> None:
+        """Show the model; while torch compiles it nothing is watched."""
+        if not torch.compiler.is_compiling() and (watch := self._link.watch()) is not None:
+            watch.found(*args)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Finds, (self._link,)
 
 
 class _InGraph:

@@ -1,16 +1,19 @@
 """Penalties as modules, made once for a model and added to the loss in any training loop."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from ..capturing.first_pass import FirstPass
 from ..capturing.padding_masks import Mask
-from ..layers.layer_names import named_layers
-from ..layers.layer_weights import n_groups, unit_weights, whole
-from ..layers.sites import Asked, Stage, sites
+from ..layer_names import unwrap
+from ..layers.layer_weights import asked_weights, known_layers
+from ..layers.sites import Asked, Request, Stage
+from ..layers.sites import check as check_requests
 from .activation_penalties import Scale, check, correlation_penalty, decov_penalty, vicreg_covariance_penalty
 from .last_activations import Watch
 from .penalty import Penalty
@@ -26,6 +29,9 @@ class ActivationPenalty(Penalty):
     Hooks watch the model's layers and change nothing. Each forward pass replaces the activations of the one before.
     While the penalty is open, compiled models run uncompiled; to keep a model compiled, return its activations from
     ``forward`` and pass them to the penalty.
+
+    A model may own its penalty, and be copied and saved with it: a penalty that is copied or pickled together with the
+    model watches that copy, from the copy's first call on. Copied alone it watches nothing.
 
     Args:
         model: the network; None if each call passes activations.
@@ -77,9 +83,15 @@ class ActivationPenalty(Penalty):
         return self._weighted({site: self.of(x) for site, x in self._watch.rows().items()})
 
     def close(self) -> None:
-        """Remove every hook from the model and release the activations."""
+        """Remove every hook from the model, and release the model and the activations."""
         if self._watch is not None:
             self._watch.close()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        memo[id(self.synchronize)] = self.synchronize  # torch can't copy a process group
+        made = memo[id(self)] = self.__new__(type(self))
+        vars(made).update(copy.deepcopy(vars(self), memo))
+        return made
 
 
 class CorrelationPenalty(ActivationPenalty):
@@ -172,15 +184,19 @@ class WeightCorrelationPenalty(Penalty):
     """Penalizes similar incoming weights by `weight_correlation_penalty`, summed over layers.
 
     A layer with several weights (the gates of a recurrent layer, the projections of attention) counts once, with
-    their mean. Each call reads the weights anew; the model carries no hook.
+    their mean. Each call reads the weights anew; the model carries no hook. A penalty that is copied together with its
+    model reads the copy's weights.
 
     Args:
         model: the network; None if each call passes weights.
         pattern: the layers, as for ``cofire.sites``.
         weight: as for `Penalty`.
 
+    Which parameters are weights, and how they hold their units, shows in the first forward pass of the model; before
+    it, only torch's own layers are read.
+
     Raises:
-        ValueError: if a pattern matches no layer with weights.
+        ValueError: if a pattern matches nothing.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
@@ -193,12 +209,12 @@ class WeightCorrelationPenalty(Penalty):
         self, model: nn.Module | None = None, pattern: Asked = "*", *, weight: float | Callable[[int], float] = 1.0
     ) -> None:
         super().__init__(weight=weight)
-        # in a dict, as attributes would make the layers submodules of the penalty
-        layers = {} if model is None else named_layers(model)
-        asked = [] if model is None else [site.layer for site in sites(model, pattern)]
-        self._layers = {name: layers[name] for name in asked if unit_weights(layers[name])}
-        if model is not None and not self._layers:
-            raise ValueError(f"no layer that matches {pattern!r} has weights; choose layers with a weight")
+        # in a tuple, as an attribute would make the model a submodule of the penalty
+        self._of = () if model is None else (unwrap(model),)
+        self._pattern = pattern
+        for one in self._of:
+            check_requests(one, [Request(pattern)])
+        self._first_pass = next((FirstPass(one, pattern) for one in self._of), None)
 
     def forward(self, *weights: Tensor) -> Tensor:
         """Return the weighted penalty, summed over layers.
@@ -208,20 +224,32 @@ class WeightCorrelationPenalty(Penalty):
 
         Raises:
             RuntimeError: if there is neither a model nor weights.
+            ValueError: if no layer that the pattern matches has weights.
         """
         if weights:
             return self._weighted({str(i): weight_correlation_penalty(one) for i, one in enumerate(weights)})
-        if not self._layers:
+        if not self._of:
             raise RuntimeError("this penalty has no model; make it with a model, or call it with weights")
-        return self._weighted({name: _mean_penalty(layer) for name, layer in self._layers.items()})
+        (model,) = self._of
+        if self._first_pass is not None:
+            self._first_pass.end_if_seen()
+        found, left_out = asked_weights(model, self._pattern, known_layers(model))
+        if not found:
+            reasons = "".join(f"; {name}: {reason}" for name, reason in left_out.items())
+            raise ValueError(
+                f"no layer that matches {self._pattern!r} has weights; choose layers with a weight{reasons}"
+            )
+        penalties: dict[str, list[Tensor]] = {}
+        for one in found:
+            penalty = weight_correlation_penalty(one.read(model), groups=one.blocks)
+            penalties.setdefault(one.layer.module, []).append(penalty)
+        return self._weighted({name: torch.stack(of_layer).mean() for name, of_layer in penalties.items()})
 
     def close(self) -> None:
         """Release the model."""
-        self._layers = {}
+        if self._first_pass is not None:
+            self._first_pass.end()
+        self._of = ()
 
-
-def _mean_penalty(layer: nn.Module) -> Tensor:
-    """Return the mean of the penalties of a layer's weights."""
-    groups = n_groups(layer)
-    terms = [weight_correlation_penalty(whole(weight), groups=groups) for weight in unit_weights(layer).values()]
-    return torch.stack(terms).mean()
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_first_pass": None}  # a copy reads what is known of its own model

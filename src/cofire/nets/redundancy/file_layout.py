@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..tensor_kinds import unusable
 from .parameter_names import (
     bias_of,
     embeds,
@@ -19,7 +20,6 @@ from .parameter_names import (
     makes_outputs,
     no_weights,
 )
-from .readings import unusable
 
 _CONV1D = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")
 """Model types of transformers whose dense layers store (inputs, units)."""

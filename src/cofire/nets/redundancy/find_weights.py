@@ -1,48 +1,42 @@
 """Find the weights of a model's layers, and say why other parameters are left out."""
 
-from torch import Tensor, nn
+from collections.abc import Iterable
+
+from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ..layers.layer_names import clean, first_names, named_layers, unwrap
-from ..layers.layer_weights import n_groups, unit_weights
-from .readings import Reading, Readings, Seen, plain, tied, unusable
+from ..layer_names import clean, unwrap
+from ..layers.layer_weights import known_layers, unit_weights
+from ..tensor_kinds import unusable
+from ..wiring.structure import Layer
+from .readings import Reading, Readings, plain
+
+UNREAD = "makes no units in the pass that was followed"
 
 
-def read_model(model: nn.Module) -> Readings:
-    """Return the incoming weights of a model's layers, each read as its layer uses it.
+def read_model(model: nn.Module, layers: Iterable[Layer] | None = None) -> Readings:
+    """Return the incoming weights of a model's layers, each read as the model uses it.
+
+    Args:
+        model: the model.
+        layers: as its wiring gives them; by default what is known of it so far.
 
     Raises:
         ValueError: if a lazy layer has not been run yet, so that it has no weights.
     """
     model = unwrap(model)
-    seen: Seen = {}
-    left_out, found = {}, []
-    for name, module in _layers(model).items():
-        for part, weight in unit_weights(module).items():
-            layer = ".".join(filter(None, (name, part)))
-            reason = unusable(weight) or tied(seen, layer, weight.detach())
-            if reason:
-                left_out[layer] = reason
-            else:
-                found.append(Reading(layer, plain(weight), groups=n_groups(module)))
-    used = {id(weight) for module in model.modules() for weight in _whole_weights(module)}
-    others = {clean(name): tensor for name, tensor in model.named_parameters() if id(tensor) not in used}
-    unread = {name: unusable(tensor) or "no layer that cofire knows reads it" for name, tensor in others.items()}
-    return Readings(tuple(found), {**left_out, **unread})
-
-
-def _layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Return every module once, without the module inside attention that only holds one of its projections."""
-    layers = named_layers(model)
-    lazy = [name for name, module in layers.items() if any(map(is_lazy, module.parameters(recurse=False)))]
+    lazy = [name for name, tensor in model.named_parameters() if is_lazy(tensor)]
     if lazy:
-        raise ValueError(f"{lazy[0]!r} has no weights before it has run once; run the model on a batch first")
-    first = first_names(layers)
-    inside = {name for name in layers if isinstance(layers.get(name.rpartition(".")[0]), nn.MultiheadAttention)}
-    return {name: module for name, module in layers.items() if first[name] == name and name not in inside - {""}}
+        raise ValueError(f"{lazy[0]!r} has no values before it has run once; run the model on a batch first")
+    layers = list(known_layers(model) if layers is None else layers)
+    weights, left_out = unit_weights(model, layers)
+    found = [
+        Reading(one.name, plain(one.read(model)), groups=one.blocks, notes=_assumptions(one.layer)) for one in weights
+    ]
+    used = {clean(name) for layer in layers for name in layer.parameters}
+    others = {clean(name): tensor for name, tensor in model.named_parameters() if clean(name) not in used}
+    return Readings(tuple(found), {**left_out, **{name: unusable(tensor) or UNREAD for name, tensor in others.items()}})
 
 
-def _whole_weights(module: nn.Module) -> list[Tensor]:
-    """Return the parameters out of which :func:`~cofire.nets.layers.layer_weights.unit_weights` takes its weights."""
-    named = module.named_parameters(recurse=isinstance(module, nn.MultiheadAttention)) if unit_weights(module) else ()
-    return [tensor for name, tensor in named if tensor.ndim > 1 and "bias" not in name]
+def _assumptions(layer: Layer) -> tuple[str, ...]:
+    return (f"read by its type, as {layer.assumed.removeprefix('assumed: ')}",) if layer.assumed else ()

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from ...stats._base.definitions import COPY, UNEXPLAINED
 from ...stats.redundancy.activation_redundancy import redundancy
 from ...stats.redundancy.weight_redundancy import weight_redundancy
-from ..layers.kinds import with_units
-from ..layers.layer_names import unwrap
+from ..layer_names import unwrap
+from ..layers.layer_weights import known_layers
 from ..layers.outputs import is_output_layer
-from ..layers.sites import Asked, Site
+from ..layers.sites import Asked, Site, Sites
 from ..layers.wrappers import without_wrappers
 from ..loading.batches import as_batches
 from ..loading.eval_mode import evaluating
@@ -33,11 +33,12 @@ MAP_UNITS = 256
 def redundancy_report(
     model: nn.Module,
     data: Any,
-    pattern: Asked = with_units,
+    pattern: Asked = "*",
     *,
     threshold: float = COPY,
     significance: float = 0.01,
     unexplained: float = UNEXPLAINED,
+    per_call: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> RedundancyReport:
     """Measure how redundant each layer of a model is on data, and by its weights.
@@ -50,11 +51,12 @@ def redundancy_report(
         model: the network.
         data: a tensor of inputs, or a collection of batches. The first element of a tuple goes to the model, a mapping
             as keyword arguments.
-        pattern: the layers, as for :func:`cofire.sites`; by default all with units of their own. Weights are
-            measured in all layers.
+        pattern: the layers, as for :func:`cofire.sites`; by default all that make units. Weights are measured in all
+            layers.
         threshold: abs(rho) at and above which units count as duplicates.
         significance: accepted chance that independent units of a layer show any duplicate.
         unexplained: share of variance that the recommended width may leave.
+        per_call: measure the calls of a layer within one pass apart; else they are pooled.
         progress: called with the steps done and the steps in all.
 
     Returns:
@@ -78,15 +80,17 @@ def redundancy_report(
     batches = as_batches(data)
     options = {"threshold": threshold, "significance": significance}
     with evaluating(model):
-        widths, left_out = widths_of(model, batches, pattern)
+        widths, sites = widths_of(model, batches, pattern, per_call=per_call)
         found = [
-            _by_activations(site, state, n_inputs, unexplained=unexplained, **options)
-            for site, state, n_inputs in measured(model, batches, widths, progress)
+            _by_activations(site, state, n_inputs, sites, unexplained=unexplained, **options)
+            for site, state, n_inputs in measured(model, batches, widths, progress, per_call=per_call)
         ]
-    readings = read_model(model)
+    known = known_layers(model)
+    readings = read_model(model, known)
     by_weights = [_by_weights(reading, device=None, **options) for reading in readings.found]
-    layers = _with_output(_joined(found, by_weights), [reading.layer for reading in readings.found])
-    return RedundancyReport(layers, {**left_out, **readings.left_out}, threshold, unexplained)
+    outputs = {name for layer in known if layer.is_output for name in (layer.name, layer.module)}
+    layers = tuple(_marked(layer, outputs) for layer in _joined(found, by_weights))
+    return RedundancyReport(layers, {**sites.left_out, **readings.left_out}, threshold, unexplained)
 
 
 def weight_redundancy_report(
@@ -142,7 +146,7 @@ def weight_redundancy_report(
     return RedundancyReport(layers, readings.left_out, threshold)
 
 
-def _by_activations(site: Site, state: State, n_inputs: int, **options: float) -> LayerRedundancy:
+def _by_activations(site: Site, state: State, n_inputs: int, sites: Sites, **options: float) -> LayerRedundancy:
     moments = state.moments
     units = spaced(torch.arange(moments.n_units), MAP_UNITS, axis=0)
     correlation = moments.correlation()[units][:, units].to(torch.float16).cpu()
@@ -155,7 +159,7 @@ def _by_activations(site: Site, state: State, n_inputs: int, **options: float) -
         activations=redundancy(moments, **options),
         picture=Picture(moments.histogram(bins=50).cpu(), units, correlation),
         sampled=sampled,
-        notes=_about_sample(sampled, state.n_units),
+        notes=(*_about_assumption(sites.assumed.get(site.layer)), *_about_sample(sampled, state.n_units)),
     )
 
 
@@ -171,6 +175,10 @@ def _by_weights(reading: Reading, *, device: torch.device | str | None, **option
     return LayerRedundancy(reading.layer, n_units, weights=found, sampled=sampled, notes=notes, switched_off=off)
 
 
+def _about_assumption(reason: str | None) -> tuple[str, ...]:
+    return () if reason is None else (f"its units were taken from the module's type, {reason}",)
+
+
 def _about_sample(sampled: int | None, n_units: int) -> tuple[str, ...]:
     if sampled is None:
         return ()
@@ -184,6 +192,10 @@ def _joined(found: list[LayerRedundancy], by_weights: list[LayerRedundancy]) -> 
         own = weights.pop(_without_call(layer.layer), None)
         yield layer if own is None else replace(layer, weights=own.weights, notes=(*layer.notes, *own.notes))
     yield from weights.values()
+
+
+def _marked(layer: LayerRedundancy, outputs: set[str]) -> LayerRedundancy:
+    return replace(layer, is_output=_without_call(layer.layer) in outputs)
 
 
 def _with_output(layers: Iterable[LayerRedundancy], with_weights: list[str]) -> tuple[LayerRedundancy, ...]:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ...stats._base.definitions import are_switched_off
+from ..tensor_kinds import odd_kind, unusable
 from .effective_weights import effective_weights
 from .file_layout import FileLayout
 from .parameter_names import bias_of, fused_parts, is_fused, layer_of, looks_like_matrix, looks_like_weight, no_weights
-from .readings import Reading, Readings, Seen, odd_kind, tied, unusable
+from .readings import Reading, Readings, Seen, tied
 from .stacked_weights import is_stack, read_stack
 
 DEPTHWISE = "taken as depthwise: each filter reads a channel of its own, so that none copies another"

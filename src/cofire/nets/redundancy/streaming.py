@@ -1,6 +1,7 @@
 """Moments of a model's layers on data, for as many layers in one pass as memory has room for."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor, nn
 
 from ...stats.correlation.moments import Moments
 from ..capturing.capture import Capture
-from ..layers.sites import Asked, Site
+from ..layers.sites import Asked, Request, Site, Sites, asked_layers
 from ..loading.batches import batch_length, forward
+from ..wiring.live import live_wiring
 
 MOST_UNITS = 4096
 HELD_BYTES = 1 << 30
@@ -45,19 +47,31 @@ class _Width:
         return self
 
 
-def widths_of(model: nn.Module, batches: Iterable[Any], pattern: Asked) -> tuple[dict[Site, int], dict[str, str]]:
-    """Return the units at each site on the first batch, and the layers that have none with the reason."""
-    capture = Capture(model, pattern, into=_Width)
-    first = next(iter(batches), None)
-    if first is None:
+def widths_of(
+    model: nn.Module, batches: Iterable[Any], pattern: Asked, *, per_call: bool
+) -> tuple[dict[Site, int], Sites]:
+    """Return the units at each site, and what is known of the layers that were asked for.
+
+    Batches are run until every layer that was asked for has run: some batches may use parts that others don't.
+    """
+    capture = Capture(model, pattern, into=_Width, per_call=per_call)
+    asked = asked_layers(model, [Request(pattern)])
+    n_batches = 0
+    capture.attach()
+    try:
+        for batch in batches:
+            n_batches += 1
+            forward(model, batch)
+            if not live_wiring(model).unseen(asked):
+                break
+    finally:
+        capture.detach()
+    if not n_batches:
         raise ValueError("the data hold no batch")
-    _run(model, [first], capture)
     widths = {site: state.n_units for site, state in capture.take().items()}
     if not widths:
         capture.check()
-    ran = {site.layer for site in widths} | set(capture.left_out)
-    silent = {site.layer: "never ran on these data" for site in capture.sites if site.layer not in ran}
-    return widths, {**capture.left_out, **silent}
+    return widths, replace(capture.sites, left_out=capture.left_out)
 
 
 def groups_of(widths: Mapping[Site, int]) -> list[list[Site]]:
@@ -78,7 +92,7 @@ def groups_of(widths: Mapping[Site, int]) -> list[list[Site]]:
 
 
 def measured(
-    model: nn.Module, batches: Iterable[Any], widths: Mapping[Site, int], progress: Progress
+    model: nn.Module, batches: Iterable[Any], widths: Mapping[Site, int], progress: Progress, *, per_call: bool
 ) -> Iterator[tuple[Site, State, int]]:
     """Yield the moments of each site and the number of inputs, after one pass over the data per group of sites.
 
@@ -88,7 +102,7 @@ def measured(
     done, total = 0, len(groups) + len(widths)
     for group in groups:
         progress(done, total)
-        capture = Capture(model, list(group), into=State)
+        capture = Capture(model, list(group), into=State, per_call=per_call)
         n_inputs = _run(model, batches, capture)
         capture.check()
         states = capture.take()

@@ -3,13 +3,20 @@
 from .cost import Cost, cost
 from .cuts import Cut, Surgery
 from .fold import fold
-from .links import Link, Links, links
 from .merged_files import load_merged, merged_bytes
 from .output_change import output_error
 from .output_errors import OutputError
 from .prune import prune
 
 __all__ = [
-    "Cost", "Cut", "Link", "Links", "OutputError", "Surgery", "cost", "fold", "links", "load_merged",
-    "merged_bytes", "output_error", "prune",
-]  # fmt: skip
+    "Cost",
+    "Cut",
+    "OutputError",
+    "Surgery",
+    "cost",
+    "fold",
+    "load_merged",
+    "merged_bytes",
+    "output_error",
+    "prune",
+]

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..layers.layer_names import unwrap
+from ..layer_names import unwrap
 from ..loading.batches import as_batches, forward
 from ..loading.eval_mode import evaluating
 from .cuts import Surgery

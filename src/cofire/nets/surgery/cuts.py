@@ -1,29 +1,34 @@
-"""Cut layers: which units stay, how they make up for the others, and the smaller network."""
+"""Cut groups of units: what a cut is asked of, and the smaller network that it gives."""
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
-from ...stats import Moments
-from ...stats.redundancy.selection import Selection
-from ..layers.layer_names import unwrap
+from ..layer_names import unwrap
 from ..layers.patterns import Pattern, as_list, matching, split
-from .calibrate import Change, output_errors, run
-from .cut_layers import Cuttable, input_axis, keep_features, keep_inputs, keep_units, set_weight, takes_constants
-from .links import Link, Links, links
+from ..loading.batches import as_batches, forward
+from ..loading.eval_mode import evaluating
+from .counts import Count
+from .cut_groups import Change
+from .groups import Links, links, memory_shared, owner
 from .output_change import predicted_error
-from .output_errors import OutputError
+from .output_errors import ErrorSums, OutputError, combined
+from .products import Product, Products
+from .refit import Plan, refitted
+from .verify import CODE_FIXES, tried, verified
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The cut of one layer.
+    """The cut of one group of units.
 
     Attributes:
-        layer: its name.
+        layer: name of the first layer that makes them, such as ``"fc1"``. Where a layer's units fall into several
+            groups (heads and their sizes, say), the place of the group is added: ``"value[1]"``.
+        layers: all layers that make them; several where outputs are multiplied, as in a gated layer.
         n_units: units before.
         kept: which of them stay, ascending; unit i of the smaller layer is ``kept[i]`` of the old one.
         errors: how far the output of each layer that takes the units in moves by this cut alone, predicted on the data
@@ -31,6 +36,7 @@ class Cut:
     """
 
     layer: str
+    layers: tuple[str, ...]
     n_units: int
     kept: tuple[int, ...]
     errors: Mapping[str, OutputError]
@@ -48,12 +54,13 @@ class Surgery:
 
     Attributes:
         model: a copy of the network with smaller layers; the original is untouched.
-        cuts: by layer, for the layers that lost units.
+        cuts: by layer, for the groups that lost units.
         left: layers that cannot be cut, with the reason.
-        whole: layers that could be cut but lost no unit.
+        whole: groups that could be cut but lost no unit.
         predicted: how far the network's outputs move by all cuts together, to first order, on the data that the cuts
-            were made with; None without data, or if an operation has no forward derivative. :func:`output_error`
-            measures how far they really move.
+            were made with; None if an operation has no forward derivative. :func:`output_error` measures how far they
+            really move.
+        counts: numbers of the modules that changed with their weights, such as ``{"fc1.out_features": 20}``.
     """
 
     model: nn.Module
@@ -61,6 +68,7 @@ class Surgery:
     left: Mapping[str, str]
     whole: tuple[str, ...]
     predicted: OutputError | None
+    counts: Mapping[str, Count]
 
     def __repr__(self) -> str:
         kept = {name: f"{len(cut.kept)} of {cut.n_units}" for name, cut in self.cuts.items()}
@@ -73,142 +81,113 @@ class Surgery:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The plan of a cut: which units of a link stay, and how they make up for the others.
+class Patient:
+    """A copy of a network that is to be cut, with the data to do it by.
 
     Attributes:
-        link: the link.
-        kept: ascending indices, shape (n_kept,).
-        mixing: how the kept units combine into each removed one, float64, shape (n_kept, n_removed).
-        constant: the constant added to each combination, shape (n_removed,).
+        net: the copy.
+        batches: the data.
+        first: their first batch.
+        links: the groups that may be cut.
     """
 
-    link: Link
-    kept: Tensor
-    mixing: Tensor
-    constant: Tensor
-
-    @property
-    def removed(self) -> Tensor:
-        """Ascending indices of the units to remove."""
-        gone = torch.ones(self.link.n_units, dtype=torch.bool, device=self.kept.device)
-        gone[self.kept] = False
-        return gone.nonzero()[:, 0]
+    net: nn.Module
+    batches: Iterable[Any]
+    first: Any
+    links: Links
 
 
-def chosen_links(model: nn.Module, pattern: "Pattern | list[Pattern]") -> Links:
-    """Return the links of the layers that a pattern selects, and why the other selected layers cannot be cut.
+def admitted(model: nn.Module, data: Any, pattern: "Pattern | list[Pattern]") -> Patient:
+    """Return a copy of a network with the groups that a pattern selects.
 
     Raises:
-        ValueError: if the pattern matches nothing.
+        ValueError: for data that cannot be used, or a pattern that matches nothing.
     """
-    every = links(model)
-    names = dict(unwrap(model).named_modules(remove_duplicate=False))
-    wanted, unwanted = split(as_list(pattern))
-    asked = {name for one in wanted for name in matching(cast(Pattern, one), names)}
-    asked -= {name for one in unwanted for name in matching(one, names)}
-    if not asked:
-        raise ValueError(f"{pattern!r} leaves no layer to cut: {'all are excluded' if unwanted else 'it is empty'}")
-    return Links(
-        {name: link for name, link in every.found.items() if name in asked},
-        {name: reason for name, reason in every.left.items() if name in asked},
-    )
-
-
-def combining(net: nn.Module, link: Link) -> bool:
-    """Return whether all consumers of the units can absorb a constant in their bias."""
-    return all(takes_constants(cast(Cuttable, net.get_submodule(name))) for name in link.consumers)
-
-
-def selection_of(moments: Moments, *, constant: bool) -> Selection:
-    """Return a selection among units by covariance, or by second moments if no constant can be absorbed."""
-    covariance = moments.covariance()
-    if constant:
-        return Selection(covariance, freedom=moments.count - 1)
-    mean = moments.mean()
-    second = covariance * ((moments.count - 1) / moments.count) + mean[:, None] * mean
-    return Selection(second, freedom=moments.count)
-
-
-def made_up_by(link: Link, kept: Tensor, selection: Selection, mean: Tensor | None) -> Plan:
-    """Return the plan in which the chosen units make up for those not kept, with constants if ``mean`` is given."""
-    plan = without(link, kept)
-    basis = torch.tensor(selection.chosen, dtype=torch.int64, device=kept.device)
-    mixing = torch.zeros_like(plan.mixing)
-    mixing[torch.searchsorted(kept, basis)] = selection.coefficients()[:, plan.removed]
-    constant = plan.constant if mean is None else mean[plan.removed] - mean[kept].nan_to_num() @ mixing
-    return Plan(link, kept, mixing, constant)
-
-
-def without(link: Link, kept: Tensor) -> Plan:
-    """Return the plan in which nothing makes up for the units not kept."""
-    n_removed = link.n_units - len(kept)
-    none = torch.zeros(len(kept), n_removed, dtype=torch.float64, device=kept.device)
-    return Plan(link, kept, none, none.new_zeros(n_removed))
-
-
-def carry_out(net: nn.Module, plans: Iterable[Plan], asked: Links, batches: Iterable[Any] | None) -> Surgery:
-    """Cut a copy of the network in place by all plans.
-
-    Raises:
-        ValueError: if what is left does not run on the first batch.
-    """
-    plans = [plan for plan in plans if len(plan.removed)]
-    changes = {name: _change(net, plan, name) for plan in plans for name in plan.link.consumers}
-    errors = {} if batches is None else output_errors(net, changes, batches)
-    predicted = None if batches is None else predicted_error(net, changes, batches)
-    for plan in plans:
-        _cut(net, plan)
-    if batches is not None:
-        try:
-            run(net, [next(iter(batches))], {})
-        except Exception as error:  # whatever the user's forward raises on a width it did not expect
-            raise ValueError(
-                f"the smaller network does not run ({error}); its forward may depend on a fixed number of units: "
-                "leave that layer out with the pattern"
-            ) from error
-    cuts = {
-        plan.link.layer: Cut(
-            plan.link.layer,
-            plan.link.n_units,
-            tuple(plan.kept.tolist()),
-            {name: errors[name] for name in plan.link.consumers if name in errors},
-        )
-        for plan in plans
+    batches, whole = as_batches(data), unwrap(model)
+    asked, excluded = _asked(whole, pattern)
+    net = _copied(whole)
+    with evaluating(net):  # a loader draws random numbers
+        first = next(iter(batches), None)
+        if first is None:
+            raise ValueError("the data hold no batch")
+        forward(net, first)
+    every = links(net, first, memory_shared(whole))
+    found = {
+        name: link
+        for name, link in every.found.items()
+        if asked.intersection(link.layers) and not excluded.intersection(link.layers)
     }
-    whole = tuple(name for name in asked.found if name not in cuts)
-    return Surgery(net, cuts, dict(asked.left), whole, predicted)
+    left = {name: reason for name, reason in every.left.items() if name in asked - excluded}
+    return Patient(net, batches, first, Links(found, left, every.dimensions))
 
 
-def _cut(net: nn.Module, plan: Plan) -> None:
-    for name, layout in plan.link.consumers.items():
-        consumer = cast(Cuttable, net.get_submodule(name))
-        change = _change(net, plan, name)
-        set_weight(consumer, "weight", consumer.weight.detach() - change.weight)
-        if consumer.bias is not None and change.bias is not None:
-            set_weight(consumer, "bias", consumer.bias.detach() - change.bias)
-        keep_inputs(consumer, layout.features(plan.kept, plan.link.n_units))
-    for name, layout in plan.link.carriers.items():
-        keep_features(net.get_submodule(name), layout.features(plan.kept, plan.link.n_units))
-    keep_units(cast(Cuttable, net.get_submodule(plan.link.layer)), plan.kept)
+def _asked(model: nn.Module, pattern: "Pattern | list[Pattern]") -> tuple[set[str], set[str]]:
+    """Return the names of modules and of their parameters that a pattern selects, and those that it excludes.
+
+    Raises:
+        ValueError: if it matches nothing.
+    """
+    modules = dict(model.named_modules(remove_duplicate=False))
+    wanted, unwanted = split(as_list(pattern))
+    asked = {name for one in wanted for name in matching(cast(Pattern, one), modules)}
+    excluded = {name for one in unwanted for name in matching(one, modules)}
+    if not asked - excluded:
+        raise ValueError(f"{pattern!r} leaves no layer to cut: {'all are excluded' if unwanted else 'it is empty'}")
+    parameters = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    for names in (asked, excluded):
+        names.update(one for one in parameters if one.rpartition(".")[0] in names)
+    return asked, excluded
 
 
-def _change(net: nn.Module, plan: Plan, name: str) -> Change:
-    """Return the consumer's weights minus those that it will have, which are 0 for the removed units."""
-    consumer, layout = cast(Cuttable, net.get_submodule(name)), plan.link.consumers[name]
-    weight = consumer.weight.detach()
-    axis = input_axis(consumer)
-    by_unit = weight.double().unflatten(axis, (layout.before, plan.link.n_units, layout.after)).movedim(axis + 1, 0)
-    change = torch.zeros_like(by_unit)
-    gone = by_unit[plan.removed]
-    change[plan.removed] = gone
-    change[plan.kept] = -torch.tensordot(plan.mixing, gone, dims=1)
-    change = change.movedim(0, axis + 1).flatten(axis, axis + 2).to(weight.dtype)
-    if consumer.bias is None:
-        return Change(change, None)
-    # What the constants of the removed units add to the consumer's output goes into its bias.
-    constant = plan.constant.new_zeros(plan.link.n_units)
-    constant[plan.removed] = plan.constant
-    # (out, features, kernel ...) -> (out, features)
-    by_feature = weight.double().movedim(axis, 1).flatten(2).sum(2) if weight.ndim > 2 else weight.double()
-    return Change(change, -(by_feature @ layout.spread(constant)).to(weight.dtype))
+def _copied(model: nn.Module) -> nn.Module:
+    """Return a copy that shares nothing with the model.
+
+    Tensors that a hook has computed from parameters, as ``weight_norm`` and ``torch.nn.utils.prune`` do, are detached:
+    torch cannot copy them, and the hook computes them again.
+    """
+    computed = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    return deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in computed if not tensor.is_leaf})
+
+
+def carry_out(patient: Patient, plans: Iterable[Plan]) -> Surgery:
+    """Cut the copy by all plans that the code allows."""
+    net, asked = patient.net, patient.links
+    plans = [plan for plan in plans if len(plan.removed)]
+    good = verified(net, asked.dimensions, plans, patient.first)
+    errors = _errors(net, good, patient.batches)
+    predicted = predicted_error(net, refitted(net, good), patient.batches)
+    change = tried(net, asked.dimensions, good, patient.first) or Change()
+    cuts = {plan.link.name: _cut(plan, errors) for plan in good}
+    done = {layer for cut in cuts.values() for layer in cut.layers}
+    bad = {layer for plan in plans if plan not in good for layer in plan.link.layers} - done
+    whole = tuple(name for name in asked.found if name not in {plan.link.name for plan in plans})
+    return Surgery(net, cuts, {**asked.left, **dict.fromkeys(sorted(bad), CODE_FIXES)}, whole, predicted, change.counts)
+
+
+def _cut(plan: Plan, errors: Mapping[tuple[str, str], OutputError]) -> Cut:
+    link = plan.link
+    names = {owner(one): one for one in link.readings}
+    shown = {one: owner(one) if len(names) == len(link.readings) else one for one in link.readings}
+    by_reader = {shown[one]: errors[link.name, one] for one in link.readings}
+    return Cut(link.name, link.layers, link.n_units, tuple(plan.kept.tolist()), by_reader)
+
+
+def _errors(net: nn.Module, plans: Iterable[Plan], batches: Iterable[Any]) -> dict[tuple[str, str], OutputError]:
+    """Return for each group and reader how far the reader's output moves on the data by the cut of this group alone.
+
+    The change of the weights is applied to what the reader takes in. That gives the difference of the outputs without
+    the cancellation of subtracting them.
+    """
+    old = dict(net.named_parameters())
+    new = {plan.link.name: refitted(net, [plan]) for plan in plans}
+    sums = {(plan.link.name, reader): ErrorSums() for plan in plans for reader in plan.link.readings}
+
+    def see(product: Product) -> None:
+        for (name, reader), errors in sums.items():
+            if reader == product.parameter:
+                changes = {one: weight - old[one].detach() for one, weight in new[name].items()}
+                moved = product.moved(changes[reader], changes.get(product.bias or ""))
+                errors.add(product.output_rows(moved), product.output_rows(product.output))
+
+    Products(net, see).run(batches)
+    return {key: combined([one]) for key, one in sums.items()}

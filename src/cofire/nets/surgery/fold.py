@@ -1,18 +1,17 @@
 """Fold networks: remove units that others explain, and hand their weights to those others."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from ...stats import Moments
 from ...stats._base.definitions import EXACT
-from ..layers.layer_names import unwrap
 from ..layers.patterns import Pattern
-from ..loading.batches import as_batches
-from .calibrate import moments_of
-from .cuts import Plan, Surgery, carry_out, chosen_links, combining, made_up_by, selection_of
-from .links import Link
-from .trace import copied
+from .cuts import Surgery, admitted, carry_out
+from .groups import Link
+from .refit import Plan
+from .sources import Source, sources_of
 
 LEAST_SHARE = 1e-6  # a unit's variance counts as at least this share of its second moment
 
@@ -26,9 +25,11 @@ def fold(model: nn.Module, data: Any, *, tolerance: float = EXACT, pattern: "Pat
     (:class:`~cofire.stats.redundancy.selection.Selection`). With exact redundancy the outputs stay equal up to
     rounding; otherwise the error of each cut is predicted.
 
-    A linear or convolution layer is cut if its units reach linear or convolution layers only through activations, batch
-    and instance normalization, dropout, pooling and flattening. All other layers are in ``left``, with the reason. If
-    the next layer has no bias, or pads with zeros, it cannot absorb a constant: then a_rs alone make up for a unit.
+    The units are those of the model's wiring (:func:`cofire.nets.wire`): a group of units is cut out of every tensor
+    that has them on an axis. That needs a group whose readers all take it in from one tensor, by a product with a
+    weight: linear layers, convolutions, or ``x @ w`` in code of the model's own. All other layers are in ``left``, with
+    the reason. If a reader has no bias, or pads with zeros, it cannot absorb a constant: then a_rs alone make up for a
+    unit. Each cut is tried on the first batch; where the code counts on the old size, the layer is left.
 
     Args:
         model: the network; neither it nor its buffers change.
@@ -59,25 +60,36 @@ def fold(model: nn.Module, data: Any, *, tolerance: float = EXACT, pattern: "Pat
     """
     if not 1e-12 <= tolerance < 1:
         raise ValueError(f"tolerance must be a share of variance, at least 1e-12 and below 1; got {tolerance}")
-    batches = as_batches(data)
-    found = chosen_links(model, pattern)
-    net = copied(unwrap(model))
-    moments = moments_of(net, found.found.values(), batches)
-    plans = [_plan(net, link, moments[name], tolerance) for name, link in found.found.items()]
-    return carry_out(net, plans, found, batches)
+    patient = admitted(model, data, pattern)
+    found = patient.links.found
+    sources = sources_of(patient.net, found.values(), patient.batches)
+    return carry_out(patient, [_plan(link, sources[name], tolerance) for name, link in found.items()])
 
 
-def _plan(net: nn.Module, link: Link, moments: Moments, tolerance: float) -> Plan:
-    constant = combining(net, link)
-    selection = selection_of(moments, constant=constant)
-    share: float | Tensor = tolerance
-    if not constant:
-        # Without a constant, selection works on second moments; a unit is still judged by its variance.
-        variance = moments.variance()
-        varies = variance / (variance + moments.mean().square())
-        share = tolerance * varies.nan_to_num(1.0).clamp(min=LEAST_SHARE)
-    selection.choose_until_explained(share)
-    stays = ~selection.explained
-    stays[selection.chosen] = True
+def _plan(link: Link, sources: Sequence[Source], tolerance: float) -> Plan:
+    """Return the plan in which units go that are explained in every tensor from which they are read."""
+    selections, stays = [], torch.zeros(link.n_units, dtype=torch.bool)
+    for source in sources:
+        selection = source.selection()
+        if selections:
+            selection.choose_among(stays.nonzero()[:, 0].to(selection.usable.device))
+        selection.choose_until_explained(_share(source, tolerance))
+        here = ~selection.explained
+        here[selection.chosen] = True
+        stays = stays.to(here.device) | here
+        selections.append(selection)
     stays[0] |= ~stays.any()
-    return made_up_by(link, stays.nonzero()[:, 0], selection, moments.mean() if constant else None)
+    kept = stays.nonzero()[:, 0]
+    return Plan(link, kept, [source.made_up(kept, one) for source, one in zip(sources, selections, strict=True)])
+
+
+def _share(source: Source, tolerance: float) -> float | Tensor:
+    """Return the share of each unit that may stay unexplained.
+
+    Without a constant, selection works on second moments; a unit is still judged by its variance.
+    """
+    if source.constant:
+        return tolerance
+    variance = source.moments.variance()
+    varies = variance / (variance + source.moments.mean().square())
+    return tolerance * varies.nan_to_num(1.0).clamp(min=LEAST_SHARE)

@@ -3,34 +3,22 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
-import torch
 from torch import Tensor, nn
 
-from ..layers.layer_names import named_layers, unwrap
+from ..layer_names import clean, named_layers, unwrap
 from ..loading.checkpoint_files import Checkpoint, load_weights, read_checkpoint
-from .cut_layers import (
-    COUNTS_OF_UNITS,
-    CUTTABLE,
-    PER_UNIT,
-    TRANSPOSED,
-    Cuttable,
-    keep_features,
-    keep_inputs,
-    keep_units,
-    n_features,
-    n_inputs,
-    n_units,
-)
+from .counts import NAMES, is_no_larger
+from .cut_groups import named_tensors, replace
 from .cuts import Surgery
 
-WIDTHS = "cofire.widths"
+COUNTS = "cofire.counts"
 M = TypeVar("M", bound=nn.Module)
 
 
 def merged_bytes(surgery: Surgery) -> bytes:
-    """Return a smaller network's state dict as a safetensors file, with its layers' widths in the metadata.
+    """Return a smaller network's state dict as a safetensors file, with the modules' new sizes in the metadata.
 
     Weights that several names share are stored under the first of them.
     """
@@ -42,14 +30,14 @@ def merged_bytes(surgery: Surgery) -> bytes:
         if id(tensor) not in seen:
             weights[name] = tensor.detach().contiguous().clone()
         seen.add(id(tensor))
-    return save(weights, {"format": "pt", WIDTHS: json.dumps(_widths(surgery.model))})
+    return save(weights, {"format": "pt", COUNTS: json.dumps(dict(surgery.counts))})
 
 
 def load_merged(model: M, path: str | Path, *, key: str | None = None) -> M:
-    """Load a smaller network into a fresh model of the old size, whose layers are resized to fit.
+    """Load a smaller network into a fresh model of the old size, whose tensors are cut to fit.
 
     The shapes in the file decide, so it may also be a state dict of the smaller network that was trained further and
-    saved with ``torch.save``.
+    saved with ``torch.save``. Sizes that no tensor shows are in the metadata of a file that ``cofire merge`` wrote.
 
     Args:
         model: the model as its own code makes it; changed in place.
@@ -78,61 +66,44 @@ def load_merged(model: M, path: str | Path, *, key: str | None = None) -> M:
 
 
 def load_resized(model: nn.Module, checkpoint: Checkpoint, *, allow_unexpected: bool = False) -> Checkpoint:
-    """Shrink a model's layers to a checkpoint's shapes and load it; arguments and errors as for `load_weights`."""
-    resize(model, checkpoint.weights, _recorded_widths(checkpoint.path))
+    """Shrink a model to a checkpoint's shapes and load it; arguments, result and errors as for `load_weights`."""
+    resize(model, checkpoint.weights, _recorded(checkpoint.path))
     return load_weights(model, checkpoint, allow_unexpected=allow_unexpected)
 
 
-def resize(model: nn.Module, weights: Mapping[str, Tensor], widths: Mapping[str, int]) -> None:
-    """Shrink linear and convolution layers and normalizations to the shapes of weights; leave what does not fit.
+def resize(model: nn.Module, weights: Mapping[str, Tensor], counts: Mapping[str, object]) -> None:
+    """Shrink parameters, buffers and the numbers of modules to the shapes of weights; leave what does not fit.
 
     Args:
         model: changed in place.
         weights: a state dict.
-        widths: features of the normalizations, which matter for those that have no weights.
+        counts: recorded numbers of modules, such as ``{"fc1.out_features": 20}``; unknown ones are passed over.
     """
-    for name, module in named_layers(unwrap(model)).items():
-        if type(module) in CUTTABLE:
-            _resize_layer(cast(Cuttable, module), weights.get(f"{name}.weight"))
-        elif any(hasattr(module, count) for count in COUNTS_OF_UNITS):
-            own = [len(weights[key]) for part in PER_UNIT if (key := f"{name}.{part}") in weights]
-            number = own[0] if own else widths.get(name, n_features(module))
-            if number < n_features(module):
-                keep_features(module, torch.arange(number))
+    net, smaller = unwrap(model), {}
+    for name, tensor in named_tensors(net).items():
+        shape = tensor.shape if (given := weights.get(clean(name))) is None else given.shape
+        if shape != tensor.shape and len(shape) == tensor.dim() and all(map(int.__le__, shape, tensor.shape)):
+            smaller[name] = tensor.detach()[tuple(slice(size) for size in shape)]
+    replace(net, smaller)
+    modules = named_layers(net)
+    for key, value in counts.items():
+        path, _, name = key.rpartition(".")
+        if path in modules and name in NAMES and is_no_larger(value, vars(modules[path]).get(name)):
+            setattr(modules[path], name, tuple(value) if isinstance(value, list) else value)
 
 
-def _resize_layer(layer: Cuttable, weight: Tensor | None) -> None:
-    if weight is None or weight.ndim != layer.weight.ndim or getattr(layer, "groups", 1) != 1:
-        return
-    out, into = weight.shape[:2][::-1] if isinstance(layer, TRANSPOSED) else weight.shape[:2]
-    if out < n_units(layer):
-        keep_units(layer, torch.arange(out))
-    if into < n_inputs(layer):
-        keep_inputs(layer, torch.arange(into))
-
-
-def _widths(model: nn.Module) -> dict[str, int]:
-    widths: dict[str, int] = {}
-    for name, module in model.named_modules():
-        if type(module) in CUTTABLE:
-            widths[name] = n_units(cast(Cuttable, module))
-        elif any(hasattr(module, count) for count in COUNTS_OF_UNITS):
-            widths[name] = n_features(module)
-    return widths
-
-
-def _recorded_widths(path: Path) -> dict[str, int]:
-    """Return the widths in a file's metadata; empty if another program wrote it."""
+def _recorded(path: Path) -> dict[str, object]:
+    """Return the numbers in a file's metadata; empty if another program wrote it."""
     if path.suffix != ".safetensors" or path.is_dir():
         return {}
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
-        text = (file.metadata() or {}).get(WIDTHS, "{}")
+        text = (file.metadata() or {}).get(COUNTS, "{}")
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged: its metadata on widths is not JSON") from error
+        raise ValueError(f"{path} is damaged: its metadata on sizes is not JSON") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged: its metadata on widths is not a table")
-    return {str(name): width for name, width in found.items() if isinstance(width, int) and width > 0}
+        raise ValueError(f"{path} is damaged: its metadata on sizes is not a table")
+    return found

@@ -6,26 +6,25 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.func import functional_call, jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..loading.batches import arguments, as_batches, forward
 from ..loading.eval_mode import evaluating
 from ..torch_private import tree_leaves
-from .calibrate import Change
 from .output_errors import ErrorSums, OutputError, combined
 
 
-def predicted_error(net: nn.Module, changes: Mapping[str, Change], batches: Iterable[Any]) -> OutputError | None:
-    """Return how far the outputs move to first order by all changes together; None if torch cannot derive it.
+def predicted_error(net: nn.Module, weights: Mapping[str, Tensor], batches: Iterable[Any]) -> OutputError | None:
+    """Return how far the outputs move to first order by new weights; None if torch cannot derive it.
 
     A cut changes only the weights of the layers that take the units in, and those of removed units become 0. So the
     change is one direction in weight space, and a single forward-mode derivative along it suffices. It is exact if the
     outputs are linear in these weights.
     """
-    if not changes:
+    if not weights:
         return OutputError(0.0, 0.0)
-    direction = {f"{name}.weight": -change.weight for name, change in changes.items()}
-    direction |= {f"{name}.bias": -change.bias for name, change in changes.items() if change.bias is not None}
-    here = {name: net.get_parameter(name).detach() for name in direction}
+    here = {name: net.get_parameter(name).detach() for name in weights}
+    direction = {name: weight - here[name] for name, weight in weights.items()}
     sums: list[ErrorSums] = []
     try:
         with evaluating(net):
@@ -33,9 +32,10 @@ def predicted_error(net: nn.Module, changes: Mapping[str, Change], batches: Iter
                 args, kwargs = arguments(net, batch)
 
                 def outputs(weights: dict[str, Tensor], args: Any = args, kwargs: Any = kwargs) -> list[Tensor]:
-                    return _numbers(functional_call(net, weights, args, kwargs))
+                    return numbers(functional_call(net, weights, args, kwargs))
 
-                with warnings.catch_warnings():  # torch's own, about itself, when it first loads its derivatives
+                # Fused attention has no forward derivative; torch warns about itself when it first loads derivatives.
+                with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
                     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
                     moved = jvp(outputs, (here,), (direction,))
                 _add(sums, moved[1], moved[0])
@@ -69,14 +69,15 @@ def output_error(model: nn.Module, other: nn.Module, data: Any) -> OutputError:
     sums: list[ErrorSums] = []
     with evaluating(model), evaluating(other):
         for batch in as_batches(data):
-            mine, theirs = _numbers(forward(model, batch)), _numbers(forward(other, batch))
+            mine, theirs = numbers(forward(model, batch)), numbers(forward(other, batch))
             if [one.shape for one in mine] != [one.shape for one in theirs]:
                 raise ValueError("the two networks put out different shapes; compare networks of the same task")
             _add(sums, [b.double() - a.double() for a, b in zip(mine, theirs, strict=True)], mine)
     return combined(sums)
 
 
-def _numbers(output: Any) -> list[Tensor]:
+def numbers(output: Any) -> list[Tensor]:
+    """Return the real numbers that a model puts out, in whatever it returns them."""
     return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
 

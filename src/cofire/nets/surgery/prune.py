@@ -1,22 +1,20 @@
 """Prune layers to a given width, by redundancy or by magnitude, the usual baseline."""
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, cast, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
 
-from ...stats import Moments
 from ...stats._base.wording import plural
 from ...stats.redundancy.selection import SPARE, Selection
-from ..layers.layer_names import unwrap
 from ..layers.patterns import Pattern
-from ..loading.batches import as_batches
-from .calibrate import moments_of
-from .cut_layers import TRANSPOSED, Cuttable, input_axis
-from .cuts import Plan, Surgery, carry_out, chosen_links, combining, made_up_by, selection_of, without
-from .links import Link, Links
-from .trace import copied
+from ..wiring.dimensions import leaves
+from .cuts import Patient, Surgery, admitted, carry_out
+from .groups import Link, Links
+from .places import places
+from .refit import Plan
+from .sources import Source, nothing, sources_of
 
 Keep: TypeAlias = float | int | Mapping[str, float | int]
 Criterion: TypeAlias = Literal["redundancy", "magnitude", "magnitude_refit"]
@@ -41,8 +39,7 @@ def prune(
 
     Args:
         model: the network; neither it nor its buffers change.
-        data: inputs, as for :func:`fold`. It may be left out with ``"magnitude"``; then errors are not predicted, and
-            the smaller network is not tried: code that relies on the old number of units fails at the first batch.
+        data: inputs, as for :func:`fold`. One batch is enough for ``"magnitude"``.
         keep: how many units stay: a share in (0, 1], a whole number, or either by layer. At least one unit stays.
         by: the criterion.
         pattern: the layers to cut.
@@ -62,84 +59,93 @@ def prune(
     """
     if by not in CRITERIA:
         raise ValueError(f"by must be one of {', '.join(CRITERIA)}, got {by!r}")
-    batches = None if data is None else as_batches(data)
-    found = chosen_links(model, pattern)
-    net = copied(unwrap(model))
-    numbers = _numbers(found, keep)
-    return carry_out(net, _plans(net, found, numbers, by, batches), found, batches)
+    if data is None:
+        raise ValueError("prune runs the model to see how its units are wired; pass inputs, a batch will do")
+    patient = admitted(model, data, pattern)
+    return carry_out(patient, _plans(patient, _numbers(patient.links, keep), by))
 
 
-def _plans(net: nn.Module, found: Links, numbers: Mapping[str, int], by: Criterion, batches: Any) -> list[Plan]:
+def _plans(patient: Patient, numbers: Mapping[str, int], by: Criterion) -> list[Plan]:
+    cut = {name: link for name, link in patient.links.found.items() if numbers[name] < link.n_units}
     if by == "magnitude":
-        return [without(link, _largest(net, link, numbers[name])) for name, link in found.found.items()]
-    if batches is None:
-        raise ValueError("making up for removed units needs data; pass inputs, or use by='magnitude'")
-    cut = {name: link for name, link in found.found.items() if numbers[name] < link.n_units}
-    moments = moments_of(net, cut.values(), batches)
-    return [_refit(net, link, moments[name], numbers[name], by) for name, link in cut.items()]
+        largest = [(link, _largest(patient, link, numbers[name])) for name, link in cut.items()]
+        return [Plan(link, kept, [nothing(kept, link.n_units)] * link.n_sources) for link, kept in largest]
+    sources = sources_of(patient.net, cut.values(), patient.batches)
+    return [_refit(patient, link, sources[name], numbers[name], by) for name, link in cut.items()]
 
 
-def _refit(net: nn.Module, link: Link, moments: Moments, number: int, by: Criterion) -> Plan:
+def _refit(patient: Patient, link: Link, sources: Sequence[Source], number: int, by: Criterion) -> Plan:
     """Return the plan in which the units chosen by a criterion make up for the others by least squares."""
-    constant = combining(net, link)
-    selection = selection_of(moments, constant=constant)
-    if number > selection.freedom - SPARE:
+    selections = [source.selection() for source in sources]
+    if number > min(one.freedom for one in selections) - SPARE:
+        n_seen = min(source.moments.count for source in sources)
         raise ValueError(
-            f"{link.layer!r} was seen in {plural(moments.count, 'sample')}, too few to fit {plural(number, 'unit')}; "
+            f"{link.name!r} was seen in {plural(n_seen, 'sample')}, too few to fit {plural(number, 'unit')}; "
             f"pass at least {number + SPARE + 1}"
         )
     if by == "redundancy":
-        kept = _most_explaining(net, link, selection, number)
+        kept = _most_explaining(patient, link, selections, number)
     else:
-        kept = _largest(net, link, number).to(selection.usable.device)
+        kept = _largest(patient, link, number).to(selections[0].usable.device)
+    for selection in selections:
         selection.choose_among(kept)
-    return made_up_by(link, kept, selection, moments.mean() if constant else None)
+    return Plan(link, kept, [source.made_up(kept, one) for source, one in zip(sources, selections, strict=True)])
 
 
-def _most_explaining(net: nn.Module, link: Link, selection: Selection, number: int) -> Tensor:
-    """Choose the units that explain the others best; return those that stay, ascending."""
-    selection.choose_by(_outgoing_square(net, link).to(selection.usable.device), number)
+def _most_explaining(patient: Patient, link: Link, selections: Sequence[Selection], number: int) -> Tensor:
+    """Choose the units that explain the others best; return those that stay, ascending.
+
+    Each unit is weighted by the weights that read it, in each tensor from which it is read.
+    """
+    gram, usable = torch.zeros_like(selections[0].gram), torch.ones_like(selections[0].usable)
+    for source, selection in enumerate(selections):
+        weight = _square(patient, link, link.readers(source)).sqrt().to(gram.device)
+        gram += weight[:, None] * selection.gram * weight
+        usable &= selection.usable
+    joint = Selection(gram, freedom=selections[0].freedom)
+    joint.choose_by(torch.ones(link.n_units, device=gram.device), number)
     # Nothing can make up for a unit that the selection cannot use (one that is not finite, say), so it stays.
-    stays = ~selection.usable
-    stays[selection.chosen] = True
+    stays = ~usable
+    stays[joint.chosen] = True
     # The selection stops once all is explained. The number asked for is then filled up with the first units.
     spare = (~stays).nonzero()[: max(0, number - int(stays.sum())), 0]
     stays[spare] = True
     return stays.nonzero()[:, 0]
 
 
-def _largest(net: nn.Module, link: Link, number: int) -> Tensor:
+def _largest(patient: Patient, link: Link, number: int) -> Tensor:
     """Return the units with the largest incoming weights, ascending."""
-    layer = cast(Cuttable, net.get_submodule(link.layer))
-    norm = _square_by(layer.weight, 1 if isinstance(layer, TRANSPOSED) else 0)
+    norm = _square(patient, link, link.makers)
     return norm.argsort(descending=True, stable=True)[:number].sort().values
 
 
-def _outgoing_square(net: nn.Module, link: Link) -> Tensor:
-    """Return for each unit the squared norm of all weights that read it, float64."""
+def _square(patient: Patient, link: Link, parameters: Iterable[str]) -> Tensor:
+    """Return for each unit of a group the squared norm of its slices of parameters, float64."""
     total = torch.zeros(link.n_units, dtype=torch.float64)
-    for name, layout in link.consumers.items():
-        consumer = cast(Cuttable, net.get_submodule(name))
-        by_feature = _square_by(consumer.weight, input_axis(consumer)).cpu()
-        total += layout.unit_rows(by_feature).sum(0)
+    for name in parameters:
+        weight = patient.net.get_parameter(name).detach().double().cpu()
+        for axis, dimension in enumerate(patient.links.dimensions[name]):
+            if link.leaf in leaves(dimension) and (where := places(dimension, link.leaf)) is not None:
+                by_index = weight.movedim(axis, 0).flatten(1).square().sum(1)
+                total += by_index[where].sum(0)
     return total
 
 
-def _square_by(weight: Tensor, axis: int) -> Tensor:
-    """Return the squared norm of each slice along an axis, float64."""
-    return weight.detach().double().movedim(axis, 0).flatten(1).square().sum(1)
-
-
-def _numbers(found: Links, keep: Keep) -> dict[str, int]:
-    """Return how many units of each layer stay."""
+def _numbers(asked: Links, keep: Keep) -> dict[str, int]:
+    """Return how many units of each group stay."""
     if not isinstance(keep, Mapping):
         _refuse(keep)
-        return {name: _number(keep, link) for name, link in found.found.items()}
-    for name, asked in keep.items():
-        if name not in found.found:
-            raise ValueError(f"{name!r} cannot be cut: {found.left.get(name, 'no layer asked for has that name')}")
-        _refuse(asked, f" for layer {name!r}")
-    return {name: _number(keep.get(name, 1.0), link) for name, link in found.found.items()}
+        return {name: _number(keep, link) for name, link in asked.found.items()}
+    wanted: dict[str, float | int] = {}
+    for name, number in keep.items():
+        named = [key for key, link in asked.found.items() if name == key or name in link.layers]
+        if not named:
+            raise ValueError(f"{name!r} cannot be cut: {asked.left.get(name, 'no layer asked for has that name')}")
+        if len(named) > 1 and name not in named:
+            raise ValueError(f"the units of {name!r} fall into several groups; name one of them: {', '.join(named)}")
+        _refuse(number, f" for layer {name!r}")
+        wanted[name if name in named else named[0]] = number
+    return {name: _number(wanted.get(name, 1.0), link) for name, link in asked.found.items()}
 
 
 def _refuse(keep: object, where: str = "") -> None:
@@ -155,7 +161,7 @@ def _number(keep: float | int, link: Link) -> int:
         return max(1, round(keep * link.n_units))
     if keep > link.n_units:
         raise ValueError(
-            f"keep asks for {keep:,} units of layer {link.layer!r}, which has {link.n_units:,}; ask for at most that, "
-            f"for a share such as 0.5, or leave the layer out with the pattern '!{link.layer}'"
+            f"keep asks for {keep:,} units of layer {link.name!r}, which has {link.n_units:,}; ask for at most that, "
+            f"for a share such as 0.5, or leave the layer out with the pattern '!{link.name}'"
         )
     return keep

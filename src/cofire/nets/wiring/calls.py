@@ -9,24 +9,51 @@ from torch import Tensor
 from ..torch_private import tree_leaves
 from .dimensions import Dimension, mark, product, root, unite
 
-Role = Literal["maker", "reader", "rider"]
+Role = Literal["maker", "reader", "rider", "batch"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Signal:
-    """What is known of a tensor.
+    """What is known of a tensor; one that is changed in place gets another.
 
     Attributes:
         dimensions: one for each axis.
         made_of: names of the parameters and buffers that it is computed from, if from nothing else.
         varies: whether it depends on the model's input.
         tensor: the tensor itself, kept alive so that its id stays its own.
+        name: the parameter or buffer that it is.
+        axes: of a parameter in another order of axes: the parameter's axis for each of its own.
     """
 
     dimensions: list[Dimension]
     tensor: Tensor
     made_of: frozenset[str] = frozenset()
     varies: bool = False
+    name: str = ""
+    axes: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """An operation that ran, to be followed again or to be run again.
+
+    Attributes:
+        name: the operation's, without its namespace, overload and the underscore of its in-place form.
+        function: the operation itself.
+        args: its arguments, with signals in place of tensors.
+        kwargs: the same for arguments by name.
+        inputs: the signals among them.
+        outputs: the signals of what it returned.
+        in_place: whether it changed its first input.
+    """
+
+    name: str
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    inputs: tuple[Signal, ...]
+    outputs: tuple[Signal, ...]
+    in_place: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +61,21 @@ class Use:
     """A parameter in a role: it makes the units of a dimension, reads them, or rides on them (one number a unit).
 
     Attributes:
-        role: which.
+        role: which; "batch" is a dimension along which a weight is many weights, as those of experts or groups are.
         parameters: what the tensor in that role is made of; one name but for weights that are computed.
         dimension: the units.
         module: the module that was running.
+        step: number of the operation.
+        axes: the parameter's axes of these units, if it is a parameter as it is stored or with its axes in another
+            order. A weight from units to themselves, as a residual stream has them, shows the same units on two axes.
     """
 
     role: Role
     parameters: frozenset[str]
     dimension: Dimension
     module: str
+    step: int = -1
+    axes: tuple[int, ...] = ()
 
 
 @dataclass
@@ -57,6 +89,7 @@ class Call:
         output: what it returned.
         module: name of the module that is running.
         own: names of the parameters that belong to it.
+        number: of the operation within all that were followed.
     """
 
     name: str
@@ -65,6 +98,7 @@ class Call:
     output: Any
     module: str = ""
     own: frozenset[str] = frozenset()
+    number: int = -1
     uses: list[Use] = field(default_factory=list)
     emitted: list[Signal] = field(default_factory=list)
 
@@ -102,10 +136,20 @@ class Call:
         made_of = frozenset() if varies else frozenset().union(*(one.made_of for one in self.inputs))
         self.emitted.append(Signal(found, output, made_of, varies))
 
-    def use(self, role: Role, signal: Signal, dimensions: Sequence[Dimension]) -> None:
-        """Note that a parameter makes, reads or rides on dimensions; a tensor of other origin notes nothing."""
-        if signal.made_of and not signal.varies:
-            self.uses.extend(Use(role, signal.made_of, one, self.module) for one in dimensions if one.size > 1)
+    def use(
+        self, role: Role, signal: Signal, dimensions: Sequence[Dimension], axes: Sequence[int] | None = None
+    ) -> None:
+        """Note that a parameter makes, reads or rides on dimensions; a tensor of other origin notes nothing.
+
+        ``axes`` are those of the tensor on which the dimensions lie, where the rule knows them.
+        """
+        if not signal.made_of or signal.varies:
+            return
+        for place, one in enumerate(dimensions):
+            if one.size > 1:
+                known = signal.axes is not None and axes is not None
+                stored = (signal.axes[axes[place]],) if known and signal.axes and axes else ()
+                self.uses.append(Use(role, signal.made_of, one, self.module, self.number, stored))
 
 
 def fresh(size: int, reason: str) -> Dimension:

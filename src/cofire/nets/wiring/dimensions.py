@@ -101,6 +101,11 @@ def terms(dimension: Dimension) -> list[Dimension]:
     return [node]
 
 
+def agree(a: Dimension, b: Dimension) -> bool:
+    """Return whether two dimensions are made of the same leaves in the same order, so that their indices agree."""
+    return [list(leaves(term)) for term in terms(a)] == [list(leaves(term)) for term in terms(b)]
+
+
 def fix(dimension: Dimension, reason: str) -> None:
     """Say why none of the leaves of a dimension may be cut; the first reason stays."""
     for leaf in leaves(dimension):
@@ -252,6 +257,8 @@ def reshape(dimensions: Sequence[Dimension], shape: Sequence[int]) -> list[Dimen
 
     A view that regroups indices across factors (6 as 2 * 3 to 3 * 2) fixes all of them, and its own are fixed.
     """
+    if 0 in shape:
+        return [Dimension(size, fixed="an empty tensor") for size in shape]
     waiting = [factor for dimension in dimensions for factor in factors(dimension)]
     made = []
     for size in shape:

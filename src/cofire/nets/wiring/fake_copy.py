@@ -2,15 +2,27 @@
 
 import copy
 import gc
+import random
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from weakref import ReferenceType
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..torch_private import ALL_HOOKS, FakeTensor, FakeTensorMode, tree_leaves, tree_map
+from ..torch_private import (
+    ALL_HOOKS,
+    FakeCopyMode,
+    FakeTensor,
+    FakeTensorMode,
+    is_functorch_wrapped,
+    tree_leaves,
+    without_modes,
+    without_transforms,
+)
 
 
 class LeakedError(RuntimeError):
@@ -22,12 +34,10 @@ def fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
 
     Hooks of ``torch.nn.utils`` stay: old weight and spectral norm compute the weight there.
     """
-    memo: dict[int, Any] = {}
-    for module in model.modules():
-        for tensor in tree_leaves(list(vars(module).values())):
-            if isinstance(tensor, Tensor) and id(tensor) not in memo:
-                memo[id(tensor)] = _fake(tensor, mode)
-    made = copy.deepcopy(model, memo)
+    # Tensors computed from parameters, as old weight norm leaves them, and those that torch.func has put in the place
+    # of parameters cannot be copied; all others are, wherever they lie.
+    held = [tensor for module in model.modules() for tensor in tree_leaves(list(vars(module).values()))]
+    made = _copied(model, [one for one in held if isinstance(one, Tensor) and not _can_be_copied(one)], mode)
     for module in made.modules():
         for kind in ALL_HOOKS:
             hooks = getattr(module, kind)
@@ -36,39 +46,77 @@ def fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
     return made
 
 
-def _fake(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
-    made = tensor if isinstance(tensor, FakeTensor) else mode.from_tensor(tensor.detach(), static_shapes=True)
-    return nn.Parameter(made, requires_grad=False) if isinstance(tensor, nn.Parameter) else made
-
-
 def fake_arguments(arguments: Any, mode: FakeTensorMode) -> Any:
-    """Return the arguments of a model with fake tensors in place of real ones."""
-    return tree_map(lambda one: _fake(one, mode) if isinstance(one, Tensor) else one, arguments)
+    """Return a copy of the arguments of a model with fake tensors in place of real ones, whatever holds them."""
+    given = [one for one in tree_leaves(arguments) if isinstance(one, Tensor)]
+    return _copied(arguments, [one for one in given if not _can_be_copied(one)], mode)
+
+
+def _can_be_copied(tensor: Tensor) -> bool:
+    return tensor.is_leaf and not is_functorch_wrapped(tensor)
+
+
+def _copied(source: Any, unlike: list[Tensor], mode: FakeTensorMode) -> Any:
+    """Copy deeply; ``unlike`` are tensors that deepcopy refuses."""
+    memo: dict[int, Any] = {}
+    for tensor in unlike:
+        if is_functorch_wrapped(tensor):
+            with mode:
+                memo[id(tensor)] = torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+        else:
+            memo[id(tensor)] = mode.from_tensor(tensor.detach(), static_shapes=True)
+    with FakeCopyMode(mode):
+        return copy.deepcopy(source, memo)
 
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Put back, after a block, random states, torch's switches and small buffers that were counted up.
 
-    Fused kernels hide what they are made of, so they are switched off for the block.
+    Inside the block no mode of the user is active, nor a transform of ``torch.func``, nor autograd. Fused kernels hide
+    what they are made of, so they are switched off.
     """
     # A copied model can reach its original through a closure. Fake mode computes on fakes then, but counters such as
     # ``num_batches_tracked`` are changed in place.
     counters = [(one, one.detach().clone()) for one in model.buffers() if one.numel() == 1 and not one.is_meta]
-    fast, mkldnn = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.enabled
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    try:
-        torch.backends.mha.set_fastpath_enabled(False)
-        torch.backends.mkldnn.enabled = False
-        with torch.random.fork_rng(devices), torch.no_grad():
+    with ExitStack() as stack:
+        stack.enter_context(random_states_kept())
+        stack.enter_context(no_fused_kernels())
+        stack.enter_context(warnings.catch_warnings(action="ignore"))  # the real pass gives the model's own
+        for context in (without_transforms(), without_modes(), torch.inference_mode(False), torch.no_grad()):
+            stack.enter_context(context)
+        try:
             yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        torch.backends.mkldnn.enabled = mkldnn
-        with torch.no_grad():
+        finally:
             for one, before in counters:
                 if not torch.equal(one, before):
                     one.copy_(before)
+
+
+@contextmanager
+def random_states_kept() -> Iterator[None]:
+    """Put back the states of all random generators that a forward pass may use: torch's, numpy's and Python's."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - models use the global one
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)  # noqa: NPY002
+
+
+@contextmanager
+def no_fused_kernels() -> Iterator[None]:
+    """Switch off kernels that compute several operations at once."""
+    fast, mkldnn = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.enabled
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        torch.backends.mkldnn.enabled = False
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        torch.backends.mkldnn.enabled = mkldnn
 
 
 def clear_leaks(made: list[ReferenceType[Tensor]]) -> None:
@@ -79,12 +127,18 @@ def clear_leaks(made: list[ReferenceType[Tensor]]) -> None:
     Raises:
         LeakedError: if one is held in another way.
     """
-    gc.collect()
-    for reference in made:
-        _release(reference)
-    gc.collect()
-    if left := sum(isinstance(reference(), FakeTensor) for reference in made):
+    for attempt in (lambda reference: None, _release):
+        if not _n_alive(made):  # a collection takes far longer than the rest of the wiring of a small model
+            return
+        for reference in made:
+            attempt(reference)
+        gc.collect()
+    if left := _n_alive(made):
         raise LeakedError(f"{left} fake tensors are still held by the model's code")
+
+
+def _n_alive(made: list[ReferenceType[Tensor]]) -> int:
+    return sum(isinstance(reference(), FakeTensor) for reference in made)
 
 
 def _release(reference: ReferenceType[Tensor]) -> None:

@@ -1,16 +1,20 @@
 """Follow a model through one forward pass, operation by operation."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from types import FrameType
 from typing import Any
 from weakref import ReferenceType, ref
 
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.parameter import is_lazy
 
-from ..torch_private import DispatchMode, FakeTensor, decompositions, grouped_mm, tree_leaves
-from .calls import Call, Signal, Use, fresh
+from ..running import is_running
+from ..torch_private import DispatchMode, FakeTensor, decompositions, grouped_mm, tree_leaves, tree_map
+from .calls import Call, Signal, Step, Use, fresh
 from .dimensions import Dimension, product
 from .rules import RULES, Rule, elementwise, unknown
 
@@ -28,45 +32,63 @@ class Follower(DispatchMode):
 
     Args:
         parameters: the model's parameters and buffers by name; each starts with dimensions of its own.
-        inputs: the tensors that the model is given; what is computed from them varies.
 
     Attributes:
         uses: what parameters did, in the order of the pass.
         unknown: how often operations without a rule came.
         parameter_signals: what is known of each parameter.
         running: the modules that are running, the innermost last, each with the names of its own parameters.
+        steps: the operations, in the order of the pass.
         made: every tensor that came out of an operation.
+        within: the call that it follows, if it was begun and is ended by hooks; once that is over it sees nothing.
+        error: what went wrong in following, after which it sees nothing; the operations themselves go on.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor], inputs: Iterable[Tensor] = ()) -> None:
+    def __init__(self, parameters: Mapping[str, Tensor], *, within: FrameType | None = None) -> None:
         super().__init__()
+        self.within = within
+        self.error: Exception | None = None
         self.uses: list[Use] = []
         self.unknown: Counter[str] = Counter()
         self.running: list[tuple[str, frozenset[str]]] = [("", frozenset())]  # modules, the innermost last
+        self.steps: list[Step] = []
         self.made: list[ReferenceType[Tensor]] = []
+        self.parameter_signals: dict[str, Signal] = {}
+        self._names = {id(one): name for name, one in reversed(parameters.items())}  # a tied one has its first name
         self._signals: dict[int, Signal] = {}
         self._written: set[StorageWeakRef] = set()
-        self.parameter_signals = {name: self._begin(one, frozenset([name])) for name, one in parameters.items()}
+        for name, tensor in parameters.items():
+            if not is_lazy(tensor):  # a lazy one has no shape before it is used
+                self.parameter_signals[name] = self._begin(tensor)
+
+    def give(self, inputs: Iterable[Tensor]) -> None:
+        """Say that tensors are the model's inputs; what is computed from them varies."""
         for tensor in inputs:
-            self._signals[id(tensor)] = Signal(
-                [fresh(n, "the model's input") for n in tensor.shape], tensor, varies=True
-            )
+            dimensions = [fresh(n, "the model's input") for n in tensor.shape]
+            self._signals[id(tensor)] = Signal(dimensions, tensor, varies=True)
+
+    def knows(self, tensor: Tensor) -> bool:
+        """Return whether a tensor was seen, or is a parameter."""
+        return id(tensor) in self._signals or id(tensor) in self._names
 
     def also(self, name: str, tensor: Tensor) -> None:
         """Take another tensor for the parameter of that name: code can reach the original of a copied model."""
         known = self.parameter_signals[name]
-        self._signals.setdefault(id(tensor), Signal(known.dimensions, tensor, known.made_of))
+        self._signals.setdefault(id(tensor), replace(known, tensor=tensor))
 
-    def _begin(self, tensor: Tensor, made_of: frozenset[str]) -> Signal:
-        known = self._signals.get(id(tensor))  # a tied parameter has one signal under all its names
-        if known is None:
+    def _begin(self, tensor: Tensor) -> Signal:
+        name = self._names[id(tensor)]
+        if id(tensor) not in self._signals:
             dimensions = [Dimension(size) if size != 1 else product([]) for size in tensor.shape]
-            known = self._signals[id(tensor)] = Signal(dimensions, tensor, made_of)
-        return known
+            axes = tuple(range(tensor.dim()))
+            self._signals[id(tensor)] = Signal(dimensions, tensor, frozenset([name]), name=name, axes=axes)
+        return self._signals[id(tensor)]
 
     def signal(self, tensor: Tensor) -> Signal:
         """Return what is known of a tensor; one that nobody made here is a constant of the code."""
         known = self._signals.get(id(tensor))
+        if known is None and (name := self._names.get(id(tensor))):
+            known = self.parameter_signals[name] = self._begin(tensor)
         if known is None or [one.size for one in known.dimensions] != list(tensor.shape):
             constant = [fresh(size, "a constant of the code") for size in tensor.shape]
             known = self._signals[id(tensor)] = Signal(constant, tensor)
@@ -78,27 +100,48 @@ class Follower(DispatchMode):
         """Run an operation and let its rule follow it."""
         kwargs = kwargs or {}
         space, _, name = func._schema.name.partition("::")
-        if space == "prim":  # asks for a device or a layout
+        # Operations of "prim" ask for a device or a layout.
+        if space == "prim" or self.error is not None or (self.within is not None and not is_running(self.within)):
             return func(*args, **kwargs)
         base = name[:-1] if name.endswith("_") and not name.endswith("__") else name
         rule = _rule_of(base, func)
-        if rule is None and base not in NO_TENSORS:
+        if base in NO_TENSORS:
+            return _run(func, args, kwargs)
+        if rule is None:
             with self:  # what it is made of comes here in turn
                 made = func.decompose(*args, **kwargs)
                 if made is NotImplemented and func in DECOMPOSITIONS:
                     made = DECOMPOSITIONS[func](*args, **kwargs)
             if made is not NotImplemented:
                 return made
-        tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
-        inputs = [self.signal(one) for one in tensors]
+        before = self._guarded(self._taken, args, kwargs)
         output = _run(func, args, kwargs)
-        if base not in NO_TENSORS:
-            call = Call(base, _bound(func, args, kwargs), inputs, output, *self.running[-1])
-            self._apply(rule or unknown, call)
-            if base != name:
-                self._write(call)
-            self._keep(call)
+        if before is not None:
+            self._guarded(self._follow, base, func, args, kwargs, before, output, rule or unknown)
         return output
+
+    def _guarded(self, run: Callable[..., Any], *args: Any) -> Any:
+        """Run what may not fail: the operation is the user's, and only following it is ours."""
+        try:
+            return run(*args)
+        except Exception as error:
+            self.error = self.error or error
+            return None
+
+    def _taken(self, args: Any, kwargs: Any) -> tuple[list[Signal], Any]:
+        """Return what is known of the arguments before the call, which may change them."""
+        inputs = [self.signal(one) for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+        return inputs, tree_map(lambda one: self.signal(one) if isinstance(one, Tensor) else one, (args, kwargs))
+
+    def _follow(self, base: str, func: Any, args: Any, kwargs: Any, before: Any, output: Any, rule: Rule) -> None:
+        inputs, taken = before
+        in_place = base != func._schema.name.partition("::")[2]
+        call = Call(base, _bound(func, args, kwargs), inputs, output, *self.running[-1], len(self.steps))
+        self._apply(rule, call)
+        if in_place:
+            self._write(call)
+        self._keep(call)
+        self.steps.append(Step(base, func, *taken, tuple(inputs), tuple(call.emitted), in_place))
 
     def _apply(self, rule: Rule, call: Call) -> None:
         try:
@@ -118,9 +161,29 @@ class Follower(DispatchMode):
 
     def _keep(self, call: Call) -> None:
         for signal in call.emitted:
+            signal.axes = _axes(call)
             self._signals[id(signal.tensor)] = signal
             self.made.append(ref(signal.tensor))
         self.uses.extend(call.uses)
+
+
+def _axes(call: Call) -> tuple[int, ...] | None:
+    """Return which axes of a parameter the axes of an output are, if that is all that the operation changed."""
+    before = call.inputs[0].axes if len(call.inputs) == 1 else None
+    if before is None:
+        return None
+    if call.name in ("alias", "detach", "clone", "_to_copy"):
+        return before
+    if call.name in ("t", "numpy_T"):
+        return before[::-1]
+    if call.name == "permute":
+        return tuple(before[axis] for axis in call["dims"])
+    if call.name == "transpose":
+        axes = list(before)
+        i, j = call["dim0"], call["dim1"]
+        axes[i], axes[j] = axes[j], axes[i]
+        return tuple(axes)
+    return None
 
 
 def _run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

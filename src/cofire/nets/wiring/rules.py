@@ -37,9 +37,9 @@ def unknown(call: Call) -> None:
 
 @rule(
     "detach clone alias lift_fresh lift _to_copy contiguous copy dropout native_dropout bernoulli uniform normal "
-    "zeros_like ones_like full_like empty_like rand_like randn_like fill zero masked_fill where cumsum cumprod triu "
-    "tril hardswish hardsigmoid hardtanh silu gelu elu leaky_relu softplus prelu _prelu_kernel mish threshold "
-    "rrelu_with_noise log_sigmoid_forward view_of clamp"
+    "zeros_like ones_like full_like empty_like rand_like randn_like fill zero masked_fill where "
+    "hardswish hardsigmoid hardtanh silu gelu elu leaky_relu softplus prelu _prelu_kernel mish threshold "
+    "rrelu_with_noise log_sigmoid_forward view_of clamp complex _conj _neg_view resolve_conj resolve_neg"
 )
 def elementwise(call: Call) -> None:
     """Follow entry by entry, with broadcasting. A parameter beside data rides on it: a scale, a bias, a slope."""
@@ -84,13 +84,63 @@ def reduction(call: Call) -> None:
         call.emit(left if tensor.dim() == len(left) else [one] * tensor.dim(), tensor)
 
 
-@rule("_softmax _log_softmax softmax log_softmax cummax cummin logcumsumexp")
+@rule("_softmax _log_softmax softmax log_softmax")
 def along(call: Call) -> None:
     """Follow operations along one axis that keep the shape and the place of each unit."""
     dimensions = call.inputs[0].dimensions
     reduced_over(call, [dimensions[call.axis()]])
     for tensor in call.outputs():
         call.emit(dimensions, tensor)
+
+
+@rule("cumsum cumprod cummax cummin _cummax_helper _cummin_helper logcumsumexp")
+def cumulative(call: Call) -> None:
+    """Follow running sums and the like: the order along their axis matters."""
+    dimensions = call.inputs[0].dimensions
+    fix(dimensions[call.axis()], f"its order matters to {call.name}")
+    for tensor in call.outputs():
+        call.emit(dimensions, tensor)
+
+
+@rule("triu tril")
+def triangle(call: Call) -> None:
+    """Follow the upper or lower triangle of the last two axes."""
+    dimensions = call.inputs[0].dimensions
+    for one in dimensions[-2:]:
+        fix(one, f"its order matters to {call.name}")
+    call.emit(dimensions)
+
+
+@rule("diagonal")
+def diagonal(call: Call) -> None:
+    """Follow the entries with two equal indices, which come last."""
+    dimensions, n = call.inputs[0].dimensions, len(call.inputs[0].dimensions)
+    axes = {call.get("dim1", 0) % n, call.get("dim2", 1) % n}
+    for axis in axes:
+        fix(dimensions[axis], "picked by diagonal")
+    rest = [one for axis, one in enumerate(dimensions) if axis not in axes]
+    call.emit([*rest, fresh(call.output.shape[-1], "picked by diagonal")])
+
+
+@rule("_fft_c2c _fft_r2c _fft_c2r")
+def fourier(call: Call) -> None:
+    """Follow Fourier transforms: each entry along their axes depends on all and on their order."""
+    dimensions = list(call.inputs[0].dimensions)
+    for axis in {axis % len(dimensions) for axis in call["dim"]}:
+        fix(dimensions[axis], "mixed by a Fourier transform")
+        dimensions[axis] = fresh(call.output.shape[axis], "mixed by a Fourier transform")
+    call.emit(dimensions)
+
+
+@rule("view_as_real view_as_complex")
+def complex_parts(call: Call) -> None:
+    """Follow complex numbers seen as pairs of real ones in a last axis, or the other way round."""
+    dimensions, parts = call.inputs[0].dimensions, "the parts of complex numbers"
+    if call.name == "view_as_complex":
+        fix(dimensions[-1], parts)
+        call.emit(dimensions[:-1])
+    else:
+        call.emit([*dimensions, fresh(2, parts)])
 
 
 @rule("flip roll sort argsort topk index_select unfold unbind select")
@@ -119,6 +169,37 @@ def gather(call: Call) -> None:
         else:
             fix(one, "picked by gather")
     call.emit(picked)
+
+
+@rule("grid_sampler_2d grid_sampler_3d _grid_sampler_2d_cpu_fallback")
+def grid_sample(call: Call) -> None:
+    """Follow images read at the places that a grid names."""
+    (samples, channels, *spatial), (places, *grid) = (signal.dimensions for signal in call.inputs)
+    unite(samples, places)
+    for one in [*spatial, *grid]:
+        fix(one, "a spatial axis")
+    call.emit([samples, channels, *grid[:-1]])
+
+
+@rule("_embedding_bag _embedding_bag_forward_only")
+def embedding_bag(call: Call) -> None:
+    """Follow sums of rows of a table."""
+    weight, first = call.signal(call["weight"]), call.outputs()[0]
+    fix(weight.dimensions[0], "a vocabulary")
+    call.use("maker", weight, [weight.dimensions[1]], [1])
+    call.emit([fresh(first.shape[0], "bags of rows"), weight.dimensions[1]], first)
+    for tensor in call.outputs()[1:]:
+        call.emit([fresh(size, "bags of rows") for size in tensor.shape], tensor)
+
+
+@rule("_cdist_forward")
+def distances(call: Call) -> None:
+    """Follow distances between the rows of two tensors."""
+    a, b = (signal.dimensions for signal in call.inputs)
+    unite(a[-1], b[-1])
+    reduced_over(call, [a[-1]])
+    batch = united([Signal(one.dimensions[:-2], one.tensor) for one in call.inputs], call.output.shape[:-2])
+    call.emit([*batch, a[-2], b[-2]])
 
 
 @rule(
@@ -227,7 +308,8 @@ def slice_(call: Call) -> None:
     if step == 1:
         dimensions[axis] = piece(dimensions[axis], start, max(stop, start))
     elif size % step == 0 and start < step:
-        dimensions[axis] = reshape([dimensions[axis]], (size // step, step))[0]
+        dimensions[axis], steps = reshape([dimensions[axis]], (size // step, step))
+        fix(steps, "a slice with a step")
     else:
         fix(dimensions[axis], "a slice with a step")
     if dimensions[axis].size != call.output.shape[axis]:
@@ -288,7 +370,7 @@ def embedding(call: Call) -> None:
     """Follow rows of a table: the table makes the units of its second axis."""
     weight, indices = call.signal(call["weight"]), call.signal(call["indices"])
     fix(weight.dimensions[0], "a vocabulary")
-    call.use("maker", weight, [weight.dimensions[1]])
+    call.use("maker", weight, [weight.dimensions[1]], [1])
     call.emit([*indices.dimensions, weight.dimensions[1]])
 
 
@@ -302,13 +384,35 @@ def index(call: Call) -> None:
     for axis in picked:
         fix(signal.dimensions[axis], "picked by index")
     rest = [one for axis, one in enumerate(signal.dimensions) if axis not in picked]
+    chosen = bool(signal.made_of) and any(call.signal(one).varies for one in tensors)
+    matrices = chosen and picked == [0] and len(rest) > 1  # a matrix of each expert: they stay weights
+    if chosen and not matrices:  # a table of one's own, or biases of experts
+        call.use("maker" if signal.made_of == call.own else "rider", signal, rest)
     n_new = call.output.dim() - len(rest)
     at = picked[0] if picked == list(range(picked[0], picked[-1] + 1)) else 0
     found = united([call.signal(one) for one in tensors], call.output.shape[at : at + n_new])
-    return call.emit([*rest[:at], *found, *rest[at:]])
+    call.emit([*rest[:at], *found, *rest[at:]])
+    if matrices:
+        call.emitted[-1].made_of, call.emitted[-1].varies = signal.made_of, False
+    return None
 
 
-@rule("index_put _index_put_impl scatter scatter_add index_add index_copy slice_scatter select_scatter masked_scatter")
+@rule("scatter scatter_add scatter_reduce")
+def scatter(call: Call) -> None:
+    """Follow entries written or added to places along an axis, row by row."""
+    target, *others = (signal.dimensions for signal in call.inputs)
+    fix(target[call.axis()], f"written by {call.name}")
+    for other in others:
+        for axis, (one, source) in enumerate(zip(target, other, strict=True)):
+            if axis != call.axis() and one.size == source.size:
+                unite(one, source)
+            else:
+                fix(source, f"written by {call.name}")
+                fix(one, f"written by {call.name}")
+    call.emit(target)
+
+
+@rule("index_put _index_put_impl index_add index_copy slice_scatter select_scatter masked_scatter")
 def put(call: Call) -> None:
     """Follow entries overwritten at places: what is written and where is fixed."""
     for signal in call.inputs[1:]:
@@ -319,21 +423,22 @@ def put(call: Call) -> None:
     call.emit(call.inputs[0].dimensions)
 
 
-def contract(call: Call, a: Signal, b: Signal, inner: tuple[Dimension, Dimension], outer: tuple[list, list]) -> None:
-    """Note a product over ``inner``: the one that is a parameter reads it and makes its ``outer`` dimensions.
+def contract(call: Call, a: Signal, b: Signal, inner: tuple[int, int], outer: tuple[range, range]) -> None:
+    """Note a product over an axis of each: the one that is a parameter reads it and makes its ``outer`` axes.
 
     Where both come from parameters (a table of positions times a weight), the weight is what the running module owns.
     """
-    unite(*inner)
+    read = a.dimensions[inner[0]], b.dimensions[inner[1]]
+    unite(*read)
     own = [one.varies is False and bool(one.made_of & call.own) for one in (a, b)]
     if a.varies and b.varies:
-        mark(inner[0], f"coupled by {call.name}")
+        mark(read[0], f"coupled by {call.name}")
     elif b.made_of and not b.varies and (a.varies or own[1]):
-        call.use("reader", b, [inner[1]])
-        call.use("maker", b, outer[1])
+        call.use("reader", b, [read[1]])
+        call.use("maker", b, [b.dimensions[axis] for axis in outer[1]], outer[1])
     elif a.made_of and not a.varies and (b.varies or own[0]):
-        call.use("reader", a, [inner[0]])
-        call.use("maker", a, outer[0])
+        call.use("reader", a, [read[0]])
+        call.use("maker", a, [a.dimensions[axis] for axis in outer[0]], outer[0])
 
 
 @rule("mm mv dot addmm addmv bmm baddbmm")
@@ -343,8 +448,11 @@ def matmul(call: Call) -> None:
     batch = a.dimensions[:-2] if len(b.dimensions) > 2 else []
     for one, other in zip(batch, b.dimensions[:-2], strict=True):
         unite(one, other)
-    before, behind = a.dimensions[len(batch) : -1], b.dimensions[len(batch) + 1 :]
-    contract(call, a, b, (a.dimensions[-1], b.dimensions[len(batch)]), (before, behind))
+    n, (n_a, n_b) = len(batch), (len(a.dimensions), len(b.dimensions))
+    before, behind = a.dimensions[n:-1], b.dimensions[n + 1 :]
+    contract(call, a, b, (n_a - 1, n), (range(n, n_a - 1), range(n + 1, n_b)))
+    for one in (a, b):
+        call.use("batch", one, one.dimensions[: len(batch)])
     out = [*batch, *before, *behind]
     if len(call.inputs) > 2:
         added = call.inputs[0]
@@ -353,11 +461,31 @@ def matmul(call: Call) -> None:
     call.emit(out)
 
 
+@rule("_trilinear")
+def trilinear(call: Call) -> None:
+    """Follow sums over products of three tensors, as a bilinear layer makes them."""
+    spread = []
+    for signal, added in zip(call.inputs, (call["expand1"], call["expand2"], call["expand3"]), strict=True):
+        dimensions = list(signal.dimensions)
+        for axis in sorted(added):
+            dimensions.insert(axis, product([]))
+        spread.append(Signal(dimensions, signal.tensor, signal.made_of, signal.varies))
+    sizes = [max(some, key=lambda one: one.size).size for some in zip(*(one.dimensions for one in spread), strict=True)]
+    found, summed = united(spread, sizes), set(call["sumdim"])
+    for signal in spread:
+        call.use("reader", signal, [one for axis, one in enumerate(signal.dimensions) if axis in summed])
+        outer = [axis for axis in range(len(signal.dimensions)) if axis not in summed]
+        call.use("maker", signal, [signal.dimensions[axis] for axis in outer], outer)
+    call.emit([one for axis, one in enumerate(found) if axis not in summed])
+
+
 @rule("_grouped_mm")
 def grouped_mm(call: Call) -> None:
     """Follow rows times the matrix of their expert."""
     a, b = call.inputs[:2]
-    contract(call, a, b, (a.dimensions[-1], b.dimensions[-2]), ([], [b.dimensions[-1]]))
+    n = len(b.dimensions)
+    contract(call, a, b, (len(a.dimensions) - 1, n - 2), (range(0), range(n - 1, n)))
+    call.use("batch", b, b.dimensions[:-2])
     call.emit([a.dimensions[0], b.dimensions[-1]])
 
 
@@ -369,20 +497,24 @@ def convolution(call: Call) -> None:
     for one in [*weight.dimensions[2:], *x.dimensions[2:]]:
         fix(one, "a spatial axis")
     channels = x.dimensions[1]
+    group = Dimension(groups)
     if groups > 1:
-        group = Dimension(groups)
         mark(group, "equal groups")
+        per_group = weight.tensor.shape[0] // groups
+        whole = product([group, Dimension(per_group) if per_group > 1 else product([])])
         if call["transposed"]:
-            unite(taken, channels)
+            unite(taken, whole)
             made = product([group, made])
         else:
             taken = product([group, taken])
-            per_group = Dimension(weight.tensor.shape[0] // groups)
-            unite(made, product([group, per_group] if per_group.size > 1 else [group]))
+            unite(made, whole)
     depthwise = groups > 1 and weight.tensor.shape[1] == 1 and channels.size == groups
     unite(channels, taken)
     call.use("rider" if depthwise else "reader", weight, [channels])
-    call.use("rider" if depthwise and made.size == groups else "maker", weight, [made])
+    role = "rider" if depthwise and made.size == groups else "maker"
+    call.use(role, weight, [made], [1 if call["transposed"] else 0])
+    if groups > 1 and role == "maker":
+        call.use("batch", weight, [group])
     if len(call.inputs) > 2:
         unite(call.inputs[2].dimensions[0], made)
         call.use("rider", call.inputs[2], call.inputs[2].dimensions)
@@ -408,6 +540,7 @@ def attention(call: Call) -> None:
         scores = [*query[:-1], key[-2]]
         mask = call.inputs[3]
         united([Signal(scores, mask.tensor), mask], [one.size for one in scores])
+        call.use("rider", mask, mask.dimensions)
     first, *rest = call.outputs()
     call.emit([*query[:-1], value[-1]], first)
     for tensor in rest:

@@ -5,7 +5,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ...nets import with_units
 from ...stats._base.definitions import are_copies
 from ...stats.correlation.moments import Moments
 from ...stats.correlation.preactivation import epsilon as change_in_correlation
@@ -22,11 +21,7 @@ def compute_dtype(n_units: int) -> str:
 
 
 def correlation(
-    *,
-    sites: Any = with_units,
-    stage: Literal["post", "pre"] = "post",
-    every: Any = None,
-    compute_dtype: Any = compute_dtype,
+    *, sites: Any = "*", stage: Literal["post", "pre"] = "post", every: Any = None, compute_dtype: Any = compute_dtype
 ) -> Measure:
     """Return the measure of neuronal correlation: how strongly the units of a layer co-vary on average.
 
@@ -98,7 +93,7 @@ def _duplicates(rho: Tensor, partner: Tensor) -> Tensor:
     return found[sorted(order.values(), key=lambda index: pairs[index].tolist())]
 
 
-def epsilon(*, sites: Any = with_units, every: Any = None, compute_dtype: Any = compute_dtype) -> Measure:
+def epsilon(*, sites: Any = "*", every: Any = None, compute_dtype: Any = compute_dtype) -> Measure:
     """Return the measure of how the activation function changes the correlation: ε = abs(NC after − NC before).
 
     Row: ``epsilon``, at the site's name; 0 where no activation function follows.

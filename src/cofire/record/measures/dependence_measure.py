@@ -5,7 +5,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ...nets import with_units
 from ...stats.information.chance_level import mean_of_many
 from ...stats.information.dependence import dependence_score
 from ...stats.information.disagreement import PAIRS_BY_CHANCE, disagreement, pairs_by_chance, pairs_measured
@@ -27,7 +26,7 @@ LEAST_UNITS = 32
 
 def dependence(
     *,
-    sites: Any = with_units,
+    sites: Any = "*",
     stage: Literal["post", "pre"] = "post",
     every: Any = None,
     method: str = "default",

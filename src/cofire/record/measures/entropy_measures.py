@@ -8,7 +8,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ...nets import with_units
 from ...stats.information.density import cautions
 from ...stats.information.entropy import entropy_binned, entropy_gaussian, entropy_independence_bound, entropy_knn
 from ...stats.information.entropy import total_correlation as total_correlation_of
@@ -43,7 +42,7 @@ METHODS: Mapping[str, Method] = {
 def entropy(
     method: str = "gaussian",
     *,
-    sites: Any = with_units,
+    sites: Any = "*",
     stage: Literal["post", "pre"] | None = None,
     every: Any = None,
     max_samples: int | None = 2000,
@@ -91,7 +90,7 @@ def entropy(
 
 def total_correlation(
     *,
-    sites: Any = with_units,
+    sites: Any = "*",
     stage: Literal["post", "pre"] = "pre",
     every: Any = None,
     n_neighbors: int = 3,

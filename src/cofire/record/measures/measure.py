@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...nets import with_units
 from ...stats._base.quantities import QUANTITIES
 from ..arguments import check_whole
 from ..runs.rows import canonical
@@ -88,7 +87,7 @@ class Measure:
 
     statistic: Statistic
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    sites: Any = with_units
+    sites: Any = "*"
     every: Schedule | int | str | Iterable[int] | None = None
     stage: Stage = field(default="post", kw_only=True)
     name: str = field(default="", kw_only=True)

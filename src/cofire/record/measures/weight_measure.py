@@ -4,12 +4,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ...nets import with_units
 from ...stats.weights.weight_correlation import weight_correlation_summary
 from .measure import Measure
 
 
-def weight_correlation(*, sites: Any = with_units, every: Any = None) -> Measure:
+def weight_correlation(*, sites: Any = "*", every: Any = None) -> Measure:
     """Return the measure of weight correlation: the mean cosine between the incoming weights of two units.
 
     Rows: ``wc`` (of the absolute cosine), ``wc_signed``, and ``wc_lower_quartile``, ``wc_median``,

@@ -5,14 +5,13 @@ from typing import Any
 
 from torch import Tensor
 
-from ...nets import with_units
 from ...stats import Moments
 from ...stats._base.definitions import UNEXPLAINED
 from ...stats.redundancy.activation_redundancy import width_of
 from .measure import Measure
 
 
-def width(*, sites: Any = with_units, every: Any = None, unexplained: float = UNEXPLAINED) -> Measure:
+def width(*, sites: Any = "*", every: Any = None, unexplained: float = UNEXPLAINED) -> Measure:
     """Return the measure of width: the fewest units of which all are linear combinations, up to a tolerance.
 
     Rows: ``width``, and its 95 % interval ``width_low``, ``width_high``; NaN where there are too few samples. It needs

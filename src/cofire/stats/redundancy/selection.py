@@ -19,6 +19,7 @@ class Selection:
         freedom: degrees of freedom of ``gram``: n_samples − 1 for a covariance, n_samples for second moments.
 
     Attributes:
+        gram: as given.
         usable: units that are finite, bool, shape (n_units,).
         chosen: indices in order of choice.
         explained: units that :meth:`choose_until_explained` found to be explained, bool, shape (n_units,).
@@ -37,7 +38,7 @@ class Selection:
         variance = gram.diagonal()
         self.usable = variance.isfinite()
         self._norm = torch.where(self.usable & (variance > 0), variance, 1.0).sqrt()
-        self._gram = gram
+        self.gram = gram
         self._left = (self.usable & (variance > 0)).double()
         self._factor = gram.new_zeros(min(16, len(gram)), len(gram))
         self.chosen: list[int] = []
@@ -64,7 +65,7 @@ class Selection:
         if n == len(self._factor):
             self._factor = torch.cat([self._factor, torch.zeros_like(self._factor)])  # doubled, as lists grow
         known = self._factor[:n]
-        remaining = self._gram[:, unit] / (norm * norm[unit]) - known[:, unit] @ known
+        remaining = self.gram[:, unit] / (norm * norm[unit]) - known[:, unit] @ known
         remaining = torch.where(self.usable, remaining / self._left[unit].sqrt(), 0.0)
         self._factor[n] = remaining
         self._left = (self._left - remaining.square()).clamp_(min=0)

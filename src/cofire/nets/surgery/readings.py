@@ -1,0 +1,120 @@
+"""How parameters take in the units of a group, as one pass shows it."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..wiring.dimensions import Dimension, leaves
+from .places import places
+from .products import Product, Products
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a parameter takes in the units of a group.
+
+    Attributes:
+        axis: axis of the parameter along which its inputs lie.
+        places: where each unit lies on it, shape (n_places, n_units).
+        inputs: the same on the axis of the data; a convolution in groups has several times as many channels.
+        bias: name of the parameter that is added to the product, if a constant input can go into it.
+        source: number of the tensor that holds the units; readers of one tensor have the same.
+    """
+
+    axis: int
+    places: Tensor
+    inputs: Tensor
+    bias: str | None
+    source: int = 0
+
+
+class Sightings:
+    """What one pass shows of the readers of groups.
+
+    Args:
+        net: the network.
+        dimensions: of its parameters.
+        readers: for each group, names of the parameters that take its units in.
+
+    Attributes:
+        readings: for each group and reader, how it takes the units in.
+        reasons: why groups can't be cut.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        dimensions: Mapping[str, tuple[Dimension, ...]],
+        readers: Mapping[Dimension, Sequence[str]],
+    ) -> None:
+        self._net, self._dimensions, self._readers = net, dimensions, readers
+        self._groups: dict[str, list[Dimension]] = defaultdict(list)
+        for leaf, names in readers.items():
+            for name in names:
+                self._groups[name].append(leaf)
+        self._sources: dict[Dimension, list[Tensor]] = {leaf: [] for leaf in readers}
+        self.readings: dict[Dimension, dict[str, Reading]] = {leaf: {} for leaf in readers}
+        self.reasons: dict[Dimension, str] = {}
+
+    def run(self, batch: Any) -> None:
+        """Run the network on a batch."""
+        products = Products(self._net, self._see)
+        products.run([batch])
+        for leaf, names in self._readers.items():
+            for name in names:
+                if name not in self.readings[leaf]:
+                    self.reasons.setdefault(leaf, f"{name} was not seen to take its units in")
+            for name, one in self.readings[leaf].items():
+                if one.bias and products.uses[one.bias] > 1:
+                    self.readings[leaf][name] = replace(one, bias=None)
+        self._sources.clear()
+
+    def _see(self, product: Product) -> None:
+        for leaf in self._groups.get(product.parameter, ()):
+            if leaf not in self.reasons:
+                reading = self._reading(product, leaf)
+                reason = reading if isinstance(reading, str) else self._kept(product, leaf, reading)
+                if reason:
+                    self.reasons[leaf] = reason
+
+    def _kept(self, product: Product, leaf: Dimension, reading: Reading) -> str:
+        """Keep a reading; return why it can't be kept."""
+        if product.parameter in self.readings[leaf]:
+            return f"{product.parameter} takes its units in several times"
+        sources, here = self._sources[leaf], _fingerprint(product.rows(reading.inputs))
+        same = [torch.equal(one, here) for one in sources]
+        self.readings[leaf][product.parameter] = replace(reading, source=[*same, True].index(True))
+        if not any(same):
+            sources.append(here)
+        return ""
+
+    def _reading(self, product: Product, leaf: Dimension) -> Reading | str:
+        dimensions = self._dimensions[product.parameter]
+        axes = [axis for axis, one in enumerate(dimensions) if leaf in leaves(one)]
+        where = places(dimensions[axes[0]], leaf) if len(axes) == 1 else None
+        if where is None:
+            return f"{product.parameter} takes products of its units in"
+        axis, n_groups = axes[0], product.args[8] if product.is_convolution else 1
+        if not self._sums_over(product, axis) or (n_groups > 1 and product.args[6]):
+            return f"{product.parameter} takes its units in by {product.function._schema.name} in another form"
+        size = dimensions[axis].size
+        inputs = torch.cat([where + group * size for group in range(n_groups)])
+        return Reading(axis, where, inputs, product.bias if product.takes_constants else None)
+
+    def _sums_over(self, product: Product, axis: int) -> bool:
+        """Return whether the operation sums over this very axis of the parameter."""
+        parameter, weight = self._net.get_parameter(product.parameter), product.weight
+        if product.is_convolution:
+            return weight.shape == parameter.shape and axis == (0 if product.args[6] else 1)
+        summed = -1 if product.axis == -2 else max(-2, -weight.dim())
+        return (weight.size(summed), weight.stride(summed)) == (parameter.size(axis), parameter.stride(axis))
+
+
+def _fingerprint(rows: Tensor) -> Tensor:
+    """Return numbers that tell a tensor from another without keeping all of it."""
+    few = torch.cat([rows[:64], rows[-64:], rows.sum(0, keepdim=True)]).double()
+    return torch.cat([few.flatten(), few.new_tensor([len(rows)])]).nan_to_num()

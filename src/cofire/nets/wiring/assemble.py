@@ -1,0 +1,255 @@
+"""Assemble the wiring of a model from what was seen in its passes."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from torch import Tensor, nn
+
+from ..layer_names import clean, named_layers
+from .activations import Flow
+from .calls import Signal, Use
+from .dimensions import Dimension, factors, fix, leaves, root, terms
+from .follow import Follower
+from .module_calls import ModuleCall
+from .places import Places, places
+from .structure import Group, Layer, WeightLayout, Wiring
+
+OUTPUT = "the model's output"
+QKV = ("query", "key", "value")
+GATES = {nn.LSTM: ("input", "forget", "cell", "output"), nn.GRU: ("reset", "update", "new")}
+GATES |= {nn.LSTMCell: GATES[nn.LSTM], nn.GRUCell: GATES[nn.GRU]}
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """What was seen in one pass of a model.
+
+    Attributes:
+        training: whether the model was in training mode.
+        calls: the calls of modules.
+        uses: what parameters did.
+        returned: the model's outputs; None if it was not called itself, and anything computed may be one.
+    """
+
+    training: bool
+    calls: Sequence[ModuleCall]
+    uses: Sequence[Use]
+    returned: Sequence[Signal] | None
+
+    def without_end(self) -> "Pass":
+        """Return the same for a model whose parts were called, but not it itself."""
+        return replace(self, returned=None)
+
+
+def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes: Sequence[str] = ()) -> Wiring:
+    """Return the wiring that the passes show.
+
+    Args:
+        model: the module that ran.
+        follower: saw its operations.
+        passes: in the order in which they ran.
+        notes: sentences on how the passes were made.
+
+    Raises:
+        Exception: what went wrong in following.
+    """
+    if follower.error is not None:
+        raise follower.error
+    outputs = [one for seen in passes for signal in seen.returned or () for one in signal.dimensions]
+    for dimension in outputs:
+        fix(dimension, OUTPUT)
+    found: dict[bool, Places] = {}
+    for seen in passes:
+        found[seen.training] = places(
+            seen.calls, Flow(follower.steps, seen.returned), seen.uses, follower.parameter_signals
+        )
+    layers = _Layers(model, follower, passes, {leaf for one in outputs for leaf in leaves(one)})
+    return Wiring(
+        layers=tuple(layers.all()),
+        groups=tuple(layers.groups.values()),
+        left_out=_left_out(model, follower),
+        unknown=dict(follower.unknown),
+        dimensions={name: tuple(one.dimensions) for name, one in follower.parameter_signals.items()},
+        places=found,
+        notes=tuple(notes),
+    )
+
+
+class _Layers:
+    """The layers of a model: one for each parameter, or several that one weight is computed from, that makes units."""
+
+    def __init__(self, model: nn.Module, follower: Follower, passes: Sequence[Pass], outputs: set[Dimension]) -> None:
+        self._signals, self._outputs, self._passes = follower.parameter_signals, outputs, passes
+        self._modules = named_layers(model)
+        roles = _roles(follower.uses)
+        self.groups = {leaf: _group(leaf, roles[leaf]) for leaf in roles if roles[leaf]["maker"]}
+        self._makers: dict[tuple[str, frozenset[str]], Use] = {}
+        self._all: dict[tuple[str, frozenset[str]], list[Use]] = defaultdict(list)
+        self._making = {use.step for use in follower.uses if use.role == "maker"}
+        self._number = {signal: k for k, step in enumerate(follower.steps) for signal in step.outputs}
+        self._steps = follower.steps
+        self._behind: dict[ModuleCall, set[int]] = {}
+        self._inputs: dict[tuple[str, frozenset[str]], int] = {}
+        self._batch: dict[tuple[str, frozenset[str]], set[Dimension]] = {}
+        for use in follower.uses:
+            key = (use.module, use.parameters)
+            if use.role == "maker":
+                self._makers.setdefault(key, use)
+                self._all[key].append(use)
+            elif use.role == "reader":
+                self._inputs.setdefault(key, use.dimension.size)
+            elif use.role == "batch":
+                self._batch.setdefault(key, set()).update(leaves(use.dimension))
+        self._per_module = Counter(module for module, _ in self._makers)
+
+    def all(self) -> list[Layer]:
+        """Return the layers, in the order in which they made units first."""
+        return [self._layer(module, names, use) for (module, names), use in self._makers.items()]
+
+    def _layer(self, module: str, names: frozenset[str], use: Use) -> Layer:
+        parameter = max(sorted(names), key=lambda name: self._signals[name].tensor.numel())
+        calls = [call for seen in self._passes for call in seen.calls if call.module == module]
+        last = calls[-1].returned if calls else None
+        shown = [] if last is None else last.dimensions
+        visible = any(use.step in self._steps_behind(call) for use in self._all[module, names] for call in calls[-1:])
+        own = type(self._modules[module])
+        return Layer(
+            name=module if self._per_module[module] == 1 and module else _short(clean(parameter)),
+            parameter=parameter,
+            module=module,
+            units=_n_units(use.dimension, shown),
+            unit_axis=_axis_of(use.dimension, shown) if visible else None,
+            weight_axis=use.axes[0] if use.axes else _axis_of(use.dimension, self._signals[parameter].dimensions),
+            inputs=self._inputs.get((module, names), 0),
+            kind=own.__name__,
+            is_output=not self._outputs.isdisjoint(leaves(use.dimension)),
+            calls=self._calls(module),
+            group=tuple(self.groups[leaf] for leaf in dict.fromkeys(leaves(use.dimension))),
+            parameters=names,
+            layout=_layout(use, self._signals[parameter].dimensions, self._batch.get((module, names), set()), own),
+            mode=self._mode(use),
+        )
+
+    def _steps_behind(self, call: ModuleCall) -> set[int]:
+        """Return the steps in a module that made units which its output shows.
+
+        In a recurrent layer of several levels, the units of all but the last are taken in by the next.
+        """
+        if call not in self._behind:
+            found, coming = set(), [] if call.returned is None else [call.returned]
+            seen = set(coming)
+            while coming:
+                number = self._number.get(coming.pop(), -1)
+                if number in self._making:
+                    found.add(number)
+                elif call.first <= number < call.after:
+                    coming += [one for one in self._steps[number].inputs if one not in seen]
+                    seen.update(coming)
+            self._behind[call] = found
+        return self._behind[call]
+
+    def _calls(self, module: str) -> int:
+        counts = [sum(call.module == module for call in seen.calls) for seen in self._passes]
+        return next((number for number in counts if number), 0)
+
+    def _mode(self, use: Use) -> str:
+        """Return the only mode in which the layer runs; empty if it runs in all that were followed."""
+        wanted = (use.role, use.module, use.parameters)
+        modes = [
+            seen.training
+            for seen in self._passes
+            if any((one.role, one.module, one.parameters) == wanted for one in seen.uses)
+        ]
+        return "" if len(modes) == len(self._passes) else "train" if modes[0] else "eval"
+
+
+def _short(parameter: str) -> str:
+    """Return a parameter's name without the word that stands for the weight."""
+    head, _, last = parameter.rpartition(".")
+    if last == "weight" and head:
+        return head
+    shorter = last.removeprefix("weight_").removesuffix("_weight")
+    return f"{head}.{shorter}" if head else shorter
+
+
+def _roles(uses: Iterable[Use]) -> dict[Dimension, dict[str, dict[str, None]]]:
+    """For each leaf the parameters in each role, in the order of the pass."""
+    roles: dict[Dimension, dict[str, dict[str, None]]] = {}
+    for use in uses:
+        for leaf in leaves(use.dimension):
+            of_leaf = roles.setdefault(leaf, {"maker": {}, "reader": {}, "rider": {}, "batch": {}})
+            of_leaf[use.role].update(dict.fromkeys(sorted(use.parameters)))
+    return roles
+
+
+def _group(leaf: Dimension, roles: Mapping[str, Mapping[str, None]]) -> Group:
+    makers, readers, riders = (tuple(roles[role]) for role in ("maker", "reader", "rider"))
+    return Group(leaf.size, makers, readers, riders, leaf.fixed, frozenset(leaf.marks), leaf)
+
+
+def _n_units(dimension: Dimension, output: Sequence[Dimension]) -> int:
+    """Count units as the output shows them; where it does not, gates that share them (an LSTM's four) count once."""
+    found = list(leaves(dimension))
+    shown = any(list(leaves(one)) == found for one in output)
+    return found[0].size if len(set(found)) == 1 and not shown else dimension.size
+
+
+def _axis_of(dimension: Dimension, dimensions: Sequence[Dimension]) -> int | None:
+    """Return the axis whose leaves are those of a dimension."""
+    wanted = set(leaves(dimension))
+    found = [axis for axis, one in enumerate(dimensions) if set(leaves(one)) == wanted]
+    return found[0] if len(found) == 1 else None
+
+
+def _layout(
+    use: Use, weight: Sequence[Dimension], batch: set[Dimension], module: type[nn.Module]
+) -> WeightLayout | None:
+    """Return how a weight holds the units that it makes; None if no factors of its axes hold just those."""
+    wanted = set(leaves(use.dimension))
+    split = [(axis, factor) for axis, one in enumerate(weight) for factor in factors(one) or [one]]
+    own = [set(leaves(factor)) for _, factor in split]
+    first = [k for k, one in enumerate(own) if one and one <= batch]
+    if use.axes:
+        making = [k for k, (axis, _) in enumerate(split) if axis in use.axes]
+    else:
+        making = [k for k, one in enumerate(own) if one and one <= wanted]
+    counting = [*first, *(k for k in making if k not in first)]
+    if not wanted <= {leaf for k in counting for leaf in own[k]}:
+        return None
+    others = [k for k in range(len(split)) if k not in counting]
+    axes = dict.fromkeys(split[k][0] for k in others)
+    inputs = tuple(prod(split[k][1].size for k in others if split[k][0] == axis) for axis in axes)
+    parts = _parts(use.dimension, module) if not first else ()
+    shape = tuple(factor.size for _, factor in split)
+    return WeightLayout(shape, (*counting, *others), inputs, prod(split[k][1].size for k in first), parts)
+
+
+def _parts(dimension: Dimension, module: type[nn.Module]) -> tuple[tuple[str, int, int], ...]:
+    """Return the gates of a recurrent layer, or query, key and value where one weight makes all of them."""
+    sizes = [one.size for one in terms(dimension)]
+    gates = next((names for kind, names in GATES.items() if issubclass(module, kind)), None)
+    names: Sequence[str] = ()
+    if gates and len(sizes) == len(gates) and len(set(sizes)) == 1:
+        names = gates
+    elif len(sizes) == 3 and all("coupled" in _marks(one) for one in terms(dimension)[:2]):
+        names = QKV
+    elif (first := factors(dimension)[0]).size == 3 and root(first).fixed.startswith(("unbind", "select")):
+        names, sizes = QKV, [dimension.size // 3] * 3
+    ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
+    return tuple((name, end - size, end) for name, size, end in zip(names, sizes, ends, strict=False))
+
+
+def _marks(dimension: Dimension) -> str:
+    return " ".join(mark for leaf in leaves(dimension) for mark in leaf.marks)
+
+
+def _left_out(model: nn.Module, follower: Follower) -> dict[str, str]:
+    known = {name for use in follower.uses if use.role == "maker" for name in use.parameters}
+    rides = {name for use in follower.uses if use.role == "rider" for name in use.parameters}
+    return {
+        name: "has a number for each unit of another layer" if name in rides else "made no units in this pass"
+        for name, one in model.named_parameters()
+        if isinstance(one, Tensor) and one.dim() > 1 and name not in known
+    }

@@ -1,0 +1,173 @@
+"""The wiring of a model as its own passes show it: made at the first, added to when other parts run."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torch import Tensor, nn
+
+from ..running import is_running
+from ..torch_private import push_dispatch_mode, remove_dispatch_mode, tree_leaves
+from .assemble import assemble
+from .assumed import assumed_wiring
+from .follow import Follower
+from .module_calls import ModuleWatch
+from .places import Place
+from .structure import Layer, Wiring
+from .wiring import seen_pass, tensors_of, wire_on_fakes
+
+
+@dataclass(eq=False)
+class LiveWiring:
+    """What the passes of a model have shown so far.
+
+    Attributes:
+        layers: the layers that were seen, by name, in the order of the network.
+        places: for each mode, the places of each module's calls.
+        assumed: modules that ran but could not be followed, with the reason.
+        version: grows whenever something is added.
+    """
+
+    layers: dict[str, Layer] = field(default_factory=dict)
+    places: dict[bool, dict[str, tuple[Place, ...]]] = field(default_factory=lambda: {True: {}, False: {}})
+    assumed: dict[str, str] = field(default_factory=dict)
+    version: int = 0
+
+    def knows(self, module: str) -> bool:
+        """Return whether a module was seen running."""
+        return module in self.places[True] or module in self.places[False]
+
+    def unseen(self, modules: Iterable[str]) -> list[str]:
+        """Return those of the modules that were not seen running."""
+        return [name for name in modules if not self.knows(name)]
+
+    def place(self, module: str, call: int, *, training: bool) -> Place | None:
+        """Return where the output of a module shows units; calls beyond those that were seen are like the last."""
+        found = self.places[training].get(module) or self.places[not training].get(module)
+        return found[min(call, len(found) - 1)] if found else None
+
+    def shown_by(self, module: str) -> list[Place]:
+        """Return all places of a module."""
+        return [place for of_mode in self.places.values() for place in of_mode.get(module, ())]
+
+    def add(self, wiring: Wiring, prefix: str = "") -> None:
+        """Take in the wiring of the model, or of the part of that name."""
+        self.version += 1
+        start = f"{prefix}." if prefix else ""
+        for layer in wiring.layers:
+            if prefix:
+                named = f"{start}{layer.name}" if layer.name else prefix
+                module = f"{start}{layer.module}".rstrip(".")
+                layer = replace(
+                    layer,
+                    name=named,
+                    module=module,
+                    parameter=start + layer.parameter,
+                    parameters=frozenset(start + one for one in layer.parameters),
+                    is_output=False,
+                    group=(),
+                )
+            self.layers.setdefault(layer.name, layer)
+            if layer.assumed:
+                self.assumed[layer.module] = layer.assumed
+        for training, found in wiring.places.items():
+            for name, of_it in found.items():
+                renamed = tuple(_renamed(place, start) for place in of_it) if prefix else of_it
+                self.places[training].setdefault(f"{start}{name}".rstrip("."), renamed)
+
+    def learn(self, part: nn.Module, prefix: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        """Follow a part of the model on fake tensors like these; return why that failed, if it did."""
+        try:
+            self.add(wire_on_fakes(part, (args, kwargs)), prefix)
+        except Exception as error:  # the forward is the user's code, and may raise anything on fake tensors
+            return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        return ""
+
+    def assume(self, part: nn.Module, prefix: str, reason: str) -> None:
+        """Read a part of the model by the types of its modules, as it can't be followed."""
+        self.add(assumed_wiring(part, reason), prefix)
+
+
+def _renamed(place: Place, start: str) -> Place:
+    if place.applied is None:
+        return place
+    source = f"{start}{place.applied.source}".rstrip(".")
+    return replace(place, applied=replace(place.applied, source=source, prefix=start + place.applied.prefix))
+
+
+_KNOWN: "WeakKeyDictionary[nn.Module, tuple[Any, LiveWiring]]" = WeakKeyDictionary()
+
+
+def live_wiring(model: nn.Module) -> LiveWiring:
+    """Return what is known of a model; all that ask about it share this, until its structure changes."""
+    structure = tuple((name, id(module)) for name, module in model.named_modules())
+    shapes = tuple((name, tuple(one.shape)) for name, one in model.named_parameters() if hasattr(one, "shape"))
+    known = _KNOWN.get(model)
+    if known is None or known[0] != (structure, shapes):
+        known = _KNOWN[model] = ((structure, shapes), LiveWiring())
+    return known[1]
+
+
+class Observation:
+    """Follows a pass that the user makes, where one on fake tensors is not possible.
+
+    The operations that run while it is open are seen; nothing of the pass changes. It ends by itself, but for `end`,
+    once the call in which it began is over.
+
+    Args:
+        live: takes in what the pass shows.
+        part: the model, or the part of it, that is followed.
+        prefix: its name.
+        hook: wraps the hooks that tell which module runs.
+        within: the call that is followed.
+    """
+
+    def __init__(
+        self, live: LiveWiring, part: nn.Module, prefix: str, hook: Callable[..., Any], within: FrameType | None
+    ) -> None:
+        self._live, self._part, self._prefix = live, part, prefix
+        self._follower = Follower(tensors_of(part), within=within)
+        self._watch = ModuleWatch(part, self._follower, hook, root=False)
+        self._watch.__enter__()
+        push_dispatch_mode(self._follower)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the call that it follows is not over."""
+        return is_running(self._follower.within)
+
+    def give(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Say what is given to the model or one of its modules; what is computed from it varies."""
+        given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+        self._follower.give(one for one in given if not self._follower.knows(one))
+
+    def begin(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Say that a module was called, whose hooks are not run at this call any more; "" is the part itself."""
+        self.give(args, kwargs)
+        self._watch.begin(name, args, kwargs)
+
+    def end(self, output: object, *, called: bool, failure: str) -> None:
+        """Take in what the pass has shown.
+
+        Args:
+            output: of the part.
+            called: whether the part itself was called; if not, all that was computed counts as its output.
+            failure: why a pass on fake tensors was not possible.
+        """
+        self.close()
+        try:
+            if called:
+                self._watch.end("", output)
+            found = seen_pass(self._part.training, self._follower, self._watch.calls, (0, 0), output)
+            self._live.add(
+                assemble(self._part, self._follower, [found if called else found.without_end()]), self._prefix
+            )
+        except Exception as error:
+            self._live.assume(self._part, self._prefix, f"{failure}; {error}")
+
+    def close(self) -> None:
+        """See nothing more."""
+        self._watch.__exit__()
+        remove_dispatch_mode(self._follower)
