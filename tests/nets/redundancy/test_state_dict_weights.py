@@ -95,7 +95,7 @@ def test_groups_are_told_by_the_channels_of_the_layer_before(by_name):
 
 def test_a_shortcut_is_not_taken_for_a_grouped_convolution():
     state = {
-        "conv1.weight": conv(64, 3),
+        "stem.weight": conv(64, 3),
         "layer1.conv1.weight": conv(256, 64, 1, 1),
         "layer2.conv1.weight": conv(128, 256, 1, 1),
         "layer2.conv2.weight": conv(512, 128),

@@ -162,12 +162,8 @@ class FileLayout:
         return {part[key] for part in parts for key in keys if isinstance(part.get(key), int)}
 
     def _in_a_stack(self, name: str) -> bool:
-        """Return whether a layer has the same name as others but for a number, as those of repeated blocks have."""
-        return self._stacks[re.sub(r"\d+", "#", name)] > 1 and not embeds(name)
-
-    @cached_property
-    def _stacks(self) -> Counter[str]:
-        return Counter(re.sub(r"\d+", "#", name) for name in self.weights if re.search(r"(^|\.)\d+\.\w+\.", name))
+        """Return whether a layer lies in a numbered block, where tables known by their shape alone do not."""
+        return re.search(r"(^|\.)\d+\.\w+\.", name) is not None and not embeds(name)
 
     def _is_lone(self, name: str) -> bool:
         shape = self.weights[name].shape
@@ -196,6 +192,8 @@ class FileLayout:
         weight, before = self.weights[name], self.before(name)
         each, one_group = self.inputs(name), "read as a convolution in one group"
         if name in self.turned or before is None:
+            return 1, one_group
+        if not (self.order_is_known or _are_neighbors(layer_of(before), layer_of(name))):
             return 1, one_group
         made = self.units(before)
         # The network's input has channels that no layer makes.
@@ -254,6 +252,15 @@ def _is_behind(norm: str, layer: str, ordered: bool) -> bool:
     if all(numbers):
         return numbers[0][0] == numbers[1][0]  # type: ignore[index]  # both were found
     return ordered and not any(numbers)
+
+
+def _are_neighbors(a: str, b: str) -> bool:
+    """Return whether two layers follow one another by their names alone: ``1.conv1`` and ``1.conv2``, wrapped or not."""
+    own, other = a.split("."), b.split(".")
+    if own[-1] == other[-1]:
+        own, other = own[:-1], other[:-1]
+    last = [re.sub(r"\d+", "#", part) for part in (*own[-1:], *other[-1:])]
+    return own[:-1] == other[:-1] and len(set(last)) == 1
 
 
 def _kind(name: str) -> str:
