@@ -106,6 +106,13 @@ def test_a_shortcut_is_not_taken_for_a_grouped_convolution():
     assert found["layer2.downsample.0"].notes == ("read as a convolution in one group; it may have 2 groups",)
 
 
+def test_layers_side_by_side_that_read_a_part_each_are_not_taken_for_grouped_ones():
+    state = {"stem.weight": conv(64, 3), "paths.0.conv.weight": conv(64, 32), "paths.1.conv.weight": conv(64, 32)}
+    found = read({**state, "fc.weight": torch.randn(10, 64)})
+    assert found["paths.0.conv"].groups == 1
+    assert found["paths.0.conv"].notes == ("read as a convolution in one group; it may have 2 groups",)
+
+
 # Which axis holds the units
 
 

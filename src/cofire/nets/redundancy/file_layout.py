@@ -203,9 +203,20 @@ class FileLayout:
         if rest or number < 2 or len(weight) % number:
             return 1, one_group
         others = [one for one in self.makers if one != name and self.units(one) == each and not _SQUEEZE.search(one)]
-        if not others and (len(weight) == made or weight[0, 0].numel() > 1):
+        # As many layers side by side as there would be groups may read a part of the channels each.
+        alone = not others and self._siblings(name) != number
+        if alone and (len(weight) == made or weight[0, 0].numel() > 1):
             return number, f"read in {number} groups, by the channels of the layer before it"
         return 1, f"{one_group}; it may have {number} groups"
+
+    def _siblings(self, name: str) -> int:
+        """Return how many weights of the same shape are named alike, but for the last number in a list of modules."""
+        head, dot, tail = re.sub(r"^(.*\.)?\d+(\..*)$", r"\1|\2", name).partition("|")
+        if not dot:
+            return 1
+        shape = self.weights[name].shape
+        numbered = re.compile(rf"{re.escape(head)}\d+{re.escape(tail)}$")
+        return sum(self.weights[one].shape == shape for one in self.makers if numbered.match(one))
 
     # Batch norm
 
@@ -255,7 +266,7 @@ def _is_behind(norm: str, layer: str, ordered: bool) -> bool:
 
 
 def _are_neighbors(a: str, b: str) -> bool:
-    """Return whether two layers follow one another by their names alone: ``1.conv1`` and ``1.conv2``, wrapped or not."""
+    """Return whether two layers follow one another by their names: ``1.conv1`` and ``1.conv2``, wrapped or not."""
     own, other = a.split("."), b.split(".")
     if own[-1] == other[-1]:
         own, other = own[:-1], other[:-1]
