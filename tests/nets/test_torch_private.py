@@ -31,6 +31,7 @@ NAMES = {
     "torch._C._current_graph_task_id": "capturing: checkpointed layers that run again in backward",
     "torch._C._functorch.is_batchedtensor": "layers.sample_rows: leave out layers inside vmap",
     "torch._C._functorch.is_gradtrackingtensor": "layers.sample_rows: look inside torch.func.grad",
+    "torch._C._functorch.is_functorch_wrapped_tensor": "penalties: keep values that outlive torch.func's transforms",
     "torch._C._functorch.get_unwrapped": "layers.sample_rows: look inside torch.func.grad",
     "torch.nn.Linear(1, 1)._forward_hooks": "capturing, surgery: list hooks and switch them off",
     "torch.nn.Linear(1, 1)._forward_pre_hooks": "capturing, surgery: list hooks and switch them off",

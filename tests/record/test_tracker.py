@@ -1,4 +1,6 @@
+import gc
 import warnings
+import weakref
 from functools import partial
 from typing import Any
 
@@ -456,4 +458,19 @@ def test_a_statistic_that_returns_no_number_is_named() -> None:
     tracker = cofire.Tracker(model, [Measure(lambda x: x, name="mine")], every=1)
     with pytest.raises(ValueError, match="measure 'mine' must return numbers, got Tensor"):
         trained(tracker, model, 1)
+    tracker.close()
+
+
+@pytest.mark.parametrize("options", [{}, {"probe": torch.zeros(8, 4)}, {"window": 2}], ids=str)
+def test_a_closed_tracker_lets_its_model_go(options):
+    model, rows = nn.Sequential(nn.Linear(4, 6), nn.ReLU()), []
+    tracker = cofire.Tracker(model, [correlation(), weight_correlation()], every=1, sink=rows.extend, **options)
+    model(torch.randn(8, 4))
+    tracker.step()
+    tracker.close()
+    gone = weakref.ref(model[0])
+    del model
+    gc.collect()
+    assert rows and gone() is None
+    assert tracker.state_dict()["step"] == 1 and "correlation" in repr(tracker)
     tracker.close()

@@ -2,6 +2,9 @@
 
 import sys
 from types import FrameType
+from typing import Any
+
+from torch import nn
 
 OURS = "cofire.nets."
 OURS_AND_TORCH = (OURS, "torch.", "contextlib")
@@ -14,6 +17,22 @@ def calling_frame(*, of_user: bool = False) -> FrameType | None:
     while frame is not None and str(frame.f_globals.get("__name__", "")).startswith(beyond):
         frame = frame.f_back
     return frame
+
+
+def method_called(frame: FrameType | None) -> tuple[nn.Module, str, dict[str, Any]] | None:
+    """Return the module, the name and the arguments of a method that a frame runs; None if it runs none of a module.
+
+    The arguments are what their names stand for now, which the method may have changed since it began.
+    """
+    if frame is None or not frame.f_code.co_argcount:
+        return None
+    code, local = frame.f_code, frame.f_locals
+    owner = local.get(code.co_varnames[0])
+    method = getattr(type(owner), code.co_name, None)
+    if not isinstance(owner, nn.Module) or getattr(method, "__code__", None) is not code:
+        return None
+    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    return owner, code.co_name, {name: local[name] for name in names if name in local}
 
 
 def is_running(frame: FrameType | None) -> bool:

@@ -92,6 +92,14 @@ def in_vmap(tensor: Tensor) -> bool:
     return transforms.is_batchedtensor(tensor)
 
 
+def without_transforms(tensor: Tensor) -> Tensor:
+    """Return the tensor inside the wrappers of ``torch.func``, which are dead once the transform is over."""
+    transforms: Any = torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue] - it has no stub
+    while not torch.compiler.is_compiling() and transforms.is_functorch_wrapped_tensor(tensor):
+        tensor = transforms.get_unwrapped(tensor)
+    return tensor
+
+
 def view_base(tensor: Tensor) -> Tensor:
     """Return the tensor that this one is a view of, or itself.
 

@@ -48,6 +48,11 @@ class Probe(Source):
         self._limit = max_samples
         self._seed = seed
 
+    def release(self) -> None:
+        """Let the model and the probe set go: nothing will be asked any more."""
+        vars(self).pop("_model", None)
+        self._batches = ()
+
     def collect(self, requests: Sequence[Request], step: int) -> Samples:
         """Run the probe set through the model; keep the same rows at every step."""
         seed = seed_from(self._seed)

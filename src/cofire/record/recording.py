@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
+from weakref import ReferenceType, ref
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from ..nets import Site
 from ..nets.layer_names import unwrap
-from ..nets.layers.layer_weights import asked_weights, known_layers
+from ..nets.layers.layer_weights import asked_weights, check_weights, known_layers
 from ..nets.layers.sites import Request, Sites, Stage, asked_layers, check, resolve
 from ..nets.wiring.live import live_wiring
 from .measures import Measure
@@ -49,12 +50,17 @@ class Plan:
     """All tasks of a tracker.
 
     Attributes:
-        model: the model, without wrappers.
+        held: the model, without wrappers; a closed tracker lets it go.
         tasks: the tasks.
     """
 
-    model: nn.Module
+    held: "ReferenceType[nn.Module]"
     tasks: tuple[Task, ...]
+
+    @property
+    def model(self) -> nn.Module:
+        """The model, without wrappers."""
+        return cast(nn.Module, self.held())
 
     @classmethod
     def of(cls, model: nn.Module, measures: Iterable[Measure], every: Schedule) -> "Plan":
@@ -68,11 +74,13 @@ class Plan:
         for measure in measures:
             if measure in tasks:
                 raise ValueError(f"the measure {measure.identity} is given twice")
+            if measure.stage == "weights":
+                check_weights(model, measure.sites)
             check(model, [Request(measure.sites)])
             schedule = measure.every if isinstance(measure.every, Schedule) else every
             tasks[measure] = Task(measure, schedule)
         _refuse_namesakes(model, tasks)
-        return cls(model, tuple(tasks.values()))
+        return cls(ref(model), tuple(tasks.values()))
 
     @property
     def sites(self) -> Sites:

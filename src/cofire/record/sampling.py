@@ -90,6 +90,10 @@ class Source:
     def close(self) -> None:
         """Remove hooks from the model, if there are any."""
 
+    def release(self) -> None:
+        """Let the model go: nothing will be asked any more."""
+        self.close()
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed source needs."""
         return {}
@@ -200,6 +204,12 @@ class TrainingBatches(Source):
         if self._watch is not None:
             self._watch.detach()
             self._watch = None
+
+    def release(self) -> None:
+        """Let the model go: nothing will be asked any more."""
+        self.close()
+        self._watches.clear()
+        vars(self).pop("_model", None)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the batches that a later window may still need."""

@@ -294,12 +294,12 @@ class Tracker:
             self._write([], arrays)
 
     def close(self) -> None:
-        """Finish, remove hooks, and close a directory that the tracker opened itself.
+        """Finish, remove hooks, let the model go, and close a directory that the tracker opened itself.
 
         This keeps the last arrays however training ended, unless the process was killed. A second call does nothing.
         """
         self._closed = True
-        self._source.close()
+        self._source.release()
         self._first_pass.end()
         try:
             self.finish()

@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
 from cofire.nets.layers.effective_weight import effective_weight
-from cofire.nets.layers.layer_weights import unit_weights
 from cofire.nets.penalties import WeightCorrelationPenalty
 from cofire.nets.redundancy import weight_redundancy_report
 from cofire.record import Tracker, weight_correlation
@@ -183,25 +183,23 @@ def test_every_weight_of_recurrent_layers_and_attention_is_read(change):
                 change(layer, name)
         return layer
 
-    plain = unit_weights(nn.LSTM(3, 4, num_layers=2, bidirectional=True, proj_size=2))
     lstm = nn.LSTM(3, 4, num_layers=2, bidirectional=True, proj_size=2)
+    shapes = {name: one.shape for name, one in lstm.named_parameters()}
     changed(lstm, "weight_hh_l0", "weight_hr_l1_reverse")
-    found = unit_weights(lstm)
-    assert {name: one.shape for name, one in found.items()} == {name: one.shape for name, one in plain.items()}
-    gates = torch.cat([found[f"hh_l0.{gate}"] for gate in ("input", "forget", "cell", "output")])
-    assert torch.equal(gates, lstm.weight_hh_l0) and torch.equal(found["hr_l1_reverse"], lstm.weight_hr_l1_reverse)
-    cell = changed(nn.GRUCell(3, 4), "weight_hh")
-    assert torch.equal(torch.cat(list(unit_weights(cell).values())[3:]), cell.weight_hh)
+    found = {name: cast(Tensor, effective_weight(lstm, name)) for name in shapes}
+    assert {name: one.shape for name, one in found.items()} == shapes
+    assert torch.equal(found["weight_hh_l0"], lstm.weight_hh_l0)
+    assert torch.equal(found["weight_hr_l1_reverse"], lstm.weight_hr_l1_reverse)
     attention = changed(nn.MultiheadAttention(4, 2), "in_proj_weight")
-    assert torch.equal(torch.cat(list(unit_weights(attention).values())[:3]), attention.in_proj_weight)
+    assert torch.equal(cast(Tensor, effective_weight(attention, "in_proj_weight")), attention.in_proj_weight)
 
 
 def test_a_lazy_layer_has_no_weights_yet():
     layer = nn.LazyLinear(4)
     with pytest.raises(ValueError, match=r"'weight' of this LazyLinear has no value before its first run; run the"):
-        unit_weights(layer)
+        effective_weight(layer, "weight")
     layer(torch.ones(2, 3))
-    assert unit_weights(layer)[""] is layer.weight
+    assert effective_weight(layer, "weight") is layer.weight
 
 
 def test_a_plain_parameter_is_itself_and_absent_ones_are_none():
@@ -222,7 +220,7 @@ def test_a_property_of_the_class_is_read_without_drawing():
             return self.full * torch.rand(())
 
     layer, drawn = Noisy(), randomness()
-    weight = unit_weights(layer)[""]
+    weight = cast(Tensor, effective_weight(layer, "weight"))
     assert randomness() == drawn and torch.equal(weight, layer.weight)
 
 
@@ -244,3 +242,13 @@ def test_hooks_of_a_parametrization_and_what_it_cannot_copy_are_left_alone():
     assert not calls and torch.equal(weight, layer.weight) and len(calls) == 1
     weight.sum().backward()  # through the other module as well
     assert other.weight.grad is not None
+
+
+# torch's own tracer warns of what it does
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+def test_plain_weights_are_read_inside_a_compiled_step_without_a_break():
+    model = nn.Sequential(nn.Linear(4, 6), nn.Conv1d(1, 3, 2))
+    penalty = WeightCorrelationPenalty(model)
+    compiled = torch.compile(penalty, backend="aot_eager", fullgraph=True)
+    assert compiled().item() == pytest.approx(penalty().item())
+    torch.compiler.reset()

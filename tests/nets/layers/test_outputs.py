@@ -2,10 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from cofire.nets.layer_names import named_layers
-from cofire.nets.layers.layer_weights import unit_weights
 from cofire.nets.layers.outputs import UNITS_ARE_OUTPUTS, is_output_layer
 from cofire.nets.surgery import fold
+from cofire.nets.wiring.wiring import wire
 
 
 @pytest.mark.parametrize(
@@ -34,7 +33,7 @@ def test_the_last_layer_is_the_output_layer(layer, layers, expected):
     ],
 )
 def test_order_and_wiring_agree_on_the_output_layer(model, shape):
-    layers = [name for name, module in named_layers(model).items() if unit_weights(module)]
+    layers = [layer.name for layer in wire(model, torch.randn(shape)).layers]
     left = fold(model, torch.randn(shape)).left
     wired = [name for name, reason in left.items() if reason == UNITS_ARE_OUTPUTS]
     assert wired == [name for name in layers if is_output_layer(name, layers)]

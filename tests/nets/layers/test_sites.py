@@ -1,48 +1,77 @@
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 import cofire
 from cofire.nets import Site
 from cofire.nets.layer_names import clean
+from cofire.nets.layers.sites import Request, asked_layers, exact_sites
+
+
+class Net(nn.Module):
+    """A nested encoder, a head of one unit, and modules that make none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        pooled = nn.Sequential(nn.Linear(4, 4), nn.MaxPool1d(2))
+        self.encoder = nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.Dropout(), pooled)
+        self.head, self.flat, self.spare = nn.Linear(2, 1), nn.Flatten(), nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.flat(self.encoder(x)))
 
 
 @pytest.fixture
 def model() -> nn.Module:
-    encoder = nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.Dropout(), nn.Sequential(nn.Linear(4, 4), nn.MaxPool1d(2)))
-    return nn.ModuleDict({"encoder": encoder, "head": nn.LazyLinear(3), "loss": nn.MSELoss(), "flat": nn.Flatten()})
+    return Net()
+
+
+EXAMPLE = torch.ones(3, 4)
 
 
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("*", ["encoder.0", "encoder.1", "encoder.3.0", "head"]),
-        ("encoder.*", ["encoder.0", "encoder.1", "encoder.3.0"]),
-        ("encoder.[01]", ["encoder.0", "encoder.1"]),
+        ("*", ["encoder.0", "encoder.3.0", "head"]),
+        ("encoder.*", ["encoder.0", "encoder.3.0"]),
+        ("encoder.[01]", ["encoder.0"]),
         ("encoder", ["encoder"]),
-        ("encoder.2", ["encoder.2"]),
-        (r"re:.*\d", ["encoder.0", "encoder.1", "encoder.3.0"]),
+        ("encoder.1", ["encoder.1"]),
+        (r"re:.*\d", ["encoder.0", "encoder.3.0"]),
         (nn.Linear, ["encoder.0", "encoder.3.0", "head"]),
         (nn.Sequential, ["encoder", "encoder.3"]),
-        (lambda name, module: isinstance(module, nn.GELU) or name == "head", ["encoder.1", "head"]),
+        (nn.GELU, ["encoder.1"]),
+        (lambda name, module: isinstance(module, nn.GELU) or name == "head", ["head"]),
         (["head", "encoder.0"], ["head", "encoder.0"]),
         (["*", "!encoder.*"], ["head"]),
+        ("!head", ["encoder.0", "encoder.3.0"]),
         (["head", nn.Linear], ["head", "encoder.0", "encoder.3.0"]),
         (["head", "head:pre"], ["head", "head:pre"]),
         (Site("head", "pre"), ["head:pre"]),
     ],
 )
 def test_patterns(model, pattern, expected):
-    assert [str(site) for site in cofire.sites(model, pattern)] == expected
+    assert [str(site) for site in cofire.sites(model, pattern, example=EXAMPLE)] == expected
+
+
+def test_without_an_example_layers_are_assumed_by_their_types(model):
+    found = cofire.sites(model)
+    assert [site.layer for site in found] == ["encoder.0", "encoder.3.0", "head", "spare"]
+    assert all("no example" in found.assumed[site.layer] for site in found)
+    assert not cofire.sites(model, example=EXAMPLE).assumed
 
 
 def test_left_out_says_why(model):
-    left_out = cofire.sites(model).left_out
-    assert left_out["encoder.2"] == "dropout"
-    assert left_out["encoder.3.1"] == "pooling"
-    assert left_out["loss"] == "a loss"
-    assert "Flatten" in left_out["flat"]
-    assert "holds other modules" in left_out["encoder"]
+    left_out = cofire.sites(model, example=EXAMPLE).left_out
+    assert left_out["spare"] == "never ran"
+    assert left_out["encoder.2"] == left_out["flat"] == left_out["encoder"] == "makes no units of its own"
     assert "head" not in left_out
+
+
+def test_levels_that_the_output_does_not_show_are_named():
+    left_out = cofire.sites(nn.Sequential(nn.LSTM(3, 4, num_layers=2)), example=torch.ones(5, 2, 3)).left_out
+    assert left_out["0.ih_l0"] == left_out["0.hh_l0"] == "its units do not show in the output of 0"
+    assert "0.ih_l1" not in left_out
 
 
 @pytest.mark.parametrize(
@@ -61,6 +90,8 @@ def test_left_out_says_why(model):
 def test_bad_patterns_say_what_to_do(model, pattern, message):
     with pytest.raises(ValueError, match=message):
         cofire.sites(model, pattern)
+    with pytest.raises(ValueError, match=message):
+        cofire.nets.Capture(model, pattern)
 
 
 def test_stage_is_checked(model):
@@ -73,7 +104,7 @@ def test_lists_of_modules_cannot_be_captured():
         cofire.nets.Capture(nn.Sequential(nn.ModuleList([nn.Linear(2, 2)])), "0")
 
 
-def test_custom_modules():
+def test_modules_of_the_users_own_make_units_where_their_parameters_do():
     class Layer(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -89,20 +120,30 @@ def test_custom_modules():
     class DropPath(Swish):
         pass
 
-    class Holder(nn.Module):
-        pass
-
-    model = nn.Sequential(Layer(), Swish(), DropPath(), Holder())
-    found = cofire.sites(model)
-    assert [site.layer for site in found] == ["0", "1"]
-    assert found.left_out == {"2": "DropPath has no weights", "3": "Holder has no forward"}
+    found = cofire.sites(nn.Sequential(Layer(), Swish(), DropPath(), nn.LayerNorm(2)), example=torch.ones(3, 2))
+    assert [site.layer for site in found] == ["0"]
+    assert set(found.left_out) == {"1", "2", "3"}
 
 
 def test_a_site_is_its_name_and_a_sequence_slices(model):
-    found = cofire.sites(model)
+    found = cofire.sites(model, example=EXAMPLE)
     assert found[0] == Site("encoder.0") == Site("encoder.0", unit_axis=2)
     assert len(found[1:]) == len(found) - 1
     assert {Site("a"): 1}[Site("a", unit_axis=1)] == 1
+
+
+def test_what_is_asked_for_is_known_before_the_model_runs(model):
+    requests = [Request(["head", "encoder.*", "!encoder.1"], "pre")]
+    assert requests[0] == Request(("head", "encoder.*", "!encoder.1"), "pre") and hash(requests[0])
+    assert asked_layers(model, requests) == {
+        "head",
+        "encoder.0",
+        "encoder.2",
+        "encoder.3",
+        "encoder.3.0",
+        "encoder.3.1",
+    }
+    assert exact_sites(model, requests) == [Site("head", "pre")]
 
 
 def test_wrappers_are_cleaned_from_names():

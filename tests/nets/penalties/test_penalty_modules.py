@@ -180,12 +180,13 @@ class Shared(nn.Module):
         return h
 
 
-def test_each_call_of_a_layer_is_a_term_of_its_own():
-    model = Shared()
+def test_the_calls_of_a_layer_are_pooled():
+    model, x, states = Shared(), torch.randn(3, 10, 4), []
     with CorrelationPenalty(model, "cell") as penalty:
-        model(torch.randn(3, 10, 4))
-        penalty()
-        assert list(penalty.values) == ["cell#0", "cell#1", "cell#2"]
+        model.cell.register_forward_hook(lambda module, args, h: states.append(h))
+        model(x)
+        assert penalty().item() == pytest.approx(correlation_penalty(torch.cat(states)).item(), rel=1e-5)
+        assert list(penalty.values) == ["cell"] and len(states) == 3
     with CorrelationPenalty(model, Site("cell", call=2)) as penalty:
         h = model(torch.randn(3, 10, 4))
         assert penalty().item() == pytest.approx(correlation_penalty(h).item(), rel=1e-5)

@@ -77,7 +77,7 @@ def test_a_vocabulary_of_vectors_is_sampled():
     assert layer.weights.n_units == MOST_VECTORS and "were measured" in layer.notes[-1]
 
 
-def test_a_layer_that_never_runs_is_left_out_and_a_shared_one_told_by_its_calls():
+def test_a_layer_that_never_runs_is_left_out_and_the_calls_of_a_shared_one_are_pooled():
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -86,11 +86,32 @@ def test_a_layer_that_never_runs_is_left_out_and_a_shared_one_told_by_its_calls(
         def forward(self, x):
             return self.shared(torch.relu(self.shared(x)))
 
-    report = redundancy_report(Net(), torch.randn(200, 4))
-    assert report.left_out["unused"] == "never ran on these data"
+    net, x = Net(), torch.randn(200, 4)
+    report = redundancy_report(net, x)
+    assert report.left_out["unused"] == "never ran"
     found = by_name(report)
-    assert set(found) == {"shared#0", "shared#1", "unused"}
-    assert found["shared#0"].weights is not None and found["unused"].activations is None
+    assert set(found) == {"shared"} and found["shared"].n_samples == 400 and found["shared"].weights is not None
+    apart = by_name(redundancy_report(net, x, per_call=True))
+    assert set(apart) == {"shared#0", "shared#1"} and apart["shared#1"].n_samples == 200
+    first = torch.relu(net.shared(x))
+    pooled = neuronal_correlation(torch.cat([first, net.shared(first)]).detach())
+    assert found["shared"].activations.correlation.mean_abs == pytest.approx(pooled.mean_abs, abs=1e-6)
+
+
+def test_an_expert_that_only_a_later_batch_uses_is_measured():
+    class Mixture(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.experts, self.head = nn.ModuleList([nn.Linear(4, 3), nn.Linear(4, 3)]), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.head(torch.relu(self.experts[int(x.sum() > 0)](x)))
+
+    low, high = -torch.rand(60, 4), torch.rand(60, 4)
+    found = by_name(redundancy_report(Mixture(), [low, low, high]))
+    assert {name: layer.n_samples for name, layer in found.items()} == {"experts.0": 120, "experts.1": 60, "head": 180}
+    assert found["head"].is_output and not found["experts.1"].is_output
+    assert found["experts.1"].n_constant + 3 > 0 and found["experts.1"].weights is not None
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -187,7 +208,7 @@ def test_quantities_are_read_by_name_and_a_misspelled_one_is_an_error(model):
     assert value_of(by_data["0"], "constant") == 1 / 12
     assert math.isnan(value_of(by_weights["0"], "nc_low"))
     assert measured(by_data["0"], "nc_low") and not measured(by_weights["0"], "nc_low")
-    assert measured(by_weights["0"], "wc") and not measured(by_data["5"], "wc")  # one unit
+    assert measured(by_weights["0"], "wc") and not measured(by_data["5"], "nc")  # one unit
     assert measured(by_weights["5"], "copies")
     assert set(JUDGED) <= set(QUANTITIES)
     for read in (value_of, measured):

@@ -1,4 +1,4 @@
-"""Observe a pass that the user makes, and keep what its modules take and return until it has shown how they are wired."""
+"""Observe a call that the user makes, and keep what its modules take and return until it shows how they are wired."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ..wiring.live import LiveWiring, Observation
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A call of a module: copies of the first floating-point tensors that it took and returned, and the model's mode."""
+    """A call of a module: copies of the first floating-point tensors that it took and returned, and the mode."""
 
     name: str
     taken: Tensor | None
@@ -23,20 +23,20 @@ class Kept:
 
 
 class ObservedPass:
-    """One pass that is observed, because it could not be followed on fake tensors.
+    """A call of a part of the model that is observed, because it could not be followed on fake tensors.
 
     Args:
-        live: what is known of the model; takes in what the pass shows.
-        part: the module that is called, or the model if only parts of it are.
+        live: what is known of the model; takes in what the call shows.
+        part: the module that is called.
         prefix: its name.
-        called: whether the part itself is called.
+        args: what it is given.
+        kwargs: likewise, by name.
         failure: why it could not be followed on fake tensors.
         hook: wraps the hooks that tell which module runs.
-        within: the call that is observed.
+        within: the frame of the call.
 
     Attributes:
         kept: the calls of modules that were kept.
-        prefix: as given.
     """
 
     def __init__(
@@ -44,42 +44,25 @@ class ObservedPass:
         live: LiveWiring,
         part: nn.Module,
         prefix: str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
         *,
-        called: bool,
         failure: str,
         hook: Callable[..., Any],
         within: FrameType | None,
     ) -> None:
         self.kept: list[Kept] = []
-        self.prefix = prefix
-        self._called, self._failure = called, failure
-        self._observation = Observation(live, part, prefix, hook, within)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the call that is observed is over."""
-        return not self._observation.is_running
-
-    @property
-    def called(self) -> bool:
-        """Whether the part itself is called, so that its output ends the pass."""
-        return self._called
-
-    def begin(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Say that the module is called with which the pass begins; "" is the part itself."""
-        self._observation.begin(name, args, kwargs)
-
-    def give(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Say what a module is given by the user's code."""
-        self._observation.give(args, kwargs)
+        self._prefix, self._failure = prefix, failure
+        self._observation = Observation(live, part, prefix, args, kwargs, hook=hook, within=within)
 
     def watched(self, modules: Mapping[str, nn.Module], asked: Iterable[str]) -> dict[str, nn.Module]:
         """Return the modules whose outputs are kept: those asked for, and all that hold no others."""
-        asked = set(asked)
-        inside = {
-            name: one for name, one in modules.items() if not self.prefix or f"{name}.".startswith(f"{self.prefix}.")
+        asked, start = set(asked), f"{self._prefix}." if self._prefix else ""
+        return {
+            name: one
+            for name, one in modules.items()
+            if f"{name}.".startswith(start) and (name in asked or not any(one.children()))
         }
-        return {name: one for name, one in inside.items() if name in asked or not any(one.children())}
 
     def keep(
         self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: object, *, training: bool
@@ -90,10 +73,10 @@ class ObservedPass:
             copied = None if taken is None else taken.clone()
             self.kept.append(Kept(name, copied, found.clone(), not is_packed(output), training))
 
-    def end(self, output: object = None) -> None:
-        """Take in what the pass has shown."""
-        self._observation.end(output, called=self._called, failure=self._failure)
+    def end(self, output: object) -> None:
+        """Take in what the call has shown."""
+        self._observation.end(output, failure=self._failure)
 
     def close(self) -> None:
-        """Give up: the pass has failed."""
+        """Give up: the call has failed."""
         self._observation.close()

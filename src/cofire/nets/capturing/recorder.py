@@ -20,7 +20,7 @@ from ..first_tensor import describe, first_floating, is_packed
 from ..layer_names import named_layers
 from ..layers.sample_rows import Copy, units_last
 from ..layers.sites import Request, Site, Sites, Stage, asked_layers, resolve
-from ..running import calling_frame, is_running
+from ..running import calling_frame, is_running, method_called
 from ..torch_private import hidden, in_backward
 from ..wiring.live import live_wiring
 from ..wiring.places import Applied
@@ -107,8 +107,6 @@ class Recorder:
     def detach(self) -> None:
         """Take every hook off."""
         self._thread = None
-        if not self._inside:
-            self._finish_observing()
         self._stop_observing()
         for handle in self._handles.values():
             handle.remove()
@@ -120,7 +118,6 @@ class Recorder:
     def settle(self) -> None:
         """Hand over what layers have shown outside of a call of the model."""
         if not self._inside:
-            self._finish_observing()
             self._hand_over()
 
     @property
@@ -208,7 +205,6 @@ class Recorder:
 
     def _begins(self, args: Args, kwargs: Kwargs) -> None:
         if not self._inside:
-            self._finish_observing()
             self._hand_over()
             self._handled = sys.exception()
             self._take_mask(args, kwargs)
@@ -249,45 +245,31 @@ class Recorder:
 
     def _unseen(self, name: str, module: nn.Module, args: Args, kwargs: Kwargs) -> None:
         """Learn how a part of the model is wired that was not seen running before."""
-        if self._observed is not None and not self._observed.called:
-            if self._observed.is_over or any(one.name == name for one in self._observed.kept):
-                self._finish_observing()
-            else:
-                self._observed.give(args, kwargs)
-                return
-        if self._observed is not None or self._live.knows(name):
-            self._resolve()
-        elif self._inside:
+        if self._observed is None and not self._live.knows(name) and (self._inside or not self._learn_method(name)):
             failure = self._live.learn(module, name, args, kwargs)
             if failure:
                 self._observe(module, name, args, kwargs, failure)
-            self._resolve()
-        else:  # parts are called, but not the model: what lies between them shows only in the user's own pass
-            self._observe(self._model, "", args, kwargs, "", first=name)
+        self._resolve()
 
-    def _observe(
-        self, part: nn.Module, prefix: str, args: Args, kwargs: Kwargs, failure: str, *, first: str = ""
-    ) -> None:
-        """Begin to observe a call of a part of the model; without a failure, calls of parts in the user's code.
+    def _learn_method(self, name: str) -> bool:
+        """Learn from the method that calls a part, such as ``model.forward(x)`` or ``model.encode(x)``, if any does."""
+        called = method_called(calling_frame(of_user=True))
+        owners = {id(module): owner for owner, module in reversed(self._modules.items())}
+        if called is None or id(called[0]) not in owners:
+            return False
+        owner, method, arguments = called
+        failure = self._live.learn(owner, owners[id(owner)], (), arguments, method=method)
+        return not failure and self._live.knows(name)
 
-        ``first`` is the module inside the part with which it begins.
-        """
-        called = bool(failure)
-        self._observed = ObservedPass(
-            self._live,
-            part,
-            prefix,
-            called=called,
-            failure=failure,
-            hook=partial(self._watching, prefix),
-            within=calling_frame(of_user=not called),
-        )
-        self._observed.begin(first, args, kwargs)
-        for name, module in self._observed.watched(self._modules, self._asked).items():
-            keep = partial(self._keep, name)
-            self._hook(f"keep {name}", name, module.register_forward_hook, keep, with_kwargs=True)
-        if called:
-            self._hook("observed", prefix, part.register_forward_hook, self._observed_call, plain=True)
+    def _observe(self, part: nn.Module, name: str, args: Args, kwargs: Kwargs, failure: str) -> None:
+        """Begin to observe a call of a part of the model."""
+        hook, within = partial(self._watching, name), calling_frame()
+        self._observed = ObservedPass(self._live, part, name, args, kwargs, failure=failure, hook=hook, within=within)
+        for inner, module in self._observed.watched(self._modules, self._asked).items():
+            keep = partial(self._keep, inner)
+            self._hook(f"keep {inner}", inner, module.register_forward_hook, keep, with_kwargs=True)
+        register = part.register_forward_hook
+        self._hook("observed", name, register, self._observed_call, plain=True, always_call=True)
 
     def _watching(self, layer: str, run: Callable[..., object]) -> Hook:
         """Return a hook of an observation, which takes the module first, as torch gives it."""
@@ -298,12 +280,13 @@ class Recorder:
             self._observed.keep(name, args, kwargs, output, training=self._model.training)
 
     def _observed_call(self, args: Args, output: object) -> None:
-        self._finish_observing(output)
-
-    def _finish_observing(self, output: object = None) -> None:
-        """Take in what the observed pass has shown, and record what was kept of it."""
+        """Take in what the observed call has shown, and record what was kept of it."""
         observed, self._observed = self._observed, None
         if observed is None:
+            return
+        if output is None:  # it has raised, or returned nothing
+            observed.close()
+            self._unhook_observation()
             return
         self._unhook_observation()
         observed.end(output)

@@ -10,23 +10,27 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from ..torch_private import ALL_HOOKS, cached_parametrization, forward_hooks
+from .quantized import dequantized
 
 
 def effective_weight(module: nn.Module, name: str) -> Tensor | None:
     """Return the value that a module's next forward pass uses for a parameter; None if it has no such tensor.
 
     A plain parameter is returned itself, one that FSDP2 has sharded over processes in one piece: then all processes
-    must call this. What is computed anew at each use is computed here in the same way, with its gradient: that is
-    the case for parametrizations, and for ``weight_norm``, ``spectral_norm`` and pruning of ``torch.nn.utils``. The
-    latter also leave a tensor at the module, but it may be older than the last step of the optimizer, so it is not
-    read. Inside ``parametrize.cached()`` the cached value is returned if there is one.
+    must call this. A quantized one is returned as the numbers that it stands for; None if they are not known. A
+    property that leads to a parameter of another module inside, as LoRA's layers have it, counts there, not here.
+
+    What is computed anew at each use is computed here in the same way, with its gradient: that is the case for
+    parametrizations, and for ``weight_norm``, ``spectral_norm`` and pruning of ``torch.nn.utils``. The latter also
+    leave a tensor at the module, but it may be older than the last step of the optimizer, so it is not read. Inside
+    ``parametrize.cached()`` the cached value is returned if there is one.
 
     The computation runs on a copy. Whatever it changes of buffers, attributes and random states is undone, such as a
     step of spectral norm's power iteration, and a random parametrization draws what the next forward pass will draw.
@@ -42,22 +46,30 @@ def effective_weight(module: nn.Module, name: str) -> Tensor | None:
         >>> torch.equal(layer.parametrizations.weight[0]._u, before), torch.equal(layer.weight, weight)
         (True, True)
     """
-    stored = dict(module.named_parameters(recurse=False, remove_duplicate=False)).get(name)
-    if stored is not None and is_lazy(stored):
+    parameters = dict(module.named_parameters(recurse=False, remove_duplicate=False))
+    if isinstance(parameters.get(name), UninitializedParameter):
         raise ValueError(
             f"{name!r} of this {type(module).__name__} has no value before its first run; run the model on a batch"
         )
-    if stored is None:
-        stored = {**vars(module), **dict(module.named_buffers(recurse=False, remove_duplicate=False))}.get(name)
-        parametrized = is_parametrized(module, name)
-        if parametrized and (cached := cached_parametrization(module, name)) is not None:
-            return whole(cached)
-        if parametrized or _hooks(module):
-            stored = _computed(module, name)
-        elif stored is None:
-            with _undrawn(module):  # a property of the user's class
-                stored = getattr(module, name, None)
-    return whole(stored) if isinstance(stored, Tensor) else None
+    value = parameters[name] if name in parameters else _no_parameter(module, name)
+    return dequantized(module, whole(value)) if isinstance(value, Tensor) else None
+
+
+def _no_parameter(module: nn.Module, name: str) -> Any:
+    """Return the value of what a module uses as a parameter, but computes or gets from elsewhere."""
+    if is_parametrized(module, name):
+        cached = cached_parametrization(module, name)
+        return _computed(module, name) if cached is None else cached
+    if _hooks(module):
+        return _computed(module, name)
+    kept = {**vars(module), **dict(module.named_buffers(recurse=False, remove_duplicate=False))}
+    if name in kept:
+        value = kept[name]
+        freed = type(value) is Tensor and value.layout == torch.strided and not value.untyped_storage().size()
+        return None if freed else value  # FSDP 1 frees the memory of views of its parameter between passes
+    with _undrawn(module):  # a property of the user's class
+        value = getattr(module, name, None)
+    return None if any(value is one for one in module.parameters()) else value
 
 
 def whole(weight: Tensor) -> Tensor:
@@ -111,7 +123,7 @@ class _Copies:
         if isinstance(value, nn.Module):
             return self._new_module(value) if id(value) in self._inside else value
         if isinstance(value, Tensor):
-            return value if is_lazy(value) else value.clone()
+            return value if isinstance(value, UninitializedParameter) else whole(value).clone()
         if isinstance(value, torch.Generator):
             return value.clone_state()
         if isinstance(value, tuple):

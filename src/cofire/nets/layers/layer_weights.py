@@ -4,14 +4,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from ..layer_names import clean
+from ..layer_names import clean, named_layers
 from ..tensor_kinds import unusable
 from ..wiring.assumed import assumed_wiring
 from ..wiring.live import live_wiring
 from ..wiring.structure import Layer, WeightLayout
 from .effective_weight import effective_weight
-from .sites import Asked, Request, asked_layers
+from .sites import Asked, Request, asked_layers, check
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,20 @@ def asked_weights(model: nn.Module, asked: Asked, layers: Iterable[Layer]) -> tu
     return unit_weights(model, [one for one in layers if {one.module, _place(clean(one.parameter))[0]} & names])
 
 
+def check_weights(model: nn.Module, asked: Asked) -> None:
+    """Check what can be known before the model runs: that a module that is asked for has a parameter of two axes.
+
+    Raises:
+        ValueError: if none has, or a pattern matches nothing.
+    """
+    check(model, [Request(asked)])
+    layers, names = named_layers(model), asked_layers(model, [Request(asked)])
+    if not any(is_lazy(one) or one.ndim > 1 for name in names for one in layers[name].parameters()):
+        raise ValueError(
+            f"no layer{'' if callable(asked) else f' at {asked!r}'} has weights; choose layers with a weight"
+        )
+
+
 def known_layers(model: nn.Module) -> list[Layer]:
     """Return the layers that passes of a model have shown so far; before the first, those that its types tell."""
     live = live_wiring(model)
@@ -92,8 +107,9 @@ def _parts(layer: Layer, owner: str, attribute: str) -> Iterator[UnitWeight]:
     if layer.layout is None or not layer.layout.parts:
         yield UnitWeight(layer.name, layer, owner, attribute)
         return
+    name = f".{layer.name}".removesuffix(".in_proj")  # attention.query, as it is named in a file of weights
     for part, start, stop in layer.layout.parts:
-        yield UnitWeight(f"{layer.name}.{part}".lstrip("."), layer, owner, attribute, start, stop)
+        yield UnitWeight(f"{name}.{part}".lstrip("."), layer, owner, attribute, start, stop)
 
 
 def _unreadable(layer: Layer, weight: Tensor | None, seen: dict[int, str]) -> str:

@@ -16,17 +16,32 @@ from ..layers.sample_rows import rows
 from .process_group import Ranks
 
 
+def dense(x: Array, name: str) -> Tensor:
+    """Return the same numbers as a tensor, with its gradient.
+
+    Raises:
+        ValueError: for anything but a dense array of real numbers.
+    """
+    tensor = x if isinstance(x, Tensor) else as_tensor(x, name)
+    if tensor.is_meta:
+        raise ValueError(f"{name} are on the meta device and hold no numbers; give a tensor that does")
+    if tensor.is_complex() or tensor.is_quantized or tensor.is_nested or tensor.layout != torch.strided:
+        kind = "nested" if tensor.is_nested else f"{tensor.dtype}, {tensor.layout}"
+        raise ValueError(f"{name} must be a dense tensor of real numbers, got {kind}; convert it first")
+    return tensor
+
+
 def as_rows(x: Array, *, unit_axis: int = -1, mask: Tensor | None = None) -> Tensor:
     """Return activations as (n_samples, n_units), float32 or float64, with their gradient.
 
     Raises:
-        ValueError: if the activations are not real, have no axis ``unit_axis``, or the mask does not fit.
+        ValueError: if the activations are not dense and real, have no axis ``unit_axis``, or the mask does not fit.
     """
-    activations = x if isinstance(x, Tensor) else as_tensor(x)
-    if activations.is_complex() or not -activations.ndim <= unit_axis < activations.ndim:
+    activations = dense(x, "activations")
+    if not -activations.ndim <= unit_axis < activations.ndim:
         raise ValueError(
-            f"expected real activations with units on axis {unit_axis}, got shape {tuple(activations.shape)}, "
-            f"{activations.dtype}; set unit_axis to the axis of the units"
+            f"expected activations with units on axis {unit_axis}, got shape {tuple(activations.shape)}; set unit_axis "
+            "to the axis of the units"
         )
     moved = activations.movedim(unit_axis, -1)
     if mask is not None:
@@ -106,8 +121,8 @@ def squared_covariances(units: Tensor, divisor: int, ranks: Ranks) -> Tensor:
     # therefore paired with all units directly. The rest loses at most a factor of about n_units: centered on their
     # mean, n_samples vectors at least as long as the longest of the rest cannot be orthogonal to one another.
     largest = units.detach().square().sum(0).topk(n_samples).indices
-    is_large = torch.zeros(n_units, dtype=torch.bool, device=units.device).index_fill_(0, largest, True)
     own = largest[:, None] == torch.arange(n_units, device=units.device)
+    is_large = own.any(0)
     table = _product(units[:, largest].T, units.T) / divisor
     # subtracted rather than filled in, so that a NaN on the diagonal stays one
     direct = (table - table.where(own, 0.0)).square() * (2 - is_large.to(units.dtype))
@@ -125,11 +140,16 @@ def _product(a: Tensor, b: Tensor | None = None, *, ranks: Ranks | None = None) 
 class _Product(Function):
     """a bᵀ, or a aᵀ with one product on the way back instead of two; outside autocast both ways."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, a: Tensor, b: Tensor | None) -> Tensor:
-        ctx.save_for_backward(a, b)
+    def forward(a: Tensor, b: Tensor | None) -> Tensor:
         with torch.autocast(a.device.type, enabled=False):
             return a @ (a if b is None else b).T
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, Tensor | None], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -149,10 +169,15 @@ def _minus_mean(x: Tensor, n_samples: int, ranks: Ranks) -> Tensor:
 
 
 class _Center(Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, x: Tensor, n_samples: int, ranks: Ranks) -> Tensor:
-        ctx.n_samples, ctx.ranks = n_samples, ranks
+    def forward(x: Tensor, n_samples: int, ranks: Ranks) -> Tensor:
         return _minus_mean(x, n_samples, ranks)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, int, Ranks], output: Tensor) -> None:
+        _, ctx.n_samples, ctx.ranks = inputs
 
     @staticmethod
     def backward(ctx, *grads: Tensor) -> tuple[Tensor, None, None]:
@@ -166,17 +191,22 @@ class _Standardize(Function):
     The inverse is an output because the backward formula uses it: second derivatives flow through outputs only.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, x: Tensor, n_samples: int, ranks: Ranks) -> tuple[Tensor, Tensor]:
-        ctx.set_materialize_grads(False)
+    def forward(x: Tensor, n_samples: int, ranks: Ranks) -> tuple[Tensor, Tensor]:
         units = _minus_mean(x, n_samples, ranks)
         squares = ranks.sum((units * units).sum(0))
         # not 1 / length: where squares overflow it must become NaN, not 0
         inverse = (squares.sqrt() / squares).masked_fill_(squares == 0, 0.0)
         units *= inverse
-        ctx.save_for_backward(units, inverse)
-        ctx.n_samples, ctx.ranks = n_samples, ranks
         return units, inverse
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, int, Ranks], output: tuple[Tensor, Tensor]) -> None:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*output)
+        _, ctx.n_samples, ctx.ranks = inputs
 
     @staticmethod
     def backward(ctx, *grads: Tensor | None) -> tuple[Tensor, None, None]:

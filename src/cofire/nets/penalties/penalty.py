@@ -8,6 +8,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from ..torch_private import without_transforms
+
 
 class Penalty(nn.Module, ABC):
     """A penalty to add to the loss of any training loop: ``penalty()`` returns the weighted sum over layers.
@@ -17,7 +19,8 @@ class Penalty(nn.Module, ABC):
             with gradients enabled. The number of steps is part of ``state_dict()``.
 
     Attributes:
-        values: the unweighted penalty of each layer at the last call, detached.
+        values: the unweighted penalty of each layer at the last call, detached; inside ``torch.func.vmap`` one number
+            for each of the batch.
         n_steps: training steps so far.
     """
 
@@ -70,7 +73,7 @@ class Penalty(nn.Module, ABC):
         self.n_steps = state["n_steps"]
 
     def _weighted(self, terms: dict[str, Tensor]) -> Tensor:
-        self.values = {site: term.detach() for site, term in terms.items()}
+        self.values = {site: without_transforms(term.detach()) for site, term in terms.items()}
         penalty = self.weight * _total(list(terms.values()))
         self.n_steps += torch.is_grad_enabled()
         return penalty
@@ -78,7 +81,7 @@ class Penalty(nn.Module, ABC):
 
 def _total(terms: list[Tensor]) -> Tensor:
     """Return the sum on the device of the first term: the layers of a model may be on several devices."""
-    return torch.stack([term.to(terms[0].device) for term in terms]).sum()
+    return torch.stack([term.to(terms[0].device) for term in terms]).sum(0)
 
 
 def _checked(weight: float) -> float:

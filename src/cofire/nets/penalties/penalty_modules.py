@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from ..capturing.first_pass import FirstPass
 from ..capturing.padding_masks import Mask
 from ..layer_names import unwrap
-from ..layers.layer_weights import asked_weights, known_layers
-from ..layers.sites import Asked, Request, Stage
-from ..layers.sites import check as check_requests
+from ..layers.layer_weights import asked_weights, check_weights, known_layers
+from ..layers.sites import Asked, Stage
 from .activation_penalties import Scale, check, correlation_penalty, decov_penalty, vicreg_covariance_penalty
 from .last_activations import Watch
 from .penalty import Penalty
@@ -196,7 +195,7 @@ class WeightCorrelationPenalty(Penalty):
     it, only torch's own layers are read.
 
     Raises:
-        ValueError: if a pattern matches nothing.
+        ValueError: if a pattern matches nothing, or no layer with weights.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
@@ -213,7 +212,7 @@ class WeightCorrelationPenalty(Penalty):
         self._of = () if model is None else (unwrap(model),)
         self._pattern = pattern
         for one in self._of:
-            check_requests(one, [Request(pattern)])
+            check_weights(one, pattern)
         self._first_pass = next((FirstPass(one, pattern) for one in self._of), None)
 
     def forward(self, *weights: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from ...stats._base.arrays import Array, as_tensor, working_dtype
+from ...stats._base.arrays import Array, working_dtype
+from .batch_arithmetic import dense
 
 TILE_ROWS = 1024
 
@@ -28,7 +29,7 @@ def weight_correlation_penalty(weight: Array, *, groups: int = 1) -> Tensor:
         Scalar tensor, float32 (float64 for float64 input), computed outside autocast; 0 for fewer than two vectors.
 
     Raises:
-        ValueError: if the weight is not real or has fewer than two axes, or ``groups`` does not divide n_units.
+        ValueError: if the weight is not dense and real, has fewer than two axes, or ``groups`` does not divide n_units.
 
     Bias:
         Random vectors are not orthogonal: independent weights give about √(2 / (π fan-in)).
@@ -39,15 +40,16 @@ def weight_correlation_penalty(weight: Array, *, groups: int = 1) -> Tensor:
         >>> weight_correlation_penalty(torch.tensor([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0]]))
         tensor(0.3333)
     """
-    weights = weight if isinstance(weight, Tensor) else as_tensor(weight, "weight")
-    if weights.ndim < 2 or weights.is_complex() or groups < 1 or len(weights) % groups:
+    weights = dense(weight, "weights")
+    if weights.ndim < 2 or groups < 1 or len(weights) % groups:
         raise ValueError(
-            f"a weight must be real, of shape (n_units, ...) with at least two axes and n_units a multiple of groups; "
-            f"got {weights.dtype}, {tuple(weights.shape)}, groups={groups}"
+            f"a weight must be of shape (n_units, ...) with at least two axes and n_units a multiple of groups; got "
+            f"{tuple(weights.shape)}, groups={groups}"
         )
     units, nonzero = _directions(weights.to(working_dtype(weights.dtype, torch.float32)).flatten(1))
     n_units = nonzero.sum()
-    total = sum(_AbsoluteProducts.apply(part) for part in units.chunk(groups))  # type: ignore[misc]  # apply is untyped
+    learns = torch.is_grad_enabled() and units.requires_grad
+    total = sum(_AbsoluteProducts.apply(part, learns)[0] for part in units.chunk(groups))  # type: ignore[misc, index]  # apply is untyped
     return total / (n_units * (n_units - 1)).clamp(min=1)
 
 
@@ -62,36 +64,50 @@ def _directions(vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _AbsoluteProducts(Function):
-    """Sum over ordered pairs i ≠ j of the magnitude of the product of rows i and j."""
+    """Sum over ordered pairs i ≠ j of the magnitude of the product of rows i and j.
+
+    The second output is what the backward formula needs, computed with the products at hand if there will be one.
+    """
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(ctx, units: Tensor) -> Tensor:
+    def forward(units: Tensor, learns: bool) -> tuple[Tensor, Tensor]:
         total = units.new_zeros((), dtype=torch.float64)
         slopes = [units.new_zeros(0, units.shape[1])]
         with torch.autocast(units.device.type, enabled=False):
             for tile in _tiles(units):
                 total += tile.abs().sum()
-                if ctx.needs_input_grad[0]:
+                if learns:
                     slopes.append(tile.sign_() @ units)
-        ctx.save_for_backward(units, torch.cat(slopes))
-        return total.to(units.dtype)
+        return total.to(units.dtype), torch.cat(slopes)
 
     @staticmethod
-    def backward(ctx, *grads: Tensor) -> Tensor:  # type: ignore[override]  # one output has one gradient
+    def setup_context(ctx, inputs: tuple[Tensor, bool], output: tuple[Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(inputs[0], output[1])
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]  # the second is no gradient
         units, slopes = ctx.saved_tensors
         if torch.is_grad_enabled():  # the gradient itself will be differentiated
             slopes = _SignedSums.apply(units, units)
-        return slopes * (2 * grads[0])
+        return slopes * (2 * grads[0]), None
 
 
 class _SignedSums(Function):
     """For each row i, the sum over the other rows j of vector j with the sign of the product of rows i and j."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, units: Tensor, vectors: Tensor) -> Tensor:
-        ctx.save_for_backward(units)
+    def forward(units: Tensor, vectors: Tensor) -> Tensor:
         with torch.autocast(units.device.type, enabled=False):
             return torch.cat([vectors[:0], *(tile.sign_() @ vectors for tile in _tiles(units))])
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0])
 
     @staticmethod
     def backward(ctx, *grads: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]  # one output has one gradient

@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from ..layer_names import clean, unwrap
-from ..layers.layer_weights import known_layers, unit_weights
+from ..layers.layer_weights import UnitWeight, known_layers, unit_weights
+from ..layers.quantized import stored_as
 from ..tensor_kinds import unusable
 from ..wiring.structure import Layer
 from .readings import Reading, Readings, plain
@@ -31,12 +32,17 @@ def read_model(model: nn.Module, layers: Iterable[Layer] | None = None) -> Readi
     layers = list(known_layers(model) if layers is None else layers)
     weights, left_out = unit_weights(model, layers)
     found = [
-        Reading(one.name, plain(one.read(model)), groups=one.blocks, notes=_assumptions(one.layer)) for one in weights
+        Reading(one.name, plain(one.read(model)), groups=one.blocks, notes=_notes(one, model)) for one in weights
     ]
     used = {clean(name) for layer in layers for name in layer.parameters}
     others = {clean(name): tensor for name, tensor in model.named_parameters() if clean(name) not in used}
     return Readings(tuple(found), {**left_out, **{name: unusable(tensor) or UNREAD for name, tensor in others.items()}})
 
 
-def _assumptions(layer: Layer) -> tuple[str, ...]:
-    return (f"read by its type, as {layer.assumed.removeprefix('assumed: ')}",) if layer.assumed else ()
+def _notes(weight: UnitWeight, model: nn.Module) -> tuple[str, ...]:
+    stored = dict(model.named_parameters(remove_duplicate=False)).get(weight.layer.parameter)
+    kind = None if stored is None else stored_as(stored)
+    notes = [] if kind is None else [f"stored as {kind}, read as the numbers that it stands for"]
+    if weight.layer.assumed:
+        notes.append(f"read by its type, as {weight.layer.assumed.removeprefix('assumed: ')}")
+    return tuple(notes)

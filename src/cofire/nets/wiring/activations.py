@@ -62,19 +62,19 @@ class Flow:
 
     Args:
         steps: of the pass.
-        returned: the model's outputs; None if anything that was computed may be one.
+        returned: the model's outputs.
     """
 
-    def __init__(self, steps: Sequence[Step], returned: Iterable[Signal] | None) -> None:
+    def __init__(self, steps: Sequence[Step], returned: Iterable[Signal]) -> None:
         self.steps = steps
-        self.returned = frozenset(returned or ())
+        self.returned = frozenset(returned)
         self._takers: dict[Signal, list[int]] = defaultdict(list)
         self._normalizing: dict[int, ModuleCall] = {}
         live = set(self.returned)
         for index in range(len(steps) - 1, -1, -1):
             step = steps[index]
             # What is written in place may be read through another view.
-            if returned is None or step.in_place or not live.isdisjoint(step.outputs):
+            if step.in_place or not live.isdisjoint(step.outputs):
                 live.update(step.inputs)
                 for signal in set(step.inputs):
                     self._takers[signal].append(index)

@@ -2,7 +2,8 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 from torch import Tensor, nn
@@ -14,12 +15,9 @@ from .dimensions import Dimension, factors, fix, leaves, root, terms
 from .follow import Follower
 from .module_calls import ModuleCall
 from .places import Places, places
-from .structure import Group, Layer, WeightLayout, Wiring
+from .structure import QKV, Group, Layer, WeightLayout, Wiring, equal_parts, gates_of, short_name
 
 OUTPUT = "the model's output"
-QKV = ("query", "key", "value")
-GATES = {nn.LSTM: ("input", "forget", "cell", "output"), nn.GRU: ("reset", "update", "new")}
-GATES |= {nn.LSTMCell: GATES[nn.LSTM], nn.GRUCell: GATES[nn.GRU]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,17 +28,13 @@ class Pass:
         training: whether the model was in training mode.
         calls: the calls of modules.
         uses: what parameters did.
-        returned: the model's outputs; None if it was not called itself, and anything computed may be one.
+        returned: the model's outputs.
     """
 
     training: bool
     calls: Sequence[ModuleCall]
     uses: Sequence[Use]
-    returned: Sequence[Signal] | None
-
-    def without_end(self) -> "Pass":
-        """Return the same for a model whose parts were called, but not it itself."""
-        return replace(self, returned=None)
+    returned: Sequence[Signal]
 
 
 def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes: Sequence[str] = ()) -> Wiring:
@@ -57,7 +51,7 @@ def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes
     """
     if follower.error is not None:
         raise follower.error
-    outputs = [one for seen in passes for signal in seen.returned or () for one in signal.dimensions]
+    outputs = [one for seen in passes for signal in seen.returned for one in signal.dimensions]
     for dimension in outputs:
         fix(dimension, OUTPUT)
     found: dict[bool, Places] = {}
@@ -83,6 +77,9 @@ class _Layers:
     def __init__(self, model: nn.Module, follower: Follower, passes: Sequence[Pass], outputs: set[Dimension]) -> None:
         self._signals, self._outputs, self._passes = follower.parameter_signals, outputs, passes
         self._modules = named_layers(model)
+        self._learned = {
+            name for name, _ in model.named_parameters(remove_duplicate=False)
+        }  # not buffers, as masks are
         roles = _roles(follower.uses)
         self.groups = {leaf: _group(leaf, roles[leaf]) for leaf in roles if roles[leaf]["maker"]}
         self._makers: dict[tuple[str, frozenset[str]], Use] = {}
@@ -91,6 +88,8 @@ class _Layers:
         self._number = {signal: k for k, step in enumerate(follower.steps) for signal in step.outputs}
         self._steps = follower.steps
         self._behind: dict[ModuleCall, set[int]] = {}
+        returned = [signal for seen in passes for signal in seen.returned]
+        self._ending = self._making_steps(returned, 0, len(follower.steps))
         self._inputs: dict[tuple[str, frozenset[str]], int] = {}
         self._batch: dict[tuple[str, frozenset[str]], set[Dimension]] = {}
         for use in follower.uses:
@@ -109,26 +108,27 @@ class _Layers:
         return [self._layer(module, names, use) for (module, names), use in self._makers.items()]
 
     def _layer(self, module: str, names: frozenset[str], use: Use) -> Layer:
-        parameter = max(sorted(names), key=lambda name: self._signals[name].tensor.numel())
+        parameter = max(sorted(names), key=lambda name: (name in self._learned, self._signals[name].tensor.numel()))
+        weight = self._signals[parameter] if use.weight is None else use.weight
         calls = [call for seen in self._passes for call in seen.calls if call.module == module]
         last = calls[-1].returned if calls else None
         shown = [] if last is None else last.dimensions
         visible = any(use.step in self._steps_behind(call) for use in self._all[module, names] for call in calls[-1:])
         own = type(self._modules[module])
         return Layer(
-            name=module if self._per_module[module] == 1 and module else _short(clean(parameter)),
+            name=module if self._per_module[module] == 1 and module else short_name(clean(parameter)),
             parameter=parameter,
             module=module,
             units=_n_units(use.dimension, shown),
-            unit_axis=_axis_of(use.dimension, shown) if visible else None,
-            weight_axis=use.axes[0] if use.axes else _axis_of(use.dimension, self._signals[parameter].dimensions),
+            unit_axis=_unit_axis(use, shown) if visible else None,
+            weight_axis=use.axes[0] if use.axes else _axis_of(use.dimension, weight.dimensions),
             inputs=self._inputs.get((module, names), 0),
             kind=own.__name__,
-            is_output=not self._outputs.isdisjoint(leaves(use.dimension)),
+            is_output=not self._outputs.isdisjoint(leaves(use.dimension)) or use.step in self._ending,
             calls=self._calls(module),
             group=tuple(self.groups[leaf] for leaf in dict.fromkeys(leaves(use.dimension))),
             parameters=names,
-            layout=_layout(use, self._signals[parameter].dimensions, self._batch.get((module, names), set()), own),
+            layout=_layout(use, weight.dimensions, self._batch.get((module, names), set()), own),
             mode=self._mode(use),
         )
 
@@ -138,17 +138,22 @@ class _Layers:
         In a recurrent layer of several levels, the units of all but the last are taken in by the next.
         """
         if call not in self._behind:
-            found, coming = set(), [] if call.returned is None else [call.returned]
-            seen = set(coming)
-            while coming:
-                number = self._number.get(coming.pop(), -1)
-                if number in self._making:
-                    found.add(number)
-                elif call.first <= number < call.after:
-                    coming += [one for one in self._steps[number].inputs if one not in seen]
-                    seen.update(coming)
-            self._behind[call] = found
+            returned = [] if call.returned is None else [call.returned]
+            self._behind[call] = self._making_steps(returned, call.first, call.after)
         return self._behind[call]
+
+    def _making_steps(self, ends: Iterable[Signal], first: int, after: int) -> set[int]:
+        """Return the last steps that made units, on the way to some tensors."""
+        found, coming = set(), list(ends)
+        seen = set(coming)
+        while coming:
+            number = self._number.get(coming.pop(), -1)
+            if number in self._making:
+                found.add(number)
+            elif first <= number < after:
+                coming += [one for one in self._steps[number].inputs if one not in seen]
+                seen.update(coming)
+        return found
 
     def _calls(self, module: str) -> int:
         counts = [sum(call.module == module for call in seen.calls) for seen in self._passes]
@@ -163,15 +168,6 @@ class _Layers:
             if any((one.role, one.module, one.parameters) == wanted for one in seen.uses)
         ]
         return "" if len(modes) == len(self._passes) else "train" if modes[0] else "eval"
-
-
-def _short(parameter: str) -> str:
-    """Return a parameter's name without the word that stands for the weight."""
-    head, _, last = parameter.rpartition(".")
-    if last == "weight" and head:
-        return head
-    shorter = last.removeprefix("weight_").removesuffix("_weight")
-    return f"{head}.{shorter}" if head else shorter
 
 
 def _roles(uses: Iterable[Use]) -> dict[Dimension, dict[str, dict[str, None]]]:
@@ -196,6 +192,14 @@ def _n_units(dimension: Dimension, output: Sequence[Dimension]) -> int:
     return found[0].size if len(set(found)) == 1 and not shown else dimension.size
 
 
+def _unit_axis(use: Use, shown: Sequence[Dimension]) -> int | None:
+    """Return the axis of a module's output on which the units lie; a single one lies where its operation puts it."""
+    if use.dimension.size > 1:
+        return _axis_of(use.dimension, shown)
+    axis = len(shown) + use.output_axis
+    return axis if 0 <= axis < len(shown) and shown[axis].size == 1 else None
+
+
 def _axis_of(dimension: Dimension, dimensions: Sequence[Dimension]) -> int | None:
     """Return the axis whose leaves are those of a dimension."""
     wanted = set(leaves(dimension))
@@ -216,7 +220,7 @@ def _layout(
     else:
         making = [k for k, one in enumerate(own) if one and one <= wanted]
     counting = [*first, *(k for k in making if k not in first)]
-    if not wanted <= {leaf for k in counting for leaf in own[k]}:
+    if not (use.axes or wanted) or not wanted <= {leaf for k in counting for leaf in own[k]}:
         return None
     others = [k for k in range(len(split)) if k not in counting]
     axes = dict.fromkeys(split[k][0] for k in others)
@@ -228,17 +232,16 @@ def _layout(
 
 def _parts(dimension: Dimension, module: type[nn.Module]) -> tuple[tuple[str, int, int], ...]:
     """Return the gates of a recurrent layer, or query, key and value where one weight makes all of them."""
-    sizes = [one.size for one in terms(dimension)]
-    gates = next((names for kind, names in GATES.items() if issubclass(module, kind)), None)
-    names: Sequence[str] = ()
-    if gates and len(sizes) == len(gates) and len(set(sizes)) == 1:
-        names = gates
-    elif len(sizes) == 3 and all("coupled" in _marks(one) for one in terms(dimension)[:2]):
-        names = QKV
-    elif (first := factors(dimension)[0]).size == 3 and root(first).fixed.startswith(("unbind", "select")):
-        names, sizes = QKV, [dimension.size // 3] * 3
-    ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
-    return tuple((name, end - size, end) for name, size, end in zip(names, sizes, ends, strict=False))
+    sizes, gates = [one.size for one in terms(dimension)], gates_of(module)
+    if dimension.size > 1 and gates and len(sizes) == len(gates) and len(set(sizes)) == 1:
+        return equal_parts(gates, dimension.size)
+    if len(sizes) == 3 and all("coupled" in _marks(one) for one in terms(dimension)[:2]):
+        ends = [0, sizes[0], sizes[0] + sizes[1], sum(sizes)]
+        return tuple((name, start, stop) for name, (start, stop) in zip(QKV, pairwise(ends), strict=True))
+    if dimension.size > 1 and (first := factors(dimension)[0]).size == 3:
+        if root(first).fixed.startswith(("unbind", "select")):
+            return equal_parts(QKV, dimension.size)
+    return ()
 
 
 def _marks(dimension: Dimension) -> str:

@@ -7,7 +7,7 @@ from torch.nn.parameter import is_lazy
 
 from ..layer_names import named_layers
 from .places import Place
-from .structure import Layer, WeightLayout, Wiring
+from .structure import QKV, Layer, WeightLayout, Wiring, equal_parts, gates_of, short_name
 
 # Types, the axis of the units in the output counted from the end, and in the weight.
 TYPES: tuple[tuple[tuple[type[nn.Module], ...], int, int], ...] = (
@@ -49,13 +49,14 @@ def _layer(name: str, module: nn.Module, parameter: str, unit_axis: int, weight_
     groups = getattr(module, "groups", 1)
     transposed = weight_axis == 1 and groups > 1
     units = weight.shape[weight_axis] * (groups if transposed else 1)
-    gates = {nn.LSTM: 4, nn.LSTMCell: 4, nn.GRU: 3, nn.GRUCell: 3}.get(type(module), 1)
+    names = () if "hr" in parameter else gates_of(type(module))  # an LSTM's projection has no gates
+    names = QKV if parameter == "in_proj_weight" else names
     full = f"{name}.{parameter}" if name else parameter
     return Layer(
-        name=name if parameter == "weight" and name else full.removesuffix(".weight"),
+        name=name if parameter == "weight" and name else short_name(full),
         parameter=full,
         module=name,
-        units=units // gates,
+        units=units // (len(names) or 1),
         unit_axis=unit_axis,
         weight_axis=weight_axis,
         inputs=0 if isinstance(module, nn.Embedding | nn.EmbeddingBag) else weight.shape[1 - weight_axis],
@@ -64,11 +65,13 @@ def _layer(name: str, module: nn.Module, parameter: str, unit_axis: int, weight_
         calls=0,
         group=(),
         parameters=frozenset([full]),
-        layout=None if transposed else _layout(weight.shape, weight_axis, groups),
+        layout=None
+        if transposed
+        else _layout(weight.shape, weight_axis, groups, equal_parts(names, units) if names else ()),
         assumed=reason,
     )
 
 
-def _layout(shape: Sequence[int], axis: int, blocks: int) -> WeightLayout:
+def _layout(shape: Sequence[int], axis: int, blocks: int, parts: tuple[tuple[str, int, int], ...]) -> WeightLayout:
     rest = [one for one in range(len(shape)) if one != axis]
-    return WeightLayout(tuple(shape), (axis, *rest), tuple(shape[one] for one in rest), blocks)
+    return WeightLayout(tuple(shape), (axis, *rest), tuple(shape[one] for one in rest), blocks, parts)

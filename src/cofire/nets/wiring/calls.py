@@ -22,7 +22,9 @@ class Signal:
         varies: whether it depends on the model's input.
         tensor: the tensor itself, kept alive so that its id stays its own.
         name: the parameter or buffer that it is.
-        axes: of a parameter in another order of axes: the parameter's axis for each of its own.
+        axes: of a parameter, or of a weight that its module computes, in another order of axes: the axis of the weight
+            for each of its own.
+        weight: that weight.
     """
 
     dimensions: list[Dimension]
@@ -31,6 +33,7 @@ class Signal:
     varies: bool = False
     name: str = ""
     axes: tuple[int, ...] | None = None
+    weight: "Signal | None" = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,8 +69,10 @@ class Use:
         dimension: the units.
         module: the module that was running.
         step: number of the operation.
-        axes: the parameter's axes of these units, if it is a parameter as it is stored or with its axes in another
-            order. A weight from units to themselves, as a residual stream has them, shows the same units on two axes.
+        axes: the weight's axes of these units, if it is used as it is stored or with its axes in another order. A weight
+            from units to themselves, as a residual stream has them, shows the same units on two axes.
+        weight: that weight; None if it is used in another way.
+        output_axis: axis of the units in what the operation returns, counted from the end.
     """
 
     role: Role
@@ -76,6 +81,8 @@ class Use:
     module: str
     step: int = -1
     axes: tuple[int, ...] = ()
+    weight: Signal | None = None
+    output_axis: int = -1
 
 
 @dataclass
@@ -137,19 +144,27 @@ class Call:
         self.emitted.append(Signal(found, output, made_of, varies))
 
     def use(
-        self, role: Role, signal: Signal, dimensions: Sequence[Dimension], axes: Sequence[int] | None = None
+        self,
+        role: Role,
+        signal: Signal,
+        dimensions: Sequence[Dimension],
+        axes: Sequence[int] | None = None,
+        *,
+        output_axis: int = -1,
     ) -> None:
         """Note that a parameter makes, reads or rides on dimensions; a tensor of other origin notes nothing.
 
-        ``axes`` are those of the tensor on which the dimensions lie, where the rule knows them.
+        ``axes`` are those of the tensor on which the dimensions lie, where the rule knows them; ``output_axis`` is the
+        axis of what the operation returns, counted from the end.
         """
         if not signal.made_of or signal.varies:
             return
         for place, one in enumerate(dimensions):
-            if one.size > 1:
-                known = signal.axes is not None and axes is not None
-                stored = (signal.axes[axes[place]],) if known and signal.axes and axes else ()
-                self.uses.append(Use(role, signal.made_of, one, self.module, self.number, stored))
+            if one.size == 1 and role != "maker":
+                continue
+            stored = () if signal.axes is None or axes is None else (signal.axes[axes[place]],)
+            weight = signal.weight if stored else None
+            self.uses.append(Use(role, signal.made_of, one, self.module, self.number, stored, weight, output_axis))
 
 
 def fresh(size: int, reason: str) -> Dimension:

@@ -61,15 +61,16 @@ class Follower(DispatchMode):
             if not is_lazy(tensor):  # a lazy one has no shape before it is used
                 self.parameter_signals[name] = self._begin(tensor)
 
+    def computed(self, signal: Signal) -> None:
+        """Say that a tensor is the weight of a module, which it computes from parameters."""
+        if signal.made_of and not signal.varies and not signal.name:
+            signal.axes, signal.weight = tuple(range(signal.tensor.dim())), signal
+
     def give(self, inputs: Iterable[Tensor]) -> None:
         """Say that tensors are the model's inputs; what is computed from them varies."""
         for tensor in inputs:
             dimensions = [fresh(n, "the model's input") for n in tensor.shape]
             self._signals[id(tensor)] = Signal(dimensions, tensor, varies=True)
-
-    def knows(self, tensor: Tensor) -> bool:
-        """Return whether a tensor was seen, or is a parameter."""
-        return id(tensor) in self._signals or id(tensor) in self._names
 
     def also(self, name: str, tensor: Tensor) -> None:
         """Take another tensor for the parameter of that name: code can reach the original of a copied model."""
@@ -81,7 +82,8 @@ class Follower(DispatchMode):
         if id(tensor) not in self._signals:
             dimensions = [Dimension(size) if size != 1 else product([]) for size in tensor.shape]
             axes = tuple(range(tensor.dim()))
-            self._signals[id(tensor)] = Signal(dimensions, tensor, frozenset([name]), name=name, axes=axes)
+            made = self._signals[id(tensor)] = Signal(dimensions, tensor, frozenset([name]), name=name, axes=axes)
+            made.weight = made
         return self._signals[id(tensor)]
 
     def signal(self, tensor: Tensor) -> Signal:
@@ -162,6 +164,7 @@ class Follower(DispatchMode):
     def _keep(self, call: Call) -> None:
         for signal in call.emitted:
             signal.axes = _axes(call)
+            signal.weight = call.inputs[0].weight if signal.axes is not None else None
             self._signals[id(signal.tensor)] = signal
             self.made.append(ref(signal.tensor))
         self.uses.extend(call.uses)

@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from ..running import is_running
 from ..torch_private import push_dispatch_mode, remove_dispatch_mode, tree_leaves
 from .assemble import assemble
 from .assumed import assumed_wiring
@@ -77,10 +76,20 @@ class LiveWiring:
                 renamed = tuple(_renamed(place, start) for place in of_it) if prefix else of_it
                 self.places[training].setdefault(f"{start}{name}".rstrip("."), renamed)
 
-    def learn(self, part: nn.Module, prefix: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-        """Follow a part of the model on fake tensors like these; return why that failed, if it did."""
+    def learn(
+        self, part: nn.Module, prefix: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, method: str = ""
+    ) -> str:
+        """Follow a call of a part of the model on fake tensors; return why that failed, if it did.
+
+        Args:
+            part: the module.
+            prefix: its name.
+            args: what it is given.
+            kwargs: likewise, by name.
+            method: the method of it that is called, if not it itself.
+        """
         try:
-            self.add(wire_on_fakes(part, (args, kwargs)), prefix)
+            self.add(wire_on_fakes(part, (args, kwargs), method=method), prefix)
         except Exception as error:  # the forward is the user's code, and may raise anything on fake tensors
             return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         return ""
@@ -111,59 +120,47 @@ def live_wiring(model: nn.Module) -> LiveWiring:
 
 
 class Observation:
-    """Follows a pass that the user makes, where one on fake tensors is not possible.
+    """Follows a call that the user makes, where one on fake tensors is not possible.
 
-    The operations that run while it is open are seen; nothing of the pass changes. It ends by itself, but for `end`,
-    once the call in which it began is over.
+    The operations that run while it is open are seen; nothing of the call changes. Once the call is over it sees nothing
+    more, even if an interrupt has ended it.
 
     Args:
-        live: takes in what the pass shows.
-        part: the model, or the part of it, that is followed.
+        live: takes in what the call shows.
+        part: the module that is called.
         prefix: its name.
+        args: what it is given.
+        kwargs: likewise, by name.
         hook: wraps the hooks that tell which module runs.
-        within: the call that is followed.
+        within: the frame of the call.
     """
 
     def __init__(
-        self, live: LiveWiring, part: nn.Module, prefix: str, hook: Callable[..., Any], within: FrameType | None
+        self,
+        live: LiveWiring,
+        part: nn.Module,
+        prefix: str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        hook: Callable[..., Any],
+        within: FrameType | None,
     ) -> None:
         self._live, self._part, self._prefix = live, part, prefix
         self._follower = Follower(tensors_of(part), within=within)
+        self._follower.give(one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor))
         self._watch = ModuleWatch(part, self._follower, hook, root=False)
         self._watch.__enter__()
+        self._watch.begin("", args, kwargs)
         push_dispatch_mode(self._follower)
 
-    @property
-    def is_running(self) -> bool:
-        """Whether the call that it follows is not over."""
-        return is_running(self._follower.within)
-
-    def give(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Say what is given to the model or one of its modules; what is computed from it varies."""
-        given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
-        self._follower.give(one for one in given if not self._follower.knows(one))
-
-    def begin(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Say that a module was called, whose hooks are not run at this call any more; "" is the part itself."""
-        self.give(args, kwargs)
-        self._watch.begin(name, args, kwargs)
-
-    def end(self, output: object, *, called: bool, failure: str) -> None:
-        """Take in what the pass has shown.
-
-        Args:
-            output: of the part.
-            called: whether the part itself was called; if not, all that was computed counts as its output.
-            failure: why a pass on fake tensors was not possible.
-        """
+    def end(self, output: object, *, failure: str) -> None:
+        """Take in what the call has shown; ``failure`` is why one on fake tensors was not possible."""
         self.close()
         try:
-            if called:
-                self._watch.end("", output)
+            self._watch.end("", output)
             found = seen_pass(self._part.training, self._follower, self._watch.calls, (0, 0), output)
-            self._live.add(
-                assemble(self._part, self._follower, [found if called else found.without_end()]), self._prefix
-            )
+            self._live.add(assemble(self._part, self._follower, [found]), self._prefix)
         except Exception as error:
             self._live.assume(self._part, self._prefix, f"{failure}; {error}")
 

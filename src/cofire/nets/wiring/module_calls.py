@@ -91,6 +91,8 @@ class ModuleWatch:
         given, first = self._began[name].pop()
         found = first_floating(output)
         returned = None if found is None else self._follower.signal(found)
+        if returned is not None and name.rpartition(".")[0].endswith("parametrizations"):
+            self._follower.computed(returned)
         self.calls.append(ModuleCall(name, given, returned, first, len(self._follower.steps)))
 
     def forget(self, n_calls: int) -> None:

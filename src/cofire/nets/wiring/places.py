@@ -71,10 +71,14 @@ class _Finder:
         self._made = {leaf for use in uses if use.role == "maker" for leaf in leaves(use.dimension)}
         riding = {name for use in uses if use.role == "rider" for name in use.parameters}
         self._ridden = {leaf for name in riding for one in parameters[name].dimensions for leaf in leaves(one)}
+        self._read = {leaf for use in uses if use.role == "reader" for leaf in leaves(use.dimension)}
         self._makers: dict[str, list[Dimension]] = defaultdict(list)
+        self._singles: dict[str, list[Use]] = defaultdict(list)
         for use in uses:
             if use.role == "maker":
                 self._makers[use.module].append(use.dimension)
+                if use.dimension.size == 1:
+                    self._singles[use.module].append(use)
         uses_at = sorted(use.step for use in uses if use.role in ("maker", "reader"))
         flow.find_normalizations(calls, lambda first, after: bisect_left(uses_at, first) < bisect_left(uses_at, after))
         self._made_by = steps_by_output(flow.steps)
@@ -102,13 +106,22 @@ class _Finder:
             exact = [axis for axis, one in enumerate(shown) if one and one == made]
             if len(exact) == 1:
                 return exact[0]
-        for units in (self._made, self._ridden):
+        if (single := self._single(call)) is not None:
+            return single
+        for units in (self._made, self._ridden, self._read):
             axes = [axis for axis, one in enumerate(shown) if not one.isdisjoint(units)]
             if len(axes) == 1:
                 return axes[0]
             if axes:
                 return f"its output shows units on several axes ({', '.join(map(str, axes))})"
         return "its output shows units of no layer"
+
+    def _single(self, call: ModuleCall) -> int | None:
+        """Return the axis of a single unit, which has no leaf to be known by: where its operation puts it."""
+        assert call.returned is not None
+        axes = {use.output_axis for use in self._singles[call.module] if call.first <= use.step < call.after}
+        axis = len(call.returned.dimensions) + axes.pop() if len(axes) == 1 else -1
+        return axis if axis >= 0 and call.returned.dimensions[axis].size == 1 else None
 
     def _is_activation(self, call: ModuleCall) -> bool:
         if call.given is None or call.returned is None or any(self._makers[call.module]):
@@ -124,6 +137,8 @@ class _Finder:
             return None
         end = self._whole_module(call, behind, end)
         wanted = set(leaves(units))
+        if not wanted and len(end.dimensions) != len(call.returned.dimensions):
+            return None
         axes = [axis for axis, one in enumerate(end.dimensions) if set(leaves(one)) == wanted]
         if len(axes) != 1:
             return None

@@ -512,7 +512,7 @@ def convolution(call: Call) -> None:
     unite(channels, taken)
     call.use("rider" if depthwise else "reader", weight, [channels])
     role = "rider" if depthwise and made.size == groups else "maker"
-    call.use(role, weight, [made], [1 if call["transposed"] else 0])
+    call.use(role, weight, [made], [1 if call["transposed"] else 0], output_axis=-1 - n)
     if groups > 1 and role == "maker":
         call.use("batch", weight, [group])
     if len(call.inputs) > 2:

@@ -4,10 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from .dimensions import Dimension
 from .places import Places
+
+QKV = ("query", "key", "value")
+GATES = {nn.LSTM: ("input", "forget", "cell", "output"), nn.GRU: ("reset", "update", "new")}
+GATES |= {nn.LSTMCell: GATES[nn.LSTM], nn.GRUCell: GATES[nn.GRU]}
+"""Names of the parts into which torch's recurrent layers divide a weight."""
 
 HEAD = ("layer", "units", "axis", "inputs", "kind", "cut")
 
@@ -57,6 +62,26 @@ class WeightLayout:
     def rows(self, weight: Tensor) -> Tensor:
         """Return the weight as (n_units, n_inputs, ...), a view where possible."""
         return weight.reshape(self.shape).permute(self.order).reshape(-1, *self.inputs)
+
+
+def equal_parts(names: Sequence[str], size: int) -> tuple[tuple[str, int, int], ...]:
+    """Return named pieces of equal size, with where they begin and end."""
+    each = size // len(names)
+    return tuple((name, k * each, (k + 1) * each) for k, name in enumerate(names))
+
+
+def gates_of(module: type[nn.Module]) -> Sequence[str]:
+    """Return the names of a recurrent layer's gates; empty for others."""
+    return next((names for kind, names in GATES.items() if issubclass(module, kind)), ())
+
+
+def short_name(parameter: str) -> str:
+    """Return a parameter's name without the word that stands for the weight."""
+    head, _, last = parameter.rpartition(".")
+    if last == "weight" and head:
+        return head
+    shorter = last.removeprefix("weight_").removesuffix("_weight")
+    return f"{head}.{shorter}" if head else shorter
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +169,8 @@ class Wiring:
 def _cells(layer: Layer) -> Sequence[str]:
     reasons = [group.fixed for group in layer.group if group.fixed]
     axis = "-" if layer.unit_axis is None else str(layer.unit_axis)
-    cut = reasons[0] if reasons else "free" if layer.group else layer.assumed
+    single = "the model's output" if layer.is_output else layer.assumed
+    cut = reasons[0] if reasons else "free" if layer.group else single
     kind = f"{layer.kind}, {layer.mode} only" if layer.mode else layer.kind
     return layer.name, str(layer.units), axis, str(layer.inputs), kind, cut
 

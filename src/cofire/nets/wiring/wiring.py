@@ -63,19 +63,24 @@ def as_arguments(example: Any) -> Arguments:
     return (tuple(example) if isinstance(example, tuple) else (example,)), {}
 
 
-def wire_on_fakes(model: nn.Module, arguments: Arguments) -> Wiring:
+def wire_on_fakes(model: nn.Module, arguments: Arguments, *, method: str = "") -> Wiring:
     """Return the wiring from passes on fake tensors.
+
+    Args:
+        model: without wrappers.
+        arguments: of the call.
+        method: the method to call; the model itself by default.
 
     Raises:
         Exception: whatever the model's forward raises on them, in both modes.
     """
     with undisturbed(model):
-        result, made = _followed(model, arguments)  # a function of its own: its tensors end with it
+        result, made = _followed(model, arguments, method)  # a function of its own: its tensors end with it
         clear_leaks(made)
     return result
 
 
-def _followed(model: nn.Module, arguments: Arguments) -> tuple[Wiring, list[ReferenceType[Tensor]]]:
+def _followed(model: nn.Module, arguments: Arguments, method: str) -> tuple[Wiring, list[ReferenceType[Tensor]]]:
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     made = fake_copy(model, mode)
     follower = Follower(tensors_of(made))
@@ -92,7 +97,7 @@ def _followed(model: nn.Module, arguments: Arguments) -> tuple[Wiring, list[Refe
             follower.give(filter(_is_tensor, tree_leaves((positional, named))))
             try:
                 with mode, follower:
-                    output = made(*positional, **named)
+                    output = (getattr(made, method) if method else made)(*positional, **named)
                 passes.append(seen_pass(training, follower, watch.calls, start, output))
             except Exception as error:
                 failure = failure or error
