@@ -109,8 +109,14 @@ def test_a_shortcut_is_not_taken_for_a_grouped_convolution():
 def test_layers_side_by_side_that_read_a_part_each_are_not_taken_for_grouped_ones():
     state = {"stem.weight": conv(64, 3), "paths.0.conv.weight": conv(64, 32), "paths.1.conv.weight": conv(64, 32)}
     found = read({**state, "fc.weight": torch.randn(10, 64)})
-    assert found["paths.0.conv"].groups == 1
-    assert found["paths.0.conv"].notes == ("read as a convolution in one group; it may have 2 groups",)
+    for layer in ("paths.0.conv", "paths.1.conv"):
+        assert found[layer].groups == 1
+        assert found[layer].notes == ("read as a convolution in one group; it may have 2 groups",)
+
+
+def test_layers_side_by_side_are_not_read_by_one_another():
+    state = {"stem.weight": conv(64, 3), "paths.0.conv.weight": conv(128, 32), "paths.1.conv.weight": conv(128, 32)}
+    assert {one.groups for one in read({**state, "fc.weight": torch.randn(10, 128)}).values()} == {1}
 
 
 # Which axis holds the units

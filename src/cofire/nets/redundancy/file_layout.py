@@ -204,19 +204,20 @@ class FileLayout:
             return 1, one_group
         others = [one for one in self.makers if one != name and self.units(one) == each and not _SQUEEZE.search(one)]
         # As many layers side by side as there would be groups may read a part of the channels each.
-        alone = not others and self._siblings(name) != number
+        siblings = self._siblings(name)
+        alone = not others and len(siblings) != number and before not in siblings
         if alone and (len(weight) == made or weight[0, 0].numel() > 1):
             return number, f"read in {number} groups, by the channels of the layer before it"
         return 1, f"{one_group}; it may have {number} groups"
 
-    def _siblings(self, name: str) -> int:
-        """Return how many weights of the same shape are named alike, but for the last number in a list of modules."""
+    def _siblings(self, name: str) -> list[str]:
+        """Return the weights of the same shape that are named alike, but for the last number of a list of modules."""
         head, dot, tail = re.sub(r"^(.*\.)?\d+(\..*)$", r"\1|\2", name).partition("|")
         if not dot:
-            return 1
+            return [name]
         shape = self.weights[name].shape
         numbered = re.compile(rf"{re.escape(head)}\d+{re.escape(tail)}$")
-        return sum(self.weights[one].shape == shape for one in self.makers if numbered.match(one))
+        return [one for one in self.makers if numbered.match(one) and self.weights[one].shape == shape]
 
     # Batch norm
 

@@ -31,9 +31,7 @@ def read_model(model: nn.Module, layers: Iterable[Layer] | None = None) -> Readi
         raise ValueError(f"{lazy[0]!r} has no values before it has run once; run the model on a batch first")
     layers = list(known_layers(model) if layers is None else layers)
     weights, left_out = unit_weights(model, layers)
-    found = [
-        Reading(one.name, plain(one.read(model)), groups=one.blocks, notes=_notes(one, model)) for one in weights
-    ]
+    found = [Reading(one.name, plain(one.read(model)), groups=one.blocks, notes=_notes(one, model)) for one in weights]
     used = {clean(name) for layer in layers for name in layer.parameters}
     others = {clean(name): tensor for name, tensor in model.named_parameters() if clean(name) not in used}
     return Readings(tuple(found), {**left_out, **{name: unusable(tensor) or UNREAD for name, tensor in others.items()}})
