@@ -228,6 +228,7 @@ def test_fused_projections_of_a_stack_are_no_tables():
         ("cls_token", (1, 1, 8), "learned tokens, no layer's weights"),
         ("attn.relative_position_bias_table", (49, 4), "a table of relative positions, no weights"),
         ("block.0.relative_attention_bias.weight", (32, 4), "a table of relative positions, no weights"),
+        ("attn.rel_pos_h", (27, 8), "a table of relative positions, no weights"),
         ("norm1.weight", (8, 4, 4), "a norm's scale by its name"),
         ("layers.0.ln_1.weight", (8, 4), "a norm's scale by its name"),
         ("mixer.A", (16, 8), "a state matrix, no weights"),
