@@ -1,5 +1,7 @@
 """Files of weights are read as the modules of the zoo use them: the same units, axes and groups, or left out."""
 
+import warnings
+
 import pytest
 import torch
 from collection import all_architectures
@@ -14,7 +16,9 @@ def pytest_generate_tests(metafunc):
     if "architecture" in metafunc.fixturenames:
         found = []
         if metafunc.config.getoption("--run-slow"):
-            found, operators = all_architectures()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found, operators = all_architectures()
             KEPT.append(operators)
         metafunc.parametrize("architecture", [one for one in found if not one.large], ids=str)
 
