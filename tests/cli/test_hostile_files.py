@@ -21,7 +21,7 @@ from torch import nn
 from cofire.cli import main
 from cofire.nets.loading.inert_pickle import MOST_STEPS
 
-SECONDS, MEBIBYTES = 10, 300
+SECONDS, MEBIBYTES = 10, 300  # of the processor: another program may have it meanwhile
 MAGIC, STACKED = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", b"\x80\x02M\xe9\x03."
 
 
@@ -154,14 +154,14 @@ import resource, sys, time
 from cofire.nets.loading.checkpoint_files import read_checkpoint
 from cofire.nets.redundancy import weight_redundancy_report
 for name in sys.argv[1:]:
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     try:
         weight_redundancy_report(read_checkpoint(name).weights)
         said = "read"
     except ValueError as error:
         said = str(error)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(f"{name}\\t{time.monotonic() - start:.2f}\\t{grown >> 10}\\t{said!r}")
+    print(f"{name}\\t{time.process_time() - start:.2f}\\t{grown >> 10}\\t{said!r}")
 """
 
 

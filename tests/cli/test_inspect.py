@@ -191,3 +191,49 @@ def test_help_has_examples():
 def test_help_imports_no_torch():
     code = "import sys, cofire.cli; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_what_was_assumed_stands_beside_each_number(tmp_path):
+    state = {"shared.weight": torch.randn(40, 8), "fc.weight": torch.randn(12, 8), "fc.bias": torch.randn(12)}
+    torch.save({"model": state, "other": {"w": torch.ones(2)}}, tmp_path / "net.pt")
+    page, found = tmp_path / "page.html", tmp_path / "found.json"
+    shown = invoke(str(tmp_path / "net.pt"), "--html", str(page), "--json", str(found)).stdout
+    lines = {line.split()[0]: line.split() for line in shown.splitlines() if line.strip()}
+    assert lines["Layer"][-1] == "Notes" and lines["shared"][-1] == "1" and len(lines["fc"]) == len(lines["shared"]) - 1
+    note = "read as an embedding by its name: its units are the features"
+    assert f"1  {note}" in shown
+    assert f'<sup title="{note}">1</sup>' in page.read_text()
+    notes = {layer["layer"]: layer["notes"] for layer in json.loads(found.read_text())["layers"]}
+    assert notes == {"shared": [note], "fc": []}
+
+
+def test_no_column_of_notes_without_any(tmp_path):
+    torch.save({"fc.weight": torch.randn(12, 8), "fc.bias": torch.randn(12)}, tmp_path / "net.pt")
+    assert "Notes" not in invoke(str(tmp_path / "net.pt")).stdout
+
+
+def test_dead_units_are_counted_and_explained(tmp_path):
+    state = {"conv1.weight": torch.randn(8, 3, 3, 3), "bn1.weight": torch.ones(8), "bn1.running_var": torch.ones(8)}
+    state["conv1.weight"][2] *= 1e-7
+    state["bn1.weight"][5] = 0
+    torch.save(state, tmp_path / "net.pt")
+    shown = invoke(str(tmp_path / "net.pt"), "--fail-above", "constant=0.2")
+    assert shown.exit_code == 1
+    row = next(line.split() for line in shown.stdout.splitlines() if line.startswith("conv1"))
+    assert row[1:3] == ["8", "2"]
+    assert "Some units are dead by their weights in conv1" in shown.stdout
+
+
+def test_depthwise_filters_keep_a_gate_on_copies(tmp_path):
+    weights = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3, groups=16), nn.Conv2d(16, 8, 1)).state_dict()
+    weights["1.weight"][:] = weights["1.weight"][0]
+    torch.save(weights, tmp_path / "net.pt")
+    shown = invoke(str(tmp_path / "net.pt"), "--fail-above", "copies=0")
+    assert shown.exit_code == 0 and "depthwise" in shown.stdout
+
+
+def test_a_folder_of_save_pretrained_and_a_key(tmp_path):
+    save_file({"wte.weight": torch.randn(30, 8)}, tmp_path / "model.safetensors")
+    assert "Note: the weights are those in model.safetensors." in invoke(str(tmp_path)).stdout
+    torch.save({name: {"weight": torch.randn(3, 8)} for name in ("a", "b")}, tmp_path / "two.pth.tar")
+    assert "under 'b'" in invoke(str(tmp_path / "two.pth.tar"), "--key", "b").stdout

@@ -55,7 +55,7 @@ def load_target(
     from ..nets.loading.factories import build_model, is_factory
 
     if not is_file_of_weights(target) and is_factory(target):
-        model = build_model(target).eval()  # dropout and batch statistics would make numbers of training
+        model = _evaluating(build_model(target), target)
         if weights is not None:
             checkpoint = load_weights(model, read_checkpoint(weights, key=key), allow_unexpected=allow_unexpected)
             return Target(target, _with_numbers(model, target), checkpoint)
@@ -69,6 +69,16 @@ def load_target(
     if not is_file_of_weights(target) and not Path(target).exists():
         raise ValueError(f"{target!r} is neither a file of weights ({', '.join(SUFFIXES)}) nor module:factory")
     return Target(target, None, read_checkpoint(target, key=key))
+
+
+def _evaluating(model: "nn.Module", target: str) -> "nn.Module":
+    """Return a model in evaluation mode: dropout and batch statistics would make numbers of training."""
+    try:
+        return model.eval()
+    except NotImplementedError as error:
+        raise ValueError(
+            f"the model of {target} is a program of torch.export, whose mode is fixed; build the module itself"
+        ) from error
 
 
 def _with_numbers(model: "nn.Module", target: str) -> "nn.Module":

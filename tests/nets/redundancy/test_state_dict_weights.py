@@ -7,7 +7,7 @@ from torch.nn.utils import prune
 
 from cofire.nets.redundancy import weight_redundancy_report
 from cofire.nets.redundancy.readings import Reading
-from cofire.nets.redundancy.state_dict_weights import DEPTHWISE, UNTOLD, read_state_dict
+from cofire.nets.redundancy.state_dict_weights import DEPTHWISE, TABLE_OR_LAYER, UNTOLD, read_state_dict
 from cofire.stats._base.definitions import NEARLY_ZERO
 
 
@@ -95,7 +95,7 @@ def test_groups_are_told_by_the_channels_of_the_layer_before(by_name):
 
 def test_a_shortcut_is_not_taken_for_a_grouped_convolution():
     state = {
-        "conv1.weight": conv(64, 3),
+        "stem.weight": conv(64, 3),
         "layer1.conv1.weight": conv(256, 64, 1, 1),
         "layer2.conv1.weight": conv(128, 256, 1, 1),
         "layer2.conv2.weight": conv(512, 128),
@@ -104,6 +104,19 @@ def test_a_shortcut_is_not_taken_for_a_grouped_convolution():
     found = read(state)
     assert found["layer2.downsample.0"].groups == 1
     assert found["layer2.downsample.0"].notes == ("read as a convolution in one group; it may have 2 groups",)
+
+
+def test_layers_side_by_side_that_read_a_part_each_are_not_taken_for_grouped_ones():
+    state = {"stem.weight": conv(64, 3), "paths.0.conv.weight": conv(64, 32), "paths.1.conv.weight": conv(64, 32)}
+    found = read({**state, "fc.weight": torch.randn(10, 64)})
+    for layer in ("paths.0.conv", "paths.1.conv"):
+        assert found[layer].groups == 1
+        assert found[layer].notes == ("read as a convolution in one group; it may have 2 groups",)
+
+
+def test_layers_side_by_side_are_not_read_by_one_another():
+    state = {"stem.weight": conv(64, 3), "paths.0.conv.weight": conv(128, 32), "paths.1.conv.weight": conv(128, 32)}
+    assert {one.groups for one in read({**state, "fc.weight": torch.randn(10, 128)}).values()} == {1}
 
 
 # Which axis holds the units
@@ -184,6 +197,18 @@ def test_a_plain_table_is_known_by_its_neighbors_or_the_configuration():
     assert read(state, {"vocab_size": 500, "hidden_size": 16})["e"].notes[0].count("config.json") == 1
 
 
+@pytest.mark.parametrize("rows", [12, 30, 900])
+def test_tables_at_the_beginning_are_known_by_their_place(rows):
+    state = {"e.weight": torch.randn(rows, 16), "p.weight": torch.randn(32, 16), "a.weight": torch.randn(48, 16)}
+    state |= {"a.bias": torch.ones(48), "b.weight": torch.randn(16, 48)}
+    assert [one.unit_axis for one in read(state).values()] == [1, 1, 0, 0]
+
+
+def test_a_table_that_can_not_be_told_from_a_layer_is_left_out():
+    state = {"e.weight": torch.randn(30, 16), "f.weight": torch.randn(48, 16), "g.weight": torch.randn(16, 48)}
+    assert left_out(state) == {"e.weight": TABLE_OR_LAYER}
+
+
 def test_a_first_layer_that_others_read_is_no_table():
     state = {"0.weight": torch.randn(512, 16), "2.weight": torch.randn(16, 512), "4.weight": torch.randn(3, 16)}
     assert {one.unit_axis for one in read(state).values()} == {0}
@@ -203,12 +228,20 @@ def test_fused_projections_of_a_stack_are_no_tables():
         ("cls_token", (1, 1, 8), "learned tokens, no layer's weights"),
         ("attn.relative_position_bias_table", (49, 4), "a table of relative positions, no weights"),
         ("block.0.relative_attention_bias.weight", (32, 4), "a table of relative positions, no weights"),
+        ("attn.rel_pos_h", (27, 8), "a table of relative positions, no weights"),
+        ("norm1.weight", (8, 4, 4), "a norm's scale by its name"),
+        ("layers.0.ln_1.weight", (8, 4), "a norm's scale by its name"),
         ("mixer.A", (16, 8), "a state matrix, no weights"),
         ("table", (16, 8), "no layer's weight by its name"),
     ],
 )
 def test_what_is_no_layer_is_left_out_by_its_name(name, shape, reason):
     assert left_out({"fc.weight": torch.randn(2, 3), name: torch.randn(shape)}) == {name: reason}
+
+
+def test_a_scale_is_known_by_a_bias_of_its_own_shape():
+    state = {"fc.weight": torch.randn(2, 3), "n.weight": torch.randn(7, 3), "n.bias": torch.randn(7, 3)}
+    assert left_out(state)["n.weight"] == "a scale, as its bias is of the same shape"
 
 
 # Reparametrizations

@@ -10,11 +10,23 @@ from typing import Any
 from torch import Tensor
 
 from ..tensor_kinds import unusable
-from .parameter_names import bias_of, embeds, layer_of, looks_like_matrix, looks_like_weight, makes_outputs, no_weights
+from .parameter_names import (
+    bias_of,
+    embeds,
+    is_fused,
+    layer_of,
+    looks_like_matrix,
+    looks_like_weight,
+    makes_outputs,
+    no_weights,
+)
 
 _CONV1D = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")
 """Model types of transformers whose dense layers store (inputs, units)."""
 _CONV1D_LAYERS = re.compile(r"(^|\.)(c_attn|q_attn|c_proj|c_fc)\.weight$")
+MANY = 4
+"""A matrix with this many times more rows than columns is taken for a table, where its place does not tell."""
+_MANY_ROWS = "its many rows, which no layer reads, and its columns, which others read"
 _VOCABULARY = ("vocab_size", "n_vocab", "vocabulary_size", "num_embeddings", "n_src_vocab")
 _WIDTH = ("hidden_size", "d_model", "n_embd", "embedding_size", "dim", "word_embed_proj_dim")
 _SQUEEZE = re.compile(r"(^|[._])(se|squeeze|sq|reduce|attn|fc1|fc2)([._]|\d|$)")
@@ -116,16 +128,27 @@ class FileLayout:
             # The first in the network is the table; the output layer has the same shape.
             alike = [one for one in self.makers if self.weights[one].shape == tensor.shape and not makes_outputs(one)]
             return "the size of the vocabulary in config.json" if alike[0] == name else None
-        read = self._read
-        if read[rows] or read[width] - 1 < 1 or rows == width:
+        if name in self._first_tables:
+            return "its place, its rows, which no layer reads, and its columns, which others read"
+        # A layer of its own reads its columns, too.
+        if self._read[rows] or self._read[width] < 2 or rows < width or is_fused(name) or not self._is_lone(name):
             return None
-        if self.order_is_known and self.makers[:1] == [name] and len(self.makers) > 1:
-            return "its rows, which no layer reads, and its columns, which others read"
-        if rows < 4 * width or (self.makers[-1:] == [name] and self.order_is_known):
-            return None
-        return (
-            "its many rows, which no layer reads, and its columns, which others read" if self._is_lone(name) else None
-        )
+        if self.order_is_known:
+            return None if rows < MANY * width or self.makers[-1] == name else _MANY_ROWS
+        return _MANY_ROWS if rows >= MANY * width else ""
+
+    @cached_property
+    def _first_tables(self) -> list[str]:
+        """The matrices before the first layer: no layer reads their rows, and others read their columns."""
+        tables: list[str] = []
+        for name in self.makers[:-1] if self.order_is_known else ():
+            tensor = self.weights[name]
+            named = makes_outputs(name) or looks_like_matrix(name) or is_fused(name) or name in self.turned
+            if tensor.ndim != 2 or named or self._read[len(tensor)] or bias_of(name, self.weights) is not None:
+                break
+            tables.append(name)
+        read = {self.inputs(name) for name in self.makers[len(tables) :]}
+        return [name for name in tables if self.weights[name].shape[1] in read]
 
     @cached_property
     def _read(self) -> Counter[int]:
@@ -139,12 +162,8 @@ class FileLayout:
         return {part[key] for part in parts for key in keys if isinstance(part.get(key), int)}
 
     def _in_a_stack(self, name: str) -> bool:
-        """Return whether a layer has the same name as others but for a number, as those of repeated blocks have."""
-        return self._stacks[re.sub(r"\d+", "#", name)] > 1 and not embeds(name)
-
-    @cached_property
-    def _stacks(self) -> Counter[str]:
-        return Counter(re.sub(r"\d+", "#", name) for name in self.weights if re.search(r"(^|\.)\d+\.\w+\.", name))
+        """Return whether a layer lies in a numbered block, where tables known by their shape alone do not."""
+        return re.search(r"(^|\.)\d+\.\w+\.", name) is not None and not embeds(name)
 
     def _is_lone(self, name: str) -> bool:
         shape = self.weights[name].shape
@@ -174,6 +193,8 @@ class FileLayout:
         each, one_group = self.inputs(name), "read as a convolution in one group"
         if name in self.turned or before is None:
             return 1, one_group
+        if not (self.order_is_known or _are_neighbors(layer_of(before), layer_of(name))):
+            return 1, one_group
         made = self.units(before)
         # The network's input has channels that no layer makes.
         if made == each or each in (3, self.inputs(self.makers[0])) or _SQUEEZE.search(name):
@@ -182,9 +203,21 @@ class FileLayout:
         if rest or number < 2 or len(weight) % number:
             return 1, one_group
         others = [one for one in self.makers if one != name and self.units(one) == each and not _SQUEEZE.search(one)]
-        if not others and (len(weight) == made or weight[0, 0].numel() > 1):
+        # As many layers side by side as there would be groups may read a part of the channels each.
+        siblings = self._siblings(name)
+        alone = not others and len(siblings) != number and before not in siblings
+        if alone and (len(weight) == made or weight[0, 0].numel() > 1):
             return number, f"read in {number} groups, by the channels of the layer before it"
         return 1, f"{one_group}; it may have {number} groups"
+
+    def _siblings(self, name: str) -> list[str]:
+        """Return the weights of the same shape that are named alike, but for the last number of a list of modules."""
+        head, dot, tail = re.sub(r"^(.*\.)?\d+(\..*)$", r"\1|\2", name).partition("|")
+        if not dot:
+            return [name]
+        shape = self.weights[name].shape
+        numbered = re.compile(rf"{re.escape(head)}\d+{re.escape(tail)}$")
+        return [one for one in self.makers if numbered.match(one) and self.weights[one].shape == shape]
 
     # Batch norm
 
@@ -231,6 +264,15 @@ def _is_behind(norm: str, layer: str, ordered: bool) -> bool:
     if all(numbers):
         return numbers[0][0] == numbers[1][0]  # type: ignore[index]  # both were found
     return ordered and not any(numbers)
+
+
+def _are_neighbors(a: str, b: str) -> bool:
+    """Return whether two layers follow one another by their names: ``1.conv1`` and ``1.conv2``, wrapped or not."""
+    own, other = a.split("."), b.split(".")
+    if own[-1] == other[-1]:
+        own, other = own[:-1], other[:-1]
+    last = [re.sub(r"\d+", "#", part) for part in (*own[-1:], *other[-1:])]
+    return own[:-1] == other[:-1] and len(set(last)) == 1
 
 
 def _kind(name: str) -> str:

@@ -22,7 +22,11 @@ _GATES: dict[int, Fused] = {3: "gru", 4: "lstm"}
 _RAW = re.compile(r"([wW]\d*|[wW]_?[a-z]{1,3}|proj|.*_proj|.*projection|lora_[AB]|kernel)$")
 
 _NO_WEIGHTS = (
-    (re.compile(r"(^|[._])relative.*(bias|position|embed|table)|rel_pos"), "a table of relative positions, no weights"),
+    (re.compile(r"(^|[._])([a-z]*norm\d*|ln(_?\w)?|bn\d*|gn\d*|grn)\.(weight|scale)$"), "a norm's scale by its name"),
+    (
+        re.compile(r"(^|[._])(relative\w*_(bias|position|positions|embed\w*|table)\w*|rel_pos\w*)$"),
+        "a table of relative positions, no weights",
+    ),
     (
         re.compile(r"(^|[._])(A|A_log|A_logs|A_b_log|D|Ds|dt_projs_bias|(conv|ssm)_states?)$"),
         "a state matrix, no weights",

@@ -17,6 +17,7 @@ from .stacked_weights import is_stack, read_stack
 
 DEPTHWISE = "taken as depthwise: each filter reads a channel of its own, so that none copies another"
 UNTOLD = "a matrix without a bias, which may be stored as (units, inputs) or (inputs, units)"
+TABLE_OR_LAYER = "a table of embeddings or a layer, which its shape and its neighbors do not tell"
 UNITS_FIRST = "taken as (units, inputs), as nn.Linear stores it"
 
 
@@ -54,12 +55,16 @@ def read_state_dict(weights: Mapping[str, Tensor], config: Mapping[str, Any] | N
 
 def _read(name: str, layout: FileLayout) -> list[Reading] | str:
     """Return the readings of a weight, or why it has none."""
-    tensor = layout.weights[name]
+    tensor, bias = layout.weights[name], bias_of(name, layout.weights)
+    if bias is not None and bias.shape == tensor.shape:
+        return "a scale, as its bias is of the same shape"
     if is_stack(name, layout):
         return read_stack(name, layout)
     if tensor.ndim > 2:
         return _convolution(name, layout) if looks_like_weight(name) else "no layer's weight by its name"
     shown = layout.embedding(name)
+    if shown == "":
+        return TABLE_OR_LAYER
     if shown:
         note = f"read as an embedding by {shown}: its units are the features"
         return [Reading(layer_of(name), tensor.detach(), unit_axis=1, notes=(note,))]

@@ -18,6 +18,8 @@ from .lanczos import Estimate, effective_rank_entropy_lanczos
 
 CHUNK_ELEMENTS = 1 << 22
 WIDEST = 8192
+WIDEST_GROUP = 512
+"""Shorter side of a group, such as an expert, above which the spectra of all groups would take minutes: NaN then."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class WeightRedundancy(Shown):
         chance_level: ``mean_abs`` of random weights, about √(2 / (π fan_in)).
         duplicates: clusters of (anti)parallel weight vectors.
         effective_rank_participation: participation ratio of the squared singular values.
-        effective_rank_entropy: exponential of the entropy of the singular values' shares (Roy, Vetterli 2007).
+        effective_rank_entropy: exponential of the entropy of the singular values' shares (Roy, Vetterli 2007). NaN for
+            groups of which each is wide.
         effective_rank_error: its standard error if it is estimated, 0 if it is computed.
     """
 
@@ -94,7 +97,8 @@ def weight_redundancy(
         if dead.any():
             # What is left of their directions is rounding and decay.
             vectors = vectors.masked_fill(dead[:, None], 0)
-        lengths = torch.where(norms.isfinite() & ~dead, norms, 0.0)
+        defined = norms.isfinite() & ~dead
+        lengths = torch.where(defined, norms, 0.0)
         lengths = lengths / lengths.max().clamp(min=torch.finfo(torch.float64).tiny)
         options = {"threshold": threshold, "significance": significance / groups}
         size = len(vectors) // groups
@@ -103,7 +107,6 @@ def weight_redundancy(
             for first in range(0, len(vectors), size)
         ]
         n_pairs, square = sum(part.n_pairs for part in parts), sum(part.square for part in parts)
-        defined = norms.isfinite() & ~dead
         # a grouped weight keeps its zero vectors, or it would no longer divide into its groups
         rank = _entropy_rank(vectors if groups > 1 else vectors[defined], groups, exact_up_to)
         return WeightRedundancy(
@@ -158,7 +161,10 @@ def _one_pass(vectors: Tensor, lengths: Tensor, first: int, *, threshold: float,
 def _entropy_rank(vectors: Tensor, groups: int, exact_up_to: int) -> Estimate:
     if len(vectors) == 0 or not vectors.isfinite().all():
         return Estimate(math.nan, math.nan)
-    if min(len(vectors) // groups, vectors.shape[1]) > exact_up_to and groups == 1:
+    shorter = min(len(vectors) // groups, vectors.shape[1])
+    if groups > 1 and shorter > WIDEST_GROUP:
+        return Estimate(math.nan, math.nan)
+    if shorter > exact_up_to and groups == 1:
         return effective_rank_entropy_lanczos(vectors.to(working_dtype(vectors.dtype, torch.float32)))
     values = torch.cat([_singular(part) for part in vectors.chunk(groups)])
     return Estimate(float(effective_rank_entropy(values)), 0.0)
