@@ -335,3 +335,22 @@ def test_leaves_of_groups_are_apart():
     wiring = wire(Heads(), TEXT)
     assert len({group.leaf for group in wiring.groups}) == len(wiring.groups)
     assert all(list(leaves(group.leaf)) == [group.leaf] for group in wiring.groups)
+
+
+def test_handles_of_hooks_still_work_after_a_real_pass():
+    class Picks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.seen = nn.Linear(6, 4), {}
+
+        def forward(self, x):
+            self.seen["n"] = int((x > 0).sum())  # which no fake tensor knows
+            return self.fc(x)
+
+    model, called = Picks(), []
+    handle = model.fc.register_forward_hook(lambda *_: called.append(1))
+    assert [layer.name for layer in wire(model, ROWS).layers] == ["fc"] and not model.seen
+    handle.remove()
+    called.clear()
+    model(ROWS)
+    assert not called

@@ -65,13 +65,13 @@ def _layer(name: str, module: nn.Module, parameter: str, unit_axis: int, weight_
         calls=0,
         group=(),
         parameters=frozenset([full]),
-        layout=None if transposed else _layout(weight.shape, weight_axis, groups, equal_parts(names, units) if names else ()),
+        layout=None
+        if transposed
+        else _layout(weight.shape, weight_axis, groups, equal_parts(names, units) if names else ()),
         assumed=reason,
     )
 
 
-def _layout(
-    shape: Sequence[int], axis: int, blocks: int, parts: tuple[tuple[str, int, int], ...]
-) -> WeightLayout:
+def _layout(shape: Sequence[int], axis: int, blocks: int, parts: tuple[tuple[str, int, int], ...]) -> WeightLayout:
     rest = [one for one in range(len(shape)) if one != axis]
     return WeightLayout(tuple(shape), (axis, *rest), tuple(shape[one] for one in rest), blocks, parts)
