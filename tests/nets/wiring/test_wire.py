@@ -354,3 +354,19 @@ def test_handles_of_hooks_still_work_after_a_real_pass():
     called.clear()
     model(ROWS)
     assert not called
+
+
+def test_positions_that_go_through_a_layer_are_no_weight():
+    class Relative(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.key, self.query = nn.Parameter(torch.randn(5, 6)), nn.Linear(6, 8), nn.Linear(6, 8)
+            self.head = nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.head(self.query(x) @ self.key(self.table).T)
+
+    wiring = wire(Relative(), ROWS)
+    assert {layer.name: layer.units for layer in wiring.layers} == {"query": 8, "key": 8, "head": 3}
+    inner = next(group for group in wiring.groups if "key.weight" in group.makers)
+    assert inner.makers == ("query.weight", "key.weight") and inner.readers == () and inner.marks == {"coupled by mm"}

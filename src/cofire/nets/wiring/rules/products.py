@@ -8,7 +8,8 @@ from .rule_table import rule
 def contract(call: Call, a: Signal, b: Signal, inner: tuple[int, int], outer: tuple[range, range]) -> None:
     """Note a product over an axis of each: the one that is a parameter reads it and makes its ``outer`` axes.
 
-    Where both come from parameters (a table of positions times a weight), the weight is what the running module owns.
+    Where both come from parameters (a table of positions times a weight), the weight is what the running module owns,
+    and what it makes of the other is no weight but data of its own.
     """
     read = a.dimensions[inner[0]], b.dimensions[inner[1]]
     unite(*read)
@@ -41,6 +42,8 @@ def matmul(call: Call) -> None:
         united([Signal(out, call.output), added], call.output.shape)
         call.use("rider", added, added.dimensions)
     call.emit(out)
+    if len({bool(one.made_of & call.own) for one in (a, b)}) > 1:
+        call.emitted[-1].varies, call.emitted[-1].made_of = True, frozenset()
 
 
 @rule("_trilinear")
