@@ -369,4 +369,5 @@ def test_positions_that_go_through_a_layer_are_no_weight():
     wiring = wire(Relative(), ROWS)
     assert {layer.name: layer.units for layer in wiring.layers} == {"query": 8, "key": 8, "head": 3}
     inner = next(group for group in wiring.groups if "key.weight" in group.makers)
+    assert wiring.left_out == {"table": "has a number for each unit of another layer"}
     assert inner.makers == ("query.weight", "key.weight") and inner.readers == () and inner.marks == {"coupled by mm"}

@@ -17,9 +17,11 @@ def contract(call: Call, a: Signal, b: Signal, inner: tuple[int, int], outer: tu
     if a.varies and b.varies:
         mark(read[0], f"coupled by {call.name}")
     elif b.made_of and not b.varies and (a.varies or own[1]):
+        call.use("rider", a, [read[0]])
         call.use("reader", b, [read[1]])
         call.use("maker", b, [b.dimensions[axis] for axis in outer[1]], outer[1])
     elif a.made_of and not a.varies and (b.varies or own[0]):
+        call.use("rider", b, [read[1]])
         call.use("reader", a, [read[0]])
         call.use("maker", a, [a.dimensions[axis] for axis in outer[0]], outer[0])
 
