@@ -6,7 +6,7 @@ that it touches. To teach cofire an operation, add a rule to one of these files 
 ``tests/nets/wiring/test_rules.py``.
 """
 
-from . import choices, products
+from . import choices, contractions
 from .entrywise import along, elementwise
 from .norms import batch_norm, group_norm, layer_norm
 from .rule_table import RULES, Rule, unknown
@@ -19,11 +19,11 @@ __all__ = [
     "along",
     "batch_norm",
     "choices",
+    "contractions",
     "elementwise",
     "group_norm",
     "layer_norm",
     "permute",
-    "products",
     "spatial",
     "squeeze",
     "transpose",
