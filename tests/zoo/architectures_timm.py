@@ -15,7 +15,8 @@ inception_next_atto:64 levit_128s:224 levit_conv_128s:224 test_mambaout:64 test_
 poolformer_s12:64 gmlp_ti16_224:64! mixer_s32_224:64! mobilenetv3_small_050:64 mobilenetv4_conv_small:64
 mobilevit_xxs:64 mobilevitv2_050:64 mvitv2_tiny:224 nest_tiny:224 nextvit_small:64 test_nfnet:64 pit_ti_224:224
 pvt_v2_b0:64 regnetz_005:64 repghostnet_050:64 repvit_m0_9:64 res2net50_14w_8s:64 resnest14d:64 resnetv2_18:64
-rexnet_100:64 selecsls42:64 legacy_seresnext26_32x4d:64 sequencer2d_s:64! skresnet18:64 starnet_s050:64 swiftformer_xs:224
+rexnet_100:64 selecsls42:64 legacy_seresnext26_32x4d:64 sequencer2d_s:64! skresnet18:64 starnet_s050:64
+swiftformer_xs:224
 swin_s3_tiny_224:224 swinv2_cr_tiny_224:224 tiny_vit_5m_224:224 tnt_s_patch16_224:64! tresnet_m:64
 twins_svt_small:64 visformer_tiny:64! test_vit:64! test_vit_relpos:64! vitamin_small_224:64! volo_d1_224:224
 ese_vovnet19b_slim:64 legacy_xception:96 xcit_nano_12_p16_224:64 shvit_s1:64

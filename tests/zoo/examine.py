@@ -39,6 +39,7 @@ class Row:
         left_out: reasons, with how many parameters each holds for and one of them.
         unknown: operations without a rule.
         seconds: that `wire` took.
+        notes: what `wire` says of how it followed the model, if not by a pass on fake tensors in both modes.
         faults: by law, what breaks it.
     """
 
@@ -53,6 +54,7 @@ class Row:
     left_out: dict = field(default_factory=dict)
     unknown: list = field(default_factory=list)
     seconds: float = 0.0
+    notes: tuple = ()
     faults: dict = field(default_factory=dict)
 
     as_dict = asdict
@@ -150,7 +152,8 @@ def _describe(row, model, wiring):
         for name, dimensions in wiring.dimensions.items()
         if any("no rule" in leaf.fixed for one in dimensions for leaf in leaves(one))
     )
-    row.unknown = sorted(wiring.unknown)
+    row.unknown, row.notes = sorted(wiring.unknown), wiring.notes
+    row.faults["assumed"] = next((one.assumed for one in wiring.layers if one.assumed), "")
     reasons = Counter(wiring.left_out.values())
     row.left_out = {
         reason: (n, next(name for name, why in wiring.left_out.items() if why == reason))

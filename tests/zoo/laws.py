@@ -19,6 +19,12 @@ def tensors_of(tree):
     return [one for one in tree_leaves(tree) if isinstance(one, Tensor)]
 
 
+def shown(output):
+    """The first floating-point tensor of what a module returns: the units lie in it."""
+    tensors = tensors_of(output)
+    return next((one for one in tensors if one.is_floating_point()), tensors[0])
+
+
 def run(model, example):
     """What a model returns for an example: all its tensors."""
     torch.manual_seed(1)
@@ -77,10 +83,12 @@ def order_matters(model, wiring, example, expected):
 
     def differs(groups, names=None):
         permute(model, wiring, groups, names)
+        model.train().eval()  # drops tables that modules keep from their weights as long as they don't train
         found = farthest(run(model, example), expected)
         with torch.no_grad():
             for name, tensor in state_of(model).items():
                 tensor.copy_(before[name])
+        model.train().eval()
         return found > tolerance
 
     def culprits(groups):
@@ -101,12 +109,12 @@ def order_matters(model, wiring, example, expected):
 
 
 def shapes_of(model, example):
-    """The shapes of what each module that runs returns, at its first call."""
+    """The shape of what each module that runs returns, at its first call."""
     shapes = {}
 
     def keep(name):
         def hook(_module, _args, output):
-            shapes.setdefault(name, [tuple(one.shape) for one in tensors_of(output)])
+            shapes.setdefault(name, tuple(shown(output).shape) if tensors_of(output) else ())
 
         return hook
 
@@ -117,21 +125,13 @@ def shapes_of(model, example):
     return shapes
 
 
-def module_of(layer, ran):
-    """The module that runs a layer: of its name, or the innermost around its parameter that returns no weight."""
-    name = layer.name
-    while name and (name not in ran or ".parametrizations" in name):
-        name = name.rpartition(".")[0]
-    return name
-
-
 def misplaced(model, wiring, example):
     """Layers of which one unit's own weights change another part of the output than the layer says, with what."""
     found, seen, busy, of_module = {}, set(), [], {}
-    parameters, ran = dict(model.named_parameters(remove_duplicate=False)), shapes_of(model, example)
+    parameters = dict(model.named_parameters(remove_duplicate=False))
     for layer in wiring.layers:
         if layer.unit_axis is not None and layer.weight_axis is not None:
-            of_module.setdefault(model.get_submodule(module_of(layer, ran)), []).append(layer)
+            of_module.setdefault(model.get_submodule(layer.module), []).append(layer)
 
     @torch.no_grad()
     def look(module, args, kwargs, output):
@@ -154,12 +154,10 @@ def misplaced(model, wiring, example):
 def _touched(module, args, kwargs, layer, parameter):
     """What else than a unit's slice of the output changes with the unit's weights; empty if nothing."""
     unit, before = layer.units // 2, parameter.detach().clone()
-    args = tree_map(
-        lambda one: one + 1e-3 if isinstance(one, Tensor) and not one.any() else one, args
-    )  # some begin at 0
-    weight, expected = _weight(module, layer), tensors_of(module.forward(*args, **kwargs))[0].clone()
+    args = tree_map(_some, args)
+    weight, expected = _weight(module, layer), shown(module.forward(*args, **kwargs)).clone()
     parameter.select(layer.weight_axis, unit).add_(torch.rand_like(before.select(layer.weight_axis, 0)) + 0.5)
-    changed = (tensors_of(module.forward(*args, **kwargs))[0] - expected).abs()
+    changed = (shown(module.forward(*args, **kwargs)) - expected).abs()
     units = [unit]
     if weight is not None:  # it is computed: some norms divide all units by a number that depends on each
         units = (
@@ -171,6 +169,12 @@ def _touched(module, args, kwargs, layer, parameter):
         by_unit = by_unit * (by_unit > by_unit.max() / 3)
     which = by_unit.nonzero().flatten().tolist()
     return "" if which == units else f"unit {unit} of {layer.units} on axis {layer.unit_axis} changed {which[:5]}"
+
+
+def _some(one):
+    """A value that is not zero throughout, as the first input of a decoder may be."""
+    empty = isinstance(one, Tensor) and one.is_floating_point() and not one.any()
+    return one + 1e-3 if empty else one
 
 
 def _weight(module, layer):
@@ -189,16 +193,17 @@ def misshapen(model, wiring, example):
     found, shapes = {}, shapes_of(model, example)
     parameters = dict(model.named_parameters(remove_duplicate=False))
     for layer in wiring.layers:
-        name = module_of(layer, shapes)
-        module, sizes = model.get_submodule(name), {layer.units}
+        if layer.module not in shapes:  # it runs in training mode only
+            continue
+        module, shape, sizes = model.get_submodule(layer.module), shapes[layer.module], {layer.units}
         if layer.unit_axis is not None:
-            sizes.add(shapes[name][0][layer.unit_axis])
+            sizes.add(shape[layer.unit_axis])
         if layer.weight_axis is not None:
             sizes.add(parameters[layer.parameter].shape[layer.weight_axis])
         for kind, attribute in SIZES.items():
             if isinstance(module, kind) and layer.parameter.endswith(".weight"):
                 sizes.add(getattr(module, attribute))
-                axis = len(shapes[name][0]) - (len(module.weight.shape) - 1 if attribute == "out_channels" else 1)
+                axis = len(shape) - (module.weight.dim() - 1 if attribute == "out_channels" else 1)
                 if layer.unit_axis not in (None, axis):
                     sizes.add(f"axis {layer.unit_axis} for {axis}")
         if len(sizes) != 1:
@@ -265,7 +270,8 @@ def trained(model, example):
 
 
 def timed(function, *args):
+    """What a function returns, and how long the processor worked on it."""
     gc.collect()
-    start = time.perf_counter()
+    start = time.process_time()
     result = function(*args)
-    return result, time.perf_counter() - start
+    return result, time.process_time() - start

@@ -22,7 +22,7 @@ Larger ones (in *italics*) are built and followed without memory, and only law 3
 
 The columns: *layers* make units; *axis* is how many of them show their units on an axis of their module's output;
 *named* is the share of the parameters that belong to a named layer; *free* is the share that a group of units which may
-be cut runs through; *seconds* is what `wire` took on one core. In the median architecture {named:.1%} of the
+be cut runs through; *seconds* is how long the processor worked on `wire`. In the median architecture {named:.1%} of the
 parameters belong to a named layer.
 """
 

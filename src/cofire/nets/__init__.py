@@ -16,7 +16,7 @@ from .penalties import (
     vicreg_covariance_penalty,
     weight_correlation_penalty,
 )
-from .wiring.structure import Group, Layer, Wiring
+from .wiring.wired_layers import Group, Layer, Wiring
 from .wiring.wiring import wire
 
 __all__ = [

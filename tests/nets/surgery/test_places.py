@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cofire.nets.surgery.places import places
+from cofire.nets.surgery.tensor_axes import places
 from cofire.nets.wiring.dimensions import Dimension, product, total
 
 

@@ -10,7 +10,7 @@ from cofire.nets.surgery import fold, output_error, prune
 from cofire.nets.surgery.cut_groups import named_tensors
 from cofire.nets.surgery.cuts import admitted
 from cofire.nets.surgery.groups import Links
-from cofire.nets.surgery.places import places
+from cofire.nets.surgery.tensor_axes import places
 from cofire.nets.surgery.verify import CODE_FIXES
 
 from .architectures import ARCHITECTURES, Attention, Pitch, varied

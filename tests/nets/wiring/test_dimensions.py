@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cofire.nets.wiring.dimensions import (
     Dimension,
+    agree,
     fix,
     kept,
     leaves,
@@ -96,6 +97,49 @@ class Program:
             lambda cut, done: torch.cat([done[at], done[other]], axis),
         )
 
+    def shuffle(self):
+        """Split an axis, swap the two parts and join them again, as channels are shuffled between groups."""
+        at = self.any()
+        value, axis = self.values[at], self.draw(st.integers(0, self.values[at].dim() - 1))
+        size, shape = value.shape[axis], list(value.shape)
+        outer = self.draw(st.sampled_from([n for n in range(1, size + 1) if size % n == 0]))
+        split = [*shape[:axis], outer, size // outer, *shape[axis + 1 :]]
+        parts = reshape(self.dimensions[at], split)
+        parts[axis], parts[axis + 1] = parts[axis + 1], parts[axis]
+        dimensions = reshape(parts, shape)
+
+        def again(cut, done):
+            sizes = [len(kept(one, cut)) for one in parts]
+            sizes[axis], sizes[axis + 1] = sizes[axis + 1], sizes[axis]
+            mixed = done[at].reshape(sizes).transpose(axis, axis + 1)
+            return mixed.reshape([len(kept(one, cut)) for one in dimensions])
+
+        self.add(value.reshape(split).transpose(axis, axis + 1).reshape(shape), dimensions, again)
+
+    def gates(self):
+        """Split an axis into equal parts and add them up: the parts share their units from then on."""
+        at = self.any()
+        value, axis = self.values[at], self.draw(st.integers(0, self.values[at].dim() - 1))
+        size = value.shape[axis]
+        n = self.draw(st.sampled_from([n for n in range(1, size + 1) if size % n == 0]))
+        whole = self.dimensions[at][axis]
+        parts = [piece(whole, start, start + size // n) for start in range(0, size, size // n)]
+        for one in parts[1:]:
+            unite(parts[0], one)
+        dimensions = [*self.dimensions[at][:axis], parts[0], *self.dimensions[at][axis + 1 :]]
+        self.add(
+            sum(value.chunk(n, axis)),
+            dimensions,
+            lambda cut, done: sum(done[at].split([len(kept(one, cut)) for one in parts], axis)),
+        )
+
+    def insert(self):
+        """Insert an axis of size 1, which has no factor."""
+        at = self.any()
+        axis = self.draw(st.integers(0, self.values[at].dim()))
+        dimensions = [*self.dimensions[at][:axis], product([]), *self.dimensions[at][axis:]]
+        self.add(self.values[at].unsqueeze(axis), dimensions, lambda cut, done: done[at].unsqueeze(axis))
+
     def add_up(self):
         at = self.any()
         same = [other for other in range(len(self.values)) if self.values[other].shape == self.values[at].shape]
@@ -129,12 +173,15 @@ def regrouped(draw, shape):
     return [*shape[:at], outer, shape[at] // outer, *shape[at + 1 :]]
 
 
+STEPS = ["view", "permute", "cut", "cat", "add_up", "shuffle", "gates", "insert"]
+
+
 @st.composite
 def programs(draw):
     program = Program(draw)
     for _ in range(draw(st.integers(1, 3))):
         program.source(draw(st.lists(st.sampled_from([1, 2, 3, 4, 6, 12]), min_size=1, max_size=3)))
-    names = draw(st.lists(st.sampled_from(["view", "permute", "cut", "cat", "add_up"]), min_size=1, max_size=9))
+    names = draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=9))
     for name in names:
         getattr(program, name)()
     return program
@@ -146,7 +193,7 @@ def test_cutting_leaves_commutes_with_every_operation(program, random):
     every = [leaf for dimensions in program.dimensions for one in dimensions for leaf in leaves(one)]
     free = dict.fromkeys(leaf for leaf in every if not leaf.fixed)
     cuts = {
-        leaf: torch.tensor(sorted(random.sample(range(leaf.size), random.randint(1, leaf.size))))
+        leaf: torch.tensor(random.sample(range(leaf.size), random.randint(1, leaf.size)))  # in any order
         for leaf in free
         if random.random() < 0.7
     }
@@ -155,6 +202,33 @@ def test_cutting_leaves_commutes_with_every_operation(program, random):
         done.append(again(cuts, done))
     for value, dimensions, found in zip(program.values, program.dimensions, done, strict=True):
         assert torch.equal(found, selected(value, dimensions, cuts))
+
+
+def test_a_view_leaves_axes_alone_that_it_does_not_regroup():
+    batch, rows, columns, units = Dimension(5), Dimension(2), Dimension(3), Dimension(8)
+    grid = reshape([batch, rows, columns, units], (5, 3, 2, 2, 4))
+    assert [bool(one.fixed) for one in (*leaves(batch), *leaves(rows), *leaves(units))] == [False, True, False, False]
+    assert grid[1].fixed and not grid[3].fixed and list(leaves(units)) == [root(grid[3]), root(grid[4])]
+
+
+def test_a_shuffle_of_channels_keeps_every_channel_free():
+    channels = Dimension(12)
+    groups, rest = reshape([channels], (3, 4))
+    (shuffled,) = reshape([rest, groups], (12,))
+    assert not any(leaf.fixed for leaf in leaves(shuffled))
+    assert agree(shuffled, product([rest, groups])) and not agree(shuffled, channels)
+
+
+def test_indices_agree_however_they_are_written():
+    a, b, c = Dimension(2), Dimension(3), Dimension(4)
+    assert agree(product([total([a, b]), c]), total([product([a, c]), product([b, c])]))
+    assert not agree(total([a, b]), total([b, a])) and not agree(product([a, b]), total([a, b]))
+    gates = Dimension(3)
+    assert not agree(gates, total([gates, gates]))
+
+
+def test_an_empty_view_has_no_factors():
+    assert [repr(one) for one in reshape([Dimension(0), Dimension(4)], (0, 2, 1))] == ["0!", "2!", "1"]
 
 
 def test_heads_and_their_size():

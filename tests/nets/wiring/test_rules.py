@@ -11,6 +11,13 @@ from cofire.nets.wiring.rules import RULES
 INDEX = torch.tensor([2, 0, 1])
 MASK = torch.arange(24).reshape(2, 3, 4) % 2 == 0
 
+
+def written(x, w):
+    x = x.clone()
+    x[:, INDEX[:2]] = w
+    return x
+
+
 # name -> (operation on x and w, shape of x, shape of w); x is the model's input in all but its free last axes
 CASES = {
     "relu": (lambda x, w: F.relu(x), (2, 6), (1,)),
@@ -94,11 +101,21 @@ CASES = {
     "pad": (lambda x, w: F.pad(x, (1, 2)), (2, 6), (1,)),
     "crop": (lambda x, w: F.pad(x, (-1, -2)), (2, 6), (1,)),
     "index": (lambda x, w: x[:, INDEX], (2, 3, 4), (1,)),
+    "mask": (lambda x, w: x[torch.tensor([True, False, True])], (3, 4, 5), (1,)),
+    "mask of two axes": (lambda x, w: x[MASK[:, :, 0]], (2, 3, 4), (1,)),
+    "mask behind an axis": (lambda x, w: x[:, MASK[0, :, 0]] * w, (2, 3, 4), (4,)),
+    "masked_select": (lambda x, w: x.masked_select(MASK), (2, 3, 4), (1,)),
+    "nonzero": (lambda x, w: (x + 9).nonzero().to(x), (2, 6), (1,)),
+    "experts chosen by index": (lambda x, w: torch.bmm(x[:, None], w[INDEX])[:, 0], (3, 4), (3, 4, 5)),
     "index_select": (lambda x, w: x.index_select(1, INDEX), (2, 3, 4), (1,)),
     "gather": (lambda x, w: x.gather(1, INDEX.expand(2, 3)), (2, 3), (1,)),
     "flip": (lambda x, w: x.flip(1), (2, 6), (1,)),
     "roll": (lambda x, w: x.roll(1, 1), (2, 6), (1,)),
     "topk": (lambda x, w: x.topk(2, 1).values, (2, 6), (1,)),
+    "index_put by a mask": (lambda x, w: x.clone().index_put_((MASK[:, :, 0],), w), (2, 3, 4), (4,)),
+    "index_put of rows": (lambda x, w: x.clone().index_put_((INDEX[:2],), w), (3, 5, 4), (5, 4)),
+    "index_put behind an axis": (lambda x, w: written(x, w), (2, 3, 4), (4,)),
+    "masked_scatter": (lambda x, w: x.masked_scatter(MASK, w.expand(2, 3, 4)), (2, 3, 4), (4,)),
     "index_put": (lambda x, w: x.clone().index_put_((INDEX[:2],), w), (3, 6), (6,)),
     "embedding": (lambda x, w: F.embedding(INDEX, w) + x, (3, 6), (4, 6)),
     "linear": (lambda x, w: F.linear(x, w), (2, 6), (5, 6)),

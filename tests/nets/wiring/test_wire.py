@@ -335,3 +335,39 @@ def test_leaves_of_groups_are_apart():
     wiring = wire(Heads(), TEXT)
     assert len({group.leaf for group in wiring.groups}) == len(wiring.groups)
     assert all(list(leaves(group.leaf)) == [group.leaf] for group in wiring.groups)
+
+
+def test_handles_of_hooks_still_work_after_a_real_pass():
+    class Picks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.seen = nn.Linear(6, 4), {}
+
+        def forward(self, x):
+            self.seen["n"] = int((x > 0).sum())  # which no fake tensor knows
+            return self.fc(x)
+
+    model, called = Picks(), []
+    handle = model.fc.register_forward_hook(lambda *_: called.append(1))
+    assert [layer.name for layer in wire(model, ROWS).layers] == ["fc"] and not model.seen
+    handle.remove()
+    called.clear()
+    model(ROWS)
+    assert not called
+
+
+def test_positions_that_go_through_a_layer_are_no_weight():
+    class Relative(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.key, self.query = nn.Parameter(torch.randn(5, 6)), nn.Linear(6, 8), nn.Linear(6, 8)
+            self.head = nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.head(self.query(x) @ self.key(self.table).T)
+
+    wiring = wire(Relative(), ROWS)
+    assert {layer.name: layer.units for layer in wiring.layers} == {"query": 8, "key": 8, "head": 3}
+    inner = next(group for group in wiring.groups if "key.weight" in group.makers)
+    assert wiring.left_out == {"table": "has a number for each unit of another layer"}
+    assert inner.makers == ("query.weight", "key.weight") and inner.readers == () and inner.marks == {"coupled by mm"}

@@ -9,7 +9,7 @@ from ..layer_names import clean, unwrap
 from ..layers.layer_weights import UnitWeight, known_layers, unit_weights
 from ..layers.quantized import stored_as
 from ..tensor_kinds import unusable
-from ..wiring.structure import Layer
+from ..wiring.wired_layers import Layer
 from .readings import Reading, Readings, plain
 
 UNREAD = "makes no units in the pass that was followed"

@@ -12,7 +12,7 @@ from ..layers.outputs import UNITS_ARE_OUTPUTS
 from ..loading.batches import arguments
 from ..loading.eval_mode import evaluating
 from ..wiring.dimensions import Dimension
-from ..wiring.structure import Group, Layer
+from ..wiring.wired_layers import Group, Layer
 from ..wiring.wiring import wire
 from .readings import Reading, Sightings
 

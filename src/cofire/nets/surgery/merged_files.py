@@ -72,7 +72,7 @@ def load_resized(model: nn.Module, checkpoint: Checkpoint, *, allow_unexpected: 
     return load_weights(model, checkpoint, allow_unexpected=allow_unexpected)
 
 
-def resize(model: nn.Module, weights: Mapping[str, Tensor], counts: Mapping[str, object]) -> None:
+def resize(model: nn.Module, weights: Mapping[str, Tensor], counts: Mapping[str, object] | None) -> None:
     """Shrink parameters, buffers and the numbers of modules to the shapes of weights; leave what does not fit.
 
     Args:
@@ -98,10 +98,10 @@ def resize(model: nn.Module, weights: Mapping[str, Tensor], counts: Mapping[str,
     return None
 
 
-def _recorded(path: Path) -> dict[str, object]:
-    """Return the numbers in a file's metadata; empty if another program wrote it."""
+def _recorded(path: Path) -> dict[str, object] | None:
+    """Return the numbers in a file's metadata; None if another program wrote it."""
     if path.suffix != ".safetensors" or path.is_dir():
-        return {}
+        return None
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:

@@ -13,7 +13,7 @@ from ..wiring.dimensions import leaves
 from .cut_groups import named_tensors
 from .cuts import Patient, Surgery, admitted, carry_out
 from .groups import Link, Links
-from .places import places
+from .tensor_axes import places
 from .refit import Plan
 from .sources import Source, nothing, sources_of
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..wiring.dimensions import Dimension, leaves
 from .cut_groups import named_tensors
-from .places import places
+from .tensor_axes import places
 from .products import Product, Products
 
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from ..layer_names import clean, named_layers
 from .activations import Flow
 from .calls import Signal, Use
-from .dimensions import Dimension, factors, fix, leaves, root, terms
+from .dimensions import Dimension, agree, factors, fix, leaves, root, terms
 from .follow import Follower
 from .module_calls import ModuleCall
 from .places import Places, places
-from .structure import QKV, Group, Layer, WeightLayout, Wiring, equal_parts, gates_of, short_name
+from .wired_layers import QKV, Group, Layer, WeightLayout, Wiring, equal_parts, gates_of, short_name
 
 OUTPUT = "the model's output"
 
@@ -113,14 +113,15 @@ class _Layers:
         last = calls[-1].returned if calls else None
         shown = [] if last is None else last.dimensions
         visible = any(use.step in self._steps_behind(call) for use in self._all[module, names] for call in calls[-1:])
-        own = type(self._modules[module])
+        own, units = type(self._modules[module]), _units(use.dimension, shown)
+        on_weight = use.axes[0] if use.axes else _axis_of(use.dimension, weight.dimensions)
         return Layer(
             name=module if self._per_module[module] == 1 and module else short_name(clean(parameter)),
             parameter=parameter,
             module=module,
-            units=_n_units(use.dimension, shown),
-            unit_axis=_unit_axis(use, shown) if visible else None,
-            weight_axis=use.axes[0] if use.axes else _axis_of(use.dimension, weight.dimensions),
+            units=units.size,
+            unit_axis=_unit_axis(units, use.output_axis, shown) if visible else None,
+            weight_axis=on_weight if units is use.dimension else None,
             inputs=self._inputs.get((module, names), 0),
             kind=own.__name__,
             is_output=not self._outputs.isdisjoint(leaves(use.dimension)) or use.step in self._ending,
@@ -184,25 +185,23 @@ def _group(leaf: Dimension, roles: Mapping[str, Mapping[str, None]]) -> Group:
     return Group(leaf.size, makers, readers, riders, leaf.fixed, frozenset(leaf.marks), leaf)
 
 
-def _n_units(dimension: Dimension, output: Sequence[Dimension]) -> int:
-    """Count units as the output shows them; where it does not, gates that share them (an LSTM's four) count once."""
+def _units(dimension: Dimension, output: Sequence[Dimension]) -> Dimension:
+    """Return the units as the output shows them; where it does not, an LSTM's four gates that share them count once."""
     found = list(leaves(dimension))
-    shown = any(list(leaves(one)) == found for one in output)
-    return found[0].size if len(set(found)) == 1 and not shown else dimension.size
+    return found[0] if len(set(found)) == 1 and _axis_of(dimension, output) is None else dimension
 
 
-def _unit_axis(use: Use, shown: Sequence[Dimension]) -> int | None:
+def _unit_axis(units: Dimension, output_axis: int, shown: Sequence[Dimension]) -> int | None:
     """Return the axis of a module's output on which the units lie; a single one lies where its operation puts it."""
-    if use.dimension.size > 1:
-        return _axis_of(use.dimension, shown)
-    axis = len(shown) + use.output_axis
+    if units.size > 1:
+        return _axis_of(units, shown)
+    axis = len(shown) + output_axis
     return axis if 0 <= axis < len(shown) and shown[axis].size == 1 else None
 
 
 def _axis_of(dimension: Dimension, dimensions: Sequence[Dimension]) -> int | None:
-    """Return the axis whose leaves are those of a dimension."""
-    wanted = set(leaves(dimension))
-    found = [axis for axis, one in enumerate(dimensions) if set(leaves(one)) == wanted]
+    """Return the axis on which the indices of a dimension lie, in its order."""
+    found = [axis for axis, one in enumerate(dimensions) if agree(one, dimension)]
     return found[0] if len(found) == 1 else None
 
 

@@ -8,7 +8,7 @@ from torch.nn.parameter import is_lazy
 from ..layer_names import named_layers
 from .assumed_types import TYPES, assumed_axis
 from .places import Place
-from .structure import QKV, Layer, WeightLayout, Wiring, equal_parts, gates_of, short_name
+from .wired_layers import QKV, Layer, WeightLayout, Wiring, equal_parts, gates_of, short_name
 
 
 def assumed_place(module: nn.Module, reason: str) -> Place:

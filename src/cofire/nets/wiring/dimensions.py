@@ -255,10 +255,30 @@ def piece(dimension: Dimension, start: int, stop: int) -> Dimension:
 def reshape(dimensions: Sequence[Dimension], shape: Sequence[int]) -> list[Dimension]:
     """Return the dimensions that a view of the given shape has.
 
-    A view that regroups indices across factors (6 as 2 * 3 to 3 * 2) fixes all of them, and its own are fixed.
+    A view that regroups indices across factors (6 as 2 * 3 to 3 * 2) fixes those, and its own are fixed.
     """
     if 0 in shape:
-        return [Dimension(size, fixed="an empty tensor") for size in shape]
+        return [Dimension(size, fixed="an empty tensor") if size != 1 else product([]) for size in shape]
+    return [made for old, new in _runs(dimensions, shape) for made in _reshaped(old, new)]
+
+
+def _runs(dimensions: Sequence[Dimension], shape: Sequence[int]) -> Iterator[tuple[list[Dimension], list[int]]]:
+    """Yield the shortest runs of dimensions with the run of the shape that has as many indices."""
+    old: list[Dimension] = []
+    new: list[int] = []
+    waiting = list(dimensions)
+    for at, size in enumerate(shape):
+        new.append(size)
+        want = math.prod(new)
+        while waiting and math.prod(one.size for one in old) < want:
+            old.append(waiting.pop(0))
+        if math.prod(one.size for one in old) == want and at + 1 < len(shape):
+            yield old, new
+            old, new = [], []
+    yield [*old, *waiting], new
+
+
+def _reshaped(dimensions: Sequence[Dimension], shape: Sequence[int]) -> list[Dimension]:
     waiting = [factor for dimension in dimensions for factor in factors(dimension)]
     made = []
     for size in shape:

@@ -3,6 +3,8 @@
 import copy
 import gc
 import random
+import sys
+import sysconfig
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -32,18 +34,32 @@ class LeakedError(RuntimeError):
 def fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
     """Return a copy of a model whose tensors are fake; users' hooks are left off.
 
-    Hooks of ``torch.nn.utils`` stay: old weight and spectral norm compute the weight there.
+    Hooks that belong to the model stay: old weight norm computes the weight in one, and transformers collects its
+    hidden states in others.
     """
     # Tensors computed from parameters, as old weight norm leaves them, and those that torch.func has put in the place
     # of parameters cannot be copied; all others are, wherever they lie.
     held = [tensor for module in model.modules() for tensor in tree_leaves(list(vars(module).values()))]
     made = _copied(model, [one for one in held if isinstance(one, Tensor) and not _can_be_copied(one)], mode)
+    libraries = {type(module).__module__.partition(".")[0] for module in model.modules()} - {"torch"}
     for module in made.modules():
         for kind in ALL_HOOKS:
             hooks = getattr(module, kind)
-            for key in [key for key, hook in hooks.items() if not type(hook).__module__.startswith("torch.nn.utils")]:
+            for key in [key for key, hook in hooks.items() if not _belongs(hook, libraries)]:
                 del hooks[key]
     return made
+
+
+def _belongs(hook: Any, libraries: set[str]) -> bool:
+    """Return whether a hook is from ``torch.nn.utils`` or from an installed library that the model comes from.
+
+    A project's own hooks can't be told from its measurements; they are taken for those.
+    """
+    source = getattr(getattr(hook, "func", hook), "__module__", None) or ""  # inside a functools.partial
+    if source.startswith("torch.nn.utils"):
+        return True
+    file = getattr(sys.modules.get(source), "__file__", None) or ""
+    return source.partition(".")[0] in libraries and file.startswith(sysconfig.get_path("purelib"))
 
 
 def fake_arguments(arguments: Any, mode: FakeTensorMode) -> Any:
@@ -127,29 +143,27 @@ def clear_leaks(made: list[ReferenceType[Tensor]]) -> None:
     Raises:
         LeakedError: if one is held in another way.
     """
-    for attempt in (lambda reference: None, _release):
-        if not _n_alive(made):  # a collection takes far longer than the rest of the wiring of a small model
-            return
-        for reference in made:
-            attempt(reference)
+    for attempt in (lambda _made: None, _release):
+        if not any(isinstance(reference(), FakeTensor) for reference in made):
+            return  # a collection takes far longer than the rest of the wiring of a small model
+        attempt(made)
         gc.collect()
-    if left := _n_alive(made):
+    if left := sum(isinstance(reference(), FakeTensor) for reference in made):
         raise LeakedError(f"{left} fake tensors are still held by the model's code")
 
 
-def _n_alive(made: list[ReferenceType[Tensor]]) -> int:
-    return sum(isinstance(reference(), FakeTensor) for reference in made)
-
-
-def _release(reference: ReferenceType[Tensor]) -> None:
-    tensor = reference()
-    if not isinstance(tensor, FakeTensor):
-        return
-    for holder in gc.get_referrers(tensor):
+def _release(made: list[ReferenceType[Tensor]]) -> None:
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()  # what is frozen is not looked at for what it refers to
+    alive = [one for one in (reference() for reference in made) if isinstance(one, FakeTensor)]
+    fakes = {id(one) for one in alive}
+    for holder in gc.get_referrers(*alive):
         if hasattr(holder, "cache_clear"):
             holder.cache_clear()
         elif isinstance(holder, dict):
-            for key in [key for key, value in holder.items() if value is tensor]:
+            for key in [key for key, value in holder.items() if id(value) in fakes]:
                 del holder[key]
-        elif isinstance(holder, list):
-            holder[:] = [one for one in holder if one is not tensor]
+        elif isinstance(holder, list) and holder is not alive:
+            holder[:] = [one for one in holder if id(one) not in fakes]
+    if frozen:
+        gc.freeze()

@@ -14,7 +14,7 @@ from .assumed import assumed_wiring
 from .follow import Follower
 from .module_calls import ModuleWatch
 from .places import Place
-from .structure import Layer, Wiring
+from .wired_layers import Layer, Wiring
 from .wiring import seen_pass, tensors_of, wire_on_fakes
 
 

@@ -17,7 +17,7 @@ from .calls import Signal
 from .fake_copy import clear_leaks, fake_arguments, fake_copy, random_states_kept, undisturbed
 from .follow import Follower
 from .module_calls import ModuleCall, ModuleWatch
-from .structure import Wiring
+from .wired_layers import Wiring
 
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
 """Positional arguments and those by name."""
@@ -131,10 +131,9 @@ def _wire_on_reals(model: nn.Module, arguments: Arguments, note: str) -> Wiring:
 def _state_kept(model: nn.Module) -> Iterator[None]:
     """Put back a model's parameters, buffers and plain attributes after a block."""
     tensors = [(one, one.detach().clone(), one.grad) for one in (*model.parameters(), *model.buffers())]
-    attributes = [
-        (module, {name: dict(value) if isinstance(value, dict) else value for name, value in vars(module).items()})
-        for module in model.modules()
-    ]
+    attributes = [(module, dict(vars(module))) for module in model.modules()]
+    # Their contents are put back into the same dicts: the handles of hooks refer to them.
+    contents = [(one, dict(one)) for _, before in attributes for one in before.values() if isinstance(one, dict)]
     try:
         yield
     finally:
@@ -146,6 +145,9 @@ def _state_kept(model: nn.Module) -> Iterator[None]:
         for module, attributes_before in attributes:
             vars(module).clear()
             vars(module).update(attributes_before)
+        for one, contents_before in contents:
+            one.clear()
+            one.update(contents_before)
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
