@@ -77,7 +77,6 @@ def inspect(
 def _report(
     target: Target, data: str | None, layers: list[str] | None, max_samples: int, device: str
 ) -> "RedundancyReport":
-    from ..nets.layers.patterns import default_less
     from ..nets.redundancy import redundancy_report
 
     place = _device(device)
@@ -89,7 +88,6 @@ def _report(
     if target.model is None:
         raise ValueError(f"--data needs a model to run, but {target.name} holds only weights; give module:factory")
     batches = load_data(data, max_samples=max_samples)
-    pattern: Any = default_less(layers or [], "*")  # '!name' takes away from the default layers
     with progress_bar("Inspecting layers") as show:
         return redundancy_report(target.model.to(place), batches, layers or "*", progress=show)
 

@@ -13,9 +13,9 @@ from ..wiring.dimensions import leaves
 from .cut_groups import named_tensors
 from .cuts import Patient, Surgery, admitted, carry_out
 from .groups import Link, Links
-from .tensor_axes import places
 from .refit import Plan
 from .sources import Source, nothing, sources_of
+from .tensor_axes import places
 
 Keep: TypeAlias = float | int | Mapping[str, float | int]
 Criterion: TypeAlias = Literal["redundancy", "magnitude", "magnitude_refit"]

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ..wiring.dimensions import Dimension, leaves
 from .cut_groups import named_tensors
-from .tensor_axes import places
 from .products import Product, Products
+from .tensor_axes import places
 
 
 @dataclass(frozen=True)

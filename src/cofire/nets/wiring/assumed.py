@@ -24,9 +24,13 @@ def assumed_wiring(model: nn.Module, reason: str) -> Wiring:
     """
     layers = []
     for name, module in named_layers(model).items():
-        row = next((row for row in TYPES if isinstance(module, row[0])), None)
-        for parameter, weight in _weights(module) if row is not None else ():
-            layers.append(_layer(name, module, parameter, weight, row[1], row[2], f"assumed: {reason}"))
+        for types, unit_axis, weight_axis in TYPES:
+            if isinstance(module, types):
+                made = (
+                    _layer(name, module, *one, unit_axis, weight_axis, f"assumed: {reason}") for one in _weights(module)
+                )
+                layers.extend(made)
+                break
     places = {name: (assumed_place(module, reason),) for name, module in named_layers(model).items()}
     return Wiring(tuple(layers), (), {}, {}, {}, {True: places, False: places}, (f"assumed: {reason}",))
 
