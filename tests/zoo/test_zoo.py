@@ -2,6 +2,7 @@
 
 import gc
 import importlib.util
+import warnings
 from pathlib import Path
 from statistics import median
 
@@ -19,7 +20,8 @@ def pytest_generate_tests(metafunc):
     if "architecture" in metafunc.fixturenames:
         found = []
         if metafunc.config.getoption("--run-slow"):  # the libraries take long to import
-            found, operators = all_architectures()
+            with warnings.catch_warnings(action="ignore"):
+                found, operators = all_architectures()
             KEPT.append(operators)
         metafunc.parametrize("architecture", found, ids=str)
 
