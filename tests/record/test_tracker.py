@@ -414,6 +414,14 @@ def test_namesakes_that_differ_are_refused_before_training(measures) -> None:
         cofire.Tracker(nn.Sequential(nn.Linear(3, 2)), measures)
 
 
+def test_before_and_after_the_activation_function_are_two_sites() -> None:
+    rows, model = [], mlp([9, 6, 2])
+    measures = [correlation(sites="hidden1"), correlation(sites="hidden1", stage="pre")]
+    with cofire.Tracker(model, measures, every=1, sink=rows.extend) as tracker:
+        trained(tracker, model, 1)
+    assert {row.site for row in rows} == {"hidden1", "hidden1:pre"}
+
+
 def test_measures_that_overlap_keep_the_arrays_of_both(tmp_path) -> None:
     model = mlp([9, 6, 2])
     measures = [correlation(sites="hidden1", every=2), correlation(every=3)]
