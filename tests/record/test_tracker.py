@@ -70,6 +70,21 @@ def test_rows_reach_the_run_directory_and_come_back(tmp_path) -> None:
         assert len(run.frame()) == len(run.rows())
 
 
+def test_what_is_assumed_stands_in_the_run(tmp_path, monkeypatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("not followed")
+
+    monkeypatch.setattr("cofire.nets.wiring.live.assemble", broken)
+    monkeypatch.setattr("cofire.nets.wiring.live.wire_on_fakes", broken)
+    model = mlp([9, 6, 2])
+    with cofire.Tracker(model, [correlation(), weight_correlation()], run=tmp_path / "a", every=1) as tracker:
+        trained(tracker, model, 2)
+    with Run.open(tmp_path / "a") as run:
+        assert {row.site for row in run.rows()} == {"hidden1", "output"}
+        assert run.facts["assumed"].keys() == {"hidden1", "output"} and run.facts["outputs"] == []
+        assert all("not followed" in reason for reason in run.facts["assumed"].values())
+
+
 def test_a_plain_function_is_a_measure() -> None:
     def spread(x: torch.Tensor) -> float:
         return float(x.std())
@@ -150,6 +165,34 @@ def test_a_layer_that_was_asked_for_by_name_and_never_runs_is_told_of() -> None:
         with pytest.warns(NotMeasured, match="no rows at step 1, nor at similar steps: unused;"):
             tracker.step()
     assert {row.site for row in rows} == {"first"}
+
+
+class FailsAtFirst(nn.Module):
+    """Can be followed only in a real pass, and the first one fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.fails = nn.Linear(4, 3), True
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.layout == torch.strided and type(x) is not torch.Tensor:
+            raise TypeError("no fake tensors")
+        y = self.layer(x)
+        if self.fails:
+            raise KeyError("my own error")
+        return y
+
+
+def test_an_error_in_the_first_pass_is_the_model_s_own_and_the_next_pass_is_recorded() -> None:
+    model, rows = FailsAtFirst(), []
+    with cofire.Tracker(model, [correlation(sites="layer")], every=1, sink=rows.extend) as tracker:
+        with pytest.raises(KeyError, match="my own error"):
+            model(torch.randn(8, 4))
+        model.fails = False
+        model(torch.randn(8, 4))
+        tracker.step()
+    assert {(row.site, row.n_samples) for row in rows if row.measure == "nc"} == {("layer", 8)}
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 def test_of_layers_that_showed_nothing_the_reason_is_told() -> None:
@@ -300,7 +343,7 @@ def test_layers_that_run_twice_and_weights_of_every_kind() -> None:
         ran = {"up#0", "gru#0", "attention#0", "shared#0", "shared#1"}
         assert sites["nc"] == sites["epsilon"] == (ran if per_call else {"up", "gru", "attention", "shared"})
         weights = {"up", "shared", "attention.out_proj"}
-        weights |= {f"attention.in_proj.{part}" for part in ("query", "key", "value")}
+        weights |= {f"attention.{part}" for part in ("query", "key", "value")}
         assert sites["wc"] == weights | {f"gru.{of}_l0.{gate}" for of in ("ih", "hh") for gate in GATES}
         assert all(np.isfinite(row.value) for row in rows if row.measure == "wc")
     n_samples = {row.site: row.n_samples for row in pooled + apart if row.measure == "nc"}
@@ -369,6 +412,14 @@ def test_numbers_of_the_run_may_be_losses_and_nothing_else() -> None:
 def test_namesakes_that_differ_are_refused_before_training(measures) -> None:
     with pytest.raises(ValueError, match="two measures named 'mine' take different statistics, stages or arrays at 0"):
         cofire.Tracker(nn.Sequential(nn.Linear(3, 2)), measures)
+
+
+def test_before_and_after_the_activation_function_are_two_sites() -> None:
+    rows, model = [], mlp([9, 6, 2])
+    measures = [correlation(sites="hidden1"), correlation(sites="hidden1", stage="pre")]
+    with cofire.Tracker(model, measures, every=1, sink=rows.extend) as tracker:
+        trained(tracker, model, 1)
+    assert {row.site for row in rows} == {"hidden1", "hidden1:pre"}
 
 
 def test_measures_that_overlap_keep_the_arrays_of_both(tmp_path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..nets import Site
 from ..nets.layer_names import unwrap
 from ..nets.layers.layer_weights import asked_weights, check_weights, known_layers
-from ..nets.layers.sites import Request, Sites, Stage, asked_layers, check, resolve
+from ..nets.layers.sites import Request, Sites, Stage, asked_layers, asked_sites, check, resolve
 from ..nets.wiring.live import live_wiring
 from .measures import Measure
 from .measures.measure import WIDE, Shared
@@ -147,11 +147,12 @@ def _refuse_namesakes(model: nn.Module, measures: Iterable[Measure]) -> None:
     for measure in measures:
         parameters = canonical(measure.parameters_for(WIDE))
         taken = measure.statistic, measure.prepare, measure.stage, measure.arrays
-        for layer in sorted(asked_layers(model, [Request(measure.sites)]), reverse=True):  # the whole model last
-            if known.setdefault((measure.name, layer, parameters), taken) != taken:
+        request = Request(measure.sites, "pre" if measure.stage == "pre" else "post")
+        for site in sorted(map(str, asked_sites(model, [request])), reverse=True):  # the whole model last
+            if known.setdefault((measure.name, site, parameters), taken) != taken:
                 raise ValueError(
                     f"two measures named {measure.name!r} take different statistics, stages or arrays at "
-                    f"{layer or 'the model'}, so their rows would look the same; give one of them another name"
+                    f"{site or 'the model'}, so their rows would look the same; give one of them another name"
                 )
 
 

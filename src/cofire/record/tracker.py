@@ -258,9 +258,10 @@ class Tracker:
         """Add to the run what passes of the model have shown of its layers."""
         if self._run is None or self._described == (version := live_wiring(self._plan.model).version):
             return
-        sites = self._plan.sites
-        outputs = [layer.module for layer in known_layers(self._plan.model) if layer.is_output]
-        self._run.describe(left_out=dict(sites.left_out), assumed=dict(sites.assumed), outputs=outputs)
+        layers = known_layers(self._plan.model)
+        assumed = {layer.module: layer.assumed for layer in layers if layer.assumed}
+        outputs = [layer.module for layer in layers if layer.is_output]
+        self._run.describe(left_out=dict(self._plan.sites.left_out), assumed=assumed, outputs=outputs)
         self._described = version
 
     def _write(self, rows: list[Row], arrays: list[Array]) -> None:

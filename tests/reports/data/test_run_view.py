@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,37 @@ def test_the_latest_arrays_are_read(make_run) -> None:
     assert np.asarray(layer.arrays["histogram"]).sum() == 47 * 46 / 2
 
 
-@pytest.mark.parametrize("facts", ["{", "[]", "3", '{"model": [1]}', '{"left_out": [1]}'])
+@pytest.mark.parametrize(
+    ("facts", "hidden"),
+    [
+        ({}, ["stem", "aux"]),  # the last in the model's order
+        ({"outputs": ["aux", "head"]}, ["stem"]),
+        ({"outputs": ["aux"]}, ["stem", "head"]),
+        ({"outputs": []}, ["stem", "aux", "head"]),
+        ({"left_out": {"head": "no units"}}, ["stem", "head"]),
+    ],
+)
+def test_output_layers_are_those_that_the_run_names_or_else_the_last(facts, hidden, make_run) -> None:
+    directory: Path = make_run({"stem": 0.1, "aux": 0.2, "head": 0.3})
+    written = json.loads((directory / "run.json").read_text())
+    (directory / "run.json").write_text(json.dumps(written | facts))
+    with Run.open(directory) as run:
+        view = read(run)
+    assert [layer.name for layer in view.hidden] == hidden
+    assert "outputs" not in view.made
+
+
+def test_what_is_assumed_of_layers_that_were_recorded_is_read(make_run) -> None:
+    directory: Path = make_run({"fc": 0.1, "head": 0.3}, rows=[row("run", 0, "rnn.ih_l0.new", "wc", 0.1)])
+    written = json.loads((directory / "run.json").read_text())
+    assumed = dict.fromkeys(["fc", "rnn", "other", "he"], "assumed: it could not be followed")
+    (directory / "run.json").write_text(json.dumps(written | {"assumed": assumed}))
+    with Run.open(directory) as run:
+        view = read(run)
+    assert list(view.assumed) == ["fc", "rnn"] and "assumed" not in view.made
+
+
+@pytest.mark.parametrize("facts", ["{", "[]", "3", '{"model": [1]}', '{"left_out": [1]}', '{"assumed": [1]}'])
 def test_a_damaged_run_is_refused_in_words(facts: str, make_run) -> None:
     directory: Path = make_run({"a": 0.4})
     (directory / "run.json").write_text(facts)

@@ -11,7 +11,7 @@ from cofire.reports.findings.run_findings import findings, headline
 
 from ..layers import kinds, layer
 
-MODEL = {"model": {"layers": {"fc": "Linear", "b": "Linear", "out": "Linear"}}}
+OUT = frozenset(["out"])
 
 
 def test_a_layer_is_redundant_only_when_its_whole_interval_is_above_the_threshold() -> None:
@@ -29,6 +29,14 @@ def test_left_out_layers_are_told() -> None:
     assert kinds(left_out={"drop": "no units"}) == {"left out": "note"}
     (told,) = findings(View("run", left_out={"a": "pooling", "b": "dropout", "c": "pooling"}))
     assert told.headline == "3 layers were left out" and dict(told.points) == {"pooling": "a and c", "dropout": "b"}
+
+
+def test_layers_with_assumed_units_are_told_with_the_reason() -> None:
+    view = View("run", assumed={"fc1": "assumed: it raised an error", "fc2": "assumed: it raised an error"})
+    (told,) = findings(view)
+    assert (told.kind, told.level) == ("assumed", "note")
+    assert told.headline == "Units of 2 layers were assumed from the module's type"
+    assert told.points == (("it raised an error", "fc1 and fc2"),)
 
 
 def test_what_asks_for_action_comes_first() -> None:
@@ -50,9 +58,9 @@ def test_many_layers_are_counted_and_the_first_few_named() -> None:
         (View("run", (layer(nc=[0.1]),)), "No layer has units that clearly fire together."),
         (View("run", (layer(),)), "The units of the only layer"),
         (View("run", (layer(), layer("b", nc=[0.1]))), "In 1 of 2 layers"),
-        (View("run", (layer(), layer("b"), layer("out", nc=[0.1])), made=MODEL), "The units of every hidden layer"),
-        (View("run", (layer("out"),), made=MODEL), "The units of the only layer"),
-        (View("run", (layer(), layer("b")), made=MODEL), "The units of every layer"),
+        (View("run", (layer(), layer("b"), layer("out", nc=[0.1])), outputs=OUT), "The units of every hidden layer"),
+        (View("run", (layer("out"),), outputs=OUT), "The units of the only layer"),
+        (View("run", (layer(), layer("b")), outputs=OUT), "The units of every layer"),
     ],
 )
 def test_the_headline_fits_the_run(view: View, expected: str) -> None:

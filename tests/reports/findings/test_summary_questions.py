@@ -7,11 +7,9 @@ from cofire.reports.findings.summary_questions import overview, several
 
 from ..layers import layer
 
-MODEL = {"model": {"layers": {"fc": "Linear", "b": "Linear", "out": "Linear"}}}
-
 
 def answers(*layers: Layer, others: tuple[View, ...] = ()) -> dict[str, str]:
-    return {one.question: one.answer for one in overview(View("run", layers, made=MODEL), others)}
+    return {one.question: one.answer for one in overview(View("run", layers, outputs=frozenset(["out"])), others)}
 
 
 def points(view: View, question: str, *others: View) -> tuple[tuple[str, str], ...]:

@@ -185,7 +185,8 @@ def test_a_layer_of_one_unit_is_not_called_undefined():
 
 
 def test_a_page_gives_reasons_in_full(tmp_path):
-    found = Inspection("net", redundancy_report(nn.Sequential(nn.Sequential(nn.Linear(4, 2))), torch.ones(9, 4)), {})
+    net = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+    found = Inspection("net", redundancy_report(net, torch.randn(9, 5, 4)), {})
     (finding,) = [one for one in found.findings if one.kind == "left out"]
     page = write_inspection(found, tmp_path / "page.html").read_text()
     assert max(len(reason) for reason, _ in finding.points) > 40

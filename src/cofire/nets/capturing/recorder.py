@@ -205,6 +205,7 @@ class Recorder:
 
     def _begins(self, args: Args, kwargs: Kwargs) -> None:
         if not self._inside:
+            self._unhook_observation()
             self._hand_over()
             self._handled = sys.exception()
             self._take_mask(args, kwargs)
@@ -263,6 +264,7 @@ class Recorder:
 
     def _observe(self, part: nn.Module, name: str, args: Args, kwargs: Kwargs, failure: str) -> None:
         """Begin to observe a call of a part of the model."""
+        self._unhook_observation()  # those of a call that raised
         hook, within = partial(self._watching, name), calling_frame()
         self._observed = ObservedPass(self._live, part, name, args, kwargs, failure=failure, hook=hook, within=within)
         for inner, module in self._observed.watched(self._modules, self._asked).items():
@@ -286,8 +288,7 @@ class Recorder:
             return
         if output is None:  # it has raised, or returned nothing
             observed.close()
-            self._unhook_observation()
-            return
+            return  # the hooks stay: torch walks over them
         self._unhook_observation()
         observed.end(output)
         self._resolve()
@@ -312,7 +313,10 @@ class Recorder:
         if self._observed is not None:
             self._observed.close()
         self._observed = None
-        self._unhook_observation()
+
+    def _is_kept(self, name: str) -> bool:
+        """Return whether what a module returns is kept until the observed call is over."""
+        return self._observed is not None and f"keep {name}" in self._handles
 
     def _unhook_observation(self) -> None:
         for key in [key for key in self._handles if key.startswith("keep ") or key == "observed"]:
@@ -321,7 +325,7 @@ class Recorder:
     def _takes(self, name: str, module: nn.Module, args: Args, kwargs: Kwargs) -> None:
         """Note the input of an activation module, its "pre", before the module may change it in place."""
         x = first_floating((*args, *kwargs.values()))
-        if x is None or f"keep {name}" in self._handles:
+        if x is None or self._is_kept(name):
             return
         self._begins_outside(name)
         place = self._live.place(name, self._pass.calls[name], training=self._model.training)
@@ -329,7 +333,7 @@ class Recorder:
             self._note(name, module, "pre", x, place.unit_axis)
 
     def _ran(self, name: str, module: nn.Module, args: Args, output: object) -> None:
-        if f"keep {name}" in self._handles:
+        if self._is_kept(name):
             return
         x = first_floating(output)
         if x is None:
@@ -393,7 +397,7 @@ class Recorder:
 
     def _reached(self, source: str, args: Args, output: object) -> None:
         x = first_floating(output)
-        if x is not None and f"keep {source}" not in self._handles:
+        if x is not None and not self._is_kept(source):
             self._pass_on(source, x)
 
     def _pass_on(self, source: str, x: Tensor) -> None:

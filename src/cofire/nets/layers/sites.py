@@ -159,12 +159,18 @@ def check(model: nn.Module, requests: Sequence[Request]) -> None:
 
 def asked_layers(model: nn.Module, requests: Sequence[Request]) -> set[str]:
     """Return the names of all modules that the requests match, whether they make units or not."""
-    layers, names = named_layers(model), set()
+    return {site.layer for site in asked_sites(model, requests)}
+
+
+def asked_sites(model: nn.Module, requests: Sequence[Request]) -> list[Site]:
+    """Return a site for each module that the requests match, whether it makes units or not."""
+    layers, found = named_layers(model), []
     for request in requests:
         wanted, unwanted = split(as_list(request.asked))
-        names |= {site.layer for one in wanted for site in _asked_sites(one, layers, request.stage)}
-        names -= {name for one in unwanted for name in matching(one, layers)}
-    return names
+        dropped = {name for one in unwanted for name in matching(one, layers)}
+        asked = [site for one in wanted for site in _asked_sites(one, layers, request.stage)]
+        found += [site for site in asked if site.layer not in dropped]
+    return found
 
 
 def exact_sites(model: nn.Module, requests: Sequence[Request]) -> list[Site]:

@@ -132,6 +132,8 @@ class View:
         layers: its sites, in the model's order.
         training: series that belong to no layer, such as the loss, by name.
         left_out: layers that were not measured, with the reasons.
+        assumed: layers whose units were taken from the module's type, with the reasons.
+        outputs: layers whose units are the network's outputs, as far as the run says.
         made: how the run was made, as nested names and values.
     """
 
@@ -139,6 +141,8 @@ class View:
     layers: tuple[Layer, ...] = ()
     training: Mapping[str, Series] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    assumed: Mapping[str, str] = field(default_factory=dict)
+    outputs: frozenset[str] = frozenset()
     made: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -151,16 +155,9 @@ class View:
 
     @property
     def hidden(self) -> tuple[Layer, ...]:
-        """Return the layers with a known correlation, without the output layer, whose width the task fixes."""
+        """Return the layers with a known correlation, without output layers, whose width the task fixes."""
         known = tuple(layer for layer in self.measured if layer.of("nc").defined)
-        return tuple(layer for layer in known if layer.name != self.output) or known
-
-    @property
-    def output(self) -> str | None:
-        """Return the name of the network's last layer, or None if the run does not say."""
-        layers = (self.made.get("model") or {}).get("layers") or ()
-        measured = [name for name in layers if name not in self.left_out]
-        return next((name for name in reversed(measured) if is_output_layer(name, measured)), None)
+        return tuple(layer for layer in known if _without_call(layer.name) not in self.outputs) or known
 
     @property
     def last_step(self) -> int | None:
@@ -191,10 +188,34 @@ def read(run: Run, *, history: bool = True) -> View:
             tuple(Layer(site, of, {name: at[max(at)] for name, at in kept.items()}, kept) for site, of, kept in layers),
             series.get("", {}),
             dict(facts.get("left_out") or {}),
-            {name: value for name, value in facts.items() if name != "left_out"},
+            {
+                name: why
+                for name, why in (facts.get("assumed") or {}).items()
+                if any(_belongs(site, name) for site in sites)
+            },
+            _outputs(facts),
+            {name: value for name, value in facts.items() if name not in ("left_out", "assumed", "outputs")},
         )
     except (sqlite3.Error, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{run.directory} is damaged or was written by another version of cofire: {error}") from error
+
+
+def _outputs(facts: Mapping[str, Any]) -> frozenset[str]:
+    """Return the output layers; of a run that does not say which, the last one that has units."""
+    if "outputs" in facts:
+        return frozenset(map(str, facts["outputs"]))
+    layers = (facts.get("model") or {}).get("layers") or ()
+    measured = [name for name in layers if name not in (facts.get("left_out") or {})]
+    return frozenset(name for name in measured if is_output_layer(name, measured))
+
+
+def _without_call(site: str) -> str:
+    return site.removesuffix(BEFORE_ACTIVATION).partition("#")[0]
+
+
+def _belongs(site: str, layer: str) -> bool:
+    """Return whether a site is a layer or, as a gate of a recurrent one, a part of it."""
+    return f"{_without_call(site)}.".startswith(f"{layer}.")
 
 
 def _arrays(run: Run, history: bool) -> dict[str, dict[str, dict[int, NDArray[Any]]]]:

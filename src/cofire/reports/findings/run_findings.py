@@ -52,7 +52,7 @@ def findings(view: View) -> list[Finding]:
     kinds = (nonfinite, redundant, *UNIT_KINDS, trends, independent)
     found = [finding for find in kinds for finding in find(view.measured)]
     found += [finding for find in INFORMATION_KINDS for finding in find(view.layers)]
-    return by_urgency([*found, *_left_out(view)])
+    return by_urgency([*found, *_assumed(view), *_left_out(view)])
 
 
 def _how_measured(layers: Sequence[Layer]) -> str:
@@ -97,6 +97,15 @@ def _course(layer: Layer) -> str:
     if peak not in shown and direction(layer) == "peaked":
         shown.insert(1, peak)
     return ", ".join(f"{number(value, 2)} at step {count(step)}" for step, value in shown)
+
+
+def _assumed(view: View) -> list[Finding]:
+    """Report layers whose units no pass has shown."""
+    reasons = by_reason({name: reason.removeprefix("assumed: ") for name, reason in view.assumed.items()})
+    title = f"Units of {plural(len(view.assumed), 'layer')} were assumed from the module's type"
+    remark = "The model could not be followed there: that these are its units is likely, but not known."
+    points = tuple((reason, listing(names, MOST_NAMED)) for reason, names in reasons.items())
+    return [Finding("assumed", "note", title, points, remark)] if points else []
 
 
 def _left_out(view: View) -> list[Finding]:
