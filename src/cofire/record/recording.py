@@ -13,7 +13,7 @@ from ..nets import Site
 from ..nets.layer_names import unwrap
 from ..nets.layers.layer_weights import asked_weights, check_weights, known_layers
 from ..nets.layers.sites import Request, Sites, Stage, asked_layers, asked_sites, check, resolve
-from ..nets.wiring.live import live_wiring
+from ..nets.wiring.live_wiring import live_wiring
 from .measures import Measure
 from .measures.measure import WIDE, Shared
 from .runs.rows import canonical

@@ -12,7 +12,7 @@ from ..nets import Capture, Site
 from ..nets.capturing.padding_masks import Mask
 from ..nets.layer_names import unwrap
 from ..nets.layers.sites import Request, exact_sites, resolve
-from ..nets.wiring.live import live_wiring
+from ..nets.wiring.live_wiring import live_wiring
 from .measures import NotMeasured
 from .runs.rng_state import seed_from
 

@@ -13,7 +13,7 @@ from torch import nn
 from ..nets.capturing.first_pass import FirstPass
 from ..nets.capturing.padding_masks import Mask
 from ..nets.layers.layer_weights import known_layers
-from ..nets.wiring.live import live_wiring
+from ..nets.wiring.live_wiring import live_wiring
 from .across_processes import group_of, training_batches
 from .arguments import Sink, check_objects, check_seed, check_whole
 from .budget import Budget, Overhead, budget_of

@@ -159,7 +159,7 @@ VECTOR, IMAGE = (20, 4), (20, 2, 7, 7)
         (tied_by_a_view(), VECTOR, "0", "tied weights"),
         (tied_by_a_view(), VECTOR, "2", "tied weights"),
         (shared(), VECTOR, "0", "fixed: the model's input"),
-        (computed_by(nn.utils.spectral_norm), VECTOR, "0", CODE_FIXES),
+        (computed_by(nn.utils.spectral_norm), VECTOR, "0", "reduced over by linalg_vector_norm"),
         (scaled_by_a_hook(), VECTOR, "0", CODE_FIXES),
         (Seq(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 2)), VECTOR, "0", "reduced over by native_layer_norm"),
         (Seq(nn.Conv2d(2, 4, 3), nn.GroupNorm(2, 4), nn.Conv2d(4, 2, 3)), IMAGE, "0", "reduced over by native_group"),

@@ -9,7 +9,8 @@ from torch import nn
 
 from cofire.nets.capturing.capture import Capture
 from cofire.nets.penalties import CorrelationPenalty
-from cofire.nets.surgery import links, prune
+from cofire.nets.surgery import prune
+from cofire.nets.surgery.groups import links
 from cofire.record import Tracker, correlation
 
 X = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
@@ -38,7 +39,7 @@ def test_a_watched_model_is_cut_as_any_other(watch):
     model = network()
     watching = watch(model)  # held, as a variable of a notebook is
     model(X)
-    assert list(links(model).found) == ["0"]
+    assert list(links(model, X).found) == ["0"]
     smaller = prune(model, X, keep=0.5)
     assert smaller.model[0].out_features == 3
     del watching
@@ -62,7 +63,7 @@ def test_what_stays_of_hooks_in_a_copy_is_ours_too(copied):
     model = network()
     penalty = CorrelationPenalty(model, "0")
     twin = copied(copied(model))
-    assert list(links(twin).found) == ["0"]
+    assert list(links(twin, X).found) == ["0"]
     penalty.close()
 
 

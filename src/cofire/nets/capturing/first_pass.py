@@ -3,7 +3,7 @@
 from torch import nn
 
 from ..layers.sites import Asked, Request
-from ..wiring.live import live_wiring
+from ..wiring.live_wiring import live_wiring
 from .forward_pass import Pass
 from .recorder import Recorder
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..first_tensor import first_floating, is_packed
-from ..wiring.live import LiveWiring, Observation
+from ..wiring.live_wiring import LiveWiring, Observation
 
 
 @dataclass(frozen=True, eq=False)

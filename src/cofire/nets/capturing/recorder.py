@@ -22,7 +22,7 @@ from ..layers.sample_rows import Copy, units_last
 from ..layers.sites import Request, Site, Sites, Stage, asked_layers, resolve
 from ..running import calling_frame, is_running, method_called
 from ..torch_private import hidden, in_backward
-from ..wiring.live import live_wiring
+from ..wiring.live_wiring import live_wiring
 from ..wiring.places import Applied
 from .forward_pass import Pass, Record
 from .fused_attention import Fused, fused_modules
@@ -82,7 +82,7 @@ class Recorder:
         self._waiting: dict[str, list[_Waiting]] = {}
         self._observed: ObservedPass | None = None
         self._asked = asked_layers(model, requests)
-        self._version = -1
+        self._known = -1
         self._fused = Fused()
         self._resolve()
 
@@ -139,8 +139,8 @@ class Recorder:
 
     def _resolve(self) -> None:
         """Find the sites among what was seen so far, and put hooks on their modules and on what was not seen."""
-        if self._version != self._live.version:
-            self._version = self._live.version
+        if self._known != self._live.version:
+            self._known = self._live.version
             self.sites = resolve(self._model, self._requests, self._live)
             self._resolved(self.sites)
             self._wanted = {}

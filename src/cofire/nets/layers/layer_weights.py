@@ -9,7 +9,7 @@ from torch.nn.parameter import is_lazy
 from ..layer_names import clean, named_layers
 from ..tensor_kinds import unusable
 from ..wiring.assumed import assumed_wiring
-from ..wiring.live import live_wiring
+from ..wiring.live_wiring import live_wiring
 from ..wiring.wired_layers import Layer, WeightLayout
 from .effective_weight import effective_weight
 from .sites import Asked, Request, asked_layers, check

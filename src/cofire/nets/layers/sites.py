@@ -10,7 +10,7 @@ from torch.jit import ScriptModule
 from ...stats._base.wording import with_article
 from ..layer_names import first_names, named_layers, near, unwrap
 from ..wiring.assumed import assumed_wiring
-from ..wiring.live import LiveWiring
+from ..wiring.live_wiring import LiveWiring
 from ..wiring.wiring import wire
 from .patterns import Pattern, as_list, matching, split
 

@@ -11,7 +11,7 @@ from ...stats.correlation.moments import Moments
 from ..capturing.capture import Capture
 from ..layers.sites import Asked, Request, Site, Sites, asked_layers
 from ..loading.batches import batch_length, forward
-from ..wiring.live import live_wiring
+from ..wiring.live_wiring import live_wiring
 
 MOST_UNITS = 4096
 HELD_BYTES = 1 << 30

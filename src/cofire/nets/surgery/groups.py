@@ -14,7 +14,7 @@ from ..loading.eval_mode import evaluating
 from ..wiring.dimensions import Dimension
 from ..wiring.wired_layers import Group, Layer
 from ..wiring.wiring import wire
-from .readings import Reading, Sightings
+from .readers import Reading, Sightings
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +65,10 @@ def links(net: nn.Module, first: Any, shared: Collection[str] = ()) -> Links:
         shared: names of parameters that shared memory before the network was copied.
     """
     args, kwargs = arguments(net, first)
-    try:
-        with evaluating(net):
-            wiring = wire(net, kwargs or args)
-    except Exception as error:  # forward is the user's code and may raise anything on fake tensors
-        first_line = str(error).strip().partition("\n")[0]
-        reason = f"the model could not be followed: {type(error).__name__}: {first_line}"
+    with evaluating(net):
+        wiring = wire(net, kwargs or args)
+    if wiring.notes:  # what it does depends on values, so that one pass shows one of its ways only
+        reason = f"the model could not be followed in all that it may do: {wiring.notes[0]}"
         return Links({}, {owner(name): reason for name, one in net.named_parameters() if one.ndim > 1}, {})
     why = {group: _why_fixed(group, shared) for group in wiring.groups}
     free = {group: group.readers for group, reason in why.items() if not reason}

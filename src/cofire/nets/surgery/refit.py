@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .cut_groups import named_tensors
 from .groups import Link
-from .readings import Reading
+from .readers import Reading
 from .sources import MadeUp, others
 
 

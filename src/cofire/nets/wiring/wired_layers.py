@@ -61,7 +61,8 @@ class WeightLayout:
 
     def rows(self, weight: Tensor) -> Tensor:
         """Return the weight as (n_units, n_inputs, ...), a view where possible."""
-        return weight.reshape(self.shape).permute(self.order).reshape(-1, *self.inputs)
+        as_stored = self.order == tuple(range(len(self.shape))) and weight.shape[1:] == self.inputs
+        return weight if as_stored else weight.reshape(self.shape).permute(self.order).reshape(-1, *self.inputs)
 
 
 def equal_parts(names: Sequence[str], size: int) -> tuple[tuple[str, int, int], ...]:
