@@ -183,12 +183,7 @@ def test_weights_are_asked_for_by_the_modules_that_hold_or_use_them():
     layer = nn.TransformerEncoderLayer(6, 2, 8)
     layers = wire(layer, torch.ones(4, 2, 6)).layers
     names = [one.name for one in asked_weights(layer, "self_attn", layers)[0]]
-    assert names == [
-        "self_attn.in_proj.query",
-        "self_attn.in_proj.key",
-        "self_attn.in_proj.value",
-        "self_attn.out_proj",
-    ]
+    assert names == ["self_attn.query", "self_attn.key", "self_attn.value", "self_attn.out_proj"]
     assert [one.name for one in asked_weights(layer, "linear*", layers)[0]] == ["linear1", "linear2"]
 
 

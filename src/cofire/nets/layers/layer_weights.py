@@ -50,7 +50,8 @@ class UnitWeight:
         layout = self.layer.layout
         if weight is None or layout is None or weight.numel() != _n_entries(layout):
             raise ValueError(f"the weight of {self.name!r} has another shape than when the model ran; run it again")
-        return layout.rows(weight)[self.start : self.stop]
+        rows = layout.rows(weight)
+        return rows if self.stop is None else rows[self.start : self.stop]
 
 
 def unit_weights(model: nn.Module, layers: Iterable[Layer]) -> tuple[list[UnitWeight], dict[str, str]]:

@@ -35,25 +35,36 @@ def assumed_wiring(model: nn.Module, reason: str) -> Wiring:
     return Wiring(tuple(layers), (), {}, {}, {}, {True: places, False: places}, (f"assumed: {reason}",))
 
 
-def _weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield a module's weights by name, also those that a wrapper keeps as plain tensors."""
-    held = {**dict(module.named_parameters(recurse=False)), **vars(module)}
-    for name, value in held.items():
+def _weights(module: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
+    """Yield the names that a module uses its weights by, and what they are stored as, also where a wrapper keeps it."""
+    for name, value in {**dict(module.named_parameters(recurse=False)), **vars(module)}.items():
         if "weight" in name and isinstance(value, Tensor) and not is_lazy(value) and value.dim() > 1:
-            yield name, value
+            yield name.removesuffix("_orig"), name, value
+    for name, made in getattr(module, "parametrizations", {}).items():
+        stored = [(key, one) for key, one in made.named_parameters() if one.dim() > 1]
+        if "weight" in name and stored:
+            key, value = max(stored, key=lambda one: one[1].numel())
+            yield name, f"parametrizations.{name}.{key}", value
 
 
 def _layer(
-    name: str, module: nn.Module, parameter: str, weight: Tensor, unit_axis: int, weight_axis: int, reason: str
+    name: str,
+    module: nn.Module,
+    used: str,
+    parameter: str,
+    weight: Tensor,
+    unit_axis: int,
+    weight_axis: int,
+    reason: str,
 ) -> Layer:
     groups = getattr(module, "groups", 1)
     transposed = weight_axis == 1 and groups > 1
     units = weight.shape[weight_axis] * (groups if transposed else 1)
-    names = () if "hr" in parameter else gates_of(type(module))  # an LSTM's projection has no gates
-    names = QKV if parameter == "in_proj_weight" else names
+    names = () if "hr" in used else gates_of(type(module))  # an LSTM's projection has no gates
+    names = QKV if used == "in_proj_weight" else names
     full = f"{name}.{parameter}" if name else parameter
     return Layer(
-        name=name if parameter == "weight" and name else short_name(full),
+        name=name if used == "weight" and name else short_name(f"{name}.{used}" if name else used),
         parameter=full,
         module=name,
         units=units // (len(names) or 1),
