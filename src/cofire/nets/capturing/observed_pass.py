@@ -29,8 +29,9 @@ class ObservedPass:
         live: what is known of the model; takes in what the call shows.
         part: the module that is called.
         prefix: its name.
-        args: what it is given.
+        args: what is given to it, or to the module with which observing begins.
         kwargs: likewise, by name.
+        begins_at: that module, within the part; "" for the part itself.
         failure: why it could not be followed on fake tensors.
         hook: wraps the hooks that tell which module runs.
         within: the frame of the call.
@@ -47,13 +48,14 @@ class ObservedPass:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         *,
+        begins_at: str,
         failure: str,
         hook: Callable[..., Any],
         within: FrameType | None,
     ) -> None:
         self.kept: list[Kept] = []
         self._prefix, self._failure = prefix, failure
-        self._observation = Observation(live, part, prefix, args, kwargs, hook=hook, within=within)
+        self._observation = Observation(live, part, prefix, args, kwargs, begins_at=begins_at, hook=hook, within=within)
 
     def watched(self, modules: Mapping[str, nn.Module], asked: Iterable[str]) -> dict[str, nn.Module]:
         """Return the modules whose outputs are kept: those asked for, and all that hold no others."""

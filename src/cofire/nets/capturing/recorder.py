@@ -246,10 +246,14 @@ class Recorder:
 
     def _unseen(self, name: str, module: nn.Module, args: Args, kwargs: Kwargs) -> None:
         """Learn how a part of the model is wired that was not seen running before."""
-        if self._observed is None and not self._live.knows(name) and (self._inside or not self._learn_method(name)):
-            failure = self._live.learn(module, name, args, kwargs)
-            if failure:
-                self._observe(module, name, args, kwargs, failure)
+        if self._observed is None and not self._live.knows(name):
+            if self._inside and self._live.knows(""):
+                # What follows the part shows only in this pass, in which the model goes another way than before.
+                self._observe("", args, kwargs, begins_at=name, within=self._frames[0])
+            elif self._inside or not self._learn_method(name):
+                failure = self._live.learn(module, name, args, kwargs)
+                if failure:
+                    self._observe(name, args, kwargs, failure=failure, within=calling_frame())
         self._resolve()
 
     def _learn_method(self, name: str) -> bool:
@@ -262,11 +266,21 @@ class Recorder:
         failure = self._live.learn(owner, owners[id(owner)], (), arguments, method=method)
         return not failure and self._live.knows(name)
 
-    def _observe(self, part: nn.Module, name: str, args: Args, kwargs: Kwargs, failure: str) -> None:
-        """Begin to observe a call of a part of the model."""
-        self._unhook_observation()  # those of a call that raised
-        hook, within = partial(self._watching, name), calling_frame()
-        self._observed = ObservedPass(self._live, part, name, args, kwargs, failure=failure, hook=hook, within=within)
+    def _observe(
+        self,
+        name: str,
+        args: Args,
+        kwargs: Kwargs,
+        *,
+        within: FrameType | None,
+        begins_at: str = "",
+        failure: str = "it goes another way than before",
+    ) -> None:
+        """Begin to observe a call of a part of the model, from the beginning or from one of its modules on."""
+        part, hook = self._modules[name], partial(self._watching, name)
+        self._observed = ObservedPass(
+            self._live, part, name, args, kwargs, begins_at=begins_at, failure=failure, hook=hook, within=within
+        )
         for inner, module in self._observed.watched(self._modules, self._asked).items():
             keep = partial(self._keep, inner)
             self._hook(f"keep {inner}", inner, module.register_forward_hook, keep, with_kwargs=True)

@@ -141,8 +141,9 @@ class Observation:
         live: takes in what the call shows.
         part: the module that is called.
         prefix: its name.
-        args: what it is given.
+        args: what is given to it, or to the module with which following begins.
         kwargs: likewise, by name.
+        begins_at: that module, within the part; "" for the part itself.
         hook: wraps the hooks that tell which module runs.
         within: the frame of the call.
     """
@@ -155,6 +156,7 @@ class Observation:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         *,
+        begins_at: str,
         hook: Callable[..., Any],
         within: FrameType | None,
     ) -> None:
@@ -163,7 +165,7 @@ class Observation:
         self._follower.give(one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor))
         self._watch = ModuleWatch(part, self._follower, hook, root=False)
         self._watch.__enter__()
-        self._watch.begin("", args, kwargs)
+        self._watch.begin(begins_at, args, kwargs)
         push_dispatch_mode(self._follower)
 
     def end(self, output: object, *, failure: str) -> None:
