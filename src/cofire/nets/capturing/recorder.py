@@ -97,7 +97,7 @@ class Recorder:
         eager.enter()
         # Hooks run in the order of registration. The fused output comes first, so that the others see the output that
         # the model continues with.
-        self._hook("begin", "", self._model.register_forward_pre_hook, self._begins, with_kwargs=True)
+        self._hook("begin", "", self._model.register_forward_pre_hook, self._begins, plain=True, with_kwargs=True)
         for number, module in enumerate(fused_modules(self._model)):
             fused, slow = partial(self._fused.output, module), partial(self._fused.begin, module)
             self._hook(f"unfused {number}", "", module.register_forward_pre_hook, slow)
@@ -135,7 +135,8 @@ class Recorder:
             self._leave_out(waiting.sites[0].layer, NO_ACTIVATION)
         self._waiting.clear()
         if shown.records:
-            self._emit(shown)
+            with hidden():
+                self._emit(shown)
 
     def _resolve(self) -> None:
         """Find the sites among what was seen so far, and put hooks on their modules and on what was not seen."""
@@ -168,7 +169,7 @@ class Recorder:
                     self._hook(f"source {source}", name, self._modules[source].register_forward_hook, reached)
         # The end of the model's call comes last, when all layers are recorded. It must come also when forward raises.
         self._unhook("end")
-        self._hook("end", "", self._model.register_forward_hook, self._ends, always_call=True)
+        self._hook("end", "", self._model.register_forward_hook, self._ends, plain=True, always_call=True)
 
     def _hook(
         self,
@@ -195,6 +196,7 @@ class Recorder:
             if get_ident() != self._thread or in_backward():
                 return None
             try:
+                _ = self._inside  # a call that an interrupt has ended is dropped while its mode is on the stack
                 with hidden() if unseen else nullcontext():
                     return run(*given)
             except Exception as error:
