@@ -1,5 +1,6 @@
 """Options, seeds and the skips of the whole suite."""
 
+import importlib.util
 import os
 
 import pytest
@@ -7,6 +8,11 @@ import torch
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the workers share the cores; threads that wait for one another would stall them all
+
+if importlib.util.find_spec("torchvision"):  # lightning, torchmetrics and transformers import it
+    from architectures import register_operators_of_torchvision
+
+    OPERATORS = register_operators_of_torchvision()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

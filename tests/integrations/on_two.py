@@ -4,6 +4,7 @@ Called with the framework, a folder and the number of processes. Rows go to the 
 what each process has logged beside it.
 """
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -12,6 +13,12 @@ import torch
 from torch import nn
 
 from cofire import CorrelationPenalty
+
+sys.path.append(str(Path(__file__).parents[1] / "zoo"))
+if importlib.util.find_spec("torchvision"):  # the frameworks import it
+    from architectures import register_operators_of_torchvision
+
+    OPERATORS = register_operators_of_torchvision()
 
 SPLITS = [[12, 12], [20, 4], [12, 12], [9, 2]]
 """How many of each step's samples the two processes have."""

@@ -1,5 +1,6 @@
 """The metric follows torchmetrics' conventions and equals one summary of all samples."""
 
+import importlib.util
 import pickle
 from pathlib import Path
 
@@ -8,6 +9,11 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
+
+if importlib.util.find_spec("torchvision"):  # here too, for the processes that are spawned
+    from architectures import register_operators_of_torchvision
+
+    OPERATORS = register_operators_of_torchvision()
 
 pytest.importorskip("torchmetrics", reason='needs pip install "cofire[torchmetrics]"')
 

@@ -176,7 +176,12 @@ def test_tied_weights_are_measured_once():
     model = nn.Sequential(nn.Embedding(20, 6), nn.Linear(6, 20, bias=False))
     model[1].weight = model[0].weight
     found, left_out = unit_weights(model, wire(model, torch.tensor([[1, 2]])).layers)
-    assert [one.name for one in found] == ["0"] and left_out == {"1": "the same tensor as 0"}
+    # The units of an embedding are its columns, those of the output layer the rows of the same tensor.
+    assert {one.name: one.read(model).shape for one in found} == {"0": (6, 20), "1": (20, 6)} and not left_out
+    model = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 6))
+    model[2].weight = model[0].weight
+    found, left_out = unit_weights(model, wire(model, torch.ones(2, 6)).layers)
+    assert [one.name for one in found] == ["0"] and left_out == {"2": "the same tensor as 0"}
 
 
 def test_weights_are_asked_for_by_the_modules_that_hold_or_use_them():

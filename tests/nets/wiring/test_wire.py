@@ -371,3 +371,30 @@ def test_positions_that_go_through_a_layer_are_no_weight():
     inner = next(group for group in wiring.groups if "key.weight" in group.makers)
     assert wiring.left_out == {"table": "has a number for each unit of another layer"}
     assert inner.makers == ("query.weight", "key.weight") and inner.readers == () and inner.marks == {"coupled by mm"}
+
+
+class Losing(nn.Module):
+    """Returns its own loss, and its logits with it if it is told to."""
+
+    def __init__(self, loss, *, logits=False):
+        super().__init__()
+        self.layer, self.loss, self.logits = nn.Linear(4, 3), loss, logits
+
+    def forward(self, x):
+        y = self.layer(x)
+        loss = self.loss(y, torch.zeros(len(x), dtype=torch.int64))
+        return (loss, y) if self.logits else loss
+
+
+@pytest.mark.parametrize(
+    ("loss", "applied"),
+    [
+        (nn.functional.cross_entropy, False),  # its log-softmax belongs to the loss
+        (lambda y, target: nn.functional.nll_loss(y.log_softmax(1), target), False),
+        (lambda y, target: nn.functional.nll_loss(y.tanh(), target), True),
+        (lambda y, target: y.log_softmax(1), True),
+    ],
+)
+def test_the_softmax_of_a_cross_entropy_is_no_activation_function(loss, applied):
+    found = wire(Losing(loss), torch.randn(5, 4))
+    assert [place.applied is not None for place in found.places[True]["layer"]] == [applied]

@@ -63,7 +63,7 @@ def unit_weights(model: nn.Module, layers: Iterable[Layer]) -> tuple[list[UnitWe
     """
     found: list[UnitWeight] = []
     left_out: dict[str, str] = {}
-    seen: dict[int, str] = {}
+    seen: dict[tuple[int, tuple[int, ...]], str] = {}
     for layer in layers:
         owner, attribute = _place(layer.parameter)
         weight = effective_weight(model.get_submodule(owner), attribute)
@@ -119,7 +119,7 @@ def _parts(layer: Layer, owner: str, attribute: str) -> Iterator[UnitWeight]:
         yield UnitWeight(f"{name}.{part}".lstrip("."), layer, owner, attribute, start, stop)
 
 
-def _unreadable(layer: Layer, weight: Tensor | None, seen: dict[int, str]) -> str:
+def _unreadable(layer: Layer, weight: Tensor | None, seen: dict[tuple[int, tuple[int, ...]], str]) -> str:
     """Return why a layer's weight can't be measured; empty if it can."""
     if weight is None:
         return "its weight is computed in a way that can't be read"
@@ -127,7 +127,9 @@ def _unreadable(layer: Layer, weight: Tensor | None, seen: dict[int, str]) -> st
         return reason
     if layer.layout is None or weight.numel() != _n_entries(layer.layout):
         return "its weight does not show its units on axes of their own"
-    first = seen.setdefault(weight.data_ptr(), layer.name) if _is_stored(weight) else layer.name
+    # An embedding and an output layer may share a tensor; the units of one are its columns, of the other its rows.
+    place = weight.data_ptr(), layer.layout.order
+    first = seen.setdefault(place, layer.name) if _is_stored(weight) else layer.name
     return "" if first == layer.name else f"the same tensor as {first}"
 
 

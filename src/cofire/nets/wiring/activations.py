@@ -78,6 +78,12 @@ class Flow:
                 live.update(step.inputs)
                 for signal in set(step.inputs):
                     self._takers[signal].append(index)
+        self._losses = {index for index, step in enumerate(steps) if self._is_in_loss(step)}
+
+    def _is_in_loss(self, step: Step) -> bool:
+        """Return whether a step is the log-softmax inside a cross-entropy, of which the targets' entries are gathered."""
+        takers = {self.steps[taker].name for taker in self._takers[step.outputs[0]]} if step.outputs else set()
+        return step.name in MIXING and takers == {"gather"}
 
     def find_normalizations(self, calls: Iterable[ModuleCall], made_or_read: Callable[[int, int], bool]) -> None:
         """Find modules that normalize what they take, however it is written: they count as one linear step.
@@ -109,7 +115,7 @@ class Flow:
 
     def behind(self, start: Signal) -> Behind:
         """Follow what is computed from a tensor alone, up to where it meets anything else."""
-        walk = _Walk(start, self._used_behind)
+        walk = _Walk(start, self._used_behind, self._losses)
         coming = sorted(self._takers[start])
         while coming:
             index = coming.pop(0)
@@ -133,8 +139,8 @@ class Flow:
 class _Walk:
     """One walk: the members are what was computed from the start alone, in order."""
 
-    def __init__(self, start: Signal, used_behind: Callable[[Signal, int], bool]) -> None:
-        self._used_behind = used_behind
+    def __init__(self, start: Signal, used_behind: Callable[[Signal, int], bool], losses: set[int]) -> None:
+        self._used_behind, self._losses = used_behind, losses
         self.members: dict[Signal, tuple[int, bool]] = {start: (-1, False)}  # the step that made it; nonlinear or not
         self.last_use: dict[Signal, float] = {}
         self.constants: set[Signal] = set()
@@ -155,7 +161,7 @@ class _Walk:
                 (self.noise if self.noise.intersection(step.inputs) else self.constants).update(step.outputs)
                 return step.outputs
             return ()
-        kind = self._kind(step, taken)
+        kind = None if index in self._losses else self._kind(step, taken)
         for signal in taken:
             self.last_use[signal] = max(self.last_use.get(signal, -1), inf if kind is None else index)
         if step.in_place:
