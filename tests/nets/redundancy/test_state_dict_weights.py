@@ -119,6 +119,11 @@ def test_layers_side_by_side_are_not_read_by_one_another():
     assert {one.groups for one in read({**state, "fc.weight": torch.randn(10, 128)}).values()} == {1}
 
 
+def test_two_branches_of_one_layer_are_not_read_by_one_another():
+    state = {"stem.weight": conv(64, 3), "squeeze.weight": conv(16, 64, 1, 1), "one.weight": conv(64, 16, 1, 1)}
+    assert read({**state, "three.weight": conv(64, 16), "fc.weight": torch.randn(10, 128)})["three"].groups == 1
+
+
 # Which axis holds the units
 
 

@@ -205,7 +205,9 @@ class FileLayout:
         others = [one for one in self.makers if one != name and self.units(one) == each and not _SQUEEZE.search(one)]
         # As many layers side by side as there would be groups may read a part of the channels each.
         siblings = self._siblings(name)
-        alone = not others and len(siblings) != number and before not in siblings
+        # Two branches of one layer both read what that one makes, whatever its name.
+        branches = self.inputs(before) == each and any(self.units(one) == each for one in self.makers)
+        alone = not (others or branches) and len(siblings) != number and before not in siblings
         if alone and (len(weight) == made or weight[0, 0].numel() > 1):
             return number, f"read in {number} groups, by the channels of the layer before it"
         return 1, f"{one_group}; it may have {number} groups"
