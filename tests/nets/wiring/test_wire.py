@@ -398,3 +398,61 @@ class Losing(nn.Module):
 def test_the_softmax_of_a_cross_entropy_is_no_activation_function(loss, applied):
     found = wire(Losing(loss), torch.randn(5, 4))
     assert [place.applied is not None for place in found.places[True]["layer"]] == [applied]
+
+
+def test_its_html_is_a_table_whose_names_are_escaped():
+    model = nn.ModuleDict({"<b>": nn.Linear(6, 10)})
+
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = model
+
+        def forward(self, x):
+            return self.inner["<b>"](x)
+
+    html = wire(Odd(), ROWS)._repr_html_()
+    assert html.startswith("<table><thead><tr><th>layer</th>") and "<td>inner.&lt;b&gt;</td><td>10</td>" in html
+    assert repr(wire(Odd(), ROWS)) == str(wire(Odd(), ROWS))
+
+
+def test_a_model_that_decides_by_values_runs_once_on_the_example_and_is_put_back():
+    class Deciding(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.norm, self.runs = nn.Linear(6, 4), nn.BatchNorm1d(4), 0
+
+        def forward(self, x):
+            self.runs += 1
+            self.seen = x
+            return F.dropout(self.norm(self.fc(x)), 0.5) if bool(x.sum() < 1e9) else x
+
+    model = Deciding().train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = torch.get_rng_state()
+    wiring = wire(model, ROWS)
+    assert "a pass on fake tensors failed" in wiring.notes[0] and [one.name for one in wiring.layers] == ["fc"]
+    assert model.runs == 0 and not hasattr(model, "seen") and torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_model_that_cannot_run_is_read_by_its_types_and_says_so():
+    wiring = wire(nn.Sequential(nn.Linear(6, 4), nn.Conv2d(3, 5, 1)), torch.ones(2, 9))
+    assert [(one.name, one.units, one.unit_axis) for one in wiring.layers] == [("0", 4, -1), ("1", 5, -3)]
+    assert all("could not be run on the example" in one.assumed for one in wiring.layers)
+    assert "could not be run" in str(wiring)
+
+
+def test_heads_that_only_train_say_so():
+    class Auxiliary(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head, self.extra = nn.Linear(6, 8), nn.Linear(8, 3), nn.Linear(8, 2)
+
+        def forward(self, x):
+            h = torch.relu(self.body(x))
+            return (self.head(h), self.extra(h)) if self.training else self.head(h)
+
+    for mode in (True, False):
+        found = {layer.name: layer.mode for layer in wire(Auxiliary().train(mode), ROWS).layers}
+        assert found == {"body": "", "head": "", "extra": "train"}
