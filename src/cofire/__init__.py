@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _HOME = {"Measure": "record", "Tracker": "record"}  # all others are in nets
 
 __all__ = [
-    "CorrelationPenalty", "Measure", "Site", "Tracker", "__version__", "capture", "correlation_penalty", "sites", "wire",
+    "CorrelationPenalty", "Measure", "Site", "Tracker", "__version__", "capture", "correlation_penalty", "sites",
+    "wire",
 ]  # fmt: skip
 
 

@@ -81,7 +81,7 @@ class Flow:
         self._losses = {index for index, step in enumerate(steps) if self._is_in_loss(step)}
 
     def _is_in_loss(self, step: Step) -> bool:
-        """Return whether a step is the log-softmax inside a cross-entropy, of which the targets' entries are gathered."""
+        """Return whether a step is the log-softmax of a cross-entropy, which gathers the targets' entries."""
         takers = {self.steps[taker].name for taker in self._takers[step.outputs[0]]} if step.outputs else set()
         return step.name in MIXING and takers == {"gather"}
 
