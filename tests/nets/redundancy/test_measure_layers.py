@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cofire.nets import redundancy
+from cofire.nets import redundancy, sites
 from cofire.nets.redundancy import redundancy_report, streaming, weight_redundancy_report
 from cofire.nets.redundancy.layer_quantities import JUDGED, measured, value_of
 from cofire.nets.redundancy.measure_layers import MOST_VECTORS
@@ -220,3 +220,28 @@ def test_quantities_are_read_by_name_and_a_misspelled_one_is_an_error(model):
 
 def test_the_index_names_what_there_is():
     assert all(hasattr(redundancy, name) for name in redundancy.__all__)
+
+
+def test_nothing_is_assumed_of_depthwise_filters_that_were_followed():
+    class SamePadding(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(nn.functional.pad(x, (1, 1, 1, 1)))
+
+    net = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU6(), SamePadding(8, 8, 3, groups=8), nn.ReLU6(), nn.Conv2d(8, 4, 1))
+    with torch.no_grad():
+        net[2].weight[5] = 2 * net[2].weight[3]
+    x = torch.randn(60, 3, 5, 5)
+    report = redundancy_report(net, x)
+    assert report.assumptions() == []
+    depthwise = by_name(report)["2"]
+    maps = net[:4](x).detach().movedim(1, -1).reshape(-1, 8)
+    assert depthwise.activations.correlation.mean_abs == pytest.approx(neuronal_correlation(maps).mean_abs, abs=1e-9)
+    assert depthwise.n_units == 8 and depthwise.clusters == ()
+    assert [str(site) for site in sites(net, example=x)] == ["0", "2", "4"] and not sites(net, example=x).assumed
+
+
+def test_outputs_come_last_however_redundant_they_are():
+    net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 40))
+    report = redundancy_report(net, torch.randn(2000, 4))
+    hidden, outputs = report.by_redundancy
+    assert outputs.layer == "2" and outputs.superfluous_share > hidden.superfluous_share

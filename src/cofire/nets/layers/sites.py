@@ -130,6 +130,7 @@ def sites(model: nn.Module, pattern: Asked = "*", *, stage: Stage = "post", exam
     live = LiveWiring()
     reason = "sites() was given no example to run the model on"
     live.add(assumed_wiring(model, reason) if example is None else wire(model, example))
+    live.complete(model, "")
     request = Request(pattern, stage)
     check(model, [request])
     found = resolve(model, [request], live)

@@ -24,12 +24,14 @@ class LiveWiring:
 
     Attributes:
         layers: the layers that were seen, by name, in the order of the network.
+        riders: parameters with a number, or a filter, for each unit of another layer.
         places: for each mode, the places of each module's calls.
         assumed: modules that ran but could not be followed, with the reason.
         version: grows whenever something is added.
     """
 
     layers: dict[str, Layer] = field(default_factory=dict)
+    riders: set[str] = field(default_factory=set)
     places: dict[bool, dict[str, tuple[Place, ...]]] = field(default_factory=lambda: {True: {}, False: {}})
     assumed: dict[str, str] = field(default_factory=dict)
     version: int = 0
@@ -56,6 +58,7 @@ class LiveWiring:
         self.version += 1
         start = f"{prefix}." if prefix else ""
         n_own = sum(not layer.module for layer in wiring.layers)
+        self.riders.update(start + name for group in wiring.groups for name in group.riders)
         for layer in wiring.layers:
             if prefix:
                 named = f"{start}{layer.name}" if layer.module or n_own > 1 else prefix
@@ -101,12 +104,20 @@ class LiveWiring:
         self.add(assumed_wiring(part, reason), prefix)
 
     def complete(self, part: nn.Module, prefix: str) -> None:
-        """Read layers by their types that ran, but whose parameters were not seen: a wrapper may exchange them."""
+        """Read the layers that ran, but of which no weight was seen making units, by their types.
+
+        A wrapper may exchange their parameters. Depthwise convolutions only filter the units of another layer, so that
+        nothing about them is assumed.
+        """
         start = f"{prefix}." if prefix else ""
         making = {layer.module for layer in self.layers.values()}
         wiring = assumed_wiring(part, "its parameters were not seen when it ran")
         named = [(layer, f"{start}{layer.module}".rstrip(".")) for layer in wiring.layers]
-        missing = [layer for layer, name in named if name not in making and self.knows(name)]
+        missing = [
+            replace(layer, assumed="") if start + layer.parameter in self.riders else layer
+            for layer, name in named
+            if name not in making and self.knows(name)
+        ]
         if missing:
             self.add(replace(wiring, layers=tuple(missing), places={}), prefix)
 
