@@ -456,3 +456,22 @@ def test_heads_that_only_train_say_so():
     for mode in (True, False):
         found = {layer.name: layer.mode for layer in wire(Auxiliary().train(mode), ROWS).layers}
         assert found == {"body": "", "head": "", "extra": "train"}
+
+
+def test_a_layer_reads_one_unit_on_an_axis_that_the_model_adds():
+    class Waves(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(1, 6, (4, 1)), nn.Linear(6, 2)
+
+        def forward(self, x):
+            return self.fc(self.conv(x[:, None, :, None]).amax((2, 3)))
+
+    assert {layer.name: layer.inputs for layer in wire(Waves(), torch.zeros(3, 9)).layers} == {"conv": 1, "fc": 6}
+    units = {layer.name: layer.inputs for layer in wire(nn.Linear(1, 4), torch.zeros(3, 1)).layers}
+    assert units == {"weight": 1}
+
+
+def test_what_is_left_out_is_told_once_for_each_reason():
+    text = str(wire(nn.Sequential(nn.Linear(5, 6), Scale((1, 6)), Scale((1, 6)), nn.Linear(6, 2)), ROWS[:, :5]))
+    assert text.splitlines()[-1] == "left out, has a number for each unit of another layer: 1.w, 2.w"

@@ -160,7 +160,7 @@ class Call:
         if not signal.made_of or signal.varies:
             return
         for place, one in enumerate(dimensions):
-            if one.size == 1 and role != "maker":
+            if one.size == 1 and role not in ("maker", "reader"):
                 continue
             stored = () if signal.axes is None or axes is None else (signal.axes[axes[place]],)
             weight = signal.weight if stored else None

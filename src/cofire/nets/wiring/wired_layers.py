@@ -162,7 +162,11 @@ class Wiring:
     def _below(self) -> Iterator[str]:
         yield from self.notes
         if self.left_out:
-            yield f"left out: {'; '.join(f'{name} ({reason})' for name, reason in self.left_out.items())}"
+            reasons: dict[str, list[str]] = {}
+            for name, reason in self.left_out.items():
+                reasons.setdefault(reason, []).append(name)
+            for reason, names in reasons.items():
+                yield f"left out, {reason}: {', '.join(names)}"
         if self.unknown:
             yield f"operations without a rule: {', '.join(self.unknown)}"
 
