@@ -36,7 +36,7 @@ def inspections(model) -> dict[str, Inspection]:
 def shown(inspection: Inspection, width: int = 80) -> str:
     console = Console(width=width, record=True, file=None, force_terminal=False)
     with console.capture() as captured:
-        console.print(inspection_summary(inspection))
+        console.print(inspection_summary(inspection, width=width))
     return captured.get()
 
 
@@ -120,6 +120,34 @@ def test_the_table_fits_a_terminal(kind, inspections):
     text = shown(inspections[kind])
     assert max(map(len, text.splitlines())) <= 80
     assert "Debiased" in text if kind == "data" else "By entropy" in text
+
+
+def test_a_narrow_table_leaves_out_columns_but_cuts_no_number():
+    net = nn.Sequential()
+    for index, (inputs, units) in enumerate(((1200, 1200), (1200, 3))):
+        net.add_module(f"a_block_with_a_long_name_{index}_projection", nn.Linear(inputs, units))
+    nn.init.eye_(net[0].weight)  # independent units: nearly all of them are needed
+    found = Inspection("net", redundancy_report(net, torch.randn(6000, 1200)), {})
+    table = shown(found).split("\n\n")[1].splitlines()
+    assert max(map(len, table)) <= 80
+    headings, first = table[0].split(), table[1].split()
+    assert headings == ["Layer", "Units", "Constant", "Copies", "Debiased", "Interval", "Width"]
+    row = found.rows[0]
+    assert len(row.cells["width"]) == len("1,000 (1,000–1,000)")
+    assert " ".join(first[1:]) == " ".join(
+        row.cells[key] for key in ("units", "constant", "copies", "nc_debiased", "interval", "width")
+    )
+    assert row.cells["wc"] in shown(found, width=120) and "WC" in shown(found, width=120)
+
+
+def test_copies_among_the_outputs_are_told_without_advice_to_fold_them():
+    net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    with torch.no_grad():
+        net[2].weight[2], net[2].bias[2] = 3 * net[2].weight[0], 1.0
+    found = Inspection("net", redundancy_report(net, torch.randn(2000, 4)), {})
+    (copies,) = [one for one in found.findings if one.kind == "copies"]
+    assert copies.headline == "Outputs copy others in 2" and copies.points == (("2", "1 unit redundant: 0 = 2"),)
+    assert copies.level == "note" and "merge" not in copies.advice
 
 
 def test_long_names_stay_apart():

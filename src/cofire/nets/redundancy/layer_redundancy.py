@@ -116,14 +116,18 @@ class LayerRedundancy:
 
     @property
     def order(self) -> tuple[float, ...]:
-        """Sort key, most redundant first: layers with activations, then the share that could go, then correlation."""
+        """Sort key, most redundant first: layers with activations, then the share that could go, then correlation.
+
+        Of layers with activations, outputs come last: the task fixes how many there are.
+        """
         correlation = math.nan
         if self.activations:
             correlation = self.activations.correlation.debiased
         elif self.weights:  # beyond what random weights show
             correlation = self.weights.mean_abs - self.weights.chance_level
         known = [-value if math.isfinite(value) else 1.0 for value in (self.superfluous_share, correlation)]
-        return (-float(self.activations is not None), *known)
+        by_data = self.activations is not None
+        return (-float(by_data), float(by_data and self.is_output), *known)
 
 
 @dataclass(frozen=True, eq=False)

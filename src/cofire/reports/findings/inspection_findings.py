@@ -36,8 +36,9 @@ def headline(report: RedundancyReport) -> str:
 
 def findings(report: RedundancyReport, views: Sequence[Layer]) -> list[Finding]:
     """Return everything that can be said, what needs action first."""
-    of_views = (redundant, constant, undefined, few_samples, independent)
-    found = [finding for find in of_views for finding in find(views)]
+    of_views = (redundant, undefined, few_samples, independent)
+    found = constant(views, key="constant, inspected")
+    found += [finding for find in of_views for finding in find(views)]
     found += [finding for find in _KINDS for finding in find(report)]
     return by_urgency(found)
 
@@ -81,8 +82,10 @@ def _width(layer: LayerRedundancy) -> str:
 
 
 def copies(report: RedundancyReport) -> list[Finding]:
-    """Report units that duplicate others on the data."""
-    return _copies("copies", report, [layer for layer in _judged(report) if layer.clusters])
+    """Report units that duplicate others on the data; outputs apart, as the task fixes how many there are."""
+    found = [layer for layer in _judged(report) if layer.clusters]
+    hidden, outputs = ([one for one in found if one.is_output is is_output] for is_output in (False, True))
+    return [*_copies("copies", report, hidden), *_copies("output copies", report, outputs, level="note")]
 
 
 def weight_copies(report: RedundancyReport) -> list[Finding]:
@@ -91,10 +94,12 @@ def weight_copies(report: RedundancyReport) -> list[Finding]:
     return _copies("weight copies", report, found)
 
 
-def _copies(key: str, report: RedundancyReport, layers: list[LayerRedundancy]) -> list[Finding]:
+def _copies(
+    key: str, report: RedundancyReport, layers: list[LayerRedundancy], *, level: Level | None = None
+) -> list[Finding]:
     found = sorted(layers, key=lambda layer: -layer.n_copies)
-    level = "act" if any(layer.n_copies >= WORTH_IT * layer.n_units for layer in found) else "watch"
-    return _about(key, level, found, map(_groups, found), threshold=report.threshold, chance=_chance(found))
+    urgency = "act" if any(layer.n_copies >= WORTH_IT * layer.n_units for layer in found) else "watch"
+    return _about(key, level or urgency, found, map(_groups, found), threshold=report.threshold, chance=_chance(found))
 
 
 def _groups(layer: LayerRedundancy) -> str:

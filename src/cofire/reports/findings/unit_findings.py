@@ -11,14 +11,14 @@ from .finding import Finding, about
 FEW_SAMPLES = 200
 
 
-def constant(layers: Sequence[Layer]) -> list[Finding]:
-    """Report units that never changed over the samples."""
+def constant(layers: Sequence[Layer], *, key: str = "constant") -> list[Finding]:
+    """Report units that never changed over the samples, in the words of a run or, by another key, of an inspection."""
     found = [(layer.last("n_constant"), layer.last("n_constant") / layer.last("n_units"), layer) for layer in layers]
     dead = sorted((one for one in found if one[0] > 0), key=lambda one: -one[0])
     total = plural(sum(int(number) for number, _, _ in dead), "unit")
     points = [(layer.name, f"{_of_units(layer, 'n_constant')} ({percent(share)})") for _, share, layer in dead]
     level = "act" if max((share for _, share, _ in dead), default=0) >= 0.1 else "watch"
-    return about("constant", level, points, total=total)
+    return about(key, level, points, total=total)
 
 
 def _of_units(layer: Layer, quantity: str) -> str:

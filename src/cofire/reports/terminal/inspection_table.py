@@ -13,9 +13,8 @@ from .run_table import finding_lines, printable
 
 WITH_DATA = ("units", "constant", "copies", "nc_debiased", "interval", "wc", "width")
 WITHOUT_DATA = ("units", "zero", "copies", "wc", "chance", "rank", "entropy_rank")
-ROOM_WITH_DATA, ROOM_WITHOUT = 64, 50
-"""Characters that the other columns take."""
-ROOM_FOR_NOTES = 8
+DROPPED_FIRST = ("wc", "entropy_rank", "interval")
+"""Columns that a narrow terminal leaves out, in this order: a number cut short would say something else."""
 SHORTEST_NAME = 16
 GATES = "Gates of one weight share a row, with sums of units and means of the rest."
 
@@ -29,20 +28,31 @@ def inspection_summary(inspection: Inspection, *, width: int = 80) -> Renderable
         inspection: what to show.
         width: of the terminal, in characters, at least 80.
     """
-    columns, room = (WITH_DATA, ROOM_WITH_DATA) if inspection.by_data else (WITHOUT_DATA, ROOM_WITHOUT)
     rows = join_gates(inspection.report.by_redundancy, inspection.rows)
     notes = numbered_notes(rows)
-    room += ROOM_FOR_NOTES if notes else 0
+    columns, longest = _fitting(WITH_DATA if inspection.by_data else WITHOUT_DATA, rows, notes, width)
     return Group(
         Text(inspection.headline, style="bold"),
         Text(),
-        _table(rows, columns, notes, max(SHORTEST_NAME, width - room)),
+        _table(rows, columns, notes, longest),
         Text(),
         *([Text(f"{number}  {note}", style="dim") for note, number in notes.items()]),
         *([Text()] if notes else []),
         *([Text(GATES), Text()] if len(rows) < len(inspection.rows) else []),
         *finding_lines(inspection.findings),
     )
+
+
+def _fitting(
+    columns: Sequence[str], rows: Sequence[Row], notes: Mapping[str, int], width: int
+) -> tuple[list[str], int]:
+    """Return the columns that fit beside the names, and how long a name may be."""
+    found = {key: 1 + max(len(COLUMNS[key].heading), *(len(row.cells[key]) for row in rows)) for key in columns}
+    room = width - 1 - (max(len("Notes"), *(len(*_marks(row, notes)) for row in rows)) if notes else 0)
+    for key in DROPPED_FIRST:
+        if room - sum(found.values()) < SHORTEST_NAME:
+            found.pop(key, None)
+    return list(found), max(SHORTEST_NAME, room - sum(found.values()))
 
 
 def _table(rows: list[Row], columns: Sequence[str], notes: Mapping[str, int], longest: int) -> Table:
