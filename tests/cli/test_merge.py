@@ -103,6 +103,15 @@ def test_weights_come_from_the_file_and_keep_sets_the_width():
         assert not torch.equal(file.get_tensor("1.weight"), build_model("mergenets:build")[1].weight[:5])
 
 
+def test_weights_beside_others_and_with_more_than_the_model_has(monkeypatch, capsys):
+    state = build_model("mergenets:build").state_dict()
+    torch.save({"ema": {**state, "scale": torch.ones(1)}, "model": {}}, "last.pt")
+    common = ("mergenets:build", "--weights", "last.pt", "--data", "mergenets:batches", "--out", "x.safetensors")
+    assert "--allow-unexpected" in complaint(monkeypatch, capsys, *common, "--key", "ema")
+    done = invoke(*common, "--key", "ema", "--allow-unexpected")
+    assert done.exit_code == 0 and "ignored, as the model has no such weights: scale" in done.stdout, done.output
+
+
 def test_the_cost_is_measured_on_other_data_if_asked():
     np.save("inputs.npy", np.random.default_rng(0).normal(size=(200, 64)))
     done = invoke(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DataOption, MaxSamplesOption, TargetArgument, WeightsOption
+from .options import DataOption, KeyOption, MaxSamplesOption, TargetArgument, UnexpectedOption, WeightsOption
 from .output_files import check_writable
 from .progress_bar import progress_bar
 from .targets import Target, load_data, load_target
@@ -24,6 +24,8 @@ def merge(
         Path, typer.Option("--out", "-o", metavar="FILE", help="Write the smaller checkpoint to FILE (.safetensors).")
     ],
     weights: WeightsOption = None,
+    key: KeyOption = None,
+    allow_unexpected: UnexpectedOption = False,
     data: DataOption = None,
     tolerance: Annotated[
         float | None,
@@ -55,7 +57,7 @@ def merge(
     if output.suffix != ".safetensors":
         raise ValueError(f"--out must end in .safetensors, the only format that merge writes; got {output}")
     width = _width(keep, tolerance)
-    found = load_target(target, weights=weights)
+    found = load_target(target, weights=weights, key=key, allow_unexpected=allow_unexpected)
     if found.model is None:
         raise ValueError(f"merge runs the model, but {target} holds only weights; give module:factory and --weights")
     if data is None:
