@@ -147,7 +147,7 @@ def test_a_model_that_cannot_be_cut_is_kept_with_the_reason():
     done = invoke("mergenets:of_data", "--data", "mergenets:batches", "--out", "x.safetensors")
     assert done.exit_code == 3, done.output
     assert "No unit was removed" in done.stdout
-    assert "a: made no units in this pass" in done.stdout  # on the first batch the net returns its input
+    assert "the example itself was run" in done.stdout  # its way depends on the values
 
 
 def test_wrong_input_prints_one_line(monkeypatch, capsys):

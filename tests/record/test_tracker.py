@@ -74,8 +74,8 @@ def test_what_is_assumed_stands_in_the_run(tmp_path, monkeypatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("not followed")
 
-    monkeypatch.setattr("cofire.nets.wiring.live.assemble", broken)
-    monkeypatch.setattr("cofire.nets.wiring.live.wire_on_fakes", broken)
+    monkeypatch.setattr("cofire.nets.wiring.live_wiring.assemble", broken)
+    monkeypatch.setattr("cofire.nets.wiring.live_wiring.wire_on_fakes", broken)
     model = mlp([9, 6, 2])
     with cofire.Tracker(model, [correlation(), weight_correlation()], run=tmp_path / "a", every=1) as tracker:
         trained(tracker, model, 2)
