@@ -475,3 +475,9 @@ def test_a_layer_reads_one_unit_on_an_axis_that_the_model_adds():
 def test_what_is_left_out_is_told_once_for_each_reason():
     text = str(wire(nn.Sequential(nn.Linear(5, 6), Scale((1, 6)), Scale((1, 6)), nn.Linear(6, 2)), ROWS[:, :5]))
     assert text.splitlines()[-1] == "left out, has a number for each unit of another layer: 1.w, 2.w"
+
+
+def test_no_collection_of_garbage_is_needed(case, monkeypatch):
+    model, example, _ = case  # one takes a tenth of a second in a process that has imported torch
+    monkeypatch.setattr("cofire.nets.wiring.fake_copy.gc.collect", lambda: pytest.fail("something holds itself"))
+    wire(model, example)

@@ -24,7 +24,7 @@ class Signal:
         name: the parameter or buffer that it is.
         axes: of a parameter, or of a weight that its module computes, in another order of axes: the axis of the weight
             for each of its own.
-        weight: that weight.
+        weight: that weight, if it is another tensor.
     """
 
     dimensions: list[Dimension]
@@ -34,6 +34,11 @@ class Signal:
     name: str = ""
     axes: tuple[int, ...] | None = None
     weight: "Signal | None" = None
+
+    @property
+    def stored(self) -> "Signal":
+        """The weight whose axes these are, as its module stores or computes it."""
+        return self.weight or self  # a signal that held itself would stay in memory until a collection
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +168,7 @@ class Call:
             if one.size == 1 and role not in ("maker", "reader"):
                 continue
             stored = () if signal.axes is None or axes is None else (signal.axes[axes[place]],)
-            weight = signal.weight if stored else None
+            weight = signal.stored if stored else None
             self.uses.append(Use(role, signal.made_of, one, self.module, self.number, stored, weight, output_axis))
 
 

@@ -66,7 +66,7 @@ class Follower(DispatchMode):
     def computed(self, signal: Signal) -> None:
         """Say that a tensor is the weight of a module, which it computes from parameters."""
         if signal.made_of and not signal.varies and not signal.name:
-            signal.axes, signal.weight = tuple(range(signal.tensor.dim())), signal
+            signal.axes, signal.weight = tuple(range(signal.tensor.dim())), None
 
     def give(self, inputs: Iterable[Tensor]) -> None:
         """Say that tensors are the model's inputs; what is computed from them varies."""
@@ -89,8 +89,7 @@ class Follower(DispatchMode):
         if id(tensor) not in self._signals:
             dimensions = [Dimension(size) if size != 1 else product([]) for size in tensor.shape]
             axes = tuple(range(tensor.dim()))
-            made = self._signals[id(tensor)] = Signal(dimensions, tensor, frozenset([name]), name=name, axes=axes)
-            made.weight = made
+            self._signals[id(tensor)] = Signal(dimensions, tensor, frozenset([name]), name=name, axes=axes)
         return self._signals[id(tensor)]
 
     def signal(self, tensor: Tensor) -> Signal:
@@ -173,7 +172,7 @@ class Follower(DispatchMode):
     def _keep(self, call: Call) -> None:
         for signal in call.emitted:
             signal.axes = _axes(call)
-            signal.weight = call.inputs[0].weight if signal.axes is not None else None
+            signal.weight = None if signal.axes is None else call.inputs[0].stored
             self._signals[id(signal.tensor)] = signal
             self.made.append(ref(signal.tensor))
         self.uses.extend(call.uses)
