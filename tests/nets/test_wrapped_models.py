@@ -281,8 +281,7 @@ def test_a_lora_layer_is_its_base_layer_and_its_two_factors():
     torch.testing.assert_close(summed[place], (activations[parts[0]] + 2 * activations[parts[2]]))
     weights = [layer.base_layer.weight, layer.lora_A["default"].weight, layer.lora_B["default"].weight]
     for name, weight in zip(parts, weights, strict=True):
-        assert unit_weights(model.get_submodule(name))[""] is weight
-    assert not unit_weights(layer)
+        assert unit_weights(model.get_submodule(name))["weight"] is weight
     found = [one.layer for one in weight_redundancy_report(model).layers]
     assert found == ["base_model.model.0", *parts, "base_model.model.4"]
     penalty = WeightCorrelationPenalty(model, f"{place}.*")

@@ -14,6 +14,7 @@ def first_floating(output: object) -> Tensor | None:
     """Return the first real floating-point tensor with an axis, however deep in tuples, dicts and dataclasses.
 
     Example:
+        >>> import torch
         >>> first_floating({"ids": torch.tensor([1]), "hidden": (torch.ones(2, 3), None)}).shape
         torch.Size([2, 3])
     """

@@ -13,6 +13,7 @@ def stored_as(weight: Tensor) -> str | None:
     """Return how one of `LIBRARIES` stores a weight, in words; None for plain tensors.
 
     Example:
+        >>> import torch
         >>> stored_as(torch.ones(2, 3)) is None
         True
     """
