@@ -36,8 +36,9 @@ def headline(report: RedundancyReport) -> str:
 
 def findings(report: RedundancyReport, views: Sequence[Layer]) -> list[Finding]:
     """Return everything that can be said, what needs action first."""
-    of_views = (redundant, undefined, few_samples, independent)
-    found = constant(views, key="constant, inspected")
+    of_views = (undefined, few_samples, independent)
+    hidden = {layer.layer for layer in _hidden(report)}
+    found = constant(views, key="constant, inspected") + redundant([one for one in views if one.name in hidden])
     found += [finding for find in of_views for finding in find(views)]
     found += [finding for find in _KINDS for finding in find(report)]
     return by_urgency(found)

@@ -49,8 +49,8 @@ def _how_many(layers: Sequence[Layer], noun: str) -> str:
 
 def findings(view: View) -> list[Finding]:
     """Return everything that can be said about a run, what needs action first."""
-    kinds = (nonfinite, redundant, *UNIT_KINDS, trends, independent)
-    found = [finding for find in kinds for finding in find(view.measured)]
+    kinds = (nonfinite, *UNIT_KINDS, trends, independent)
+    found = [*redundant(view.hidden), *(finding for find in kinds for finding in find(view.measured))]
     found += [finding for find in INFORMATION_KINDS for finding in find(view.layers)]
     return by_urgency([*found, *_assumed(view), *_left_out(view)])
 
@@ -65,7 +65,7 @@ def _how_measured(layers: Sequence[Layer]) -> str:
 
 
 def redundant(layers: Sequence[Layer]) -> list[Finding]:
-    """Report layers whose units fire together."""
+    """Report layers whose units fire together; give it hidden layers, as it advises a narrower one."""
     together = sorted(firing_together(layers), key=lambda layer: -correlation_at(layer, -1).value)
     level = "act" if together and correlation_at(together[0], -1).value >= STRONG else "watch"
     points = [(layer.name, correlation_at(layer, -1).sentence) for layer in together]
