@@ -431,7 +431,9 @@ def test_a_model_that_decides_by_values_runs_once_on_the_example_and_is_put_back
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     state = torch.get_rng_state()
     wiring = wire(model, ROWS)
-    assert "a pass on fake tensors failed" in wiring.notes[0] and [one.name for one in wiring.layers] == ["fc"]
+    assert "a pass on fake tensors failed" in wiring.notes[0] == wiring.one_way and [
+        one.name for one in wiring.layers
+    ] == ["fc"]
     assert model.runs == 0 and not hasattr(model, "seen") and torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
@@ -475,6 +477,21 @@ def test_a_layer_reads_one_unit_on_an_axis_that_the_model_adds():
 def test_what_is_left_out_is_told_once_for_each_reason():
     text = str(wire(nn.Sequential(nn.Linear(5, 6), Scale((1, 6)), Scale((1, 6)), nn.Linear(6, 2)), ROWS[:, :5]))
     assert text.splitlines()[-1] == "left out, has a number for each unit of another layer: 1.w, 2.w"
+
+
+def test_a_mode_that_could_not_be_followed_is_named(monkeypatch):
+    class NeedsTargets(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(6, 4)
+
+        def forward(self, x, y=None):
+            return (self.fc(x) - y).square() if self.training else self.fc(x)
+
+    monkeypatch.setattr("cofire.nets.wiring.fake_copy.gc.collect", lambda: pytest.fail("something holds itself"))
+    wiring = wire(NeedsTargets().eval(), ROWS)
+    assert [one.name for one in wiring.layers] == ["fc"] and not wiring.one_way
+    assert wiring.notes[0].startswith("followed in eval mode only; in the other, a TypeError: ")
 
 
 def test_no_collection_of_garbage_is_needed(case, monkeypatch):

@@ -67,8 +67,9 @@ def links(net: nn.Module, first: Any, shared: Collection[str] = ()) -> Links:
     args, kwargs = arguments(net, first)
     with evaluating(net):
         wiring = wire(net, kwargs or args)
-    if wiring.notes:  # what it does depends on values, so that one pass shows one of its ways only
-        reason = f"the model could not be followed in all that it may do: {wiring.notes[0]}"
+    if wiring.one_way or not wiring.groups:
+        note = wiring.one_way or next(iter(wiring.notes), "none of its layers makes units")
+        reason = f"the model could not be followed in all that it may do: {note}"
         return Links({}, {owner(name): reason for name, one in net.named_parameters() if one.ndim > 1}, {})
     why = {group: _why_fixed(group, shared) for group in wiring.groups}
     free = {group: group.readers for group, reason in why.items() if not reason}

@@ -136,6 +136,8 @@ class Wiring:
         dimensions: of each parameter and buffer, one for each axis.
         places: for each mode (training or not), where the outputs of modules show units.
         notes: sentences on how the wiring was found, if not by a pass on fake tensors in both modes.
+        one_way: why the model may go other ways than the one that was seen, as one that decides by values does; empty
+            if it can't.
     """
 
     layers: tuple[Layer, ...]
@@ -145,6 +147,7 @@ class Wiring:
     dimensions: Mapping[str, tuple[Dimension, ...]]
     places: Mapping[bool, Places]
     notes: tuple[str, ...] = ()
+    one_way: str = ""
 
     def __str__(self) -> str:
         rows = [HEAD, *map(_cells, self.layers)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from weakref import ReferenceType, ref
 
@@ -100,12 +101,15 @@ def _followed(model: nn.Module, arguments: Arguments, method: str) -> tuple[Wiri
                     output = (getattr(made, method) if method else made)(*positional, **named)
                 passes.append(seen_pass(training, follower, watch.calls, start, output))
             except Exception as error:
-                failure = failure or error
+                failure = failure or error.with_traceback(None)  # whose frames hold fake tensors
                 watch.forget(start[1])
                 del follower.uses[start[0] :]
     if failure is not None and not passes:
         raise failure
-    return assemble(model, follower, passes), [*follower.made, *map(ref, tensors_of(made).values())]
+    notes = (
+        [] if failure is None else [f"followed in {_mode(passes[0])} mode only; in the other, {_first_line(failure)}"]
+    )
+    return assemble(model, follower, passes, notes), [*follower.made, *map(ref, tensors_of(made).values())]
 
 
 def seen_pass(
@@ -124,7 +128,8 @@ def _wire_on_reals(model: nn.Module, arguments: Arguments, note: str) -> Wiring:
         follower.give(filter(_is_tensor, tree_leaves(arguments)))
         with ModuleWatch(model, follower) as watch, follower:
             output = model(*arguments[0], **arguments[1])
-        return assemble(model, follower, [seen_pass(model.training, follower, watch.calls, (0, 0), output)], [note])
+        found = assemble(model, follower, [seen_pass(model.training, follower, watch.calls, (0, 0), output)], [note])
+        return replace(found, one_way=note)
 
 
 @contextmanager
@@ -154,6 +159,10 @@ def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     """Return the parameters and buffers of a model by all their names."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
     return parameters | dict(model.named_buffers(remove_duplicate=False))
+
+
+def _mode(seen: Pass) -> str:
+    return "training" if seen.training else "eval"
 
 
 def _is_tensor(value: Any) -> bool:
