@@ -1,13 +1,9 @@
 """The value of a parameter as its module computes with it, read without changing anything."""
 
 import copy
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import MethodType
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
@@ -17,6 +13,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from ..torch_private import ALL_HOOKS, cached_parametrization, forward_hooks
+from ..wiring.fake_copy import random_states_kept
 from .quantized import dequantized
 
 
@@ -67,7 +64,7 @@ def _no_parameter(module: nn.Module, name: str) -> Any:
         value = kept[name]
         freed = type(value) is Tensor and value.layout == torch.strided and not value.untyped_storage().size()
         return None if freed else value  # FSDP 1 frees the memory of views of its parameter between passes
-    with _undrawn(module):  # a property of the user's class
+    with random_states_kept():  # a property of the user's class
         value = getattr(module, name, None)
     return None if any(value is one for one in module.parameters()) else value
 
@@ -84,7 +81,7 @@ def whole(weight: Tensor) -> Tensor:
 def _computed(module: nn.Module, name: str) -> Any:
     """Return what a copy of the module computes for a parameter."""
     made = _Copies().of(module)
-    with _undrawn(module):
+    with random_states_kept():
         for hook in _hooks(made):
             hook(made, ())
         if is_parametrized(made, name):
@@ -158,16 +155,3 @@ class _Copies:
         except Exception:  # the user's object can't be copied; then it is shared
             return value
         return made
-
-
-@contextmanager
-def _undrawn(module: nn.Module) -> Iterator[None]:
-    """Restore the random states of torch, Python and numpy after a block."""
-    devices = {one.device for one in (*module.parameters(), *module.buffers()) if one.is_cuda}
-    python, array = random.getstate(), np.random.get_state()  # noqa: NPY002 - users' code draws from it
-    try:
-        with torch.random.fork_rng(list(devices)):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(array)  # noqa: NPY002 - see above
