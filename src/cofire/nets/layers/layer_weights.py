@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import prod
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -10,7 +11,7 @@ from ..layer_names import clean, named_layers
 from ..tensor_kinds import unusable
 from ..wiring.assumed import assumed_wiring
 from ..wiring.live_wiring import live_wiring
-from ..wiring.wired_layers import Layer, WeightLayout
+from ..wiring.wired_layers import Layer
 from .effective_weight import effective_weight
 from .sites import Asked, Request, asked_layers, check
 
@@ -48,7 +49,7 @@ class UnitWeight:
         """
         weight = effective_weight(model.get_submodule(self.owner), self.attribute)
         layout = self.layer.layout
-        if weight is None or layout is None or weight.numel() != _n_entries(layout):
+        if weight is None or layout is None or weight.numel() != prod(layout.shape):
             raise ValueError(f"the weight of {self.name!r} has another shape than when the model ran; run it again")
         rows = layout.rows(weight)
         return rows if self.stop is None else rows[self.start : self.stop]
@@ -125,7 +126,7 @@ def _unreadable(layer: Layer, weight: Tensor | None, seen: dict[tuple[int, tuple
         return "its weight is computed in a way that can't be read"
     if reason := unusable(weight):
         return reason
-    if layer.layout is None or weight.numel() != _n_entries(layer.layout):
+    if layer.layout is None or weight.numel() != prod(layer.layout.shape):
         return "its weight does not show its units on axes of their own"
     # An embedding and an output layer may share a tensor; the units of one are its columns, of the other its rows.
     place = weight.data_ptr(), layer.layout.order
@@ -139,13 +140,6 @@ def _is_stored(weight: Tensor) -> bool:
         return weight.is_leaf and weight.numel() > 0
     except RuntimeError:  # a view of what FSDP 1 has changed in place since
         return False
-
-
-def _n_entries(layout: WeightLayout) -> int:
-    entries = 1
-    for size in layout.shape:
-        entries *= size
-    return entries
 
 
 def _place(parameter: str) -> tuple[str, str]:

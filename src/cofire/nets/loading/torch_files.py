@@ -3,6 +3,7 @@
 import mmap
 import sys
 import zlib
+from abc import ABC, abstractmethod
 from io import BytesIO
 from pathlib import Path
 from struct import unpack_from
@@ -27,7 +28,7 @@ class RefusedFile(ValueError):
     """A file that can't be read; the message is a clause that follows its name."""
 
 
-class TorchFile:
+class TorchFile(ABC):
     """A file that ``torch.save`` wrote; its tensors are mapped from it where they are not compressed.
 
     Attributes:
@@ -60,8 +61,9 @@ class TorchFile:
             raise DamagedPickle(f"the numbers of storage {storage.key} have two types or sizes")
         return flat
 
+    @abstractmethod
     def _content(self, storage: Storage) -> bytearray | memoryview:
-        raise NotImplementedError
+        """Return the bytes of a storage."""
 
     def _take(self, pickled: tuple[Any, list[str]]) -> None:
         self.content, unknown = pickled

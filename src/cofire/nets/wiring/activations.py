@@ -194,7 +194,7 @@ class _Walk:
             return "linear" if step.name in PRODUCTS else None
         if step.name in SUMS:
             return "linear"
-        if step.name in POWERS or (step.name in PRODUCTS and len(taken) > 1 and step.name == "mul"):
+        if step.name in POWERS or (step.name == "mul" and len(taken) > 1):
             return "power"
         return "linear" if step.name in PRODUCTS and step.inputs[0] in self.members and len(taken) == 1 else "curve"
 
