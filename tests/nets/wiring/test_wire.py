@@ -302,20 +302,99 @@ def test_no_fake_tensor_outlives_the_run():
     assert type(model(ROWS)) is torch.Tensor
 
 
-def test_a_closure_over_the_original_is_followed():
-    inner = nn.Linear(6, 4)
+class Borrowing(nn.Module):
+    """Runs its layer by way of a function that was made outside."""
 
-    class Borrowing(nn.Module):
+    def __init__(self, layer, call):
+        super().__init__()
+        self.inner = layer
+        self.call = call
+
+    def forward(self, x):
+        return (self.call["it"] if isinstance(self.call, dict) else self.call)(x)
+
+
+def wrapped_by_method(layer):
+    method = layer.forward
+    return lambda x: method(x)
+
+
+def wrapped_twice(layer):
+    first = wrapped_by_method(layer)
+    return functools.wraps(first)(lambda x, *, scale=1.0: first(x) * scale)
+
+
+def in_a_list(layer):
+    held = [layer]
+    return lambda x: held[0](x)
+
+
+@pytest.mark.parametrize(
+    "reach",
+    [
+        lambda layer: lambda x: layer(x),
+        lambda layer: {"it": lambda x: layer(x)},
+        lambda layer: functools.partial(lambda call, x: call(x), lambda x: layer(x)),
+        in_a_list,
+        wrapped_by_method,
+        wrapped_twice,
+    ],
+)
+def test_a_closure_over_the_original_is_followed_on_the_copy(reach):
+    inner = nn.Linear(6, 4)
+    model, seen = Borrowing(inner, reach(inner)), []
+    inner.register_forward_hook(lambda _module, _args, output: seen.append(output))
+    (layer,) = wire(model, ROWS).layers
+    assert layer.parameter == "inner.weight" and layer.units == 4 and not layer.assumed
+    assert not seen
+    model(ROWS)
+    assert len(seen) == (reach not in (wrapped_by_method, wrapped_twice))
+
+
+def test_a_wrapped_forward_may_be_taken_off_again():
+    """As Lightning redirects ``forward`` to ``training_step``, inside the wrapper of several processes."""
+    model, kept = nn.Sequential(nn.Linear(6, 4), nn.ReLU()), []
+    before = model.forward
+
+    def once(x):
+        model.forward = before
+        kept.append(type(x))
+        return before(x)
+
+    model.forward = once
+    assert [layer.units for layer in wire(model, ROWS).layers] == [4]
+    assert model.forward is once and torch.Tensor not in kept
+    model(ROWS)
+    assert model.forward is before and kept[-1] is torch.Tensor
+
+
+NETS = {}
+
+
+@pytest.mark.parametrize("place", ["its own", "another"])
+def test_hooks_of_a_module_reached_by_a_global_name_see_no_fake_tensor(place):
+    inner, seen = nn.Linear(6, 4), []
+    model = Borrowing(inner, lambda x: NETS["it"](x))
+    NETS["it"] = inner if place == "its own" else nn.Linear(6, 4)
+    NETS["it"].register_forward_hook(lambda _module, _args, output: seen.append(type(output)))
+    wiring = wire(model, ROWS)
+    assert seen == [torch.Tensor]  # it ran once on the example
+    assert [layer.name for layer in wiring.layers] == (["inner"] if place == "its own" else [])
+    assert "not registered" in wiring.notes[0]
+
+
+def test_what_fails_on_fake_tensors_is_not_logged(caplog):
+    class Copying(nn.Module):
         def __init__(self):
             super().__init__()
-            self.inner = inner
-            self.call = lambda x: inner(x)
+            self.fc = nn.Linear(6, 4)
 
         def forward(self, x):
-            return self.call(x)
+            copy.deepcopy(torch.tensor(0.5))
+            return self.fc(x)
 
-    (layer,) = wire(Borrowing(), ROWS).layers
-    assert layer.parameter == "inner.weight" and layer.units == 4
+    assert [layer.units for layer in wire(Copying(), ROWS).layers] == [4]
+    assert not caplog.records
 
 
 def test_a_large_model_takes_no_memory():

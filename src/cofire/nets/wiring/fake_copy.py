@@ -2,9 +2,11 @@
 
 import copy
 import gc
+import logging
 import random
 import sys
 import sysconfig
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +16,11 @@ from weakref import ReferenceType
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
 
+from ...stats._base.wording import with_article
 from ..torch_private import (
     ALL_HOOKS,
     FakeCopyMode,
@@ -25,6 +31,11 @@ from ..torch_private import (
     tree_leaves,
     without_modes,
 )
+from .closures import copied_closures
+
+
+class OutsideError(RuntimeError):
+    """A pass of a copied model would have run a module of the original."""
 
 
 class LeakedError(RuntimeError):
@@ -40,7 +51,12 @@ def fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
     # Tensors computed from parameters, as old weight norm leaves them, and those that torch.func has put in the place
     # of parameters cannot be copied; all others are, wherever they lie.
     held = [tensor for module in model.modules() for tensor in tree_leaves(list(vars(module).values()))]
-    made = _copied(model, [one for one in held if isinstance(one, Tensor) and not _can_be_copied(one)], mode)
+    unlike = [one for one in held if isinstance(one, Tensor) and not _can_be_copied(one)]
+    memo, cells = copied_closures(model)
+    made = _copied(model, unlike, mode, memo)
+    with FakeCopyMode(mode):
+        for cell, contents in cells:
+            cell.cell_contents = copy.deepcopy(contents, memo)
     libraries = {type(module).__module__.partition(".")[0] for module in model.modules()} - {"torch"}
     for module in made.modules():
         for kind in ALL_HOOKS:
@@ -62,6 +78,52 @@ def _belongs(hook: Any, libraries: set[str]) -> bool:
     return source.partition(".")[0] in libraries and file.startswith(sysconfig.get_path("purelib"))
 
 
+@contextmanager
+def never_run(model: nn.Module) -> Iterator[None]:
+    """Raise where, in a block, this thread would run a module of the model, or any with real parameters.
+
+    Code of a copied model can reach the original, or a model beside it, through a global name, say. The hooks there,
+    the user's and those that measure, would take fake tensors for real ones.
+
+    Raises:
+        OutsideError: before such a module runs.
+    """
+    here, own = threading.get_ident(), {id(module) for module in model.modules()}
+
+    def refuse(module: nn.Module, _args: Any) -> None:
+        if threading.get_ident() == here and (
+            id(module) in own or any(map(_is_real, module.parameters(recurse=False)))
+        ):
+            raise OutsideError(f"its code runs {with_article(type(module).__name__)} that is not registered in it")
+
+    handle = register_module_forward_pre_hook(refuse)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+class SafeCopies(TorchFunctionMode):
+    """Lets the code of a model copy fake tensors deeply.
+
+    torch would copy their memory, of which they have none, and so destroy other memory (2.13). torchmetrics, for one,
+    copies tensors in a forward pass.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function; make the deep copy of a fake tensor."""
+        if func is not Tensor.__deepcopy__ or not isinstance(args[0], FakeTensor):
+            return func(*args, **(kwargs or {}))
+        tensor, memo = args
+        if id(tensor) not in memo:
+            memo[id(tensor)] = tensor.detach().clone().requires_grad_(tensor.requires_grad)
+        return memo[id(tensor)]
+
+
+def _is_real(tensor: Tensor) -> bool:
+    return not isinstance(tensor, FakeTensor) and not is_lazy(tensor)
+
+
 def fake_arguments(arguments: Any, mode: FakeTensorMode) -> Any:
     """Return a copy of the arguments of a model with fake tensors in place of real ones, whatever holds them."""
     given = [one for one in tree_leaves(arguments) if isinstance(one, Tensor)]
@@ -72,9 +134,9 @@ def _can_be_copied(tensor: Tensor) -> bool:
     return tensor.is_leaf and not is_functorch_wrapped(tensor)
 
 
-def _copied(source: Any, unlike: list[Tensor], mode: FakeTensorMode) -> Any:
-    """Copy deeply; ``unlike`` are tensors that deepcopy refuses."""
-    memo: dict[int, Any] = {}
+def _copied(source: Any, unlike: list[Tensor], mode: FakeTensorMode, memo: dict[int, Any] | None = None) -> Any:
+    """Copy deeply; ``unlike`` are tensors that deepcopy refuses, ``memo`` has copies that are made already."""
+    memo = {} if memo is None else memo
     for tensor in unlike:
         if is_functorch_wrapped(tensor):
             with mode:
@@ -99,6 +161,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         stack.enter_context(random_states_kept())
         stack.enter_context(no_fused_kernels())
         stack.enter_context(warnings.catch_warnings(action="ignore"))  # the real pass gives the model's own
+        stack.enter_context(_unlogged("torch._subclasses.fake_tensor"))  # what fails on fakes is done in another way
         for context in (outside_transforms(), without_modes(), torch.inference_mode(False), torch.no_grad()):
             stack.enter_context(context)
         try:
@@ -107,6 +170,16 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             for one, before in counters:
                 if not torch.equal(one, before):
                     one.copy_(before)
+
+
+@contextmanager
+def _unlogged(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 @contextmanager

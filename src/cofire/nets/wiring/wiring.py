@@ -15,7 +15,7 @@ from ..torch_private import FakeTensorMode, tree_leaves
 from .assemble import Pass, assemble
 from .assumed import assumed_wiring
 from .calls import Signal
-from .fake_copy import clear_leaks, fake_arguments, fake_copy, random_states_kept, undisturbed
+from .fake_copy import SafeCopies, clear_leaks, fake_arguments, fake_copy, never_run, random_states_kept, undisturbed
 from .follow import Follower
 from .module_calls import ModuleCall, ModuleWatch
 from .wired_layers import Wiring
@@ -97,7 +97,7 @@ def _followed(model: nn.Module, arguments: Arguments, method: str) -> tuple[Wiri
             positional, named = fake_arguments(arguments, mode)
             follower.give(filter(_is_tensor, tree_leaves((positional, named))))
             try:
-                with mode, follower:
+                with never_run(model), mode, follower, SafeCopies():
                     output = (getattr(made, method) if method else made)(*positional, **named)
                 passes.append(seen_pass(training, follower, watch.calls, start, output))
             except Exception as error:
