@@ -78,6 +78,11 @@ class Table:
         """Return the rows with the largest value in a column."""
         return self.where(**{by: max(self.column(by))}) if self else self
 
+    def near(self, share: float, by: str = "epoch") -> "Table":
+        """Return the rows of the value in a column that is nearest to a share of the largest."""
+        at = share * max(self.column(by))
+        return self.where(**{by: min(self.values(by), key=lambda value: abs(value - at))}) if self else self
+
     def per_seed(self, **wanted: Any) -> dict[int, float]:
         """Return ``{seed: value}`` of the rows that match, one per seed.
 

@@ -7,15 +7,33 @@ from importlib.resources import files
 from typing import Any, Literal, get_args
 
 from ...record.runs.rows import Row, canonical
-from ...stats._base.wording import plural
 from .claim_table import MissingRows, Table
 from .plots import Figure
 from .tasks import Settings, Task
-from .verdicts import Verdict
+from .verdicts import Bar, Parts, Verdict, depending, judge
 
-Scale = Literal["smoke", "quick", "paper"]
+Scale = Literal["smoke", "quick", "medium", "paper"]
+"""``smoke``: seconds, on bundled digits, nothing is judged. ``quick``: minutes, on real data, smaller in everything.
+``medium``: sizes, data and training settings of the paper; fewer epochs or repetitions. ``paper``: as published."""
 SCALES: tuple[Scale, ...] = get_args(Scale)
 COLUMNS = {"task", "seed", "step", "epoch", "site", "measure", "value", "n_samples"}
+
+
+Check = Callable[[Table], Parts]
+"""Rows → the numbers on which a claim rests."""
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Checks of one claim under several readings of a choice that the paper leaves open.
+
+    Attributes:
+        choice: what is left open.
+        checks: the check under each reading, by name; first the one that we think the paper means.
+    """
+
+    choice: str
+    checks: Mapping[str, Check]
 
 
 @dataclass(frozen=True)
@@ -26,21 +44,32 @@ class Claim:
         name: short name, unique within the experiment.
         text: the paper's statement.
         reference: its place in the paper, with its numbers.
-        check: rows → `Verdict`; usually `decide` on a number per seed.
+        bar: what the numbers must reach.
+        check: rows → the numbers, or several checks for an open choice of the paper.
+        whose: ``"paper"``, or ``"ours"`` for a statement that the paper does not make.
+        reduction: why smaller settings than the paper's make no difference to this claim, if so.
     """
 
     name: str
     text: str
     reference: str
-    check: Callable[[Table], Verdict]
+    bar: Bar
+    check: Check | Readings
+    whose: Literal["paper", "ours"] = "paper"
+    reduction: str = ""
 
-    def verdict(self, table: Table, *, missing: int = 0) -> Verdict:
-        """Check the claim; the verdict is never ``"reproduced"`` if rows or tasks are missing."""
+    def verdict(self, table: Table, *, whole: bool = True) -> Verdict:
+        """Judge the claim on rows; ``whole`` says whether they are at the paper's own scale."""
+        if isinstance(self.check, Readings):
+            readings = {name: self._judged(check, table, whole) for name, check in self.check.checks.items()}
+            return depending(self.check.choice, readings)
+        return self._judged(self.check, table, whole)
+
+    def _judged(self, check: Check, table: Table, whole: bool) -> Verdict:
         try:
-            found = self.check(table)
+            return judge(check(table), self.bar, whole=whole, reduction=self.reduction)
         except MissingRows as error:
-            return Verdict("inconclusive", note=str(error))
-        return found.but(f"{plural(missing, 'task')} {'is' if missing == 1 else 'are'} missing") if missing else found
+            return Verdict("not at this scale", note=f"not run: {error}")
 
 
 @dataclass(frozen=True)
@@ -117,16 +146,27 @@ class Experiment:
         return tasks
 
 
-def claims_of(package: str | None, figure: str, checks: Mapping[str, Callable[[Table], Verdict]]) -> tuple[Claim, ...]:
-    """Return the claims of a figure, with statement and reference from the ``claims.toml`` of its paper.
+def claims_of(package: str | None, figure: str, checks: Mapping[str, Check | Readings]) -> tuple[Claim, ...]:
+    """Return the claims of a figure; all but the checks is in the ``claims.toml`` of its paper.
 
     Args:
         package: the paper's package.
         figure: table of the file.
-        checks: the check of each claim, by name.
+        checks: the check of each claim, by name. ``"growth: Adam"`` has the entry ``growth``, if it has none of its
+            own, and the condition after the colon is added to its text.
+
+    Raises:
+        KeyError: if a claim has no entry.
     """
     known = tomllib.loads(files(package or "").joinpath("claims.toml").read_text(encoding="utf-8"))[figure]
-    return tuple(Claim(name, **known[name], check=check) for name, check in checks.items())
+    found = []
+    for name, check in checks.items():
+        own, _, condition = (name, "", "") if name in known else name.partition(": ")
+        entry = dict(known[own])
+        bounds = {key: entry.pop(key) for key in ("above", "below", "margin", "why") if key in entry}
+        entry["text"] += f" ({condition})" if condition else ""
+        found.append(Claim(name, bar=Bar(**bounds), check=check, **entry))
+    return tuple(found)
 
 
 def notes_of(doc: str | None) -> str:

@@ -1,190 +1,312 @@
-"""`Verdict`: whether a claim holds, with effect and interval, and the functions that decide it."""
+"""`Verdict`: what is said of a claim. The rules, in the order in which they apply, are in `judge`."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from ...stats._base.student_t import student_quantile
-from .claim_table import MissingRows
+from .claim_table import Table
+from .estimates import LEVEL, Estimate, Share, Uncertain, Values, differences, mean_of
 
-Outcome = Literal["reproduced", "not reproduced", "inconclusive"]
+Word = Literal["reproduced", "not reproduced", "depends", "not at this scale", "inconclusive"]
+DECIDED: tuple[Word, ...] = ("reproduced", "not reproduced", "depends")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What a number must reach for a claim to hold.
+
+    Attributes:
+        above: the claim says that the number lies above this.
+        below: the claim says that the number lies below this.
+        margin: the smallest effect that would matter: the number must lie beyond the bound by this much.
+        why: the reason for bound and margin.
+
+    Raises:
+        ValueError: if there is no bound, so that nothing could refute the claim; if there is one and no margin; or if
+            nothing can meet both.
+
+    Example:
+        >>> Bar(above=0, margin=0.01, why="smaller changes are within the noise of a figure").ends
+        (0.01, inf)
+    """
+
+    above: float = -math.inf
+    below: float = math.inf
+    margin: float = 0.0
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        if self.above == -math.inf and self.below == math.inf:
+            raise ValueError("a claim needs a bound; give above, below or both")
+        if self.ends[0] >= self.ends[1] or self.margin < 0:
+            raise ValueError(f"no number can meet above {self.above}, below {self.below}, margin {self.margin}")
+        if not self.margin and math.inf in (-self.above, self.below):
+            raise ValueError("a claim with one bound needs a margin: the smallest effect that would matter")
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The range in which the claim holds."""
+        return self.above + self.margin, self.below - self.margin
+
+    @property
+    def negligible(self) -> float:
+        """The largest drift of the number that does not matter."""
+        return self.margin or (self.below - self.above) / 4
+
+    def p_met(self, number: Uncertain) -> float:
+        """Return the p-value of the test that a number lies in the range."""
+        low, high = self.ends
+        return max(number.p_above(low) if low > -math.inf else 0.0, number.p_below(high) if high < math.inf else 0.0)
+
+    def p_missed(self, number: Uncertain) -> float:
+        """Return the p-value of the test that a number lies outside."""
+        low, high = self.ends
+        return min(number.p_below(low) if low > -math.inf else 1.0, number.p_above(high) if high < math.inf else 1.0)
+
+    def slack(self, number: Uncertain) -> float:
+        """Return how far a number is inside the range, in its standard errors; negative outside."""
+        low, high = self.ends
+        room = min(number.effect - low, high - number.effect)
+        return room / number.error if number.error else math.copysign(math.inf, room)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One number on which a claim rests; several must all hold.
+
+    Attributes:
+        number: the number, usually by `mean_of`.
+        note: what it is.
+        sample: parts with the same label rest on the same networks and count as one.
+        trend: how far the number still moved late in training. A run that is shorter than the paper's may refute a
+            claim only if this does not matter.
+        censored: why the run ended before the number could reach the bar.
+        reduced: in what this part falls short of the paper's settings, whatever the scale.
+        diverged: which networks diverged, so that there is no number.
+        reference_diverged: whether those are the networks that the claim's own are compared with.
+    """
+
+    number: Uncertain = field(default_factory=lambda: mean_of({}))
+    note: str = ""
+    sample: str = ""
+    trend: Estimate | None = None
+    censored: str = ""
+    reduced: str = ""
+    diverged: str = ""
+    reference_diverged: bool = False
+
+
+Parts = Part | Mapping[str, Part]
+
+
+def part(values: Values, note: str = "", **others: object) -> Part:
+    """Return a part of one number per repetition; ``others`` as for `Part`."""
+    return Part(mean_of(values), note, **others)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Result of checking a claim.
+    """What is said of a claim.
 
     Attributes:
-        outcome: ``"reproduced"``, ``"not reproduced"`` or ``"inconclusive"``.
-        effect: the deciding number, averaged over seeds.
-        interval: its 95 % interval over seeds.
-        n_seeds: number of seeds.
-        note: description of the number, or the reason why it decides nothing.
+        word: see `judge` and `depending`.
+        number: the number of the part that is furthest from passing.
+        note: what the number is, or why it decides nothing.
+        passed: number of samples whose parts all hold, and number of samples.
+        p: p-value of what is said; NaN if nothing is decided.
+        fragile: whether what is said would not stand with all claims of the figure taken together (Holm).
+        choice: the open choice of the paper on which the verdict depends.
+        readings: the verdict under each reading of that choice.
     """
 
-    outcome: Outcome
-    effect: float = math.nan
-    interval: tuple[float, float] = (math.nan, math.nan)
-    n_seeds: int = 0
+    word: Word
+    number: Uncertain = field(default_factory=lambda: mean_of({}))
     note: str = ""
+    passed: tuple[int, int] = (0, 0)
+    p: float = math.nan
+    fragile: bool = False
+    choice: str = ""
+    readings: tuple[tuple[str, "Verdict"], ...] = ()
 
     @property
-    def reproduced(self) -> bool:
-        """Whether the claim holds."""
-        return self.outcome == "reproduced"
-
-    def but(self, reason: str) -> "Verdict":
-        """Return the same numbers as inconclusive, with a reason."""
-        return replace(self, outcome="inconclusive", note=f"{self.note}; {reason}" if self.note else reason)
+    def decided(self) -> bool:
+        """Whether something is known about the claim."""
+        return self.word in DECIDED
 
 
-def interval(values: Mapping[int, float]) -> tuple[float, float, float]:
-    """Return the mean and the ends of its 95 % interval over seeds, by Student's t; infinite ends for one seed.
+def judge(parts: Parts, bar: Bar, *, whole: bool = True, reduction: str = "") -> Verdict:
+    """Judge a claim by its parts.
 
-    Example:
-        >>> [round(x, 3) for x in interval({0: 0.9, 1: 1.0, 2: 1.1})]
-        [1.0, 0.752, 1.248]
-    """
-    numbers = list(values.values())
-    if not numbers or not all(map(math.isfinite, numbers)):
-        return math.nan, math.nan, math.nan
-    mean = fmean(numbers)
-    if len(numbers) < 2:
-        return mean, -math.inf, math.inf
-    half = student(len(numbers) - 1) * stdev(numbers) / math.sqrt(len(numbers))
-    return mean, mean - half, mean + half
-
-
-def student(freedom: int) -> float:
-    """Return the 97.5 % quantile of Student's t.
-
-    Example:
-        >>> round(student(2), 4), round(student(30), 3)
-        (4.3027, 2.042)
-    """
-    return student_quantile(0.975, freedom)
-
-
-def decide(
-    effects: Mapping[int, float], *, above: float = -math.inf, below: float = math.inf, note: str = ""
-) -> Verdict:
-    """Judge a number that a claim states to lie above, below or between bounds.
-
-    Reproduced: the whole 95 % interval over seeds lies within the bounds. Not reproduced: the whole interval lies
-    outside. Otherwise inconclusive, also if a value is missing or not finite.
+    1. A part without a number because its networks diverged is not reproduced, or inconclusive if it is what they are
+       compared with that diverged.
+    2. *Reproduced*: the whole 95 % interval lies in the bar's range; all parts must.
+    3. *Not reproduced*: a whole interval lies outside it. With k samples, the level is divided by k.
+    4. *Not at this scale* in place of these: the number was still on its way when training ended; or the settings are
+       not the paper's, ``reduction`` does not say why that makes no difference, and the number was still moving.
+    5. *Inconclusive*: anything else; more repetitions would decide it.
 
     Args:
-        effects: the number for each seed; paired differences to compare two conditions.
-        above: lower bound of the claim.
-        below: upper bound of the claim.
-        note: description of the number.
-
-    Raises:
-        ValueError: if there is no bound, so that nothing could refute the claim.
-
-    Example:
-        >>> decide({0: 0.9, 1: 1.0, 2: 1.1}, above=0).outcome, decide({0: -0.1, 1: 0.2}, above=0).outcome
-        ('reproduced', 'inconclusive')
-    """
-    if above == -math.inf and below == math.inf:
-        raise ValueError("a claim needs a bound; give above, below or both")
-    mean, low, high = interval(effects)
-    found = Verdict("inconclusive", mean, (low, high), len(effects), note)
-    if not math.isfinite(mean):
-        return found.but("a value is not finite" if effects else "no values")
-    if len(effects) < 2:
-        return found.but("one seed has no interval")
-    return placed(found, above=above, below=below)
-
-
-def placed(found: Verdict, *, above: float = -math.inf, below: float = math.inf) -> Verdict:
-    """Judge an interval: reproduced within the bounds, not reproduced outside, inconclusive across one.
-
-    Example:
-        >>> placed(Verdict("inconclusive", 0.5, (0.1, 0.9), 3), above=0).outcome
-        'reproduced'
-    """
-    low, high = found.interval
-    if low > above and high < below:
-        return replace(found, outcome="reproduced")
-    return replace(found, outcome="not reproduced" if high <= above or low >= below else "inconclusive")
-
-
-def all_of(parts: Mapping[str, Verdict]) -> Verdict:
-    """Combine the verdicts on a claim's parts: the result is that of the worst part, with its numbers.
+        parts: one part or several, by name.
+        bar: what each number must reach.
+        whole: whether the settings are the paper's own.
+        reduction: why smaller settings make no difference to this claim, if so.
 
     Raises:
         ValueError: if there are no parts.
 
     Example:
-        >>> good, bad = decide({0: 1.0, 1: 1.1}, above=0), decide({0: -1.0, 1: -1.1}, above=0)
-        >>> verdict = all_of({"ReLU": good, "tanh": bad})
-        >>> verdict.outcome, verdict.note
-        ('not reproduced', 'tanh; 1 of 2 parts reproduced')
+        >>> bar = Bar(above=0, margin=0.01)
+        >>> judge(part({0: 0.5, 1: 0.6, 2: 0.4}), bar).word, judge(part({0: 0.001, 1: 0.002, 2: 0.0}), bar).word
+        ('reproduced', 'not reproduced')
+        >>> judge(part({0: 0.001, 1: 0.002, 2: 0.0}), bar, whole=False).word
+        'not at this scale'
     """
-    if not parts:
-        raise ValueError("a combined verdict needs at least one part, got 0")
-    ranks = {"not reproduced": 0, "inconclusive": 1, "reproduced": 2}
-    name, worst = min(parts.items(), key=lambda part: (ranks[part[1].outcome], _margin(part[1])))
-    count = sum(part.reproduced for part in parts.values())
-    told = "; ".join(filter(None, [f"{name}: {worst.note}" if worst.note else name]))
-    return replace(worst, note=f"{told}; {count} of {len(parts)} parts reproduced")
+    named = {"": parts} if isinstance(parts, Part) else dict(parts)
+    if not named:
+        raise ValueError("a claim needs at least one part, got 0")
+    samples = {one.sample or name for name, one in named.items()}
+    found = {
+        name: _judged(one, bar, whole=whole and not one.reduced, reduction=reduction, n_samples=len(samples))
+        for name, one in named.items()
+    }
+    word = max((one.word for one in found.values()), key=_SEVERITY.index)
+    name, worst = min(
+        ((name, one) for name, one in found.items() if one.word == word), key=lambda one: _slack(one[1], bar)
+    )
+    failed = {one.sample or name for name, one in named.items() if found[name].word != "reproduced"}
+    p = max((one.p for one in found.values()), default=math.nan) if word == "reproduced" else worst.p
+    note = f"{name}: {worst.note}" if name and worst.note else name or worst.note
+    return replace(worst, note=note, p=p, passed=(len(samples) - len(failed), len(samples)))
 
 
-def decide_each(
-    effects: Mapping[str, Mapping[int, float]], *, above: float = -math.inf, below: float = math.inf, note: str = ""
-) -> Verdict:
-    """Judge one number under several named conditions by the same bounds; all must hold.
+_SEVERITY: Sequence[Word] = ("reproduced", "inconclusive", "not at this scale", "not reproduced")
+
+
+def _slack(verdict: Verdict, bar: Bar) -> float:
+    slack = bar.slack(verdict.number)
+    return -math.inf if math.isnan(slack) else slack
+
+
+def _judged(one: Part, bar: Bar, *, whole: bool, reduction: str, n_samples: int) -> Verdict:
+    number, found = one.number, Verdict("inconclusive", one.number, one.note)
+    if one.diverged:
+        word: Word = "inconclusive" if one.reference_diverged else "not reproduced"
+        return Verdict(word, note=_joined(one.note, one.diverged), p=math.nan)
+    if not math.isfinite(number.effect):
+        return replace(found, note=_joined(one.note, "a value is not finite" if number.n else "no values"))
+    if number.n < 2:
+        return replace(found, note=_joined(one.note, "one repetition has no interval"))
+    if (p := bar.p_met(number)) <= LEVEL:
+        return replace(found, word="reproduced", p=p)
+    if one.censored:
+        return replace(found, word="not at this scale", note=_joined(one.note, one.censored))
+    if (p := min(1.0, n_samples * bar.p_missed(number))) > LEVEL:
+        return found
+    if whole or reduction or _settled(one.trend, bar):
+        return replace(found, word="not reproduced", p=p)
+    return replace(found, word="not at this scale", note=_joined(one.note, one.reduced or _unsettled(one.trend)))
+
+
+def _settled(trend: Estimate | None, bar: Bar) -> bool:
+    """Return whether the number moved, late in training, by less than what matters."""
+    if trend is None or not math.isfinite(trend.effect) or trend.n < 2:
+        return False
+    low, high = trend.interval
+    return -bar.negligible < low and high < bar.negligible
+
+
+def _unsettled(trend: Estimate | None) -> str:
+    if trend is None:
+        return "the settings are smaller than the paper's"
+    return f"it still moved by {trend.effect:.2g} late in training, which is shorter than the paper's"
+
+
+def _joined(*texts: str) -> str:
+    return "; ".join(filter(None, texts))
+
+
+def depending(choice: str, readings: Mapping[str, Verdict]) -> Verdict:
+    """Combine the verdicts under several readings of a choice that the paper leaves open.
+
+    Args:
+        choice: what is left open.
+        readings: the verdict under each; the first is the one that we think the paper means.
+
+    Returns:
+        The readings' common word. *Depends* if one reproduces the claim and another refutes it; the least decided word
+        if that of another is open.
 
     Raises:
-        ValueError: as `decide` and `all_of`.
+        ValueError: if there are fewer than two readings.
 
     Example:
-        >>> decide_each({"ReLU": {0: 1.0, 1: 1.1}, "tanh": {0: -1.0, 1: 2.0}}, above=0, note="rise").note
-        'tanh: rise; 1 of 2 parts reproduced'
+        >>> depending("initialization", {"He": Verdict("reproduced"), "torch": Verdict("not reproduced")}).word
+        'depends'
     """
-    return all_of({name: decide(part, above=above, below=below, note=note) for name, part in effects.items()})
+    if len(readings) < 2:
+        raise ValueError(f"a choice needs at least two readings, got {list(readings)}")
+    words = [verdict.word for verdict in readings.values()]
+    if {"reproduced", "not reproduced"} <= set(words):
+        word: Word = "depends"
+    else:
+        word = next((one for one in ("not at this scale", "inconclusive") if one in words), words[0])
+    shown = next((one for one in readings.values() if one.word == word), next(iter(readings.values())))
+    return replace(shown, word=word, choice=choice, readings=tuple(readings.items()))
 
 
-def _margin(verdict: Verdict) -> float:
-    """Return the distance of the interval's nearer end from 0, to order parts with the same outcome."""
-    low, high = verdict.interval
-    return min(abs(low), abs(high)) if math.isfinite(low + high) else math.inf
+def with_holm(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Mark as fragile what would not stand with all claims of a figure taken together, by Holm's method.
 
-
-def differences(a: Mapping[int, float], b: Mapping[int, float]) -> dict[int, float]:
-    """Subtract the second condition from the first, seed by seed.
-
-    Raises:
-        MissingRows: if their seeds differ.
+    Readings of a claim count each for itself. A claim that nothing is said of counts as one that was tested.
 
     Example:
-        >>> differences({0: 3.0, 1: 4.0}, {0: 1.0, 1: 1.0})
-        {0: 2.0, 1: 3.0}
+        >>> [one.fragile for one in with_holm([Verdict("reproduced", p=0.02), Verdict("reproduced", p=1e-6)])]
+        [False, False]
+        >>> [one.fragile for one in with_holm([Verdict("reproduced", p=0.02), Verdict("inconclusive")])]
+        [True, False]
     """
-    return combined(lambda x, y: x - y, a, b)
+    verdicts = list(verdicts)
+    tested = [one for verdict in verdicts for one in _tests(verdict)]
+    left, stands = len(tested), True
+    limits: list[tuple[float, bool]] = []
+    for p in sorted(one.p for one in tested if math.isfinite(one.p)):
+        stands = stands and p <= LEVEL / left
+        limits.append((p, stands))
+        left -= 1
+    weak = {p for p, stood in limits if not stood}
+
+    def marked(verdict: Verdict) -> Verdict:
+        readings = tuple((name, marked(one)) for name, one in verdict.readings)
+        if readings:
+            fragile = any(one.fragile for _, one in readings if one.decided) and verdict.decided
+        else:
+            fragile = verdict.decided and verdict.p in weak
+        return replace(verdict, readings=readings, fragile=fragile)
+
+    return [marked(verdict) for verdict in verdicts]
 
 
-def shared(*parts: Mapping[int, float]) -> list[dict[int, float]]:
-    """Restrict the conditions to the seeds that all of them have.
+def _tests(verdict: Verdict) -> list[Verdict]:
+    return [one for _, one in verdict.readings] or [verdict]
+
+
+def drift(read: Callable[[Table], Values], table: Table, by: str = "epoch") -> Estimate:
+    """Return how far a number moved over the second half of training.
+
+    Args:
+        read: rows of one moment → the number for each repetition.
+        table: rows of the whole training.
+        by: column of time.
+    """
+    return mean_of(differences(read(table.last(by)), read(table.near(0.5, by))))
+
+
+def share(happened: Values) -> Share:
+    """Return the share of repetitions whose value is not 0.
 
     Example:
-        >>> shared({0: 3.0, 1: 4.0, 2: 5.0}, {0: 1.0, 1: 1.0})
-        [{0: 3.0, 1: 4.0}, {0: 1.0, 1: 1.0}]
+        >>> share({0: 1.0, 1: 0.0, 2: 1.0}).effect
+        0.6666666666666666
     """
-    return [{seed: part[seed] for seed in part if all(seed in other for other in parts)} for part in parts]
-
-
-def combined(function: Callable[..., float], *parts: Mapping[int, float]) -> dict[int, float]:
-    """Apply a function to several conditions' values, seed by seed.
-
-    Raises:
-        MissingRows: if there are no conditions, or their seeds differ.
-    """
-    if not parts:
-        raise MissingRows("no conditions to combine")
-    if any(part.keys() != parts[0].keys() for part in parts):
-        raise MissingRows(f"the conditions have different seeds: {[sorted(part) for part in parts]}")
-    return {seed: function(*(part[seed] for part in parts)) for seed in parts[0]}
+    return Share(sum(value != 0 for value in happened.values()), len(happened))
