@@ -112,7 +112,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         for what in (self.grid, self.seeds, self.minutes):
-            if absent := [scale for scale in SCALES if scale not in what]:
+            if absent := [scale for scale in SCALES if scale not in what and scale != "medium"]:
                 raise ValueError(f"{self.name} needs grid, seeds and minutes for the scale {', '.join(absent)}")
         for scale, points in self.grid.items():
             _check_distinct(f"{self.name}, scale {scale}: points", [canonical(point) for point in points])

@@ -2,25 +2,24 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from torch import nn
 
-from ...record import Change, GeometricSteps, Phases, Row, correlation, find_phases
-from ..framework.claim_table import Table
-from ..framework.experiment import Claim
+from ...record import GeometricSteps, Phases, Row, correlation, find_phases
+from ..framework.claim_table import MissingRows, Table
+from ..framework.estimates import Estimate
+from ..framework.experiment import Check, Claim, Readings, claims_of
 from ..framework.plots import COLORS, Figure, draw, legend, panels
-from ..framework.tasks import Task
-from ..framework.verdicts import Verdict, all_of, student
+from ..framework.tasks import Settings, Task
+from ..framework.verdicts import Part, drift
 from ..training.datasets import Dataset
-from ..training.loop import Settings
+from ..training.loop import Settings as Training
 from ..training.stacked_training import Watch, fit
 
 QUANTITY = "nc_rms"
 """The root of the mean square of ρ over pairs, which the author's code plots."""
-NEGLIGIBLE = 0.01
-"""A change of correlation that does not matter in practice."""
 RATES = {"adam": 1e-3, "sgd": 0.1}
 """Learning rates, which the author's code leaves open for perceptrons."""
 
@@ -28,7 +27,7 @@ Kind = Literal["growth", "decorrelation"]
 
 
 def trained(
-    task: Task, data: Dataset, networks: Sequence[nn.Module], settings: Settings, *, sites: list[str]
+    task: Task, data: Dataset, networks: Sequence[nn.Module], settings: Training, *, sites: list[str]
 ) -> list[Row]:
     """Train a task's networks; record correlation on test images at geometric steps, and scores before and after."""
     watch = Watch(
@@ -40,7 +39,15 @@ def trained(
     return fit(networks, data, settings, seeds=task.seeds, watch=watch)
 
 
-def phases(table: Table) -> Phases:
+class Course(NamedTuple):
+    """The phases of a layer, its peak, and the step at which training ended."""
+
+    phases: Phases
+    peak: int
+    end_of_training: int
+
+
+def phases(table: Table) -> Course:
     """Find the phases of one site under one condition over its seeds, without steps that have an undefined value.
 
     Raises:
@@ -49,53 +56,70 @@ def phases(table: Table) -> Phases:
     curve = table.curve("step", measure=QUANTITY)
     steps = [step for step, seeds in curve.items() if all(map(math.isfinite, seeds.values()))]
     values = np.array([list(curve[step].values()) for step in steps]).T
-    return find_phases(values, steps)
+    found = find_phases(values, steps)
+    return Course(found, found.peak, max(curve))
 
 
-def judged(change: Change, n_seeds: int, note: str) -> Verdict:
-    """Judge a change by its whole interval: reproduced above 0, not reproduced if negligible."""
-    half = student(n_seeds - 1) * change.standard_error
-    low, high = change.size - half, change.size + half
-    outcome = "reproduced" if low > 0 else "not reproduced" if high < NEGLIGIBLE else "inconclusive"
-    return Verdict(outcome, change.size, (low, high), n_seeds, note)
+def numbers(table: Table, kind: Kind) -> dict[str, Part]:
+    """Return how far the correlation of each layer grew first, or fell afterwards.
+
+    While the peak lies in the second half of training, a fall cannot have been seen.
+    """
+    table = table.need(measure=QUANTITY)
+    by_dropout = table.groups("dropout") or [(0.0, table)]
+    return {
+        site + (f", dropout {dropout:g}" if len(by_dropout) > 1 else ""): _of_site(part, kind, f"dropout {dropout:g}")
+        for dropout, rows in by_dropout
+        for site, part in rows.groups("site")
+    }
 
 
-def verdict(table: Table, kind: Kind) -> Verdict:
-    """Judge whether every layer has the phase; the verdict shows the layer where it is weakest."""
-    if len(table.need(measure=QUANTITY).values("seed")) < 2:
-        return Verdict("inconclusive", note="one seed has no interval")
-    return all_of({site: _of_site(part, kind) for site, part in table.where(measure=QUANTITY).groups("site")})
-
-
-def _of_site(table: Table, kind: Kind) -> Verdict:
-    found, n_seeds = phases(table), len(table.values("seed"))
-    if kind == "growth":
-        return judged(found.growth, n_seeds, f"growth of √(mean ρ²), step {found.start} to {found.peak}")
-    return judged(found.decorrelation, n_seeds, f"decorrelation of √(mean ρ²), step {found.peak} to {found.end}")
-
-
-def claims(conditions: Mapping[str, Mapping[str, object]]) -> tuple[Claim, ...]:
-    """Return two claims for each named condition: that correlation grows first, and that it falls afterwards."""
-    return tuple(
-        Claim(
-            f"{kind}, {name}",
-            f"{said}: {name}",
-            "abstract and section 1",
-            lambda table, kind=kind, wanted=wanted: verdict(table.where(**wanted), kind),
-        )
-        for name, wanted in conditions.items()
-        for kind, said in _SAID.items()
+def _of_site(table: Table, kind: Kind, sample: str) -> Part:
+    n = len(table.values("seed"))
+    if n < 2:
+        return Part(Estimate(math.nan, math.nan, 0, n), "one repetition")
+    found = phases(table)
+    late = found.peak > found.end_of_training / 2
+    change = found.phases.growth if kind == "growth" else found.phases.decorrelation
+    begin, end = (found.phases.start, found.peak) if kind == "growth" else (found.peak, found.phases.end)
+    return Part(
+        Estimate(change.size, change.standard_error, n - 1, n),
+        f"{kind} of √(mean ρ²), step {begin} to {end}",
+        sample=sample,  # layers of one network are one sample
+        trend=drift(lambda rows: rows.per_seed(), table, by="step"),
+        censored=f"correlation peaked at step {found.peak} of {found.end_of_training} only" if late else "",
     )
 
 
-_SAID: dict[Kind, str] = {
-    "growth": "The correlation of a hidden layer's activations grows in the initial phase of training",
-    "decorrelation": "The growth is followed by decorrelation",
-}
+def course_claims(
+    package: str | None, figure: str, conditions: Mapping[str, Settings], readings: Mapping[str, Settings]
+) -> tuple[Claim, ...]:
+    """Return two claims for each named condition: that correlation grows first, and that it falls afterwards.
+
+    Args:
+        package: the paper's package.
+        figure: table of its ``claims.toml``.
+        conditions: settings of each condition, by name.
+        readings: settings of each initialization that the paper may mean, by name; one alone is no choice.
+    """
+
+    def check(kind: Kind, settings: Settings) -> Check:
+        return lambda table: numbers(table.where(**settings), kind)
+
+    def checks(kind: Kind, wanted: Settings) -> Check | Readings:
+        found = {name: check(kind, {**wanted, **init}) for name, init in readings.items()}
+        return Readings("initialization", found) if len(found) > 1 else next(iter(found.values()))
+
+    kinds: tuple[Kind, ...] = ("growth", "decorrelation")
+    asked = {f"{kind}: {name}": checks(kind, wanted) for name, wanted in conditions.items() for kind in kinds}
+    return claims_of(package, figure, asked)
 
 
-def figure(table: Table, conditions: Mapping[str, Mapping[str, object]], columns: int = 2) -> Figure:
-    """Draw a panel for each condition and a curve for each layer, with a dot at a peak that was found."""
+def figure(table: Table, conditions: Mapping[str, Settings], columns: int = 2) -> Figure:
+    """Draw a panel for each condition that was run, a curve for each layer, with a dot at a peak that was found."""
+    conditions = {name: wanted for name, wanted in conditions.items() if table.where(**wanted)}
+    if not conditions:
+        raise MissingRows("no condition was run")
     columns = min(columns, len(conditions))
     drawn, axes = panels(-(-len(conditions) // columns), columns, sharex=True)
     flat = [axis for line in axes for axis in line]
@@ -105,7 +129,7 @@ def figure(table: Table, conditions: Mapping[str, Mapping[str, object]], columns
             own = part.where(site=site)
             curve = own.curve("step", measure=QUANTITY)
             draw(axis, curve, site, color=color)
-            if len(own.values("seed")) > 1 and (found := phases(own)).grew and found.decorrelated:
+            if len(own.values("seed")) > 1 and (found := phases(own)).phases.grew and found.phases.decorrelated:
                 mean = sum(curve[found.peak].values()) / len(curve[found.peak])
                 axis.plot([found.peak], [mean], "o", color=color, markersize=5)
         axis.set(xscale="symlog", title=name, xlabel="step", ylabel="√(mean ρ²)")

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ...record import PhaseWatch, Row, correlation
 from ..framework.claim_table import Table
+from ..framework.estimates import differences, interval
 from ..framework.experiment import Experiment, claims_of, notes_of, row
 from ..framework.plots import COLORS, Figure, draw, legend_below, panels
 from ..framework.tasks import Task, grid
-from ..framework.verdicts import Verdict, decide_each, differences, interval
+from ..framework.verdicts import Part, part
 from ..training.datasets import Dataset, load
 from ..training.loop import Settings
 from ..training.models import mlp
@@ -22,8 +23,6 @@ from .correlation_course import QUANTITY
 
 DECORRELATION, PATIENCE, NEVER = "decorrelation", "patience", "never"
 BATCH = 50
-WORSE = 0.005
-"""Half a percentage point of accuracy counts as no loss."""
 
 
 def run(task: Task) -> Iterator[Row]:
@@ -107,26 +106,20 @@ def figure(table: Table) -> Figure:
     return drawn
 
 
-def compared(table: Table, measure: str, one: str, other: str, *, above: float, note: str) -> Verdict:
-    """Judge a measure under one rule minus that under another, on each data set."""
-    parts = {
-        name: differences(part.per_seed(rule=one), part.per_seed(rule=other))
-        for name, part in table.need(measure=measure).groups("data")
+def compared(table: Table, measure: str, one: str, other: str, note: str) -> dict[str, Part]:
+    """Return a measure under one rule minus that under another, on each data set."""
+    return {
+        name: part(differences(rows.per_seed(rule=one), rows.per_seed(rule=other)), note)
+        for name, rows in table.need(measure=measure).groups("data")
     }
-    return decide_each(parts, above=above, note=note)
 
 
 CHECKS = {
     "as accurate": lambda table: compared(
-        table,
-        "accuracy_kept",
-        DECORRELATION,
-        PATIENCE,
-        above=-WORSE,
-        note="test accuracy, stopped by decorrelation less by patience",
+        table, "accuracy_kept", DECORRELATION, PATIENCE, "test accuracy, stopped by decorrelation less by patience"
     ),
     "sooner": lambda table: compared(
-        table, "epochs_trained", PATIENCE, DECORRELATION, above=0, note="epochs of patience less those of decorrelation"
+        table, "epochs_trained", PATIENCE, DECORRELATION, "epochs of patience less those of decorrelation"
     ),
 }
 

@@ -1,13 +1,14 @@
 """The paper's networks, as in its author's code: perceptron, convolutional network, LSTM."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from ..training.datasets import Dataset
-from ..training.models import Dropout, mlp, n_features
+from ..training.models import Dropout, Init, draw_weights, mlp, n_features
 
 HIDDEN = (1500, 1000, 500)
 CHANNELS = ((64, 5, 0), (128, 5, 2), (256, 3, 1))
@@ -16,16 +17,23 @@ DENSE = 500
 SPREAD = 0.1
 
 
-def perceptron(data: Dataset, *, seed: int, hidden: Sequence[int] = HIDDEN) -> nn.Sequential:
+def perceptron(data: Dataset, *, seed: int, hidden: Sequence[int] = HIDDEN, init: Init = "normal") -> nn.Sequential:
     """Build I-1500-1000-500-O with ReLU and layers ``hidden1``, ..."""
-    return mlp([data.train_x[0].numel(), *hidden, data.n_classes], seed=seed)
+    return mlp([data.train_x[0].numel(), *hidden, data.n_classes], seed=seed, init=init)
 
 
-def convolutional(data: Dataset, *, seed: int, channels: Sequence[tuple[int, int, int]] = CHANNELS) -> nn.Sequential:
+def convolutional(
+    data: Dataset,
+    *,
+    seed: int,
+    channels: Sequence[tuple[int, int, int]] = CHANNELS,
+    init: Literal["truncated normal", "torch"] = "truncated normal",
+) -> nn.Sequential:
     """Build convolutions ``conv1``, ..., all but the last pooled and normalized, then a layer ``dense``.
 
-    Leaky ReLU follows every layer but the last. Weights are normal with deviation 0.1, truncated at twice that; biases
-    are 0.1. The optimizer applies the paper's penalty of 0.03 on squared weights.
+    Leaky ReLU follows every layer but the last. Weights are normal with deviation 0.1, truncated at twice that, and
+    biases are 0.1; with ``init="torch"`` both are drawn as ``nn.Linear`` and ``nn.Conv2d`` do. The optimizer applies
+    the paper's penalty of 0.03 on squared weights.
 
     Example:
         >>> from cofire.papers.training.datasets import digits
@@ -46,7 +54,10 @@ def convolutional(data: Dataset, *, seed: int, channels: Sequence[tuple[int, int
     net.add_module("dense", skip_init(nn.Linear, n_flat, DENSE))
     net.add_module(f"act{len(channels) + 1}", nn.LeakyReLU())
     net.add_module("output", skip_init(nn.Linear, DENSE, data.n_classes))
-    _initialize(net, seed)
+    if init == "torch":
+        draw_weights(net, "leaky_relu", seed=seed, init="torch")
+    else:
+        _initialize(net, seed)
     return net
 
 
@@ -68,6 +79,8 @@ class CharacterLSTM(nn.Module):
         hidden: number of units of each layer.
         dropout: share of each layer's outputs dropped while training.
         seed: random seed for weights and masks.
+        init: ``"torch"``: all weights and biases uniform in ±1/√(units). ``"keras"``: Glorot's uniform weights between
+            layers, orthogonal ones within a layer, biases 0 but for 1 at the forget gates.
 
     Example:
         >>> model = CharacterLSTM(30, [8, 6], dropout=0.3, seed=0)
@@ -76,7 +89,15 @@ class CharacterLSTM(nn.Module):
         (torch.Size([4, 10, 30]), 2)
     """
 
-    def __init__(self, n_symbols: int, hidden: Sequence[int], *, dropout: float = 0.0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        n_symbols: int,
+        hidden: Sequence[int],
+        *,
+        dropout: float = 0.0,
+        seed: int = 0,
+        init: Literal["torch", "keras"] = "torch",
+    ) -> None:
         super().__init__()
         self.n_symbols, self.depth = n_symbols, len(hidden)
         for number, (n_in, n_out) in enumerate(zip([n_symbols, *hidden[:-1]], hidden, strict=True), 1):
@@ -84,7 +105,24 @@ class CharacterLSTM(nn.Module):
             self.add_module(f"lstm{number}", layer.to_empty(device="cpu"))
             self.add_module(f"drop{number}", Dropout(dropout, seed=1000 * seed + number))
         self.output: nn.Linear = skip_init(nn.Linear, hidden[-1], n_symbols)  # type: ignore[assignment]
-        self._draw(seed)
+        self._draw(seed) if init == "torch" else self._draw_as_keras(seed)
+
+    @torch.no_grad()
+    def _draw_as_keras(self, seed: int) -> None:
+        """Draw weights as Keras does by default, from the seed's own generator."""
+        generator = torch.Generator().manual_seed(seed)
+        for name, weight in self.named_parameters():
+            if weight.dim() == 1:
+                weight.zero_()
+                if "bias_ih" in name:
+                    weight[len(weight) // 4 : len(weight) // 2] = (
+                        1  # torch orders the gates: input, forget, cell, output
+                    )
+            elif "weight_hh" in name:
+                for gate in weight.chunk(4):
+                    nn.init.orthogonal_(gate, generator=generator)
+            else:
+                nn.init.xavier_uniform_(weight, generator=generator)
 
     @torch.no_grad()
     def _draw(self, seed: int) -> None:
