@@ -1,6 +1,8 @@
 """Networks, data and training of the paper's experiments, and the spread of correlations."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from math import isfinite
 
 import torch
@@ -9,9 +11,9 @@ from torch import nn
 from ...nets import capture
 from ...record import Row
 from ...stats.correlation.moments import Moments
-from ..framework.claim_table import Table
+from ..framework.claim_table import MissingRows, Table
 from ..framework.experiment import row
-from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
+from ..framework.plots import Axes, Figure, draw, legend, panels
 from ..framework.tasks import Task
 from ..training.datasets import Dataset, load
 from ..training.loop import Settings
@@ -26,6 +28,46 @@ LAYERS = ("act1", "act2", "act3")
 BATCH_SIZE = 50
 AS_CODED = " (code)"
 """Suffix of the kinds whose penalty is divided by the batch size, as in the author's code."""
+VANILLA, MILD, STRONG = "VANILLANET", "CORRNET-0.1", "CORRNET-1.0"
+DROP, NORMED = "DROPNET", "BATCHNORM"
+COLORS = {VANILLA: "#1f5fbf", MILD: "#2a9d3a", STRONG: "#d62728", DROP: "#8e6bbf", NORMED: "#e69f00"}
+"""As in the paper, where it has them: blue, green, red."""
+Values = dict[int, float]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read what the paper leaves open.
+
+    Attributes:
+        kinds: without the penalty, with a weight of 0.1, and of 1.0.
+        init: initialization.
+        momentum: momentum.
+        style: of its lines in figures.
+    """
+
+    kinds: tuple[str, str, str] = (VANILLA, MILD, STRONG)
+    init: str = "torch"
+    momentum: float = 0.8
+    style: str = "-"
+
+    def rows(self, table: Table, kind: str, size: str) -> Table:
+        """Return the rows of networks of a kind and size.
+
+        Raises:
+            MissingRows: if there are none.
+        """
+        return table.need(kind=kind, size=size, init=self.init, momentum=self.momentum)
+
+
+CODED = (VANILLA, MILD + AS_CODED, STRONG + AS_CODED)
+READINGS = {
+    "as printed": Reading(),
+    "penalty as in the author's code": Reading(CODED, style="--"),
+    "the author's code as it runs, without momentum": Reading(CODED, momentum=0.0, style="-."),
+    "He's initialization": Reading(init="normal", style=":"),
+}
+CHOICE = "the penalty's scale, momentum and initialization"
 
 
 def data_of(task: Task) -> Dataset:
@@ -35,11 +77,10 @@ def data_of(task: Task) -> Dataset:
 
 
 def networks_of(task: Task, data: Dataset) -> list[nn.Sequential]:
-    """Build the networks of a task's size and kind, one per seed, with torch's initialization by default."""
+    """Build the networks of a task's size, kind and initialization, one per seed."""
     widths = (data.train_x[0].numel(), *SIZES[task["size"]], data.n_classes)
-    options = {"dropout": 0.3 * (task["kind"] == "DROPNET"), "batch_norm": task["kind"] == "BATCHNORM"}
-    init = task.get("init", "torch")
-    return [mlp(widths, activation="leaky_relu", seed=seed, init=init, **options) for seed in task.seeds]
+    options = {"dropout": 0.3 * (task["kind"] == DROP), "batch_norm": task["kind"] == NORMED}
+    return [mlp(widths, activation="leaky_relu", seed=seed, init=task["init"], **options) for seed in task.seeds]
 
 
 def penalized(task: Task) -> Penalized | None:
@@ -50,8 +91,8 @@ def penalized(task: Task) -> Penalized | None:
 
 
 def trained(task: Task, data: Dataset, networks: Sequence[nn.Sequential], watch: Watch) -> list[Row]:
-    """Train as the paper does: SGD, rate .05, momentum .8, weight decay 1e-4, batches of 50."""
-    sgd = {"optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.8, "weight_decay": 1e-4}
+    """Train as the paper does: SGD, rate .05, weight decay 1e-4, batches of 50; its momentum is .8."""
+    sgd = {"optimizer": "sgd", "learning_rate": 0.05, "momentum": task["momentum"], "weight_decay": 1e-4}
     settings = Settings.of(task.values, batch_size=BATCH_SIZE, **sgd)
     rows = fit(networks, data, settings, seeds=task.seeds, watch=watch, penalized=penalized(task))
     for network in networks:
@@ -80,21 +121,37 @@ def spread(network: nn.Module, data: Dataset, layers: Sequence[str], *, seed: in
 def draw_spread(axis: Axes, part: Table) -> None:
     """Draw the histogram of abs(ρ), averaged over seeds, with the mean as a red line."""
     bins = [sum(seeds.values()) / len(seeds) for seeds in part.curve("bin", measure="share").values()]
-    axis.bar([(index + 0.5) / BINS for index in range(BINS)], bins, width=1 / BINS, color=COLORS[0])
+    axis.bar([(index + 0.5) / BINS for index in range(BINS)], bins, width=1 / BINS, color=COLORS[VANILLA])
     means = part.need(measure="nc", value=isfinite).per_seed()
     mean = sum(means.values()) / len(means)
     axis.axvline(mean, color="red", label=f"mean {mean:.3f}")
     axis.legend(frameon=False, fontsize=7, loc="upper right")  # "best" is slow to compute among bars
 
 
-def draw_sizes(
-    table: Table, kinds: Iterable[str], value: Callable[[str, str], dict[int, float]], ylabel: str, **axis_settings: str
-) -> Figure:
-    """Draw a curve over network sizes for each kind, from a function of size and kind to each seed's value."""
-    drawn, axes = panels(1, 1, width=4.5, height=3)
+def draw_sizes(table: Table, value: Callable[[Reading, str, str], Values], ylabel: str, **axis_settings: str) -> Figure:
+    """Draw a curve over network sizes for each kind under each reading, without diverged networks.
+
+    Args:
+        table: the rows.
+        value: reading, size and kind → each seed's value; MissingRows where there is none.
+        ylabel: label of the axis.
+        axis_settings: as for matplotlib's ``Axes.set``.
+    """
+    drawn, axes = panels(1, 1, width=5.5, height=3.6)
     sizes = [size for size in SIZES if table.where(size=size)]
-    for color, kind in zip(COLORS, kinds, strict=False):
-        draw(axes[0][0], {size: value(size, kind) for size in sizes}, kind, color=color, marker="o")
+    for told, reading in READINGS.items():
+        kinds = [*reading.kinds, *([NORMED] if told == "as printed" else [])]
+        for kind in kinds:
+            curve: dict[str, Values] = {}
+            for size in sizes:
+                with suppress(MissingRows):
+                    values = value(reading, size, kind)
+                    if all(map(isfinite, values.values())):
+                        curve[size] = values
+            plain = kind.removesuffix(AS_CODED)
+            label = plain if told == "as printed" else f"{plain}, {told}"
+            if curve:
+                draw(axes[0][0], curve, label, color=COLORS[plain], linestyle=reading.style, marker="o", markersize=3)
     axes[0][0].set(ylabel=ylabel, **axis_settings)
     legend(drawn)
     return drawn
