@@ -53,7 +53,7 @@ def kendall(scores: Sequence[float], truth: Sequence[float], *, clusters: Sequen
     groups = [np.array(group) for group in members.values()]
     generator = np.random.default_rng(seed)
     drawn = [np.concatenate([groups[i] for i in draw]) for draw in _draws(generator, len(groups))]
-    return Ranking(_tau(x, y), _percentiles([_tau(x[some], y[some]) for some in drawn]), len(x))
+    return Ranking(tau_b(x, y), _percentiles([tau_b(x[some], y[some]) for some in drawn]), len(x))
 
 
 def within_settings(
@@ -109,7 +109,8 @@ def _checked(
     return x, y
 
 
-def _tau(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+def tau_b(x: Sequence[float] | NDArray[np.float64], y: Sequence[float] | NDArray[np.float64]) -> float:
+    """Compute Kendall's τ-b."""
     from scipy.stats import kendalltau  # takes half a second to import
 
     found: Any = kendalltau(x, y)

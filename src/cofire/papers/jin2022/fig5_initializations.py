@@ -6,25 +6,25 @@ The paper does not say what the other layer's width is; here it is 100. 'uniform
 """
 
 import math
-from collections.abc import Iterator
-from statistics import linear_regression
+from collections.abc import Callable, Iterator, Mapping
+from statistics import fmean, linear_regression
 
 import torch
 
 from ...record.runs.rows import Row
+from ...stats.weights.structure import structure_coefficient
 from ...stats.weights.weight_correlation import weight_correlation
 from ..framework.claim_table import Table
-from ..framework.experiment import Experiment, claims_of, notes_of, row
+from ..framework.estimates import Values, combined, differences
+from ..framework.experiment import Check, Experiment, claims_of, notes_of, row
 from ..framework.plots import COLORS, Figure, draw, legend, panels
+from ..framework.ranking import tau_b
 from ..framework.tasks import Task, grid
-from ..framework.verdicts import Verdict, combined, decide_each, differences
+from ..framework.verdicts import Part, part
 from ..training.models import INITIALIZERS
 
 FIXED = 100
 COUNTS = [10, 20, 50, 100, 200, 500, 1000]
-# With this slope, a layer a hundred times as wide has a quarter more correlation; the figure shows no less.
-LEAST_SLOPE = 0.05
-LEAST_CHANGE = 0.01
 
 
 def run(task: Task) -> Iterator[Row]:
@@ -57,8 +57,8 @@ def figure(table: Table) -> Figure:
 def slopes(table: Table, varied: str) -> dict[str, dict[int, float]]:
     """Return, for each initializer and seed, the slope of log WC against the logarithm of the varied count."""
     found: dict[str, dict[int, float]] = {}
-    for init, part in table.need(varied=varied, measure="wc").groups("init"):
-        curve = part.curve(varied)
+    for init, rows in table.need(varied=varied, measure="wc").groups("init"):
+        curve = rows.curve(varied)
         at = [math.log(count) for count in curve]
         found[init] = combined(
             lambda *values, at=at: linear_regression(at, [math.log(value) for value in values]).slope, *curve.values()
@@ -69,33 +69,47 @@ def slopes(table: Table, varied: str) -> dict[str, dict[int, float]]:
 def changes(table: Table, varied: str) -> dict[str, dict[int, float]]:
     """Return, for each initializer and seed, the signed WC at the largest count minus that at the smallest."""
     found: dict[str, dict[int, float]] = {}
-    for init, part in table.need(varied=varied, measure="wc_signed").groups("init"):
-        curve = part.curve(varied)
+    for init, rows in table.need(varied=varied, measure="wc_signed").groups("init"):
+        curve = rows.curve(varied)
         found[init] = differences(curve[max(curve)], curve[min(curve)])
     return found
 
 
-def expected(table: Table) -> Verdict:
-    """Judge whether WC at the largest m is √(2/(π m)); as a mean of n(n − 1)/2 cosines it scatters little."""
+def association(table: Table) -> dict[str, Part]:
+    """Return Kendall's τ of Γ = m / n and WC over all layers, for each initializer."""
+    found: dict[str, Part] = {}
+    for init, rows in table.need(measure="wc").groups("init"):
+        shapes = sorted({(one["n_inputs"], one["n_units"]) for one in rows})
+        coefficients = [structure_coefficient(m, n) for m, n in shapes]
+        layers = [rows.where(n_inputs=m, n_units=n) for m, n in shapes]
+        # One shape is in both series; its two values are averaged.
+        values = [{seed: fmean(part.column("value")) for seed, part in layer.groups("seed")} for layer in layers]
+        tau = combined(lambda *wc, of=coefficients: tau_b(of, wc), *values)
+        found[init] = part(tau, f"Kendall's τ of Γ and WC over {len(shapes)} layers")
+    return found
+
+
+def expected(table: Table) -> dict[str, Part]:
+    """Return WC at the largest m over √(2/(π m)); as a mean of n(n − 1)/2 cosines it scatters little."""
     largest = table.need(varied="n_inputs", measure="wc").last("n_inputs")
     scale = math.sqrt(2 / (math.pi * max(largest.column("n_inputs"))))
-    ratios = {init: combined(lambda value: value / scale, part.per_seed()) for init, part in largest.groups("init")}
-    return decide_each(ratios, above=0.98, below=1.02, note="WC / √(2/(π m))")
+    return {
+        init: part(combined(lambda value: value / scale, rows.per_seed()), "WC / √(2/(π m))")
+        for init, rows in largest.groups("init")
+    }
 
 
-CHECKS = {
-    "falls with m": lambda table: decide_each(
-        slopes(table, "n_inputs"), below=-LEAST_SLOPE, note="slope of log WC, log m"
-    ),
-    "grows with n": lambda table: decide_each(
-        slopes(table, "n_units"), above=LEAST_SLOPE, note="slope of log WC, log n"
-    ),
-    "falls with m, signed": lambda table: decide_each(
-        changes(table, "n_inputs"), below=-LEAST_CHANGE, note="signed WC, largest less smallest m"
-    ),
-    "grows with n, signed": lambda table: decide_each(
-        changes(table, "n_units"), above=LEAST_CHANGE, note="signed WC, largest less smallest n"
-    ),
+def each(values: Callable[[Table, str], Mapping[str, Values]], varied: str, note: str) -> Check:
+    """Return a check of a number for each initializer."""
+    return lambda table: {init: part(numbers, note) for init, numbers in values(table, varied).items()}
+
+
+CHECKS: dict[str, Check] = {
+    "falls with m": each(slopes, "n_inputs", "slope of log WC, log m"),
+    "grows with n": each(slopes, "n_units", "slope of log WC, log n"),
+    "falls with m, signed": each(changes, "n_inputs", "signed WC, largest less smallest m"),
+    "grows with n, signed": each(changes, "n_units", "signed WC, largest less smallest n"),
+    "Γ against WC": association,
     "expected value": expected,
 }
 

@@ -68,12 +68,26 @@ def dataset(task: Task) -> Dataset:
     return load(task["data"]).first(task["n_train"], task.get("n_test"))
 
 
-def trained(task: Task, data: Dataset, measures: Sequence[Measure]) -> list[Row]:
-    """Train a task's networks, one per seed, with measures on test samples after the epochs of `epochs_shown`."""
+def networks_of(task: Task, data: Dataset) -> list[nn.Sequential]:
+    """Build a task's networks, one per seed."""
+    return [network(task["network"], data, activation=task["activation"], seed=seed) for seed in task.seeds]
+
+
+def trained(
+    task: Task, data: Dataset, measures: Sequence[Measure], *, models: Sequence[nn.Sequential] | None = None
+) -> list[Row]:
+    """Train a task's networks with measures on test samples after the epochs of `epochs_shown`.
+
+    Args:
+        task: the task.
+        data: as from `dataset`.
+        measures: what to record.
+        models: the networks, if they are needed afterwards; by default those of `networks_of`.
+    """
+    models = models or networks_of(task, data)
     settings = Settings.of(task.values)
     per_epoch = settings.steps_per_epoch(len(data.train_x))
     at = [epoch * per_epoch for epoch in epochs_shown(task["epochs"])]
-    models = [network(task["network"], data, activation=task["activation"], seed=seed) for seed in task.seeds]
     watch = Watch(measures=measures, probe=data.test_x[:PROBE], every=at, scores_every=at)
     rows = fit(models, data, settings, seeds=task.seeds, watch=watch)
     return [one._replace(epoch=one.step // per_epoch) for one in rows]
