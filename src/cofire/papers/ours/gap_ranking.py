@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import torch
@@ -20,12 +21,13 @@ from ...nets.generalization import generalization_score
 from ...nets.loading.batches import BATCH
 from ...record import Row
 from ..framework.claim_table import MissingRows, Table
-from ..framework.experiment import Claim, Experiment, notes_of, row
+from ..framework.estimates import LEVEL, Estimate
+from ..framework.experiment import Experiment, claims_of, notes_of, row
 from ..framework.plots import COLORS, Figure, panels
 from ..framework.ranking import Ranking, kendall, within_settings
 from ..framework.tasks import Task, grid
 from ..framework.verdict_text import markdown_table
-from ..framework.verdicts import Verdict, placed
+from ..framework.verdicts import Part
 from ..training.datasets import load
 from ..training.loop import Settings, fit, scores
 from ..training.models import mlp
@@ -150,27 +152,21 @@ def figure(table: Table) -> Figure:
     return drawn
 
 
-def ranks(table: Table, name: str, gap: str) -> Verdict:
-    """Judge whether a larger number goes with a larger gap."""
+def ranks(table: Table, name: str, gap: str) -> Part:
+    """Return Kendall's τ of a number and a gap over all networks, with the error of its bootstrap."""
     usable, _ = networks(table)
     found = ranked(usable, name, gap)
-    note = f"Kendall's τ over {found.n} networks, bootstrap interval"
-    return placed(Verdict("inconclusive", found.tau, found.interval, len(table.values("seed")), note), above=0)
+    low, high = found.interval
+    error = (high - low) / (2 * NormalDist().inv_cdf(1 - LEVEL))
+    number = Estimate(found.tau, error, math.inf, found.n)
+    return Part(number, f"Kendall's τ over {found.n} networks, error by bootstrap")
 
 
-_REFERENCES = {
-    "neuronal correlation": "after jin2022, which follows single networks",
-    "weight correlation": "after Jin et al. 2020",
-    "parameter norm": "ours: a plain number to compare with",
-}
-CLAIMS = tuple(
-    Claim(
-        f"{name}, {gap}", f"Networks with a larger {name} have a larger {gap}", reference,
-        partial(ranks, name=name, gap=gap),
-    )
-    for name, reference in _REFERENCES.items()
+CHECKS = {
+    f"{name}: {gap}": partial(ranks, name=name, gap=gap)
+    for name in ("neuronal correlation", "weight correlation", "parameter norm")
     for gap in GAPS
-)  # fmt: skip
+}
 
 _MNIST = {"data": ["mnist"], "batch_size": [25, 100], "epochs": 60}
 
@@ -189,7 +185,7 @@ GENERALIZATION = Experiment(
     seeds={"smoke": 2, "quick": 2, "paper": 5},
     run=run,
     figures={"generalization": figure},
-    claims=CLAIMS,
+    claims=claims_of(__package__, "gap_ranking", CHECKS),
     minutes={"smoke": 0.1, "quick": 0.5, "paper": 600},
     notes=notes_of(__doc__),
     tables={

@@ -15,19 +15,18 @@ from ...nets.surgery import prune
 from ...nets.surgery.prune import CRITERIA
 from ...record import Row
 from ..framework.claim_table import Table
+from ..framework.estimates import differences, interval
 from ..framework.experiment import Experiment, claims_of, notes_of, row
 from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdict_text import markdown_table
-from ..framework.verdicts import Verdict, decide_each, differences, interval
+from ..framework.verdicts import Part, part
 from ..training.datasets import load
 from ..training.loop import Settings, fit, scored
 from ..training.models import mlp
 
 SHARES = [0.75, 0.5, 0.25, 0.15, 0.1, 0.05]
 CALIBRATION = 2000  # training images for the relations of units
-FREE = 0.01
-"""A loss of one percentage point of accuracy counts as negligible."""
 
 
 def network(name: str, seed: int) -> nn.Module:
@@ -74,9 +73,9 @@ def figure(table: Table) -> Figure:
     """Draw accuracy against the share of units kept, with a panel per network and a curve per criterion."""
     parts = table.need(measure="accuracy").groups("network")
     drawn, axes = panels(1, len(parts), sharey=True)
-    for axis, (name, part) in zip(axes[0], parts, strict=True):
+    for axis, (name, rows) in zip(axes[0], parts, strict=True):
         for color, by in zip(COLORS, CRITERIA, strict=False):
-            draw(axis, part.curve("keep", by=by), by, color=color, marker="o", markersize=3)
+            draw(axis, rows.curve("keep", by=by), by, color=color, marker="o", markersize=3)
         axis.set(title=name, xlabel="share of the units kept", xscale="log")
     axes[0][0].set_ylabel("test accuracy")
     legend(drawn)
@@ -87,8 +86,8 @@ def accuracies(table: Table) -> str:
     """Tabulate accuracy in percent with its 95 % interval, by network and share (rows) and criterion (columns)."""
     rows = [
         [f"{name}, {keep:.0%} kept", *(_percent(cell.per_seed(by=by)) for by in CRITERIA)]
-        for name, part in table.need(measure="accuracy").groups("network")
-        for keep, cell in reversed(part.groups("keep"))
+        for name, cells in table.need(measure="accuracy").groups("network")
+        for keep, cell in reversed(cells.groups("keep"))
     ]
     return markdown_table(["", *CRITERIA], rows)
 
@@ -98,19 +97,22 @@ def _percent(by_seed: dict[int, float]) -> str:
     return f"{100 * mean:.1f} ± {100 * (mean - low):.1f}"
 
 
-def ahead(table: Table, of: str, keep: float) -> Verdict:
-    """Judge whether pruning by redundancy keeps more accuracy than by another criterion, for each network."""
-    parts = table.need(measure="accuracy", keep=keep).groups("network")
-    leads = {name: differences(part.per_seed(by="redundancy"), part.per_seed(by=of)) for name, part in parts}
-    return decide_each(leads, above=0, note=f"accuracy by redundancy less by {of}, {keep:.0%} of the units kept")
+def ahead(table: Table, of: str, keep: float) -> dict[str, Part]:
+    """Return how much more accuracy pruning by redundancy keeps than by another criterion, for each network."""
+    note = f"accuracy by redundancy less by {of}, {keep:.0%} of the units kept"
+    return {
+        name: part(differences(rows.per_seed(by="redundancy"), rows.per_seed(by=of)), note)
+        for name, rows in table.need(measure="accuracy", keep=keep).groups("network")
+    }
 
 
-def lost(table: Table, keep: float) -> Verdict:
-    """Judge whether the loss of accuracy is negligible, for each network."""
+def lost(table: Table, keep: float) -> dict[str, Part]:
+    """Return the loss of accuracy of each network."""
     note = f"accuracy of the whole network less that with {keep:.0%} of its units"
-    parts = table.need(measure="accuracy", by="redundancy").groups("network")
-    losses = {name: differences(part.per_seed(keep=1.0), part.per_seed(keep=keep)) for name, part in parts}
-    return decide_each(losses, below=FREE, note=note)
+    return {
+        name: part(differences(rows.per_seed(keep=1.0), rows.per_seed(keep=keep)), note)
+        for name, rows in table.need(measure="accuracy", by="redundancy").groups("network")
+    }
 
 
 CHECKS = {
