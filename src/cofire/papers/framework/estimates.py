@@ -129,7 +129,7 @@ class Share:
         """Return the p-value of the test that the share lies above a bar."""
         from scipy.special import bdtrc
 
-        return float(bdtrc(self.count - 1, self.n, bar)) if self.count else 1.0
+        return float(bdtrc(self.count - 1, self.n, min(max(bar, 0.0), 1.0))) if self.count else 1.0
 
     def p_below(self, bar: float) -> float:
         """Return the p-value of the test that the share lies below a bar."""
