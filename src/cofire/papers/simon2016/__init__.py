@@ -5,5 +5,6 @@ from .fig1_dropout import FIG1
 from .fig2_penalty_weight import FIG2
 from .fig3_network_size import FIG3
 from .fig4_two_epochs import FIG4
+from .future_work import FUTURE
 
-EXPERIMENTS: tuple[Experiment, ...] = (FIG1, FIG2, FIG3, FIG4)
+EXPERIMENTS: tuple[Experiment, ...] = (FIG1, FIG2, FIG3, FIG4, FUTURE)
