@@ -8,6 +8,7 @@ no threshold of significance.
 import math
 from collections.abc import Iterator, Mapping
 from statistics import fmean, stdev
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,17 +17,23 @@ from ...record import Row
 from ...stats.information.entropy import entropy_knn
 from ...stats.information.mutual_information import mutual_information_3h
 from ..framework.claim_table import Table
+from ..framework.estimates import combined
 from ..framework.experiment import Experiment, claims_of, notes_of, row
 from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
-from ..framework.verdicts import Verdict, combined, decide, decide_each
+from ..framework.verdicts import Part, part
 
 SAMPLES, NEIGHBORS = 1000, 3
 TRUE_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 NARROW = 1e-4
+TRUTH: dict[str, Any] = {"color": "black", "linewidth": 1.0, "label": "true"}
+DOTS: dict[str, Any] = {"linewidth": 0.8, "markersize": 3}
+CLAIM_TEXT = (
+    "The paper shows on normal samples that its estimators of entropy and mutual information are accurate enough at "
+    "1000 samples and k = 3, once each unit is divided by its standard deviation."
+)
+DIFFERS = "Nothing differs: no network is trained, and the truth is known."
 RHOS = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99]
-NEARLY = 0.02
-"""Our reading of "tolerable", in nats: about half the scatter of one estimate at 1000 samples."""
 
 
 def run(task: Task) -> Iterator[Row]:
@@ -78,35 +85,36 @@ def figure(table: Table) -> Figure:
     _entropy_panel(left, table.curve("k", panel="a"), "k", "(a) M = 1000")
     _entropy_panel(middle, table.curve("m", panel="b"), "M", "(b) k = 3")
     middle.set_xscale("log")
-    for color, name in zip(COLORS, ("plain", "stabilized"), strict=False):
-        draw(right, table.curve("rho", panel="c", estimator=name), name, color=color)
     rhos = table.where(panel="c").values("rho")
-    right.plot(rhos, [true_information(rho) for rho in rhos], color="black", linestyle="--", label="true")
+    right.plot(rhos, [true_information(rho) for rho in rhos], **TRUTH)
+    for name, (color, marker) in {"plain": (COLORS[1], "s"), "stabilized": (COLORS[0], "o")}.items():
+        curve = table.curve("rho", panel="c", estimator=name)
+        draw(right, curve, f"{name} estimate", color=color, marker=marker, **DOTS)
     right.set(xlabel="ρ", ylabel="mutual information (nats)", title="(c) σₓ = 1e-4, σᵧ = 1")
     legend(drawn)
     return drawn
 
 
 def _entropy_panel(axis: Axes, curve: Mapping[int, Mapping[int, float]], xlabel: str, title: str) -> None:
-    draw(axis, curve, "estimate", color=COLORS[0])
-    axis.axhline(TRUE_ENTROPY, color="black", linestyle="--", label="true")
+    axis.axhline(TRUE_ENTROPY, **TRUTH)
+    draw(axis, curve, "estimate", color=COLORS[2], marker="^", **DOTS)
     axis.set(xlabel=xlabel, ylabel="entropy (nats)", title=title)
 
 
-def accurate(table: Table) -> Verdict:
-    """Judge whether the entropy is near the truth, at the paper's M and at all k that it allows."""
-    parts = table.need(panel="a", k=lambda k: 2 <= k <= 5).groups("k")
-    errors = {f"k = {k}": combined(lambda value: value - TRUE_ENTROPY, part.per_seed()) for k, part in parts}
-    return decide_each(errors, above=-NEARLY, below=NEARLY, note="estimate less truth")
+def accurate(table: Table) -> dict[str, Part]:
+    """Return the error of the entropy at the paper's M, for all k that it allows."""
+    groups = table.need(panel="a", k=lambda k: 2 <= k <= 5).groups("k")
+    errors = {f"k = {k}": combined(lambda value: value - TRUE_ENTROPY, rows.per_seed()) for k, rows in groups}
+    return {name: part(values, "estimate less truth, nats") for name, values in errors.items()}
 
 
-def too_low(curve: Mapping[float, dict[int, float]]) -> Verdict:
+def too_low(curve: Mapping[float, dict[int, float]]) -> dict[str, Part]:
     """Judge whether the information is more than one nat below the truth at each correlation."""
     gaps: dict[str, dict[int, float]] = {}
     for rho, found in curve.items():
         true = true_information(rho)
         gaps[f"ρ = {rho}"] = {seed: value - true for seed, value in found.items()}
-    return decide_each(gaps, below=-1, note="estimate less truth")
+    return {name: part(values, "estimate less truth, nats", sample="pairs") for name, values in gaps.items()}
 
 
 def errors(table: Table, estimator: str) -> dict[int, float]:
@@ -118,19 +126,19 @@ def errors(table: Table, estimator: str) -> dict[int, float]:
     }
 
 
+def relative_error(table: Table) -> Part:
+    """Return the stabilized estimator's error as a share of the plain one's."""
+    ratio = combined(lambda a, b: a / b, errors(table, "stabilized"), errors(table, "plain"))
+    return part(ratio, "mean |error| over ρ, stabilized over plain")
+
+
 CHECKS = {
     "tolerable bias": accurate,
     "plain estimate is too low": lambda table: too_low(table.curve("rho", panel="c", estimator="plain")),
-    "stabilization helps": lambda table: decide(
-        combined(lambda a, b: a / b, errors(table, "stabilized"), errors(table, "plain")),
-        below=0.1,
-        note="mean |error| over ρ, stabilized over plain",
-    ),
-    "independent pairs, mean": lambda table: decide(
-        table.per_seed(measure="independent_mean"), above=0.006, below=0.018, note="mean estimate, nats"
-    ),
-    "independent pairs, spread": lambda table: decide(
-        table.per_seed(measure="independent_sd"), above=0.038, below=0.046, note="standard deviation, nats"
+    "stabilization helps": relative_error,
+    "independent pairs, mean": lambda table: part(table.per_seed(measure="independent_mean"), "mean estimate, nats"),
+    "independent pairs, spread": lambda table: part(
+        table.per_seed(measure="independent_sd"), "standard deviation, nats"
     ),
 }
 
