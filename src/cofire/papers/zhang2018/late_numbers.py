@@ -7,6 +7,7 @@ moves towards what the claim says.
 """
 
 import math
+import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -108,13 +109,14 @@ def slope_over(widths: list[int], values: tuple[float, ...], *, floor: float) ->
 
 
 def correlation(a: list[float], b: list[float]) -> float:
-    """Return Pearson's correlation of two series; NaN if one is constant.
+    """Return Pearson's correlation of two series, without pairs that lack a number; NaN if it has no value.
 
     Example:
-        >>> round(correlation([0.0, 1.0, 2.0], [1.0, 0.5, 0.0]), 6)
+        >>> round(correlation([0.0, 1.0, 2.0, math.nan], [1.0, 0.5, 0.0, 3.0]), 6)
         -1.0
     """
-    mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
-    a, b = [x - mean_a for x in a], [x - mean_b for x in b]
-    scale = math.sqrt(sum(x * x for x in a) * sum(x * x for x in b))
-    return sum(x * y for x, y in zip(a, b, strict=True)) / scale if scale else math.nan
+    pairs = [pair for pair in zip(a, b, strict=True) if all(map(math.isfinite, pair))]
+    try:
+        return statistics.correlation(*zip(*pairs, strict=True))
+    except (statistics.StatisticsError, TypeError):  # too few pairs, or a constant series
+        return math.nan

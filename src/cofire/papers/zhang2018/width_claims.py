@@ -3,8 +3,10 @@
 Layers of one network share their repetitions and count as one sample.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 from ..framework.claim_table import MissingRows, Table
@@ -237,7 +239,13 @@ def with_accuracy_over_widths(table: Table, activations: Sequence[str]) -> Parts
 
 def _entropy(rows: Table) -> Late:
     first, *rest = [measured("entropy", rows, layer) for layer in HIDDEN]
-    return first.then(lambda *layers: sum(layers) / len(layers), *rest)
+    return first.then(lambda *layers: _mean(layers), *rest)
+
+
+def _mean(layers: Sequence[float]) -> float:
+    """Return the mean over layers, without those of which no unit has a density."""
+    known = [value for value in layers if math.isfinite(value)]
+    return fmean(known) if known else math.nan
 
 
 def with_accuracy_over_epochs(table: Table, activations: Sequence[str]) -> Parts:
@@ -251,7 +259,7 @@ def with_accuracy_over_epochs(table: Table, activations: Sequence[str]) -> Parts
         layers = [entropies.curve("epoch", site=layer) for layer in HIDDEN]
         related = {
             seed: correlation(
-                [sum(layer[epoch][seed] for layer in layers) / len(layers) for epoch in epochs],
+                [_mean([layer[epoch][seed] for layer in layers]) for epoch in epochs],
                 [accuracies.per_seed(epoch=epoch)[seed] for epoch in epochs],
             )
             for seed in accuracies.per_seed(epoch=epochs[0])

@@ -22,6 +22,7 @@ DEPTH = 5
 LAYERS = (*(f"hidden{number}" for number in range(1, DEPTH)), "output")
 HIDDEN = LAYERS[:-1]
 PER_CLASS = 100
+NEIGHBORS = 3  # the k of all estimators, their default
 MOST_PAIRS = 5000
 PERMUTATIONS = 19
 GROUPS, GROUP_SIZE = 10, 5
@@ -103,9 +104,10 @@ def unit_entropies(x: Tensor) -> Tensor:
     After a layer that is dead for some inputs, pre-activations are tied, and the estimators would be wrong.
     """
     entropies = torch.stack([entropy_knn(unit) for unit in x.T])
-    n_distinct = torch.tensor([len(unit.unique()) for unit in x.T])
-    # A tenth of tied values is too many.
-    return entropies.where(entropies.isfinite() & (n_distinct >= 0.9 * len(x)), torch.nan)
+    counts = [unit.unique(return_counts=True)[1] for unit in x.T]
+    # A tenth of tied values is too many; and a sample that k others equal is at a distance of 0, whose logarithm is −∞.
+    smooth = torch.tensor([len(count) >= 0.9 * len(x) and int(count.max()) <= NEIGHBORS for count in counts])
+    return entropies.where(entropies.isfinite() & smooth, torch.nan)
 
 
 def dependence(x: Tensor, entropies: Tensor, *, thresholds: bool = False) -> dict[str, float]:
