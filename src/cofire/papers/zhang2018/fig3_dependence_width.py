@@ -33,6 +33,8 @@ DIFFERS = (
     "trained network, whose inputs span few directions: there ι is above the line before training already."
 )
 
+LOWEST = 0.003  # nats, of the axis: bands over repetitions may reach below 0
+
 
 def figure(table: Table) -> Figure:
     """Draw the paper's two panels, with the line at .01, dotted, and the permutation threshold, dashed."""
@@ -55,6 +57,7 @@ def draw_scores(axis: Axes, part: Table) -> None:
     axis.plot([], [], "--", color="gray", linewidth=0.7, label="permutation threshold")
     axis.axhline(LINE, color="black", linestyle=":", linewidth=1.2, label="0.01")
     axis.set(xlabel="width", xscale="log", yscale="log")
+    axis.set_ylim(bottom=LOWEST)
 
 
 def _mean(values: dict[int, float]) -> float:
