@@ -32,8 +32,8 @@ CLAIM_TEXT = (
     "that the change ΔH becomes insignificant from about 100 units on."
 )
 DIFFERS = (
-    "The paper does not state its initialization's scale, its batch size or what it calls insignificant, and draws the "
-    "mean entropy on an axis of several nats, where a change of 1 nat at every width looks like convergence."
+    "The paper does not state the scale of its initialization, its batch size or what it calls insignificant; and "
+    "differential entropy counts a unit's spread, which training changes whatever the width."
 )
 ACTIVATIONS = ("tanh", "relu")
 ACCURACIES = {"relu": (0.99, 0.95), "tanh": (0.95, 0.92)}
