@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...record.runs.whole_files import replaced
-from .verdicts import interval
+from .estimates import interval
 
 if TYPE_CHECKING:
     import matplotlib.axes
