@@ -15,6 +15,7 @@ from cofire.papers import docs_pages
 from cofire.papers.framework.claim_table import Table
 from cofire.papers.framework.experiment import Claim, Experiment, row
 from cofire.papers.framework.plots import draw, panels
+from cofire.papers.framework.task_context import Checkpoint, here
 from cofire.papers.framework.tasks import Task, grid
 from cofire.papers.framework.verdicts import Bar, part
 from cofire.record import Row
@@ -28,6 +29,10 @@ def run(task: Task) -> Iterator[Row]:
     if log is not None:
         with Path(log).open("a") as file:
             file.write(f"{task['x']}\n")
+    if task.get("keeps"):
+        path = here().checkpoint
+        assert path is not None
+        Checkpoint(path).write()
     misbehave(task)
     for seed in task.seeds:
         for epoch in range(3):
