@@ -73,7 +73,7 @@ def test_evidence_of_another_version_and_other_files_are_refused(made, tmp_path:
         evidence.found(new, "quick")
     for content in (b"nothing", path.read_bytes()[:-20]):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="quick.parquet is not a file of evidence"):
+        with pytest.raises(ValueError, match=r"quick.parquet is not a file of evidence"):
             evidence.found(made(), "quick")
 
 

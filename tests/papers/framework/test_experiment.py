@@ -28,7 +28,7 @@ def test_seeds_may_begin_anywhere(made, together: bool) -> None:
 def test_the_scale_medium_may_be_absent_but_not_in_part(made) -> None:
     experiment = made()
     assert experiment.scales == ("smoke", "quick", "paper")
-    with pytest.raises(ValueError, match="jin2022.arithmetic has no scale medium; it has smoke, quick, paper"):
+    with pytest.raises(ValueError, match=r"jin2022.arithmetic has no scale medium; it has smoke, quick, paper"):
         experiment.tasks("medium")
     parts = {
         "grid": {**experiment.grid, "medium": ({"x": 5},)},
@@ -37,9 +37,9 @@ def test_the_scale_medium_may_be_absent_but_not_in_part(made) -> None:
     }
     whole = dataclasses.replace(experiment, **parts)
     assert whole.scales == ("smoke", "quick", "medium", "paper") and len(whole.tasks("medium")[0].seeds) == 4
-    for name, part in parts.items():
+    for name, one in parts.items():
         with pytest.raises(ValueError, match="needs grid, seeds and minutes for the scale medium"):
-            dataclasses.replace(experiment, **{name: part})
+            dataclasses.replace(experiment, **{name: one})
 
 
 def test_points_of_a_scale_may_have_their_own_numbers_of_seeds(made) -> None:

@@ -1,7 +1,7 @@
 """`Found`: the finished repetitions of an experiment's points, wherever they were recorded."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -109,14 +109,11 @@ def table_of(repetitions: Iterable[Repetition]) -> Table:
             known[text] = json.loads(text)
         return known[text]
 
-    return Table(
-        {**read(one.settings, settings), "seed": one.seed, **_columns(number), **read(number.parameters, parameters)}
-        for one in repetitions
-        for number in one.numbers
-    )
+    def records() -> Iterator[dict[str, Any]]:
+        for one in repetitions:
+            point = {**read(one.settings, settings), "seed": one.seed}
+            for measure, site, own, step, epoch, value, n_samples in one.numbers:
+                about = {"measure": measure, "site": site, "step": step, "epoch": epoch}
+                yield {**point, **about, "value": value, "n_samples": n_samples, **read(own, parameters)}
 
-
-def _columns(number: Number) -> dict[str, Any]:
-    columns = number._asdict()
-    del columns["parameters"]
-    return columns
+    return Table(records())
