@@ -78,11 +78,12 @@ class Found:
 
     @classmethod
     def of(cls, repetitions: Iterable[Repetition], failures: Iterable[Failure]) -> "Found":
-        """Collect repetitions; of equal ones the first counts."""
+        """Collect repetitions and failures; of equal repetitions the first counts, of a task's failures the last."""
         kept: dict[tuple[str, str, int], Repetition] = {}
         for one in repetitions:
             kept.setdefault(one.key, one)
-        left = {one for one in failures if any((one.settings, one.device, seed) not in kept for seed in one.seeds)}
+        last = {one[:3]: one for one in failures}.values()
+        left = [one for one in last if any((one.settings, one.device, seed) not in kept for seed in one.seeds)]
         return cls(kept, sorted(left))
 
     def merged(self, other: "Found") -> "Found":
