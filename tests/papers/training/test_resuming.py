@@ -10,7 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from cofire.papers.framework import task_context
+from cofire.papers.framework.experiment import Experiment
+from cofire.papers.framework.repetitions import table_of
+from cofire.papers.framework.sweep import sweep
 from cofire.papers.framework.task_context import Place, Stage, running_at
+from cofire.papers.framework.task_results import Results
+from cofire.papers.framework.tasks import Task, grid
 from cofire.papers.peganov2021.peganov_networks import CharacterLSTM
 from cofire.papers.training import stacked_training
 from cofire.papers.training.datasets import Dataset, digits
@@ -157,3 +162,29 @@ def test_networks_train_on_the_tasks_device_and_come_back(monkeypatch) -> None:
     ((networks, there, (_, _, watch, *_)),) = seen
     devices = {part.device.type for part in (*networks.parameters, there.train_x, there.test_y, watch.probe)}
     assert devices == {"meta"}
+
+
+def networks_of(task: Task) -> list[Row]:
+    models = [dense(seed) for seed in task.seeds]
+    return fit(
+        models, data(), Settings.of(task.values), seeds=task.seeds, watch=Watch([correlation()], probe=data().test_x)
+    )
+
+
+def test_a_sweep_that_was_interrupted_goes_on_within_its_task(tmp_path: Path, killed_after) -> None:
+    points = grid(epochs=3, batch_size=32)
+    scales = dict.fromkeys(("smoke", "quick", "paper"), points)
+    ones, minutes = dict.fromkeys(scales, 2), dict.fromkeys(scales, 1.0)
+    experiment = Experiment("jin2022.nets", "Networks", scales, ones, networks_of, {}, (), minutes)
+    work = [(experiment, task) for task in experiment.tasks("quick")]
+    tables = []
+    for folder, n_saved in (("whole", -1), ("killed", 2)):
+        with Results(tmp_path / folder, write=True) as results:
+            killed_after(n_saved)
+            (done,) = sweep(work, results)
+            assert bool(done.state.error) == (n_saved > 0) == results.checkpoint(work[0][1]).exists()
+            killed_after(-1)
+            sweep(work, results)
+            assert not results.checkpoint(work[0][1]).exists()
+            tables.append(sorted(map(str, table_of(results.found(experiment, "quick").repetitions.values()))))
+    assert tables[0] == tables[1] and tables[0]
