@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def generated(root: Path) -> dict[str, bytes]:
-    """The files that are written from the evidence, by their paths; no figures."""
-    pages = [path for path in (root / FOLDER).glob("*.md") if GENERATED in path.read_text()]
+    """The files that are written from the evidence, by their paths; no figures. Earlier versions marked them too."""
+    mark = GENERATED.partition("`;")[0]
+    pages = [path for path in (root / FOLDER).glob("*.md") if mark in path.read_text()]
     paths = [root / "README.md", root / FOLDER / "claims.json", *pages]
     return {str(path.relative_to(root)): path.read_bytes() for path in paths}
 

@@ -141,10 +141,11 @@ def _scale(found: Outcome) -> Iterator[str]:
     """Yield what was run, what it took, and what is missing."""
     experiment = found.experiment
     n_repetitions = sum(len(point.seeds) for point in found.points)
+    clock = "processor time" if found.device == "cpu" else "time by the clock"
     costs = listed([f"`{scale}` {_cost(experiment, scale)}" for scale in experiment.scales])
     yield (
         f"Scale `{found.scale}`: {plural(n_repetitions, 'repetition')} of {plural(len(found.points), 'point')} on "
-        f"{found.device}, {duration(found.seconds)} of processor time, one thread per task. Approximate time of the "
+        f"{found.device}, {duration(found.seconds)} of {clock}, one thread per task. Approximate time of the "
         f"scales on two cores: {costs}."
     )
     yield f"Shown are {found.left_out}." if found.left_out else ""

@@ -57,7 +57,7 @@ def test_a_damaged_file_starts_the_task_over(tmp_path: Path) -> None:
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
-    torch.save([{"name": "one", "state": Path("x"), "finished": False}], tmp_path / "a.pt")
+    torch.save({"seconds": 1.0, "stages": [{"name": "one", "state": Path("x"), "finished": False}]}, tmp_path / "a.pt")
     with pytest.warns(RuntimeWarning, match="starts over"):
         Checkpoint(tmp_path / "a.pt")
 
@@ -78,3 +78,15 @@ def test_devices_are_checked_by_their_number(monkeypatch) -> None:
     for name in ("cpu:0", "cuda:", "cuda:x", "mps", ""):
         with pytest.raises(ValueError, match="device must be cpu, cuda or cuda:<number>"):
             check_device(name)
+
+
+def test_the_time_before_an_interruption_counts(tmp_path: Path, monkeypatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(task_context, "process_time", lambda: now[0])
+    for expected in (10.0, 17.0):  # three seconds after its last saving, the first is killed
+        with running_at(Place(checkpoint=tmp_path / "a.pt")) as elapsed:
+            stage = begin_stage("one")
+            now[0] += 7
+            stage.save(dict)
+            now[0] += 3
+            assert elapsed() == expected

@@ -4,7 +4,6 @@ import platform
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from time import process_time
 from typing import Any, Literal
 
 from ...record.runs.rows import Row
@@ -195,13 +194,16 @@ def run_task(run: Callable[[Task], Iterable[Row]], task: Task, place: Place) -> 
     """Run one task in this process, on one thread; an error becomes part of its state."""
     import torch
 
-    threads, begin, error, rows = torch.get_num_threads(), process_time(), None, []
+    threads, seconds, error, rows = torch.get_num_threads(), 0.0, None, []
     torch.set_num_threads(1)
     try:
-        with running_at(place):
-            rows = list(run(task))
+        with running_at(place) as elapsed:
+            try:
+                rows = list(run(task))
+            finally:
+                seconds = elapsed()
     except Exception:
         error = traceback.format_exc()
     finally:
         torch.set_num_threads(threads)
-    return task, rows, State(error, process_time() - begin, platform.node(), place.kind)
+    return task, rows, State(error, seconds, platform.node(), place.kind)

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from time import monotonic
+from time import monotonic, perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
 from ...record.runs.whole_files import replaced
@@ -96,12 +96,17 @@ class Checkpoint:
 
     Args:
         path: the file. It holds no paths and may be copied to another machine.
+        clock: returns the seconds that count as the task's time.
+
+    Attributes:
+        seconds: the time that the task took before it was interrupted.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, clock: Callable[[], float] = process_time) -> None:
         self.path = path
-        self._stages: list[Mapping[str, Any]] = _loaded(path)
+        self.seconds, self._stages = _loaded(path)
         self._begun = 0
+        self._clock, self._since = clock, clock()
         self._written = monotonic()
 
     @property
@@ -127,23 +132,26 @@ class Checkpoint:
         import torch
 
         content = BytesIO()
-        torch.save(self._stages, content)
+        seconds = self.seconds + self._clock() - self._since
+        torch.save({"seconds": seconds, "stages": self._stages}, content)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with replaced(self.path) as file:
             file.write(content.getbuffer())
         self._written = monotonic()
 
 
-def _loaded(path: Path) -> list[Mapping[str, Any]]:
+def _loaded(path: Path) -> tuple[float, list[Mapping[str, Any]]]:
+    """Return the seconds and the stages in a file; none if it isn't there or is damaged."""
     import torch
 
     if not path.is_file():
-        return []
+        return 0.0, []
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+        return found["seconds"], found["stages"]
     except Exception as error:  # torch raises whatever its parts raise
         warnings.warn(f"{path} is damaged, so its task starts over: {error}", RuntimeWarning, stacklevel=2)
-        return []
+        return 0.0, []
 
 
 NOWHERE = Place()
@@ -152,8 +160,12 @@ _checkpoint: ContextVar[Checkpoint | None] = ContextVar("checkpoint", default=No
 
 
 @contextmanager
-def running_at(place: Place) -> Iterator[None]:
+def running_at(place: Place) -> Iterator[Callable[[], float]]:
     """Run a task at a place: what it trains within this block finds device, data and checkpoint there.
+
+    Yields:
+        A function that returns the seconds that the task took so far, before an interruption too: processor time on
+        the CPU, time by the clock on a GPU.
 
     Raises:
         ValueError: if this machine doesn't have the device.
@@ -161,9 +173,12 @@ def running_at(place: Place) -> Iterator[None]:
     check_device(place.device)
     if place.data_root is not None:
         os.environ[DATA_ROOT] = place.data_root
-    tokens = _place.set(place), _checkpoint.set(None if place.checkpoint is None else Checkpoint(place.checkpoint))
+    clock = process_time if place.kind == "cpu" else perf_counter
+    checkpoint = None if place.checkpoint is None else Checkpoint(place.checkpoint, clock=clock)
+    since = clock() - (checkpoint.seconds if checkpoint else 0.0)
+    tokens = _place.set(place), _checkpoint.set(checkpoint)
     try:
-        yield
+        yield lambda: clock() - since
     finally:
         _place.reset(tokens[0])
         _checkpoint.reset(tokens[1])

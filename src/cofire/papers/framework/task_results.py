@@ -35,7 +35,7 @@ class State(NamedTuple):
 
     Attributes:
         error: traceback, or None.
-        seconds: processor time, which other work on the machine hardly changes.
+        seconds: processor time, which other work on the machine hardly changes; on a GPU, time by the clock.
         machine: name of the machine.
         device: kind of device, ``"cpu"`` or ``"cuda"``.
     """
