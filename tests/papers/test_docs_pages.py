@@ -6,7 +6,7 @@ import pytest
 
 from cofire.papers import docs_pages
 from cofire.papers.docs_pages import evidence_in, publish, rejudge
-from cofire.papers.framework.experiment import Claim, Experiment
+from cofire.papers.framework.experiment import Claim, Experiment, Readings
 from cofire.papers.framework.outcome import outcome
 from cofire.papers.framework.sweep import sweep
 from cofire.papers.framework.task_results import Results
@@ -87,6 +87,22 @@ def test_a_judgement_that_changes_is_told(project: Path, made, monkeypatch) -> N
     assert changes[1].endswith("falls: not reproduced, 2.01 [1.99, 2.03], 3 → gone")
 
 
+def test_an_open_choice_is_in_the_index_with_every_reading(project: Path, made, monkeypatch) -> None:
+    readings = {
+        "signed": lambda table: part({0: 1.0, 1: 1.1, 2: 0.9}),
+        "absolute": lambda table: part({0: 0.0, 1: 0.0}),
+    }
+    bar = Bar(above=0, margin=0.1)
+    claim = Claim("grows", "WC grows", "Fig. 1", bar, Readings("the reading of WC", readings), reduction="exact")
+    experiment = replace(made(), claims=(claim,))
+    monkeypatch.setattr(docs_pages, "experiments", lambda: {experiment.name: experiment})
+    changes = run(experiment, project).changes
+    told = "depends on the reading of WC", "signed: 1 [0.752, 1.25], 3; absolute: 0 [0, 0], 2"
+    assert changes == [f"jin2022.arithmetic grows: new → {', '.join(told)}"]
+    assert f"WC grows | {' | '.join(told)} | quick" in (project / PAGES / "index.md").read_text()
+    assert "1 depends on a choice" in (project / "README.md").read_text()
+
+
 def test_failed_tasks_stay_known_until_they_succeed(project: Path, made, monkeypatch) -> None:
     page, told = project / PAGES / "jin2022.arithmetic.md", "**Failed:** `marker=x x=1 seeds=0,1,2`: `RuntimeError: no"
     works = made(marker="x")
@@ -129,7 +145,9 @@ def test_what_is_known_of_others_is_kept_as_long_as_their_evidence_is(project: P
     old = {"title": "x", "scale": "quick", "seconds": 1, "claims": [{"name": "a", "outcome": "reproduced"}]}
     (project / PAGES / "claims.json").write_text(json.dumps({**facts, "jin2022.fig9": old}))
     (project / PAGES / "evidence/jin2022.fig2.quick.parquet").unlink()
-    changes = rejudge([both[0]], project).changes
+    written = rejudge(both, project)
+    changes = written.changes
+    assert written.without == ["jin2022.fig2"]
     assert set(json.loads((project / PAGES / "claims.json").read_text())) == {"jin2022.fig1"}
     assert "jin2022.fig9 a: reproduced → gone" in changes and len(changes) == 3
 
@@ -144,9 +162,9 @@ def test_the_index_opens_with_what_was_written_by_hand(project: Path, made) -> N
 def test_what_cannot_be_published_or_judged_is_refused(tmp_path: Path, project: Path, made) -> None:
     with pytest.raises(ValueError, match="the scale smoke judges nothing"):
         run(made(), project, scale="smoke")
-    with pytest.raises(ValueError, match=r"there is no evidence of jin2022.arithmetic; run it with --write-docs first"):
+    with pytest.raises(ValueError, match=r"no evidence of jin2022.arithmetic; run it with --write-docs first"):
         rejudge([made()], project)
-    with pytest.raises(ValueError, match="there is no evidence in"):
+    with pytest.raises(ValueError, match="there is no evidence of any figure"):
         rejudge([], project)
     elsewhere = tmp_path / "elsewhere"
     with pytest.raises(ValueError, match="run --write-docs and --rejudge in the project's folder"):

@@ -186,7 +186,8 @@ def _print_verdicts(found: "Outcome") -> None:
 
     table = Table("experiment", "claim", "verdict", "effect [95 % interval], repetitions")
     for claim, verdict in found.verdicts:
-        table.add_row(found.experiment.name, claim.name, word_told(verdict), effect_told(verdict))
+        effect = "" if verdict.readings else effect_told(verdict)
+        table.add_row(found.experiment.name, claim.name, word_told(verdict), effect)
         for name, reading in verdict.readings:
             table.add_row("", f"  {verdict.choice}: {name}", word_told(reading), effect_told(reading))
     if found.verdicts:
@@ -205,6 +206,8 @@ def _print_verdicts(found: "Outcome") -> None:
 def _tell_written(written: "Written") -> None:
     for path in written.paths:
         typer.echo(f"Wrote {path}")
+    if written.without:
+        typer.echo(f"No evidence of: {', '.join(written.without)}")
     for change in written.changes:
         typer.echo(f"Changed: {change}")
     if not written.changes:

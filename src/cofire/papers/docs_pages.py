@@ -12,7 +12,7 @@ from .figure_page import GENERATED, paragraphs, write_page, write_text
 from .framework.evidence import Evidence, Source
 from .framework.experiment import Claim, Experiment, Scale
 from .framework.outcome import JUDGED, Outcome, gathered, outcome
-from .framework.verdict_text import counted, duration, effect_told, markdown_table, word_told
+from .framework.verdict_text import counted, duration, markdown_table, numbers_told, word_told
 from .framework.verdicts import Verdict
 from .registry import PAPERS, experiments
 
@@ -30,10 +30,12 @@ class Written:
     Attributes:
         paths: the pages, figures and other files.
         changes: each verdict that is another than before, in words.
+        without: names of those that were to be judged and have no evidence.
     """
 
     paths: Sequence[Path]
     changes: Sequence[str]
+    without: Sequence[str] = ()
 
 
 def evidence_in(root: Path) -> Evidence:
@@ -86,16 +88,16 @@ def rejudge(chosen: Sequence[Experiment], root: Path) -> Written:
         root: the project's folder.
 
     Raises:
-        ValueError: if an experiment has no evidence, the evidence doesn't fit, or the folder isn't the project's.
+        ValueError: if none has evidence, the evidence doesn't fit, or the folder isn't the project's.
     """
     check_project(root)
     evidence = evidence_in(root)
     scales: dict[str, Scale | None] = {name: evidence.published(one) for name, one in experiments().items()}
-    for one in chosen:
-        if scales[one.name] is None:
-            raise ValueError(f"there is no evidence of {one.name}; run it with --write-docs first")
-    if not any(scales.values()):
-        raise ValueError(f"there is no evidence in {evidence.folder}")
+    without = [one.name for one in chosen if scales[one.name] is None]
+    if len(without) == len(chosen or scales) or not any(scales.values()):
+        raise ValueError(
+            f"there is no evidence of {', '.join(without) or 'any figure'}; run it with --write-docs first"
+        )
     folder = root / FOLDER
     before = json.loads((folder / KNOWN).read_text()) if (folder / KNOWN).is_file() else {}
     known = {name: facts for name, facts in before.items() if scales.get(name) and _is_current(facts)}
@@ -105,7 +107,7 @@ def rejudge(chosen: Sequence[Experiment], root: Path) -> Written:
             found = outcome(one, scale, evidence)
             paths += write_page(found, folder)
             known[one.name] = _facts(found)
-    return Written([*paths, *_write_overview(known, root)], list(_changes(before, known)))
+    return Written([*paths, *_write_overview(known, root)], list(_changes(before, known)), without)
 
 
 def _write_overview(known: Mapping[str, Facts], root: Path) -> list[Path]:
@@ -139,7 +141,8 @@ def _facts(found: Outcome) -> dict[str, Any]:
 def _claim_facts(claim: Claim, verdict: Verdict) -> dict[str, Any]:
     about = {"name": claim.name, "text": claim.text, "reference": claim.reference, "whose": claim.whose}
     readings = {name: _numbers(reading) for name, reading in verdict.readings}
-    return {**about, **_numbers(verdict), "choice": verdict.choice, "readings": readings}
+    told = {"told": word_told(verdict), "number": numbers_told(verdict)}
+    return {**about, **_numbers(verdict), **told, "choice": verdict.choice, "readings": readings}
 
 
 def _numbers(verdict: Verdict) -> dict[str, Any]:
@@ -147,7 +150,7 @@ def _numbers(verdict: Verdict) -> dict[str, Any]:
     # JSON has neither NaN nor infinity. Rounded, so that another machine's last digit changes nothing.
     effect, *interval = (float(f"{x:.6g}") if math.isfinite(x) else None for x in (number.effect, *number.interval))
     kept = {"word": verdict.word, "fragile": verdict.fragile, "n": number.n, "note": verdict.note}
-    return {**kept, "effect": effect, "interval": interval, "told": word_told(verdict), "number": effect_told(verdict)}
+    return {**kept, "effect": effect, "interval": interval}
 
 
 def _is_current(facts: Facts) -> bool:

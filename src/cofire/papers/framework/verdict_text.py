@@ -39,6 +39,17 @@ def effect_told(verdict: Verdict) -> str:
     return f"{figures(number.effect)} [{figures(low)}, {figures(high)}], {number.n}"
 
 
+def numbers_told(verdict: Verdict) -> str:
+    """Format a verdict's number, or that of each reading.
+
+    Example:
+        >>> readings = {"He": Verdict("reproduced"), "torch": Verdict("not reproduced")}
+        >>> numbers_told(Verdict("depends", readings=tuple(readings.items())))
+        'He: –; torch: –'
+    """
+    return "; ".join(f"{name}: {effect_told(one)}" for name, one in verdict.readings) or effect_told(verdict)
+
+
 def word_told(verdict: Verdict) -> str:
     """Return what is said of a claim, in words.
 
