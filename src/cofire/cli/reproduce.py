@@ -186,10 +186,10 @@ def _print_verdicts(found: "Outcome") -> None:
 
     table = Table("experiment", "claim", "verdict", "effect [95 % interval], repetitions")
     for claim, verdict in found.verdicts:
-        effect = "" if verdict.readings else effect_told(verdict)
+        effect = f"by {verdict.choice}:" if verdict.readings else effect_told(verdict)
         table.add_row(found.experiment.name, claim.name, word_told(verdict), effect)
         for name, reading in verdict.readings:
-            table.add_row("", f"  {verdict.choice}: {name}", word_told(reading), effect_told(reading))
+            table.add_row("", f"  {name}", word_told(reading), effect_told(reading))
     if found.verdicts:
         Console().print(table)
     else:

@@ -94,11 +94,11 @@ def _claims(found: Outcome) -> Iterator[str]:
 def _lines(found: Outcome, claim: Claim, verdict: Verdict) -> Iterator[tuple[str, ...]]:
     """Yield the row of a claim, and one for each reading of a choice on which it may depend."""
     owner = claim.reference if claim.whose == "paper" else f"ours; {claim.reference}"
-    effect = "see below" if verdict.readings else effect_told(verdict)
+    effect = f"by {verdict.choice}:" if verdict.readings else effect_told(verdict)
     note = "" if verdict.readings else _note(found, verdict)
     yield claim.text, owner, f"**{word_told(verdict)}**", effect, bar_told(claim.bar), note
     for name, reading in verdict.readings:
-        yield f"↳ {verdict.choice}: {name}", "", word_told(reading), effect_told(reading), "", _note(found, reading)
+        yield f"↳ {name}", "", word_told(reading), effect_told(reading), "", _note(found, reading)
 
 
 def _note(found: Outcome, verdict: Verdict) -> str:

@@ -13,15 +13,15 @@ def figures(value: float) -> str:
     """Format a number with three significant figures.
 
     Example:
-        >>> figures(0.012345), figures(1234.5), figures(2.0), figures(float("inf"))
-        ('0.0123', '1230', '2', '∞')
+        >>> figures(0.012345), figures(-1234.5), figures(2.0), figures(float("inf"))
+        ('0.0123', '−1230', '2', '∞')
     """
     if math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     rounded = float(f"{value:.3g}")
-    return f"{rounded:.0f}" if abs(rounded) >= 1000 else f"{rounded:.3g}".replace("-", "−")
+    return (f"{rounded:.0f}" if abs(rounded) >= 1000 else f"{rounded:.3g}").replace("-", "−")
 
 
 def effect_told(verdict: Verdict) -> str:
