@@ -61,6 +61,25 @@ def test_pages_are_those_of_the_evidence_alone(project: Path, made) -> None:
         assert contents(project) == before
 
 
+def test_pages_and_figures_without_evidence_are_removed(project: Path, made) -> None:
+    run(made(), project)
+    old, kept = (
+        ["jin2022.fig9.md", "jin2022.fig9.svg", "jin2022.fig9-b.png", "jin2022.arithmetic-old.svg"],
+        ["adding.md", "a.svg"],
+    )
+    for name in [*old, *kept]:
+        (project / PAGES / name).write_text("<!-- Written by `cofire reproduce --write-docs`; -->" * (name in old))
+    assert not rejudge([made()], project).removed
+    assert {path.name for path in rejudge([], project).removed} == set(old)
+    assert {path.name for path in (project / PAGES).glob("*.*")} == {
+        *kept,
+        "jin2022.arithmetic.md",
+        "jin2022.arithmetic.svg",
+        "index.md",
+        "claims.json",
+    }
+
+
 def test_another_run_adds_to_the_evidence(project: Path, made) -> None:
     run(made(), project)
     (project / "out/results.sqlite").unlink()

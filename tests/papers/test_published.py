@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cofire.papers.docs_pages import FOLDER, rejudge
-from cofire.papers.figure_page import GENERATED
+from cofire.papers.figure_page import MARK
 from cofire.papers.registry import experiments
 
 ROOT = Path(__file__).parents[2]
@@ -16,8 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def generated(root: Path) -> dict[str, bytes]:
     """The files that are written from the evidence, by their paths; no figures. Earlier versions marked them too."""
-    mark = GENERATED.partition("`;")[0]
-    pages = [path for path in (root / FOLDER).glob("*.md") if mark in path.read_text()]
+    pages = [path for path in (root / FOLDER).glob("*.md") if MARK in path.read_text()]
     paths = [root / "README.md", root / FOLDER / "claims.json", *pages]
     return {str(path.relative_to(root)): path.read_bytes() for path in paths}
 

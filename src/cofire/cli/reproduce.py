@@ -206,6 +206,8 @@ def _print_verdicts(found: "Outcome") -> None:
 def _tell_written(written: "Written") -> None:
     for path in written.paths:
         typer.echo(f"Wrote {path}")
+    for path in written.removed:
+        typer.echo(f"Removed {path}, which has no evidence")
     if written.without:
         typer.echo(f"No evidence of: {', '.join(written.without)}")
     for change in written.changes:

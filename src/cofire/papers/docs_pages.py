@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..stats._base.wording import plural
-from .figure_page import GENERATED, paragraphs, write_page, write_text
+from .figure_page import GENERATED, MARK, paragraphs, write_page, write_text
 from .framework.evidence import Evidence, Source
 from .framework.experiment import Claim, Experiment, Scale
 from .framework.outcome import JUDGED, Outcome, gathered, outcome
@@ -17,6 +17,7 @@ from .framework.verdicts import Verdict
 from .registry import PAPERS, experiments
 
 FOLDER = Path("docs/papers")
+FEW_READINGS = 3  # so many fit into a cell of the index
 KNOWN, OPENING = "claims.json", "_opening.md"
 BEGIN, END = "<!-- papers: begin -->", "<!-- papers: end -->"
 
@@ -31,11 +32,13 @@ class Written:
         paths: the pages, figures and other files.
         changes: each verdict that is another than before, in words.
         without: names of those that were to be judged and have no evidence.
+        removed: pages and figures that no evidence stands behind any more.
     """
 
     paths: Sequence[Path]
     changes: Sequence[str]
     without: Sequence[str] = ()
+    removed: Sequence[Path] = ()
 
 
 def evidence_in(root: Path) -> Evidence:
@@ -84,7 +87,8 @@ def rejudge(chosen: Sequence[Experiment], root: Path) -> Written:
     """Write pages, figures, index and tally from the evidence alone, each figure at its largest scale there.
 
     Args:
-        chosen: the experiments; none means all that have evidence. Of others the former verdicts are kept.
+        chosen: the experiments; of others the former verdicts are kept. None means all that have evidence; then
+            pages and figures without evidence are removed.
         root: the project's folder.
 
     Raises:
@@ -107,7 +111,20 @@ def rejudge(chosen: Sequence[Experiment], root: Path) -> Written:
             found = outcome(one, scale, evidence)
             paths += write_page(found, folder)
             known[one.name] = _facts(found)
-    return Written([*paths, *_write_overview(known, root)], list(_changes(before, known)), without)
+    paths += _write_overview(known, root)
+    removed = [] if chosen else _remove_stale(folder, set(paths))
+    return Written(paths, list(_changes(before, known)), without, removed)
+
+
+def _remove_stale(folder: Path, written: set[Path]) -> list[Path]:
+    """Remove the pages and figures that were written before and not now; what is written by hand stays."""
+    pages = {path.stem: path for path in folder.glob("*.md") if MARK in path.read_text()}
+    figures = (path for kind in ("svg", "png") for path in folder.glob(f"*.{kind}"))
+    ours = [*pages.values(), *(path for path in figures if path.stem.partition("-")[0] in pages)]
+    stale = sorted(set(ours) - written)
+    for path in stale:
+        path.unlink()
+    return stale
 
 
 def _write_overview(known: Mapping[str, Facts], root: Path) -> list[Path]:
@@ -185,7 +202,7 @@ def _index(known: Mapping[str, Facts], opening: str) -> str:
     ]
     for paper, title in PAPERS.items():
         rows = [
-            (_link(name), claim["text"], claim["told"], claim["number"], known[name]["scale"], claim["whose"])
+            (_link(name), claim["text"], claim["told"], _number(claim), known[name]["scale"], claim["whose"])
             for name in _ordered(known)
             if name.startswith(f"{paper}.")
             for claim in known[name]["claims"]
@@ -193,6 +210,11 @@ def _index(known: Mapping[str, Facts], opening: str) -> str:
         header = "figure", "claim", "verdict", "effect [95 %], repetitions", "scale", "whose"
         parts += [f"## {paper}: {title}", markdown_table(header, rows)] if rows else []
     return paragraphs(*parts)
+
+
+def _number(claim: Facts) -> str:
+    n_readings = len(claim["readings"])
+    return f"{n_readings} readings, on its page" if n_readings > FEW_READINGS else claim["number"]
 
 
 def _seconds(known: Mapping[str, Facts]) -> float:

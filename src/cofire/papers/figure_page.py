@@ -14,7 +14,8 @@ from .framework.verdict_text import bar_told, came_out, duration, effect_told, l
 from .framework.verdicts import Verdict
 from .registry import PAPERS
 
-GENERATED = "<!-- Written by `cofire reproduce`; do not edit. -->"
+MARK = "<!-- Written by `cofire reproduce"
+GENERATED = f"{MARK}`; do not edit. -->"
 
 
 def write_page(found: Outcome, folder: Path) -> list[Path]:
