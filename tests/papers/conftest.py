@@ -11,11 +11,13 @@ import cloudpickle
 import pytest
 from matplotlib.figure import Figure
 
+from cofire.papers import docs_pages
 from cofire.papers.framework.claim_table import Table
 from cofire.papers.framework.experiment import Claim, Experiment, row
 from cofire.papers.framework.plots import draw, panels
+from cofire.papers.framework.task_context import Checkpoint, here
 from cofire.papers.framework.tasks import Task, grid
-from cofire.papers.framework.verdicts import decide
+from cofire.papers.framework.verdicts import Bar, part
 from cofire.record import Row
 
 # What runs tasks cannot import this file.
@@ -27,6 +29,10 @@ def run(task: Task) -> Iterator[Row]:
     if log is not None:
         with Path(log).open("a") as file:
             file.write(f"{task['x']}\n")
+    if task.get("keeps"):
+        path = here().checkpoint
+        assert path is not None
+        Checkpoint(path).write()
     misbehave(task)
     for seed in task.seeds:
         for epoch in range(3):
@@ -60,12 +66,15 @@ def make(**settings: object) -> Experiment:
         run=run,
         figures={"arithmetic": figure},
         claims=(
-            Claim("rises", "It rises | always", "nowhere", lambda table: decide(rise(table), above=0, note="rise")),
-            Claim("falls", "It falls", "nowhere", lambda table: decide(rise(table), below=0)),
+            Claim("rises", "It rises | always", "nowhere", UP, lambda table: part(rise(table), "rise")),
+            Claim("falls", "It falls", "theory", DOWN, lambda table: part(rise(table)), "ours", "sums are exact"),
         ),
         minutes={"smoke": 0.1, "quick": 1, "paper": 90},
         notes="Plain arithmetic.",
     )
+
+
+UP, DOWN = Bar(above=0, margin=0.1, why="steps are of 1"), Bar(below=0, margin=0.1)
 
 
 def rise(table: Table) -> dict[int, float]:
@@ -76,3 +85,12 @@ def rise(table: Table) -> dict[int, float]:
 @pytest.fixture
 def made():
     return make
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch) -> Path:
+    """An empty project whose only experiment is the arithmetic."""
+    monkeypatch.setattr(docs_pages, "experiments", lambda: {make().name: make()})
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text("# Title\n\n<!-- papers: begin -->\nold\n<!-- papers: end -->\n\nThe end.\n")
+    return tmp_path

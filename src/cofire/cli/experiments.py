@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def experiments(
-    scale: Annotated[Literal["smoke", "quick", "paper"], typer.Option(help="Scale of cost and state.")] = "quick",
+    scale: Annotated[
+        Literal["smoke", "quick", "medium", "paper"], typer.Option(help="Scale of cost and state.")
+    ] = "quick",
     out: Annotated[Path, typer.Option(help="Folder with the results.")] = RESULTS,
 ) -> None:
     """List the papers' experiments, with their cost on two cores and their state."""
@@ -27,6 +29,9 @@ def experiments(
     table = Table("experiment", "what it shows", f"cost ({scale})", "state")
     with Results(out) as results:
         for one in registry.experiments().values():
+            if scale not in one.scales:
+                table.add_row(one.name, one.title, "–", "no such scale")
+                continue
             state = _state(outcome(one, scale, results))
             table.add_row(one.name, one.title, duration(60 * one.minutes[scale]), state)
     console = Console()
@@ -39,9 +44,9 @@ def _state(found: "Outcome") -> str:
     from ..papers.framework.verdict_text import counted
     from ..reports.data.formatting import plural
 
-    if not any(state for _, state in found.tasks):
+    failed = f", {plural(len(found.failures), 'task')} failed" if found.failures else ""
+    if not found.table and not failed:
         return "not run"
-    if not found.missing:
-        return counted([verdict.outcome for _, verdict in found.verdicts])
-    finished = f"{len(found.tasks) - found.missing} of {plural(len(found.tasks), 'task')}"
-    return f"{finished}, {len(found.errors)} failed" if found.errors else finished
+    if found.missing or failed:
+        return f"{len(found.points) - found.missing} of {plural(len(found.points), 'point')}{failed}"
+    return counted([verdict.word for _, verdict in found.verdicts]) if found.verdicts else "run"

@@ -1,58 +1,142 @@
-"""The pages of ``docs/papers`` and the README's tally of claims, as ``cofire reproduce --write-docs`` writes them."""
+"""The pages of ``docs/papers`` and the README's tally of claims, drawn from the evidence beside them."""
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..record.runs.whole_files import replaced
 from ..stats._base.wording import plural
-from .framework.claim_table import MissingRows
-from .framework.outcome import Outcome, draw_figures
-from .framework.verdict_text import counted, duration, effect_told, markdown_table
+from .figure_page import GENERATED, MARK, paragraphs, write_page, write_text
+from .framework.evidence import Evidence, Source
+from .framework.experiment import Claim, Experiment, Scale
+from .framework.outcome import JUDGED, Outcome, gathered, outcome
+from .framework.verdict_text import counted, duration, markdown_table, numbers_told, word_told
 from .framework.verdicts import Verdict
 from .registry import PAPERS, experiments
 
 FOLDER = Path("docs/papers")
-KNOWN = "claims.json"
+FEW_READINGS = 3  # so many fit into a cell of the index
+KNOWN, OPENING = "claims.json", "_opening.md"
 BEGIN, END = "<!-- papers: begin -->", "<!-- papers: end -->"
 
-_GENERATED = "<!-- Written by `cofire reproduce --write-docs`; do not edit. -->"
+Facts = Mapping[str, Any]
 
 
-def write_pages(found: Sequence[Outcome], root: Path) -> list[Path]:
-    """Write the page of each outcome, the index of all known claims, and the README's tally of them.
+@dataclass(frozen=True)
+class Written:
+    """What was written.
 
-    Args:
-        found: outcomes; facts about other experiments are kept from ``docs/papers/claims.json``.
-        root: the project's folder.
+    Attributes:
+        paths: the pages, figures and other files.
+        changes: each verdict that is another than before, in words.
+        without: names of those that were to be judged and have no evidence.
+        removed: pages and figures that no evidence stands behind any more.
+    """
 
-    Returns:
-        The paths of the pages.
+    paths: Sequence[Path]
+    changes: Sequence[str]
+    without: Sequence[str] = ()
+    removed: Sequence[Path] = ()
+
+
+def evidence_in(root: Path) -> Evidence:
+    """Return the evidence of a project's folder; it may be empty."""
+    return Evidence(root / FOLDER / "evidence")
+
+
+def check_project(root: Path) -> None:
+    """Refuse a folder that isn't the project's.
 
     Raises:
         ValueError: if there is no ``docs`` folder, or the README lacks the two markers.
     """
-    folder, readme = root / FOLDER, root / "README.md"
-    if not folder.parent.is_dir():
-        raise ValueError(f"{folder.parent.resolve()} does not exist; run --write-docs in the project's folder")
-    lines = _outside_markers(readme)
-    folder.mkdir(exist_ok=True)
+    docs = root / FOLDER.parent
+    if not docs.is_dir():
+        raise ValueError(f"{docs.resolve()} does not exist; run --write-docs and --rejudge in the project's folder")
+    _outside_markers(root / "README.md")
+
+
+def publish(chosen: Sequence[Experiment], scale: Scale, run: Source, root: Path) -> Written:
+    """Add what was run to the evidence, then write the pages of all figures that rest on it.
+
+    Args:
+        chosen: the experiments.
+        scale: the scale at which they were run.
+        run: their results.
+        root: the project's folder.
+
+    Raises:
+        ValueError: if the scale judges nothing, the folder isn't the project's, or older evidence doesn't fit.
+    """
+    if scale not in JUDGED:
+        raise ValueError(f"the scale {scale} judges nothing, so there is nothing to publish; give another --scale")
+    check_project(root)
+    evidence = evidence_in(root)
+    files = {}
+    for one in {one.training: one for one in chosen}.values():
+        found = gathered(one, scale, evidence, run)
+        if found.repetitions:
+            files[one.training] = evidence.write(one, scale, found)
+    written = rejudge([one for one in experiments().values() if one.training in files], root)
+    return Written([*files.values(), *written.paths], written.changes)
+
+
+def rejudge(chosen: Sequence[Experiment], root: Path) -> Written:
+    """Write pages, figures, index and tally from the evidence alone, each figure at its largest scale there.
+
+    Args:
+        chosen: the experiments; of others the former verdicts are kept. None means all that have evidence; then
+            pages and figures without evidence are removed.
+        root: the project's folder.
+
+    Raises:
+        ValueError: if none has evidence, the evidence doesn't fit, or the folder isn't the project's.
+    """
+    check_project(root)
+    evidence = evidence_in(root)
+    scales: dict[str, Scale | None] = {name: evidence.published(one) for name, one in experiments().items()}
+    without = [one.name for one in chosen if scales[one.name] is None]
+    if len(without) == len(chosen or scales) or not any(scales.values()):
+        raise ValueError(
+            f"there is no evidence of {', '.join(without) or 'any figure'}; run it with --write-docs first"
+        )
+    folder = root / FOLDER
     before = json.loads((folder / KNOWN).read_text()) if (folder / KNOWN).is_file() else {}
-    known = before | {one.experiment.name: _facts(one) for one in found}
-    pages = [_write(folder / f"{one.experiment.name}.md", _page(one, folder)) for one in found]
-    _write(folder / KNOWN, json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-    pages.append(_write(folder / "index.md", _index(known)))
-    pages.append(_write(readme, lines[0] + _tally(known) + lines[1]))
-    return pages
+    known = {name: facts for name, facts in before.items() if scales.get(name) and _is_current(facts)}
+    paths: list[Path] = []
+    for one in chosen or experiments().values():
+        if (scale := scales[one.name]) is not None:
+            found = outcome(one, scale, evidence)
+            paths += write_page(found, folder)
+            known[one.name] = _facts(found)
+    paths += _write_overview(known, root)
+    removed = [] if chosen else _remove_stale(folder, set(paths))
+    return Written(paths, list(_changes(before, known)), without, removed)
 
 
-def _write(path: Path, text: str) -> Path:
-    with replaced(path) as file:
-        file.write(text.encode())
-    return path
+def _remove_stale(folder: Path, written: set[Path]) -> list[Path]:
+    """Remove the pages and figures that were written before and not now; what is written by hand stays."""
+    pages = {path.stem: path for path in folder.glob("*.md") if MARK in path.read_text()}
+    figures = (path for kind in ("svg", "png") for path in folder.glob(f"*.{kind}"))
+    ours = [*pages.values(), *(path for path in figures if path.stem.partition("-")[0] in pages)]
+    stale = sorted(set(ours) - written)
+    for path in stale:
+        path.unlink()
+    return stale
+
+
+def _write_overview(known: Mapping[str, Facts], root: Path) -> list[Path]:
+    folder, (before, after) = root / FOLDER, _outside_markers(root / "README.md")
+    folder.mkdir(exist_ok=True)
+    text = json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False)
+    opening = (folder / OPENING).read_text().strip() if (folder / OPENING).is_file() else ""
+    return [
+        write_text(folder / KNOWN, text + "\n"),
+        write_text(folder / "index.md", _index(known, opening)),
+        write_text(root / "README.md", f"{before}{_tally(known)}\n{after}"),
+    ]
 
 
 def _outside_markers(readme: Path) -> tuple[str, str]:
@@ -66,128 +150,79 @@ def _outside_markers(readme: Path) -> tuple[str, str]:
 
 def _facts(found: Outcome) -> dict[str, Any]:
     """Return the facts about an experiment that the index needs."""
-    claims = [
-        {"name": claim.name, "text": claim.text, "reference": claim.reference, **_numbers(verdict)}
-        for claim, verdict in found.verdicts
-    ]
+    claims = [_claim_facts(claim, verdict) for claim, verdict in found.verdicts]
     title = found.experiment.title
     return {"title": title, "scale": found.scale, "seconds": round(found.seconds, 1), "claims": claims}
 
 
+def _claim_facts(claim: Claim, verdict: Verdict) -> dict[str, Any]:
+    about = {"name": claim.name, "text": claim.text, "reference": claim.reference, "whose": claim.whose}
+    readings = {name: _numbers(reading) for name, reading in verdict.readings}
+    told = {"told": word_told(verdict), "number": numbers_told(verdict)}
+    return {**about, **_numbers(verdict), **told, "choice": verdict.choice, "readings": readings}
+
+
 def _numbers(verdict: Verdict) -> dict[str, Any]:
-    # JSON has neither NaN nor infinity.
-    effect, *interval = (x if math.isfinite(x) else None for x in (verdict.effect, *verdict.interval))
-    kept = {"outcome": verdict.outcome, "n_seeds": verdict.n_seeds, "note": verdict.note}
-    return {**kept, "effect": effect, "interval": interval, "told": effect_told(verdict)}
+    number = verdict.number
+    # JSON has neither NaN nor infinity. Rounded, so that another machine's last digit changes nothing.
+    effect, *interval = (float(f"{x:.6g}") if math.isfinite(x) else None for x in (number.effect, *number.interval))
+    kept = {"word": verdict.word, "fragile": verdict.fragile, "n": number.n, "note": verdict.note}
+    return {**kept, "effect": effect, "interval": interval}
 
 
-def _page(found: Outcome, folder: Path) -> str:
-    experiment = found.experiment
-    images = [f"![{experiment.title}]({path.name})" for path in _images(found, folder)]
-    return _joined(
-        f"# {experiment.name}: {experiment.title}",
-        _GENERATED,
-        f"{PAPERS[experiment.paper]}. Run it: `cofire reproduce {experiment.name} --scale {found.scale}`.",
-        *images,
-        "## Claims",
-        _claims(found),
-        "Effects are means over seeds with their 95 % interval (Student's t). A claim is reproduced if the whole "
-        "interval lies within the range that the claim states, and not reproduced if the whole interval lies outside.",
-        *_tables(found),
-        "## Setup",
-        experiment.notes,
-        _settings(found),
-        _time(found),
-        *[f"Failed: `{task}`: `{error}`" for task, error in found.errors],
-    )
+def _is_current(facts: Facts) -> bool:
+    """Return whether facts have this version's form; older ones said ``outcome`` instead of ``word``."""
+    return all("word" in claim for claim in facts["claims"])
 
 
-def _images(found: Outcome, folder: Path) -> list[Path]:
-    """Draw the figures to files named after the experiment: ``jin2022.fig7.svg``, ``jin2022.fig7-loss.svg``."""
-    own = found.experiment.name.partition(".")[2]
-    renamed = []
-    for path in draw_figures(found, folder):
-        stem = found.experiment.name if path.stem == own else f"{found.experiment.name}-{path.stem}"
-        renamed.append(path.replace(path.with_name(stem + path.suffix)))
-    return renamed
+def _changes(before: Mapping[str, Facts], after: Mapping[str, Facts]) -> Iterable[str]:
+    """Yield each claim that is added, gone, or judged otherwise than before."""
+    old, new = _told(before), _told(after)
+    for name in dict.fromkeys([*old, *new]):
+        if old.get(name) != new.get(name):
+            yield f"{name}: {old.get(name, 'new')} → {new.get(name, 'gone')}"
 
 
-def _joined(*parts: str) -> str:
-    return "\n\n".join(part for part in parts if part) + "\n"
+def _told(known: Mapping[str, Facts]) -> dict[str, str]:
+    return {
+        f"{name} {claim['name']}": f"{claim['told']}, {claim['number']}" if "word" in claim else claim["outcome"]
+        for name, facts in known.items()
+        for claim in facts["claims"]
+    }
 
 
-def _claims(found: Outcome) -> str:
-    rows = [
-        (claim.text, claim.reference, f"**{verdict.outcome}**", effect_told(verdict), verdict.note)
-        for claim, verdict in found.verdicts
-    ]
-    return markdown_table(("claim", "in the paper", "verdict", "effect [95 %], seeds", "what the effect is"), rows)
-
-
-def _tables(found: Outcome) -> Iterator[str]:
-    """Yield title and text of the experiment's own tables, except those that lack rows."""
-    for title, make in found.experiment.tables.items():
-        with suppress(MissingRows):
-            text = make(found.table)
-            yield from (f"## {title}", text)
-
-
-def _settings(found: Outcome) -> str:
-    """Tabulate the settings' values over the grid, with a column for each number of seeds."""
-    seeds: dict[str, set[int]] = {}
-    for task, _ in found.tasks:
-        seeds.setdefault(task.settings, set()).update(task.seeds)
-    counts = sorted({len(those) for those in seeds.values()}, reverse=True)
-    # Values by setting, with dicts as ordered sets of their JSON texts.
-    columns: list[dict[str, dict[str, None]]] = [{} for _ in counts]
-    for point, those in seeds.items():
-        for name, value in json.loads(point).items():
-            texts = columns[counts.index(len(those))].setdefault(name, {})
-            texts[json.dumps(value, ensure_ascii=False)] = None
-    names = dict.fromkeys(name for column in columns for name in column)
-    return markdown_table(
-        ("setting", *(f"values, {count} seed{'s' * (count > 1)}" for count in counts)),
-        [(f"`{name}`", *(", ".join(column.get(name, ())) for column in columns)) for name in names],
-    )
-
-
-def _time(found: Outcome) -> str:
-    minutes = found.experiment.minutes
-    others = [f"`{scale}` {duration(60 * minutes[scale])}" for scale in minutes if scale != found.scale]
-    tasks = plural(len(found.tasks), "task")
-    done = f"{len(found.tasks) - found.missing} of {tasks} finished" if found.missing else tasks
-    return (
-        f"Scale `{found.scale}`: {done}, {duration(found.seconds)} of processor time, one thread per task. "
-        f"Approximate time of the other scales on two cores: {', '.join(others)}."
-    )
-
-
-def _index(known: Mapping[str, Any]) -> str:
+def _index(known: Mapping[str, Facts], opening: str) -> str:
     parts = [
         "# Claims of the four papers, and our own",
-        _GENERATED,
-        f"Every checked claim with its verdict. All experiments took {duration(_seconds(known))} of processor time.",
+        GENERATED,
+        opening,
+        _tally(known),
+        f"All experiments took {duration(_seconds(known))} of processor time.",
         _figures(known),
     ]
     for paper, title in PAPERS.items():
         rows = [
-            (_link(name), claim["text"], claim["outcome"], claim["told"], known[name]["scale"])
+            (_link(name), claim["text"], claim["told"], _number(claim), known[name]["scale"], claim["whose"])
             for name in _ordered(known)
             if name.startswith(f"{paper}.")
             for claim in known[name]["claims"]
         ]
-        table = markdown_table(("figure", "claim", "verdict", "effect [95 %], seeds", "scale"), rows)
-        parts += [f"## {paper}: {title}", table]
-    return _joined(*parts)
+        header = "figure", "claim", "verdict", "effect [95 %], repetitions", "scale", "whose"
+        parts += [f"## {paper}: {title}", markdown_table(header, rows)] if rows else []
+    return paragraphs(*parts)
 
 
-def _seconds(known: Mapping[str, Any]) -> float:
+def _number(claim: Facts) -> str:
+    n_readings = len(claim["readings"])
+    return f"{n_readings} readings, on its page" if n_readings > FEW_READINGS else claim["number"]
+
+
+def _seconds(known: Mapping[str, Facts]) -> float:
     """Sum the experiments' times; figures that share one training count once."""
-    trainings = {experiments()[name].task_name or name: known[name]["seconds"] for name in _ordered(known)}
-    return sum(trainings.values())
+    return sum({experiments()[name].training: known[name]["seconds"] for name in _ordered(known)}.values())
 
 
-def _ordered(known: Mapping[str, Any]) -> list[str]:
+def _ordered(known: Mapping[str, Facts]) -> list[str]:
     return [name for name in experiments() if name in known]
 
 
@@ -195,19 +230,20 @@ def _link(name: str) -> str:
     return f"[{name}]({name}.md)"
 
 
-def _figures(known: Mapping[str, Any]) -> str:
-    rows = [(_link(name), known[name]["title"], counted(_outcomes(known, [name]))) for name in _ordered(known)]
-    return markdown_table(("figure", "what it shows", "claims"), rows)
+def _figures(known: Mapping[str, Facts]) -> str:
+    rows = [
+        (_link(name), known[name]["title"], *(counted(_words(known, [name], whose)) for whose in ("paper", "ours")))
+        for name in _ordered(known)
+    ]
+    return markdown_table(("figure", "what it shows", "the paper's claims", "our own"), rows)
 
 
-def _tally(known: Mapping[str, Any]) -> str:
-    """Return one line that counts the claims of the papers and our own separately."""
-    names = _ordered(known)
-    own = [name for name in names if name.startswith("ours.")]
-    papers, ours = _outcomes(known, [name for name in names if name not in own]), _outcomes(known, own)
-    told = f"Of {plural(len(papers), 'claim')} checked in the papers: {counted(papers)}."
-    return f"{told} Of {plural(len(ours), 'claim')} of our own: {counted(ours)}.\n"
+def _tally(known: Mapping[str, Facts]) -> str:
+    """Return one line that counts the papers' claims and our own apart."""
+    papers, ours = (_words(known, _ordered(known), whose) for whose in ("paper", "ours"))
+    told = f"Of {plural(len(papers), 'claim')} that the papers make: {counted(papers)}."
+    return f"{told} Of {plural(len(ours), 'claim')} of our own: {counted(ours)}."
 
 
-def _outcomes(known: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-    return [claim["outcome"] for name in names for claim in known[name]["claims"]]
+def _words(known: Mapping[str, Facts], names: Iterable[str], whose: str) -> list[Any]:
+    return [claim["word"] for name in names for claim in known[name]["claims"] if claim["whose"] == whose]

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from cofire.papers.framework.claim_table import MissingRows, Table
@@ -36,3 +38,20 @@ def test_rows_without_a_column_are_in_no_group() -> None:
     table = Table([{"seed": 0, "value": 1.0, "width": 3}, {"seed": 0, "value": 2.0}])
     assert [(width, len(part)) for width, part in table.groups("width")] == [(3, 1)]
     assert table.values("width") == [3]
+
+
+def test_an_index_changes_nothing(monkeypatch) -> None:
+    odd = [{"net": [3], "seed": 0, "value": 1.0}, {"net": "N3", "seed": True, "value": math.nan}, {"value": 2.0}]
+    table = Table([*TABLE, *odd, *odd])
+    questions = [
+        {"net": "N3"},
+        {"seed": 1},
+        {"net": [3]},
+        {"value": math.nan},
+        {"net": "N3", "seed": {0, 1}},
+        {"absent": 1},
+    ]
+    expected = [str(list(table.where(**question))) for question in questions]
+    monkeypatch.setattr("cofire.papers.framework.claim_table.INDEXED", 1)
+    indexed = Table(table)
+    assert [str(list(indexed.where(**question))) for question in questions * 2] == expected * 2

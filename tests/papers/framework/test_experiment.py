@@ -5,18 +5,41 @@ import pytest
 from cofire.papers.framework.claim_table import Table
 from cofire.papers.framework.experiment import Claim, row
 from cofire.papers.framework.tasks import Task
-from cofire.papers.framework.verdicts import decide
+from cofire.papers.framework.verdicts import Bar, part
 
 
 def test_a_scale_has_its_points_and_seeds(made) -> None:
     experiment = made()
     assert [(task["x"], task.seeds) for task in experiment.tasks("smoke")] == [(x, (0, 1)) for x in range(4)]
-    assert {task.seeds for task in experiment.tasks("quick", seeds=1)} == {(0,)}
+    assert {task.seeds for task in experiment.tasks("quick", seeds=range(1))} == {(0,)}
     apart = dataclasses.replace(experiment, together=False).tasks("smoke")
     assert len(apart) == 8 and {task.seeds for task in apart} == {(0,), (1,)}
     assert experiment.paper == "jin2022"
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        experiment.tasks("smoke", seeds=0)
+    with pytest.raises(ValueError, match="needs at least 1 seed"):
+        experiment.tasks("smoke", seeds=range(0))
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_seeds_may_begin_anywhere(made, together: bool) -> None:
+    tasks = dataclasses.replace(made(x=[7]), together=together).tasks("quick", seeds=range(5, 10))
+    assert sum((task.seeds for task in tasks), ()) == (5, 6, 7, 8, 9) and len(tasks) == (1 if together else 5)
+
+
+def test_the_scale_medium_may_be_absent_but_not_in_part(made) -> None:
+    experiment = made()
+    assert experiment.scales == ("smoke", "quick", "paper")
+    with pytest.raises(ValueError, match=r"jin2022.arithmetic has no scale medium; it has smoke, quick, paper"):
+        experiment.tasks("medium")
+    parts = {
+        "grid": {**experiment.grid, "medium": ({"x": 5},)},
+        "seeds": {**experiment.seeds, "medium": 4},
+        "minutes": {**experiment.minutes, "medium": 30},
+    }
+    whole = dataclasses.replace(experiment, **parts)
+    assert whole.scales == ("smoke", "quick", "medium", "paper") and len(whole.tasks("medium")[0].seeds) == 4
+    for name, one in parts.items():
+        with pytest.raises(ValueError, match="needs grid, seeds and minutes for the scale medium"):
+            dataclasses.replace(experiment, **{name: one})
 
 
 def test_points_of_a_scale_may_have_their_own_numbers_of_seeds(made) -> None:
@@ -25,8 +48,8 @@ def test_points_of_a_scale_may_have_their_own_numbers_of_seeds(made) -> None:
     assert [len(task.seeds) for task in experiment.tasks("quick")] == [3, 3, 1, 1]
     apart = dataclasses.replace(experiment, together=False)
     assert [(task["x"], *task.seeds) for task in apart.tasks("quick")][:4] == [(0, 0), (0, 1), (0, 2), (1, 0)]
-    assert [len(task.seeds) for task in experiment.tasks("quick", seeds=4)] == [4] * 4
-    with pytest.raises(ValueError, match="at least 1, got 0"):
+    assert [len(task.seeds) for task in experiment.tasks("quick", seeds=range(4))] == [4] * 4
+    with pytest.raises(ValueError, match="needs at least 1 seed"):
         dataclasses.replace(experiment, seeds={**seeds, "quick": lambda point: 0}).tasks("quick")
 
 
@@ -48,18 +71,19 @@ def test_incomplete_or_ambiguous_experiments_are_refused(made) -> None:
         dataclasses.replace(experiment, grid={scale: ({"seed": 1},) for scale in ("smoke", "quick", "paper")})
 
 
-def test_missing_rows_never_pass() -> None:
-    claim = Claim("c", "t", "r", lambda table: decide(table.per_seed(measure="nc"), above=0))
+POSITIVE = Bar(above=0, margin=0.1)
+
+
+def test_missing_rows_decide_nothing() -> None:
+    claim = Claim("c", "t", "r", POSITIVE, lambda table: part(table.per_seed(measure="nc")))
     whole = Table({"seed": seed, "measure": "nc", "value": 1.0 + seed} for seed in range(5))
-    assert claim.verdict(whole).reproduced
-    partly = claim.verdict(whole, missing=1)
-    assert partly.outcome == "inconclusive" and "1 task is missing" in partly.note and partly.effect == 3
+    assert claim.verdict(whole).word == "reproduced"
     nothing = claim.verdict(Table([]))
-    assert nothing.outcome == "inconclusive" and "no rows with measure='nc'" in nothing.note
+    assert nothing.word == "not at this scale" and "no rows with measure='nc'" in nothing.note
 
 
 def test_a_mistake_in_a_claim_is_not_hidden() -> None:
-    claim = Claim("c", "t", "r", lambda table: decide(table.per_seed(), above=0))
+    claim = Claim("c", "t", "r", POSITIVE, lambda table: part(table.per_seed()))
     twice = Table([{"seed": 0, "value": 1.0}] * 2)
     with pytest.raises(ValueError, match="several rows"):
         claim.verdict(twice)

@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from cofire.papers.framework.repetitions import table_of
 from cofire.papers.framework.sweep import Done, run_task, sweep
+from cofire.papers.framework.task_context import Place, here
 from cofire.papers.framework.task_results import Results
 
 
 def work(experiment):
     return [(experiment, task) for task in experiment.tasks("smoke")]
+
+
+def rows_of(experiment, results: Results):
+    return table_of(results.found(experiment, "smoke").repetitions.values())
 
 
 def lines(path: Path) -> list[str]:
@@ -27,7 +33,7 @@ def test_every_task_is_run_once_and_never_again(made, tmp_path: Path, jobs: int)
         ended = sweep(work(experiment) * 2, results, jobs=jobs, tell=told.append)
         assert [(done.done, done.total) for done in told] == [(k, 4) for k in (1, 2, 3, 4)] and ended == told
         assert not sweep(work(experiment), results, jobs=jobs)
-        table = results.table(experiment.tasks("smoke"))
+        table = rows_of(experiment, results)
     assert lines(tmp_path / "log") == ["0", "1", "2", "3"]
     assert table.per_seed(x=2, epoch=1) == {0: 3.0, 1: 3.1}
 
@@ -37,7 +43,7 @@ def test_processes_give_what_one_process_gives(made, tmp_path: Path) -> None:
     for jobs in (1, 2):
         with Results(tmp_path / str(jobs), write=True) as results:
             sweep(work(made()), results, jobs=jobs)
-            tables.append(sorted(map(str, results.table(made().tasks("smoke")))))
+            tables.append(sorted(map(str, rows_of(made(), results))))
     assert tables[0] == tables[1]
 
 
@@ -123,8 +129,28 @@ def test_a_task_runs_on_one_thread_and_leaves_them_as_they_were(made) -> None:
 
     seen = []
     before = torch.get_num_threads()
-    _, _, state = run_task(lambda task: seen.append(torch.get_num_threads()) or [], made().tasks("smoke")[0], None)
-    assert seen == [1] and torch.get_num_threads() == before and state.error is None
+    _, _, state = run_task(lambda task: seen.append(torch.get_num_threads()) or [], made().tasks("smoke")[0], Place())
+    assert seen == [1] and torch.get_num_threads() == before and state.error is None and state.device == "cpu"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_task_finds_its_checkpoint_which_goes_when_it_is_finished(made, tmp_path: Path, jobs: int) -> None:
+    experiment = made(x=[0, 1], keeps=True, fails_at=1)
+    with Results(tmp_path, write=True) as results:
+        sweep(work(experiment), results, jobs=jobs)
+        good, bad = experiment.tasks("smoke")
+        assert not results.checkpoint(good).exists() and results.checkpoint(bad).exists()
+
+
+def test_a_device_that_is_not_there_is_refused(made, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with Results(tmp_path, write=True) as results:
+        with pytest.raises(ValueError, match="Device 'cuda' is not available: PyTorch sees no GPU here"):
+            sweep(work(made()), results, device="cuda")
+        with pytest.raises(ValueError, match="device must be cpu, cuda or cuda:<number>, got 'tpu'"):
+            sweep(work(made()), results, device="tpu")
+    _, _, state = run_task(lambda task: [], made().tasks("smoke")[0], Place("cuda"))  # as on a cluster's machine
+    assert "Device 'cuda' is not available" in str(state.error) and state.device == "cuda" and here() == Place()
 
 
 def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cofire.papers.framework.repetitions import table_of
 from cofire.papers.framework.sweep import sweep
 from cofire.papers.framework.task_results import Results
 
@@ -19,6 +20,10 @@ def scheduler() -> Iterator[str]:
         yield cluster.scheduler_address
 
 
+def rows_of(experiment, results: Results):
+    return table_of(results.found(experiment, "smoke").repetitions.values())
+
+
 def finished(experiment, results: Results) -> list[int]:
     return [task["x"] for task in experiment.tasks("smoke") if results.finished(task)]
 
@@ -31,10 +36,10 @@ def test_a_killed_worker_costs_nothing(made, tmp_path: Path, scheduler: str) -> 
         assert len(ended) == 4 and not any(done.state.error for done in ended)
         assert finished(experiment, results) == [0, 1, 2, 3] and (tmp_path / "marker").exists()
         assert not sweep(work, results, backend="dask", scheduler=scheduler)
-        rows = results.table(experiment.tasks("smoke"))
+        rows = rows_of(experiment, results)
     with Results(tmp_path / "here", write=True) as results:
         sweep(work, results)
-        assert sorted(map(str, rows)) == sorted(map(str, results.table(experiment.tasks("smoke"))))
+        assert sorted(map(str, rows)) == sorted(map(str, rows_of(experiment, results)))
 
 
 def test_a_failed_task_is_kept_with_its_error(made, tmp_path: Path, scheduler: str) -> None:

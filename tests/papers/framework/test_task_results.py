@@ -4,13 +4,26 @@ from pathlib import Path
 
 import pytest
 
+from cofire.papers.framework.claim_table import Table
 from cofire.papers.framework.experiment import row
+from cofire.papers.framework.repetitions import table_of
 from cofire.papers.framework.task_results import FILE, Results, State
 from cofire.papers.framework.tasks import Task
 from cofire.record import RunLocked
 
 TASK = Task.of("a.fig1", 1, {"width": 3}, [0, 1])
-GOOD = State(None, 2.0, "here")
+GOOD, ON_GPU = State(None, 2.0, "here"), State(None, 1.0, "there", "cuda")
+
+
+class Fig1:
+    """All of an experiment that results need."""
+
+    training, version, grid = "a.fig1", 1, {"quick": ({"width": 3},)}
+
+
+def rows_of(results: Results) -> Table:
+    found = results.found(Fig1, "quick")  # type: ignore[arg-type]
+    return table_of(found.repetitions.values())
 
 
 def test_rows_come_back_with_their_settings(tmp_path: Path) -> None:
@@ -19,10 +32,50 @@ def test_rows_come_back_with_their_settings(tmp_path: Path) -> None:
         results.finish(TASK, [row("nc", 0.5, seed=1, epoch=4, site="fc", k=2), row("nc", math.nan, seed=0)], GOOD)
     with Results(tmp_path / "new") as results:
         assert results.finished(TASK) and results.state(TASK) == GOOD
-        (one,) = results.table([TASK]).where(seed=1)
-        (absent,) = results.table([TASK]).where(seed=0)
-    assert (one["width"], one["k"], one["epoch"], one["value"], one["task"]) == (3, 2, 4, 0.5, TASK.id)
+        (one,) = rows_of(results).where(seed=1)
+        (absent,) = rows_of(results).where(seed=0)
+    assert (one["width"], one["k"], one["epoch"], one["value"], one["site"]) == (3, 2, 4, 0.5, "fc")
     assert math.isnan(absent["value"])
+
+
+def test_all_tasks_of_a_point_count_and_a_seed_counts_once(tmp_path: Path) -> None:
+    with Results(tmp_path, write=True) as results:
+        for seeds, value in (([0, 1], 1.0), ([1, 2, 3], 2.0)):
+            task = Task.of("a.fig1", 1, {"width": 3}, seeds)
+            results.finish(task, [row("nc", value, seed=seed) for seed in seeds], GOOD)
+        other = [Task.of("a.fig1", 2, {"width": 3}, [9]), Task.of("a.fig1", 1, {"width": 4}, [9])]
+        for task in other:
+            results.finish(task, [row("nc", 9, seed=9)], GOOD)
+        results.finish(Task.of("a.fig1", 1, {"width": 3}, [3, 4]), [], State("RuntimeError: no", 1.0, "here"))
+        results.finish(Task.of("a.fig1", 1, {"width": 3}, [3]), [], State("RuntimeError: no", 1.0, "here"))
+        assert rows_of(results).per_seed() == {0: 1.0, 1: 2.0, 2: 2.0, 3: 2.0}
+        found = results.found(Fig1, "quick")  # type: ignore[arg-type]
+    assert [(one.seeds, one.error) for one in found.failures] == [((3, 4), "RuntimeError: no")]
+    assert sum(one.seconds for one in found.repetitions.values()) == pytest.approx(1 + 3 * 2 / 3)
+
+
+def test_the_kinds_of_device_are_told_apart(tmp_path: Path) -> None:
+    with Results(tmp_path, write=True) as results:
+        results.finish(TASK, [row("nc", 1, seed=0)], GOOD)
+        assert not results.finished(TASK, device="cuda")
+        results.finish(TASK, [row("nc", 2, seed=0)], ON_GPU)
+        assert results.state(TASK) == GOOD and results.state(TASK, device="cuda") == ON_GPU
+        found = results.found(Fig1, "quick")  # type: ignore[arg-type]
+    assert {one.device: len(one.numbers) for one in found.repetitions.values() if one.seed == 0} == {
+        "cpu": 1,
+        "cuda": 1,
+    }
+
+
+def test_results_of_an_older_version_are_of_the_cpu(tmp_path: Path) -> None:
+    with Results(tmp_path, write=True) as results:
+        results.finish(TASK, [row("nc", 1, seed=0)], GOOD)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("ALTER TABLE tasks DROP COLUMN device")
+    connection.close()
+    for write in (False, True):
+        with Results(tmp_path, write=write) as results:
+            assert results.state(TASK) == GOOD and rows_of(results).per_seed() == {0: 1.0}
 
 
 def test_a_failed_task_is_not_finished_and_may_succeed_later(tmp_path: Path) -> None:
@@ -30,7 +83,7 @@ def test_a_failed_task_is_not_finished_and_may_succeed_later(tmp_path: Path) -> 
         results.finish(TASK, [], State("RuntimeError: no", 1.0, "here"))
         assert not results.finished(TASK) and results.state(TASK) == State("RuntimeError: no", 1.0, "here")
         results.finish(TASK, [row("nc", 1, seed=0)], GOOD)
-        assert results.finished(TASK) and len(results.table([TASK])) == 1
+        assert results.finished(TASK) and len(rows_of(results)) == 1
 
 
 def test_a_task_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -40,7 +93,7 @@ def test_a_task_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
             results.finish(TASK, twins, GOOD)
         with pytest.raises(ValueError, match="not one of its seeds"):
             results.finish(TASK, [row("nc", 1, seed=7)], GOOD)
-        assert results.state(TASK) is None and not results.table([TASK])
+        assert results.state(TASK) is None and not rows_of(results)
 
 
 def test_one_writer_and_many_readers(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@ import math
 import pytest
 import torch
 
-import cofire
 from cofire.papers.peganov2021.peganov_networks import CharacterLSTM
 from cofire.papers.training.language import Reading, learn_text, text_loss, windows, windows_of
 from cofire.papers.training.texts import as_text, load_text
@@ -50,17 +49,16 @@ def test_the_state_carries_over_between_windows() -> None:
 
 
 def test_a_character_model_is_reproducible_and_can_be_tracked() -> None:
-    text, rows = load_text("zen").first(400), []
+    text = load_text("zen").first(400)
     models = [CharacterLSTM(len(text.vocabulary), [7, 6], dropout=0.3, seed=2) for _ in range(2)]
     reading = Reading(epochs=2, batch_size=8, optimizer="sgd", learning_rate=0.1)
     probe = windows_of(text.test, n_windows=5, length=20)
-    with cofire.Tracker(
-        models[0], [correlation(sites="lstm*")], probe=probe, every=[0, 4], sink=rows.extend
-    ) as tracker:
-        learn_text(models[0], text, reading, each_step=tracker.step)
-    learn_text(models[1], text, reading)
+    rows = learn_text(
+        models[0], text, reading, seed=2, measures=[correlation(sites="lstm*")], probe=probe, every=[0, 4]
+    )
+    assert not learn_text(models[1], text, reading)
     for mine, theirs in zip(models[0].parameters(), models[1].parameters(), strict=True):
         assert torch.equal(mine, theirs)
     found = {(row.site, row.step): row for row in rows if row.measure == "nc"}
     assert set(found) == {(site, step) for site in ("lstm1", "lstm2") for step in (0, 4)}
-    assert found["lstm1", 0].n_samples == 100
+    assert found["lstm1", 0].n_samples == 100 and {row.seed for row in rows} == {2}

@@ -1,9 +1,11 @@
 """`Table`: the rows of an experiment with their tasks' settings, for figures and claims."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Record = Mapping[str, Any]
+INDEXED = 10_000
+"""Rows from which on columns are indexed: figures and claims ask for the same columns again and again."""
 
 
 class MissingRows(LookupError):
@@ -27,6 +29,7 @@ class Table:
 
     def __init__(self, records: Iterable[Record]) -> None:
         self._records = tuple(records)
+        self._indexes: dict[str, Mapping[Any, Sequence[Record]]] = {}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -42,7 +45,25 @@ class Table:
                 not match.
         """
         tests = {name: _test(value) for name, value in wanted.items()}
-        return Table(row for row in self if all(name in row and test(row[name]) for name, test in tests.items()))
+        rows = self._fewest(wanted)
+        return Table(row for row in rows if all(name in row and test(row[name]) for name, test in tests.items()))
+
+    def _fewest(self, wanted: Mapping[str, Any]) -> Sequence[Record]:
+        """Return the rows that match one of the columns, that with the fewest; a small table is read whole."""
+        if len(self._records) < INDEXED:
+            return self._records
+        plain = [name for name, value in wanted.items() if isinstance(value, str | int | float)]
+        return min((self._index(name).get(wanted[name], ()) for name in plain), key=len, default=self._records)
+
+    def _index(self, name: str) -> Mapping[Any, Sequence[Record]]:
+        """Return the rows of each number or text in a column."""
+        if name not in self._indexes:
+            index: dict[Any, list[Record]] = {}
+            for row in self._records:
+                if isinstance(value := row.get(name), str | int | float):
+                    index.setdefault(value, []).append(row)
+            self._indexes[name] = index
+        return self._indexes[name]
 
     def need(self, **wanted: Any) -> "Table":
         """Return the rows that match, as `where`.

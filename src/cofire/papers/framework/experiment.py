@@ -16,8 +16,8 @@ Scale = Literal["smoke", "quick", "medium", "paper"]
 """``smoke``: seconds, on bundled digits, nothing is judged. ``quick``: minutes, on real data, smaller in everything.
 ``medium``: sizes, data and training settings of the paper; fewer epochs or repetitions. ``paper``: as published."""
 SCALES: tuple[Scale, ...] = get_args(Scale)
-COLUMNS = {"task", "seed", "step", "epoch", "site", "measure", "value", "n_samples"}
-
+OPTIONAL: tuple[Scale, ...] = ("medium",)
+COLUMNS = {"seed", "step", "epoch", "site", "measure", "value", "n_samples"}
 
 Check = Callable[[Table], Parts]
 """Rows → the numbers on which a claim rests."""
@@ -79,8 +79,9 @@ class Experiment:
     Args:
         name: ``"<paper>.<figure>"``.
         title: subject of the figure, in a few words.
-        grid: points of each scale's grid, usually from `grid`.
-        seeds: number of seeds of each scale, or a function from a point of the grid to a number.
+        grid: points of each scale's grid, usually from `grid`. The scale ``medium`` may be left out, here and in
+            ``seeds`` and ``minutes``.
+        seeds: number of repetitions of each scale, or a function from a point of the grid to a number.
         run: task → its rows, made by `row`; other processes call it, so it must be a function of a module.
         figures: by name, functions from the rows to a figure.
         claims: claims to check on the rows.
@@ -90,10 +91,13 @@ class Experiment:
         together: whether one task trains all seeds together; otherwise each seed is a separate task.
         tables: by title, functions from the rows to a Markdown table or sentence for the page.
         task_name: name of the tasks; defaults to the experiment's name. Figures of one training share it, with
-            grid, seeds, run and version, so that finished tasks serve all of them.
+            grid, seeds, run and version, so that finished tasks and evidence serve all of them.
+        claim_text: what the paper claims, in one sentence for the page.
+        differs: why our numbers may differ from the paper's, in one sentence for the page.
 
     Raises:
-        ValueError: if a scale is absent, a setting has the name of a rows' column, or two points or claims are equal.
+        ValueError: if a scale is absent, or there in part; if a setting has the name of a rows' column; or if two
+            points or claims are equal.
     """
 
     name: str
@@ -109,11 +113,14 @@ class Experiment:
     together: bool = field(default=True, kw_only=True)
     task_name: str = field(default="", kw_only=True)
     tables: Mapping[str, Callable[[Table], str]] = field(default_factory=dict, kw_only=True)
+    claim_text: str = field(default="", kw_only=True)
+    differs: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
-        for what in (self.grid, self.seeds, self.minutes):
-            if absent := [scale for scale in SCALES if scale not in what and scale != "medium"]:
-                raise ValueError(f"{self.name} needs grid, seeds and minutes for the scale {', '.join(absent)}")
+        parts = self.grid, self.seeds, self.minutes
+        given = [scale for scale in SCALES if scale not in OPTIONAL or any(scale in part for part in parts)]
+        if absent := [scale for scale in given if not all(scale in part for part in parts)]:
+            raise ValueError(f"{self.name} needs grid, seeds and minutes for the scale {', '.join(absent)}")
         for scale, points in self.grid.items():
             _check_distinct(f"{self.name}, scale {scale}: points", [canonical(point) for point in points])
             if taken := COLUMNS & set().union(*points):
@@ -125,25 +132,43 @@ class Experiment:
         """The paper's short name."""
         return self.name.partition(".")[0]
 
-    def tasks(self, scale: Scale, *, seeds: int | None = None) -> list[Task]:
-        """Return the tasks of a scale.
+    @property
+    def training(self) -> str:
+        """Name of the tasks and of the evidence, which figures of one training share."""
+        return self.task_name or self.name
+
+    @property
+    def scales(self) -> tuple[Scale, ...]:
+        """The scales that this figure has, from the smallest to the largest."""
+        return tuple(scale for scale in SCALES if scale in self.grid)
+
+    def points(self, scale: Scale, *, seeds: range | None = None) -> list[tuple[Settings, range]]:
+        """Return the points of a scale's grid, each with its seeds.
 
         Args:
             scale: the scale.
-            seeds: number of seeds for every point; defaults to the scale's own numbers.
+            seeds: seeds for every point; defaults to the scale's own number of them, from 0.
 
         Raises:
-            ValueError: if a number of seeds is below 1.
+            ValueError: if the figure doesn't have this scale, or a point has no seeds.
         """
-        tasks: list[Task] = []
-        count = self.seeds[scale] if seeds is None else seeds
+        if scale not in self.grid:
+            raise ValueError(f"{self.name} has no scale {scale}; it has {', '.join(self.scales)}")
+        count, points = self.seeds[scale], []
         for point in self.grid[scale]:
-            n = count(point) if callable(count) else count
-            if n < 1:
-                raise ValueError(f"the number of seeds must be at least 1, got {n}")
-            parts = [range(n)] if self.together else [[seed] for seed in range(n)]
-            tasks += [Task.of(self.task_name or self.name, self.version, point, part) for part in parts]
-        return tasks
+            own = range(count(point) if callable(count) else count) if seeds is None else seeds
+            if not own:
+                raise ValueError(f"{self.name} needs at least 1 seed for every point, got {own}")
+            points.append((point, own))
+        return points
+
+    def tasks(self, scale: Scale, *, seeds: range | None = None) -> list[Task]:
+        """Return the tasks of a scale; arguments and errors are those of `points`."""
+        return [
+            Task.of(self.training, self.version, point, part)
+            for point, own in self.points(scale, seeds=seeds)
+            for part in ([own] if self.together else [[seed] for seed in own])
+        ]
 
 
 def claims_of(package: str | None, figure: str, checks: Mapping[str, Check | Readings]) -> tuple[Claim, ...]:

@@ -79,6 +79,10 @@ class Task:
         whole = json.dumps([self.experiment, self.version, self.settings, self.seeds])
         return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
+    def key(self, device: str) -> str:
+        """Return the name of this task's results on a kind of device, ``"cpu"`` or ``"cuda"``."""
+        return self.id if device == "cpu" else f"{self.id}@{device}"
+
     def __str__(self) -> str:
         """Describe the task in one line.
 

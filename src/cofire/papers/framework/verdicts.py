@@ -180,6 +180,7 @@ def judge(parts: Parts, bar: Bar, *, whole: bool = True, reduction: str = "") ->
     return replace(worst, note=note, p=p, passed=(len(samples) - len(failed), len(samples)))
 
 
+_OPEN: Sequence[Word] = ("not at this scale", "inconclusive")
 _SEVERITY: Sequence[Word] = ("reproduced", "inconclusive", "not at this scale", "not reproduced")
 
 
@@ -246,11 +247,11 @@ def depending(choice: str, readings: Mapping[str, Verdict]) -> Verdict:
     """
     if len(readings) < 2:
         raise ValueError(f"a choice needs at least two readings, got {list(readings)}")
-    words = [verdict.word for verdict in readings.values()]
+    words: list[Word] = [verdict.word for verdict in readings.values()]
     if {"reproduced", "not reproduced"} <= set(words):
         word: Word = "depends"
     else:
-        word = next((one for one in ("not at this scale", "inconclusive") if one in words), words[0])
+        word = min(words, key=lambda one: _OPEN.index(one) if one in _OPEN else len(_OPEN))
     shown = next((one for one in readings.values() if one.word == word), next(iter(readings.values())))
     return replace(shown, word=word, choice=choice, readings=tuple(readings.items()))
 

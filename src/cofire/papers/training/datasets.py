@@ -39,6 +39,11 @@ class Dataset:
     test_y: Tensor
     n_classes: int
 
+    def on(self, device: torch.device) -> "Dataset":
+        """Return the data on a device; where they are there already, nothing is copied."""
+        parts = ("train_x", "train_y", "test_x", "test_y")
+        return replace(self, **{name: getattr(self, name).to(device) for name in parts})
+
     def first(self, n_train: int, n_test: int | None = None) -> "Dataset":
         """Return the first samples of each part, for small versions of an experiment."""
         train, test = (self.train_x[:n_train], self.train_y[:n_train]), (self.test_x[:n_test], self.test_y[:n_test])

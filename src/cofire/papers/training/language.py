@@ -1,13 +1,20 @@
 """Training of character models by backpropagation through a few characters of many streams at once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...record import Measure, Row, Tracker
+from ...record.schedule import Schedule
+from ..framework.task_context import Stage, begin_stage
 from .loop import Settings
+from .resuming import learning_state, on_device, restore_learning, rows_in
 from .texts import Text
 
 State = Sequence[tuple[Tensor, Tensor]]
@@ -51,20 +58,55 @@ def windows(text: Tensor, *, batch_size: int, length: int) -> Iterator[tuple[Ten
 
 
 def learn_text(
-    model: nn.Module, text: Text, reading: Reading, *, each_step: Callable[[], object] = lambda: None
-) -> None:
-    """Train a character model in place.
+    model: nn.Module,
+    text: Text,
+    reading: Reading,
+    *,
+    seed: int = 0,
+    measures: Sequence[Measure] = (),
+    probe: Tensor | None = None,
+    every: Schedule | int | str | Iterable[int] = "epoch",
+) -> list[Row]:
+    """Train a character model in place, on the running task's device; an interrupted task goes on from its checkpoint.
 
     Args:
         model: (symbols, state) → (logits, state), as `CharacterLSTM`.
         text: the text; its training part is used.
         reading: see `Reading`.
-        each_step: called after each step, for instance a tracker's ``step``.
+        seed: the model's seed, which its rows and its part of the checkpoint bear.
+        measures: as for `Tracker`.
+        probe: as for `Tracker`; required with measures.
+        every: as for `Tracker`.
+
+    Returns:
+        The rows of the measures.
     """
+    stage = begin_stage(f"{model!r}, {reading}, seed {seed}, {len(text.train)} characters")
+    if stage.state is not None and stage.finished:
+        restore_learning([model], stage.state)
+        return rows_in(stage.state)
+    with on_device([model]) as device, ExitStack() as open_trackers:
+        rows: list[Row] = [] if stage.state is None else rows_in(stage.state)
+        options: dict[str, Any] = {"probe": None if probe is None else probe.to(device), "every": every}
+        before = None if stage.state is None or not measures else stage.state["trackers"][0]
+        trackers = [Tracker(model, measures, sink=rows.extend, seed=seed, state=before, **options)] if measures else []
+        for tracker in trackers:
+            open_trackers.enter_context(tracker)
+        _learn(model, text.train.to(device), reading, stage, trackers, rows)
+    return rows
+
+
+def _learn(
+    model: nn.Module, symbols: Tensor, reading: Reading, stage: Stage, trackers: Sequence[Tracker], rows: Sequence[Row]
+) -> None:
     optimizer = reading.make_optimizer(model.parameters(), fused=True)
-    for _ in range(reading.epochs):
+    step = begun = 0
+    if stage.state is not None:
+        restore_learning([model], stage.state, optimizer)
+        step, begun = stage.state["step"], stage.state["epoch"]
+    for epoch in range(begun + 1, reading.epochs + 1):
         state: State | None = None
-        for inputs, targets in windows(text.train, batch_size=reading.batch_size, length=reading.length):
+        for inputs, targets in windows(symbols, batch_size=reading.batch_size, length=reading.length):
             model.train()  # a measure may have left it in eval mode
             logits, after = model(inputs, state)
             optimizer.zero_grad()
@@ -73,7 +115,14 @@ def learn_text(
             optimizer.step()
             # Detached, so that the next window's gradient stops at its own first character.
             state = [(hidden.detach(), cell.detach()) for hidden, cell in after]
-            each_step()
+            step += 1
+            for tracker in trackers:
+                tracker.step()
+        for tracker in trackers:
+            tracker.end_epoch()
+        time = {"step": step, "epoch": epoch}
+        stage.save(partial(learning_state, [model], rows, **time, optimizer=optimizer, trackers=trackers))
+    stage.finish(partial(learning_state, [model], rows, step=step, epoch=reading.epochs))
 
 
 @torch.no_grad()

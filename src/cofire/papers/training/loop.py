@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,9 +13,11 @@ from torch.nn import functional
 
 from ...nets.loading.eval_mode import evaluating
 from ...record import Measure, Run, Tracker, resumable
+from ..framework.task_context import Stage, begin_stage
 from .datasets import Dataset
+from .resuming import learning_state, on_device, restore_learning
 
-EVALUATED_AT_ONCE = 256
+EVALUATED_AT_ONCE, ON_A_GPU = 256, 8192
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 
@@ -141,6 +144,8 @@ def train(
 def fit(model: nn.Module, data: Dataset, settings: Settings, *, until_loss: float = -math.inf) -> int:
     """Train a classifier in place with the same steps as `train`, and record nothing.
 
+    It trains on the running task's device and ends on the CPU; a task that was interrupted goes on from its checkpoint.
+
     Args:
         model: maps a batch of inputs to logits.
         data: its training part is used.
@@ -150,15 +155,34 @@ def fit(model: nn.Module, data: Dataset, settings: Settings, *, until_loss: floa
     Returns:
         The number of epochs trained.
     """
+    stage = begin_stage(f"{model!r}, {settings}, {len(data.train_x)} of {data.name}, until {until_loss}")
+    if stage.state is not None and stage.finished:
+        restore_learning([model], stage.state)
+        return stage.state["epoch"]
+    with on_device([model]) as device:
+        epoch = _fit(model, data.on(device), settings, until_loss, stage)
+    stage.finish(partial(learning_state, [model], (), step=0, epoch=epoch))
+    return epoch
+
+
+def _fit(model: nn.Module, data: Dataset, settings: Settings, until_loss: float, stage: Stage) -> int:
     optimizer = settings.make_optimizer(model.parameters())
     per_epoch = settings.steps_per_epoch(len(data.train_x))
-    step = 0
-    for step, batch in batches(data.train_x, data.train_y, settings):
+    start = 0
+    if stage.state is not None:
+        restore_learning([model], stage.state, optimizer)
+        start = stage.state["step"]
+    step = start
+    for step, batch in batches(data.train_x, data.train_y, settings, start=start):
         _learn(model, optimizer, *batch)
+        if step % per_epoch:
+            continue
         # A loss is never negative: without a limit, the training data need not be scored.
-        if until_loss >= 0 and step % per_epoch == 0 and scored(model, data.train_x, data.train_y)[0] <= until_loss:
+        if until_loss >= 0 and scored(model, data.train_x, data.train_y)[0] <= until_loss:
             break
-    return -(-step // per_epoch)
+        time = {"step": step, "epoch": step // per_epoch}
+        stage.save(partial(learning_state, [model], (), **time, optimizer=optimizer))
+    return step // per_epoch
 
 
 def batches(x: Tensor, y: Tensor, settings: Settings, *, start: int = 0) -> Iterator[tuple[int, Sequence[Tensor]]]:
@@ -186,7 +210,7 @@ def scores(model: nn.Module, data: Dataset) -> Scores:
 def scored(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
     """Compute mean cross-entropy in nats and the share of right answers, in eval mode."""
     with evaluating(model):
-        logits = torch.cat([model(part) for part in x.split(EVALUATED_AT_ONCE)])
+        logits = torch.cat([model(part) for part in x.split(ON_A_GPU if x.is_cuda else EVALUATED_AT_ONCE)])
     return float(functional.cross_entropy(logits, y)), float((logits.argmax(1) == y).double().mean())
 
 

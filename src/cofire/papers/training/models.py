@@ -38,10 +38,10 @@ class Dropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply dropout while training, with the kept units rescaled."""
-        return input * self.mask(input.shape) if self.training and self.p > 0 else input
+        return input * self.mask(input.shape).to(input.device) if self.training and self.p > 0 else input
 
     def mask(self, shape: Sequence[int]) -> Tensor:
-        """Draw the next mask, with values 0 and 1/(1 − p)."""
+        """Draw the next mask, with values 0 and 1/(1 − p), on the CPU: it is the same for every device."""
         return (torch.rand(shape, generator=self.generator) >= self.p) / (1 - self.p)
 
 

@@ -120,7 +120,7 @@ def _linear(layers: Sequence[nn.Linear], weights: dict[str, Tensor], x: Tensor) 
 def _dropout(layers: Sequence[Dropout], weights: dict[str, Tensor], x: Tensor) -> Tensor:
     if not layers[0].training or layers[0].p == 0:
         return x
-    return x * torch.stack([layer.mask(x.shape[1:]) for layer in layers])
+    return x * torch.stack([layer.mask(x.shape[1:]) for layer in layers]).to(x.device)
 
 
 def _batch_norm(layers: Sequence[nn.BatchNorm1d], weights: dict[str, Tensor], x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Training of many small networks at once, with the result of training each alone."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,8 +12,10 @@ from ...record import Measure, Row, Tracker
 from ...record.schedule import Schedule, as_schedule
 from ...stats._base.wording import plural
 from ..framework.experiment import row
+from ..framework.task_context import Stage, begin_stage
 from .datasets import Dataset
 from .loop import Settings, order_of, scores
+from .resuming import learning_state, on_device, restore_learning, rows_in
 from .stack import Stack, stackable
 
 
@@ -63,7 +65,9 @@ def fit(
     """Train classifiers of one architecture, together if `Stack` accepts them, otherwise one after the other.
 
     Each network has its own loss, batches, masks and steps, so the result is that of training it alone, to float
-    tolerance. All see the same data; a network's seed determines the order of its batches.
+    tolerance. All see the same data; a network's seed determines the order of its batches. They train on the running
+    task's device and end on the CPU; a task that was interrupted goes on from its checkpoint, to the same rows. When
+    all networks of a stack have diverged, so that no weight will be finite again, they learn no more.
 
     Args:
         models: one network per seed, mapping inputs to logits; trained in place.
@@ -86,12 +90,22 @@ def fit(
         )
     if watch.measures and watch.probe is None:
         raise ValueError("measures need a probe; give Watch the inputs to take them on")
-    if stackable(models[0]):
-        return _fit(Stack(models), data, settings, seeds, watch, penalized)
+    stacks = [(models, seeds)] if stackable(models[0]) else [([a], [b]) for a, b in zip(models, seeds, strict=True)]
     rows: list[Row] = []
-    for model, seed in zip(models, seeds, strict=True):
-        rows += _fit(Alone(model), data, settings, [seed], watch, penalized)
+    with on_device(models) as device:
+        there, seen = data.on(device), _watched_on(device, watch)
+        for some, own in stacks:
+            networks = Stack(some) if stackable(some[0]) else Alone(some[0])
+            stage = begin_stage(f"{some[0]!r}, {settings}, seeds {list(own)}, {len(data.train_x)} of {data.name}")
+            rows += _fit(networks, there, settings, own, seen, penalized, stage)
     return rows
+
+
+def _watched_on(device: torch.device, watch: Watch) -> Watch:
+    scored = None if watch.scored is None else watch.scored.on(device)
+    return replace(
+        watch, scored=scored, probe=watch.probe.to(device) if isinstance(watch.probe, Tensor) else watch.probe
+    )
 
 
 class Alone:
@@ -128,21 +142,35 @@ def _fit(
     seeds: Sequence[int],
     watch: Watch,
     penalized: Penalized | None,
+    stage: Stage,
 ) -> list[Row]:
+    if stage.state is not None and stage.finished:
+        restore_learning(networks.models, stage.state)
+        return rows_in(stage.state)
     # Optimizers are elementwise, so stacked weights learn as they would apart.
     optimizer = settings.make_optimizer(networks.parameters, fused=True)
-    recording = _Recording(networks.models, data, seeds, watch)
+    recording = _Recording(networks.models, data, seeds, watch, stage.state)
+    if stage.state is not None:
+        restore_learning(networks.models, stage.state, optimizer)
     networks.train()
-    for epoch in range(settings.epochs):
+    for epoch in range(recording.epoch, settings.epochs):
+        learning = any(map(_finite, networks.models))
         # The order in which `loop.batches` would give each network its samples.
-        orders = torch.stack([order_of(len(data.train_x), seed, epoch) for seed in seeds])
+        orders = torch.stack([order_of(len(data.train_x), seed, epoch) for seed in seeds]).to(data.train_x.device)
         for chosen in orders.split(settings.batch_size, dim=1):
-            optimizer.zero_grad()
-            _loss(networks, _taken(data.train_x, chosen), _taken(data.train_y, chosen), penalized).backward()
-            optimizer.step()
+            if learning:
+                optimizer.zero_grad()
+                _loss(networks, _taken(data.train_x, chosen), _taken(data.train_y, chosen), penalized).backward()
+                optimizer.step()
             recording.step()
         recording.end_epoch()
+        stage.save(lambda: recording.state(optimizer))
+    stage.finish(recording.state)
     return recording.rows
+
+
+def _finite(model: nn.Module) -> bool:
+    return all(bool(weight.isfinite().all()) for weight in model.parameters())
 
 
 def _taken(samples: Tensor, chosen: Tensor) -> Tensor:
@@ -162,19 +190,34 @@ def _loss(networks: Stack | Alone, x: Tensor, y: Tensor, penalized: Penalized | 
 
 
 class _Recording:
-    """The rows of all networks, from one tracker per network and the scores."""
+    """The rows of all networks, from one tracker per network and the scores; ``state`` is where they were left."""
 
-    def __init__(self, models: Sequence[nn.Module], data: Dataset, seeds: Sequence[int], watch: Watch) -> None:
-        self.rows: list[Row] = []
-        self.step_count = self.epoch = 0
+    def __init__(
+        self,
+        models: Sequence[nn.Module],
+        data: Dataset,
+        seeds: Sequence[int],
+        watch: Watch,
+        state: Mapping[str, Any] | None,
+    ) -> None:
+        self.rows: list[Row] = [] if state is None else rows_in(state)
+        self.step_count, self.epoch = (0, 0) if state is None else (state["step"], state["epoch"])
         self._models, self._seeds = models, seeds
         self._scored, self._when = watch.scored or data, as_schedule(watch.scores_every)
+        known = [None] * len(models) if state is None else state["trackers"]
+        options: dict[str, Any] = {"probe": watch.probe, "every": watch.every, "sink": self.rows.extend}
         self._trackers = [
-            Tracker(model, watch.measures, probe=watch.probe, every=watch.every, seed=seed, sink=self.rows.extend)
-            for model, seed in zip(models, seeds, strict=True)
-            if watch.measures
+            Tracker(model, watch.measures, seed=seed, state=before, **options)
+            for model, seed, before in (zip(models, seeds, known, strict=True) if watch.measures else ())
         ]
-        self._score(epoch_end=False)
+        if state is None:
+            self._score(epoch_end=False)
+
+    def state(self, optimizer: torch.optim.Optimizer | None = None) -> dict[str, Any]:
+        """Return the state of all networks; without an optimizer, that of their end."""
+        trackers = () if optimizer is None else self._trackers
+        time = {"step": self.step_count, "epoch": self.epoch}
+        return learning_state(self._models, self.rows, **time, optimizer=optimizer, trackers=trackers)
 
     def step(self) -> None:
         self.step_count += 1
