@@ -15,7 +15,7 @@ from cofire.papers.framework.claim_table import Table
 from cofire.papers.framework.experiment import Claim, Experiment, row
 from cofire.papers.framework.plots import draw, panels
 from cofire.papers.framework.tasks import Task, grid
-from cofire.papers.framework.verdicts import decide
+from cofire.papers.framework.verdicts import Bar, part
 from cofire.record import Row
 
 # What runs tasks cannot import this file.
@@ -60,8 +60,14 @@ def make(**settings: object) -> Experiment:
         run=run,
         figures={"arithmetic": figure},
         claims=(
-            Claim("rises", "It rises | always", "nowhere", lambda table: decide(rise(table), above=0, note="rise")),
-            Claim("falls", "It falls", "nowhere", lambda table: decide(rise(table), below=0)),
+            Claim(
+                "rises",
+                "It rises | always",
+                "nowhere",
+                Bar(above=0, margin=0.1, why="a tenth of what it rises by"),
+                lambda table: part(rise(table), "rise"),
+            ),
+            Claim("falls", "It falls", "nowhere", Bar(below=0, margin=0.1), lambda table: part(rise(table))),
         ),
         minutes={"smoke": 0.1, "quick": 1, "paper": 90},
         notes="Plain arithmetic.",
