@@ -8,9 +8,9 @@ import pytest
 from cofire.papers.framework.claim_table import Table
 from cofire.papers.framework.tasks import Task
 from cofire.papers.ours.gap_ranking import (
-    CLAIMS,
     FITTED,
     GAPS,
+    GENERALIZATION,
     NUMBERS,
     described,
     networks,
@@ -59,12 +59,35 @@ def test_what_ranks_perfectly_is_said_to():
     table = Table(made(range(1, 9), both))
     assert "1.00 (1.00 to 1.00)" in line(overall(table), "weight correlation")
     assert "-1.00 (-1.00 to -1.00)" in line(overall(table), "neuronal correlation")
-    outcomes = {claim.name: claim.verdict(table).outcome for claim in CLAIMS}
-    assert outcomes["weight correlation, loss gap"] == "reproduced"
-    assert outcomes["neuronal correlation, accuracy gap"] == "not reproduced"
-    assert outcomes["parameter norm, loss gap"] == "inconclusive"
-    assert ranks(table, "weight correlation", "loss gap").effect == pytest.approx(1)
-    assert all(claim.verdict(Table([])).outcome == "inconclusive" for claim in CLAIMS)
+    found = words(table)
+    assert found["weight correlation: loss gap"] == "reproduced"
+    assert found["neuronal correlation: accuracy gap"] == "not reproduced"
+    assert found["parameter norm: loss gap"] == "inconclusive"
+    rank = ranks(table, "weight correlation", "loss gap").number
+    assert rank.effect == pytest.approx(1) and rank.n == 8
+
+
+def words(table: Table, *, whole: bool = True) -> dict[str, str]:
+    return {claim.name: claim.verdict(table, whole=whole).word for claim in GENERALIZATION.claims}
+
+
+@pytest.mark.parametrize(("sign", "word"), [(1, "reproduced"), (-1, "not reproduced")])
+def test_every_claim_can_pass_and_fail_at_any_scale(sign: int, word: str):
+    table = Table(made(range(1, 13), lambda width: dict.fromkeys(NUMBERS, sign * (width + 1.5 * (width % 2)))))
+    for whole in (True, False):
+        assert set(words(table, whole=whole).values()) == {word}
+
+
+def test_without_networks_or_with_one_number_for_all_nothing_is_said():
+    assert set(words(Table([])).values()) == {"not at this scale"}
+    assert set(words(Table(made(range(1, 9), lambda _: {}))).values()) == {"inconclusive"}
+
+
+def test_networks_that_differ_in_their_seed_only_are_drawn_together():
+    few = made(range(1, 6), lambda width: dict.fromkeys(NUMBERS, width + 2.5 * (width % 2)))
+    many = [{**one, "seed": seed} for one in few for seed in range(10)]
+    one, ten = (ranks(Table(rows), "parameter norm", "loss gap").number for rows in (few, many))
+    assert ten.n == 50 and ten.error > 0.7 * one.error
 
 
 def test_at_each_number_of_images_networks_are_ranked_among_themselves():

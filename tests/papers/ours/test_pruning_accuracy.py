@@ -32,16 +32,28 @@ def made(**accuracy_at_half: float) -> Table:
     )
 
 
-def test_claims():
-    outcomes = [
-        [claim.verdict(table).outcome for claim in PRUNING.claims]
-        for table in (
-            made(redundancy=0.965, magnitude=0.8, magnitude_refit=0.9),
-            made(redundancy=0.7, magnitude=0.8, magnitude_refit=0.9),
-        )
-    ]
-    assert outcomes == [["reproduced"] * 3, ["not reproduced"] * 3]
-    assert PRUNING.claims[0].verdict(Table([])).outcome == "inconclusive"
+def words(table: Table, *, whole: bool = True) -> list[str]:
+    return [claim.verdict(table, whole=whole).word for claim in PRUNING.claims]
+
+
+def test_claims_can_pass_and_fail_at_any_scale():
+    good = made(redundancy=0.965, magnitude=0.8, magnitude_refit=0.9)
+    bad = made(redundancy=0.7, magnitude=0.8, magnitude_refit=0.9)
+    for whole in (True, False):  # a question of our own has no scale to fall short of
+        assert words(good, whole=whole) == ["reproduced"] * 3
+        assert words(bad, whole=whole) == ["not reproduced"] * 3
+    assert words(Table([])) == ["not at this scale"] * 3
+
+
+def test_a_lead_of_no_account_is_none():
+    assert words(made(redundancy=0.965, magnitude=0.962, magnitude_refit=0.962))[1:] == ["not reproduced"] * 2
+
+
+def test_every_network_counts():
+    good = made(redundancy=0.965, magnitude=0.8, magnitude_refit=0.9)
+    other = [{**row, "network": "other"} for row in made(redundancy=0.7, magnitude=0.8, magnitude_refit=0.9)]
+    found = PRUNING.claims[0].verdict(Table([*good, *other]))
+    assert found.word == "not reproduced" and found.passed == (1, 2) and found.note.startswith("other: accuracy")
 
 
 def test_the_table_has_means_and_intervals_over_seeds():

@@ -48,11 +48,19 @@ def results(gain: float, fewer: float) -> Table:
         (0.0, 5, ["reproduced", "reproduced"]),
         (-0.1, 5, ["not reproduced", "reproduced"]),
         (0.01, -5, ["reproduced", "not reproduced"]),
+        (-0.008, 0.5, ["not reproduced", "not reproduced"]),
     ],
 )
 def test_claims_compare_the_rules(gain: float, fewer: float, expected: list[str]) -> None:
-    assert [claim.verdict(results(gain, fewer)).outcome for claim in STOPPING.claims] == expected
+    assert [claim.verdict(results(gain, fewer)).word for claim in STOPPING.claims] == expected
+
+
+def test_both_data_sets_count() -> None:
+    mixed = [*results(0.0, 5).where(data="mnist"), *results(-0.1, -5).where(data="cifar10")]
+    for claim in STOPPING.claims:
+        found = claim.verdict(Table(mixed))
+        assert found.word == "not reproduced" and found.passed == (1, 2) and found.note.startswith("cifar10")
 
 
 def test_no_rows_decide_nothing() -> None:
-    assert {claim.verdict(Table([])).outcome for claim in STOPPING.claims} == {"inconclusive"}
+    assert {claim.verdict(Table([])).word for claim in STOPPING.claims} == {"not at this scale"}

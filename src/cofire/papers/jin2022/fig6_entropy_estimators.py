@@ -23,7 +23,7 @@ from ...stats.information.entropy import entropy_independence_bound, entropy_knn
 from ...stats.kernels.embedding import choose_bandwidth, entropy_embedded
 from ...stats.kernels.kde import entropy_kde
 from ..framework.claim_table import Table
-from ..framework.estimates import combined, differences, interval, mean_of
+from ..framework.estimates import Values, combined, differences, interval, mean_of
 from ..framework.experiment import Check, Experiment, Readings, claims_of, notes_of, row
 from ..framework.plots import COLORS, Axes, Figure, legend, panels
 from ..framework.tasks import Task, grid
@@ -155,11 +155,19 @@ def _places(table: Table, *measures: str) -> Iterator[tuple[str, float, Table]]:
             yield f"{place} k = {k:g}", k, rows
 
 
+def part_of(values: Values, note: str, *, sample: str = "") -> Part:
+    """Return a part; an estimate that is infinite, as of neighbors at distance 0, is no number and far from any."""
+    lost = sum(not math.isfinite(value) for value in values.values())
+    if lost:
+        return Part(note=note, sample=sample, diverged=f"the estimate is infinite in {lost} of {len(values)}")
+    return part(values, note, sample=sample)
+
+
 def close(estimate: str, truth: str) -> Check:
     """Return a check of an estimate less the truth at all six places."""
     note = f"{estimate} less {TRUTHS[truth]}"
     return lambda table: {
-        name: part(
+        name: part_of(
             differences(rows.per_seed(measure=estimate), rows.per_seed(measure=truth)), note, sample=f"k = {k:g}"
         )
         for name, k, rows in _places(table, estimate, truth)
@@ -188,7 +196,7 @@ def nearer(estimate: str, truth: str) -> Check:
         for name, _, rows in _places(table.need(place=OUTPUT), estimate, ORIGINAL, truth):
             values = (rows.per_seed(measure=measure) for measure in (truth, estimate, ORIGINAL))
             gain = combined(lambda true, own, other: abs(other - true) - abs(own - true), *values)
-            found[name] = part(gain, note)
+            found[name] = part_of(gain, note)
         return found
 
     return check
@@ -199,7 +207,7 @@ def apart(table: Table) -> dict[str, Part]:
     rows = table.need(place=INPUT)
     low, high = (rows.need(variance=choose(rows.values("variance"))) for choose in (min, max))
     return {
-        name: part(
+        name: part_of(
             differences(high.per_seed(measure=name), low.per_seed(measure=name)), "estimate for k = 1 less for k = .3"
         )
         for name in NAMED

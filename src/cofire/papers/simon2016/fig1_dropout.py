@@ -13,7 +13,7 @@ from ..framework.estimates import combined
 from ..framework.experiment import claims_of, notes_of
 from ..framework.plots import Figure, panels
 from ..framework.verdicts import Part, part
-from .fig2_penalty_weight import FIG2, reduced
+from .fig2_penalty_weight import FIG2, diverged, reduced
 from .simon_networks import DROP, READINGS, VANILLA, draw_spread
 
 PANELS = (VANILLA, "(a) HUGE-VANILLANET"), (DROP, "(b) HUGE-DROPNET")
@@ -33,6 +33,9 @@ def figure(table: Table) -> Figure:
 def lower(table: Table, layers: Sequence[str]) -> dict[str, Part]:
     """Return by how much of VANILLANET's mean correlation that of DROPNET is lower, for each layer."""
     vanilla, drop = (PRINTED.rows(table, kind, "HUGE") for kind in (VANILLA, DROP))
+    for kind in (DROP, VANILLA):
+        if lost := diverged(table, PRINTED, kind):
+            return {"": Part(diverged=lost, reference_diverged=kind == VANILLA)}
     return {
         layer: part(
             combined(lambda a, b: (a - b) / a, *(rows.per_seed(measure="nc", site=layer) for rows in (vanilla, drop))),

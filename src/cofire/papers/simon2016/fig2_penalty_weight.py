@@ -98,8 +98,10 @@ def falls(table: Table, less: int, more: int, reading: Reading) -> Mapping[str, 
     """Return the fall of the mean |ρ| from one kind to another in every layer of HUGE networks."""
     kinds = reading.kinds[less], reading.kinds[more]
     rows = [reading.rows(table, kind, "HUGE") for kind in kinds]
-    if lost := diverged(table, reading, kinds[1]) or diverged(table, reading, kinds[0]):
+    if lost := diverged(table, reading, kinds[1]):
         return {"": Part(diverged=lost)}
+    if lost := diverged(table, reading, kinds[0]):
+        return {"": Part(diverged=lost, reference_diverged=True)}
     return {
         layer: part(
             differences(*shared(*(own.per_seed(measure="nc", site=layer) for own in rows))),

@@ -51,11 +51,10 @@ def figure(table: Table) -> Figure:
 def grows(table: Table) -> Part:
     """Return by how much the error of TINY exceeds that of HUGE."""
     printed = READINGS["as printed"]
-    return part(
-        growth(table, printed, "TINY", VANILLA),
-        "error of TINY less HUGE, VANILLANET, points",
-        reduced=reduced(printed.rows(table, VANILLA, "TINY")),
-    )
+    note = "error of TINY less HUGE, VANILLANET, points"
+    if lost := diverged(table, printed, VANILLA, ("TINY", "HUGE")):
+        return Part(note=note, diverged=lost)
+    return part(growth(table, printed, "TINY", VANILLA), note, reduced=reduced(printed.rows(table, VANILLA, "TINY")))
 
 
 def slower(table: Table, kind: int, than: int | str, reading: Reading) -> Part:
