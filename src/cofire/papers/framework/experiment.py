@@ -183,7 +183,7 @@ def claims_of(package: str | None, figure: str, checks: Mapping[str, Check | Rea
     Raises:
         KeyError: if a claim has no entry.
     """
-    known = tomllib.loads(files(package or "").joinpath("claims.toml").read_text(encoding="utf-8"))[figure]
+    known = _figure(package, figure)
     found = []
     for name, check in checks.items():
         own, _, condition = (name, "", "") if name in known else name.partition(": ")
@@ -192,6 +192,20 @@ def claims_of(package: str | None, figure: str, checks: Mapping[str, Check | Rea
         entry["text"] += f" ({condition})" if condition else ""
         found.append(Claim(name, bar=Bar(**bounds), check=check, **entry))
     return tuple(found)
+
+
+def texts_of(package: str | None, figure: str) -> dict[str, Any]:
+    """Return what the paper claims and why we may differ, from the figure's table in the ``claims.toml``.
+
+    Returns:
+        ``claim_text`` and ``differs``, for `Experiment`.
+    """
+    known = _figure(package, figure)
+    return {"claim_text": known["paper"], "differs": known["differs"]}
+
+
+def _figure(package: str | None, figure: str) -> dict[str, Any]:
+    return tomllib.loads(files(package or "").joinpath("claims.toml").read_text(encoding="utf-8"))[figure]
 
 
 def notes_of(doc: str | None) -> str:

@@ -11,7 +11,7 @@ from functools import partial
 from ...record import Row, correlation, epsilon, weight_correlation
 from ..framework.claim_table import Table
 from ..framework.estimates import Values, combined, differences
-from ..framework.experiment import Check, Experiment, claims_of, notes_of
+from ..framework.experiment import Check, Experiment, claims_of, notes_of, texts_of
 from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Part, drift, part
@@ -146,4 +146,5 @@ FIG3 = Experiment(
     claims=claims_of(__package__, "fig3", CHECKS),
     minutes={"smoke": 0.1, "quick": 1, "medium": 10, "paper": 250},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "fig3"),
 )

@@ -23,7 +23,7 @@ from ...stats.kernels.gram import gram_matrix, kernel_width_scan
 from ...stats.kernels.kde import entropy_kde
 from ..framework.claim_table import Table
 from ..framework.estimates import Values, combined, differences
-from ..framework.experiment import Check, Experiment, Readings, claims_of, notes_of, row
+from ..framework.experiment import Check, Experiment, Readings, claims_of, notes_of, row, texts_of
 from ..framework.plots import COLORS, Axes, Figure, draw, legend, legend_below, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Part, drift, part
@@ -232,4 +232,5 @@ FIG4 = Experiment(
     claims=claims_of(__package__, "fig4", CHECKS),
     minutes={"smoke": 0.5, "quick": 3, "medium": 20, "paper": 500},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "fig4"),
 )

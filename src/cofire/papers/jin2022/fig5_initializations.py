@@ -16,7 +16,7 @@ from ...stats.weights.structure import structure_coefficient
 from ...stats.weights.weight_correlation import weight_correlation
 from ..framework.claim_table import Table
 from ..framework.estimates import Values, combined, differences
-from ..framework.experiment import Check, Experiment, claims_of, notes_of, row
+from ..framework.experiment import Check, Experiment, claims_of, notes_of, row, texts_of
 from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.ranking import tau_b
 from ..framework.tasks import Task, grid
@@ -127,4 +127,5 @@ FIG5 = Experiment(
     claims=claims_of(__package__, "fig5", CHECKS),
     minutes={"smoke": 0.1, "quick": 0.1, "paper": 0.2},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "fig5"),
 )

@@ -24,7 +24,7 @@ from ...stats.kernels.embedding import choose_bandwidth, entropy_embedded
 from ...stats.kernels.kde import entropy_kde
 from ..framework.claim_table import Table
 from ..framework.estimates import Values, combined, differences, interval, mean_of
-from ..framework.experiment import Check, Experiment, Readings, claims_of, notes_of, row
+from ..framework.experiment import Check, Experiment, Readings, claims_of, notes_of, row, texts_of
 from ..framework.plots import COLORS, Axes, Figure, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdict_text import figures, markdown_table
@@ -256,4 +256,5 @@ FIG6 = Experiment(
     claims=claims_of(__package__, "fig6", CHECKS),
     minutes={"smoke": 0.2, "quick": 0.3, "paper": 20},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "fig6"),
 )

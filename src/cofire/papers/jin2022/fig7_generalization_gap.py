@@ -21,7 +21,7 @@ from ...record import Measure, Row, correlation, weight_correlation
 from ...stats.weights.weight_correlation import weight_correlation_summary
 from ..framework.claim_table import Table
 from ..framework.estimates import Values, combined, differences, interval, mean_of, shared
-from ..framework.experiment import Check, Experiment, Readings, claims_of, notes_of, row
+from ..framework.experiment import Check, Experiment, Readings, claims_of, notes_of, row, texts_of
 from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from ..framework.ranking import tau_b
 from ..framework.tasks import Settings, Task, grid
@@ -375,5 +375,6 @@ FIG7 = Experiment(
     claims=claims_of(__package__, "fig7", CHECKS),
     minutes={"smoke": 0.5, "quick": 20, "medium": 240, "paper": 500_000},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "fig7"),
     tables={"Before and after training": at_start_and_end},
 )

@@ -22,7 +22,7 @@ from ...nets.loading.batches import BATCH
 from ...record import Row
 from ..framework.claim_table import MissingRows, Table
 from ..framework.estimates import LEVEL, Estimate
-from ..framework.experiment import Experiment, claims_of, notes_of, row
+from ..framework.experiment import Experiment, claims_of, notes_of, row, texts_of
 from ..framework.plots import COLORS, Figure, panels
 from ..framework.ranking import Ranking, kendall, within_settings
 from ..framework.tasks import Task, grid
@@ -188,6 +188,7 @@ GENERALIZATION = Experiment(
     claims=claims_of(__package__, "gap_ranking", CHECKS),
     minutes={"smoke": 0.1, "quick": 0.5, "paper": 600},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "gap_ranking"),
     tables={
         "The networks": described,
         "Over all networks, and among those of as many images": overall,

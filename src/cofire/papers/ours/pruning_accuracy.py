@@ -16,7 +16,7 @@ from ...nets.surgery.prune import CRITERIA
 from ...record import Row
 from ..framework.claim_table import Table
 from ..framework.estimates import differences, interval
-from ..framework.experiment import Experiment, claims_of, notes_of, row
+from ..framework.experiment import Experiment, claims_of, notes_of, row, texts_of
 from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdict_text import markdown_table
@@ -137,6 +137,7 @@ PRUNING = Experiment(
     claims=claims_of(__package__, "pruning_accuracy", CHECKS),
     minutes={"smoke": 0.1, "quick": 0.5, "paper": 12},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "pruning_accuracy"),
     together=False,
     tables={"Test accuracy in percent": accuracies},
 )

@@ -9,7 +9,7 @@ CIFAR-10 for 2 epochs, 2000 steps: a step of this network takes nearly half a se
 from functools import partial
 
 from ...record import Row
-from ..framework.experiment import Experiment, notes_of
+from ..framework.experiment import Experiment, notes_of, texts_of
 from ..framework.tasks import Task, grid
 from ..training.datasets import load
 from ..training.loop import Settings
@@ -51,5 +51,6 @@ CNN = Experiment(
     claims=course_claims(__package__, "course", CONDITIONS, INITIALIZATIONS),
     minutes={"smoke": 0.4, "quick": 5, "medium": 60, "paper": 24_000},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "cnn"),
     together=False,
 )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ...record import PhaseWatch, Row, correlation
 from ..framework.claim_table import Table
 from ..framework.estimates import differences, interval
-from ..framework.experiment import Experiment, claims_of, notes_of, row
+from ..framework.experiment import Experiment, claims_of, notes_of, row, texts_of
 from ..framework.plots import COLORS, Figure, draw, legend_below, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Part, part
@@ -141,4 +141,5 @@ STOPPING = Experiment(
     claims=claims_of(__package__, "early_stopping", CHECKS),
     minutes={"smoke": 0.1, "quick": 2, "paper": 400},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "early_stopping"),
 )

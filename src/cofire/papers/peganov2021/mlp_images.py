@@ -9,7 +9,7 @@ need: 3 epochs with Adam; with SGD 20 from He's initialization and 5 from torch'
 from functools import partial
 
 from ...record import Row
-from ..framework.experiment import Experiment, notes_of
+from ..framework.experiment import Experiment, notes_of, texts_of
 from ..framework.tasks import Task, grid
 from ..training.datasets import load
 from ..training.loop import Settings
@@ -58,5 +58,6 @@ MLP = Experiment(
     claims=course_claims(__package__, "course", CONDITIONS, INITIALIZATIONS),
     minutes={"smoke": 0.3, "quick": 6, "medium": 45, "paper": 1200},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "mlp"),
     together=False,
 )

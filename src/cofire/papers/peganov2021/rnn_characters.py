@@ -10,8 +10,8 @@ read it once. Quick reads 900,000 characters twice, without those.
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from ...record import GeometricSteps, Row, Tracker, correlation
-from ..framework.experiment import Experiment, notes_of, row
+from ...record import GeometricSteps, Row, correlation
+from ..framework.experiment import Experiment, notes_of, row, texts_of
 from ..framework.tasks import Settings, Task
 from ..training.language import Reading, learn_text, text_loss, windows_of
 from ..training.texts import load_text
@@ -54,12 +54,9 @@ def run(task: Task) -> Iterator[Row]:
         model = CharacterLSTM(
             len(text.vocabulary), task["hidden"], dropout=task["dropout"], seed=seed, init=task["init"]
         )
-        rows: list[Row] = []
         yield row("test_loss", text_loss(model, text.test), seed=seed)
-        watch = {"probe": probe, "every": GeometricSteps(task["factor"]), "sink": rows.extend, "seed": seed}
-        with Tracker(model, [correlation(sites="lstm*")], **watch) as tracker:
-            learn_text(model, text, reading, each_step=tracker.step)
-        yield from rows
+        watch = {"measures": [correlation(sites="lstm*")], "probe": probe, "every": GeometricSteps(task["factor"])}
+        yield from learn_text(model, text, reading, seed=seed, **watch)
         yield row("test_loss", text_loss(model, text.test), seed=seed, epoch=task["epochs"])
 
 
@@ -125,5 +122,6 @@ RNN = Experiment(
     ),
     minutes={"smoke": 0.4, "quick": 2.5, "medium": 120, "paper": 24_000},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "rnn"),
     together=False,
 )

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..framework.claim_table import Table
 from ..framework.estimates import combined
-from ..framework.experiment import claims_of, notes_of
+from ..framework.experiment import claims_of, notes_of, texts_of
 from ..framework.plots import Figure, panels
 from ..framework.verdicts import Part, part
 from .fig2_penalty_weight import FIG2, diverged, reduced
@@ -73,4 +73,5 @@ FIG1 = replace(
     figures={"fig1": figure},
     claims=claims_of(__package__, "fig1", CHECKS),
     notes=notes_of(__doc__),
+    **texts_of(__package__, "fig1"),
 )

@@ -16,7 +16,7 @@ from ...nets import dropout_report
 from ...record import Row
 from ..framework.claim_table import Table
 from ..framework.estimates import differences, shared
-from ..framework.experiment import Experiment, Readings, claims_of, notes_of, row
+from ..framework.experiment import Experiment, Readings, claims_of, notes_of, row, texts_of
 from ..framework.plots import Figure, panels
 from ..framework.tasks import Settings, Task, grid
 from ..framework.verdicts import Part, Parts, part, share
@@ -169,5 +169,6 @@ FIG2 = Experiment(
     claims=claims_of(__package__, "fig2", CHECKS),
     minutes={"smoke": 0.6, "quick": 30, "paper": 240},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "fig2"),
     task_name="simon2016.networks",
 )

@@ -10,7 +10,7 @@ from functools import partial
 
 from ..framework.claim_table import Table
 from ..framework.estimates import combined, differences, shared
-from ..framework.experiment import Check, Readings, claims_of, notes_of
+from ..framework.experiment import Check, Readings, claims_of, notes_of, texts_of
 from ..framework.plots import Figure
 from ..framework.verdicts import Part, part
 from .fig2_penalty_weight import FIG2, diverged, read, reduced
@@ -107,4 +107,5 @@ FIG3 = replace(
     figures={"fig3": figure},
     claims=claims_of(__package__, "fig3", CHECKS),
     notes=notes_of(__doc__),
+    **texts_of(__package__, "fig3"),
 )

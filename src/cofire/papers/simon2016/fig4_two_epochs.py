@@ -8,7 +8,7 @@ from functools import partial
 
 from ..framework.claim_table import Table
 from ..framework.estimates import combined, differences, shared
-from ..framework.experiment import claims_of, notes_of
+from ..framework.experiment import claims_of, notes_of, texts_of
 from ..framework.plots import Figure
 from ..framework.verdicts import Part, part
 from .fig2_penalty_weight import FIG2, diverged, read
@@ -56,4 +56,5 @@ FIG4 = replace(
     figures={"fig4": figure},
     claims=claims_of(__package__, "fig4", CHECKS),
     notes=notes_of(__doc__),
+    **texts_of(__package__, "fig4"),
 )

@@ -16,7 +16,7 @@ from ...nets.penalties import CorrelationPenalty, PenaltyLR
 from ...record import Row
 from ..framework.claim_table import Table
 from ..framework.estimates import Values, differences
-from ..framework.experiment import Check, Experiment, claims_of, notes_of, row
+from ..framework.experiment import Check, Experiment, claims_of, notes_of, row, texts_of
 from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Part, part
@@ -158,5 +158,6 @@ FUTURE = Experiment(
     claims=claims_of(__package__, "future", CHECKS),
     minutes={"smoke": 0.2, "quick": 5, "paper": 2000},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "future"),
     together=False,
 )

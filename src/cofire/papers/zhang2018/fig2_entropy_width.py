@@ -11,7 +11,7 @@ from functools import partial
 
 from ..framework.claim_table import Table
 from ..framework.estimates import combined
-from ..framework.experiment import Experiment, Readings, claims_of, notes_of
+from ..framework.experiment import Experiment, Readings, claims_of, notes_of, texts_of
 from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from .width_claims import (
     at_widest,
@@ -27,14 +27,6 @@ from .width_claims import (
 )
 from .zhang_networks import HIDDEN, LAYERS, fewer_if_wide, run, widths
 
-CLAIM_TEXT = (
-    "The paper assumes that training hardly changes the entropy of a unit in a wide network, and finds in figure 2 "
-    "that the change ΔH becomes insignificant from about 100 units on."
-)
-DIFFERS = (
-    "The paper does not state the scale of its initialization, its batch size or what it calls insignificant; and "
-    "differential entropy counts a unit's spread, which training changes whatever the width."
-)
 ACTIVATIONS = ("tanh", "relu")
 ACCURACIES = {"relu": (0.99, 0.95), "tanh": (0.95, 0.92)}
 PAPER_WIDTHS = (5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 700, 1000)
@@ -154,4 +146,5 @@ FIG2 = Experiment(
     claims=claims_of(__package__, "fig2", CHECKS),
     minutes={"smoke": 0.4, "quick": 15, "medium": 80, "paper": 6000},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "fig2"),
 )  # fmt: skip

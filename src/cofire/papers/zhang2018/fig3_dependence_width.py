@@ -9,7 +9,7 @@ paper's future work, is the mean over ten groups of five units.
 from dataclasses import replace
 
 from ..framework.claim_table import Table
-from ..framework.experiment import claims_of, notes_of
+from ..framework.experiment import claims_of, notes_of, texts_of
 from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from .fig2_entropy_width import ACTIVATIONS, FIG2
 from .width_claims import (
@@ -23,15 +23,6 @@ from .width_claims import (
     total_correlations,
 )
 from .zhang_networks import INDEPENDENT_GROUPS, LAYERS, LINE
-
-CLAIM_TEXT = (
-    "The paper proves that two units of a wide layer become independent, and finds in figure 3 that the dependence "
-    "score ι of all layers but the last comes near 0.01 from about 200 units on."
-)
-DIFFERS = (
-    "The proof is about units that are random through their weights, while ι is measured over the images of one "
-    "trained network, whose inputs span few directions: there ι is above the line before training already."
-)
 
 LOWEST = 0.003  # nats, of the axis: bands over repetitions may reach below 0
 
@@ -105,4 +96,5 @@ FIG3 = replace(
     claims=claims_of(__package__, "fig3", CHECKS),
     task_name=FIG2.name,
     notes=notes_of(__doc__),
+    **texts_of(__package__, "fig3"),
 )

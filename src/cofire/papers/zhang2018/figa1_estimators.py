@@ -18,7 +18,7 @@ from ...stats.information.entropy import entropy_knn
 from ...stats.information.mutual_information import mutual_information_3h
 from ..framework.claim_table import Table
 from ..framework.estimates import combined
-from ..framework.experiment import Experiment, claims_of, notes_of, row
+from ..framework.experiment import Experiment, claims_of, notes_of, row, texts_of
 from ..framework.plots import COLORS, Axes, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Part, part
@@ -28,11 +28,6 @@ TRUE_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 NARROW = 1e-4
 TRUTH: dict[str, Any] = {"color": "black", "linewidth": 1.0, "label": "true"}
 DOTS: dict[str, Any] = {"linewidth": 0.8, "markersize": 3}
-CLAIM_TEXT = (
-    "The paper shows on normal samples that its estimators of entropy and mutual information are accurate enough at "
-    "1000 samples and k = 3, once each unit is divided by its standard deviation."
-)
-DIFFERS = "Nothing differs: no network is trained, and the truth is known."
 RHOS = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99]
 
 
@@ -162,5 +157,6 @@ FIGA1 = Experiment(
     claims=claims_of(__package__, "figa1", CHECKS),
     minutes={"smoke": 0.1, "quick": 0.1, "paper": 3},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "figa1"),
     together=False,
 )

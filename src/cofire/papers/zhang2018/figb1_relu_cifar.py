@@ -8,7 +8,7 @@ epochs, a thirtieth of the way.
 from dataclasses import replace
 
 from ..framework.claim_table import Table
-from ..framework.experiment import claims_of, notes_of
+from ..framework.experiment import claims_of, notes_of, texts_of
 from ..framework.plots import Figure, legend, panels
 from .fig2_entropy_width import FIG2, MEDIUM_WIDTHS, PAPER_WIDTHS, course, draw_layers, settling
 from .fig3_dependence_width import GROUP, SCORE, draw_scores
@@ -24,14 +24,6 @@ from .width_claims import (
 )
 from .zhang_networks import widths
 
-CLAIM_TEXT = (
-    "The paper finds on CIFAR-10 what it found on MNIST: entropies that converge and a dependence score that comes "
-    "near 0.01 in wide networks, less regularly in narrow ones."
-)
-DIFFERS = (
-    "As for MNIST: what is measured is dependence over the images of one network, which pictures' few main directions "
-    "cause before any training."
-)
 RELU = ("relu",)
 
 
@@ -76,4 +68,5 @@ FIGB1 = replace(
     claims=claims_of(__package__, "figb1", CHECKS),
     minutes={"smoke": 0.3, "quick": 3, "medium": 40, "paper": 8000},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "figb1"),
 )  # fmt: skip

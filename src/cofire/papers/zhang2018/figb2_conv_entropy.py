@@ -13,7 +13,7 @@ from torch.nn.utils import skip_init
 
 from ...record import Row
 from ..framework.claim_table import Table
-from ..framework.experiment import Experiment, claims_of, notes_of
+from ..framework.experiment import Experiment, claims_of, notes_of, texts_of
 from ..framework.plots import COLORS, Figure, draw, legend, panels
 from ..framework.tasks import Task, grid
 from ..framework.verdicts import Part
@@ -25,14 +25,6 @@ from .zhang_networks import course
 DENSE = ("dense1", "dense2")
 STRIDES = (1, 2, 1, 2, 1)
 CHANNELS = [96, 96, 192, 192, 192]
-CLAIM_TEXT = (
-    "The paper finds that in two dense layers behind five convolutions the entropy of a unit does change with "
-    "training, however wide they are, so that its assumption seems not to apply."
-)
-DIFFERS = (
-    "The paper gives neither channels nor strides, and perceptrons' entropies change as much here, so that "
-    "convolutions make no difference of kind."
-)
 
 
 def all_convolutional(data: Dataset, channels: Sequence[int], width: int, *, seed: int) -> nn.Sequential:
@@ -131,5 +123,6 @@ FIGB2 = Experiment(
     claims=CLAIMS,
     minutes={"smoke": 0.1, "quick": 3, "paper": 100_000},
     notes=notes_of(__doc__),
+    **texts_of(__package__, "figb2"),
     together=False,
 )  # fmt: skip
