@@ -71,10 +71,8 @@ def each(number: Number, note: str) -> Check:
         for activation in ACTIVATIONS:
             rows = table.need(activation=activation)
             for layer in LAYERS:
-                read = partial(number, layer=layer)
-                parts[f"{activation}, {layer}"] = part(
-                    read(rows.last()), note, sample=activation, trend=drift(read, rows)
-                )
+                moved = drift(lambda at, layer=layer: number(at, layer), rows)
+                parts[f"{activation}, {layer}"] = part(number(rows.last(), layer), note, sample=activation, trend=moved)
         return parts
 
     return check
