@@ -58,6 +58,7 @@ def rows(nc: Law, early: Law, growth: Law, *, lost: Mapping[str, int] | None = N
             final = 0.02 + place * growth[plain]
             scores = {0: 0.9, 2: early[plain], 8: final, epochs: final}
             numbers = [("test_accuracy", "", epoch, 1 - value) for epoch, value in scores.items()]
+            numbers += [("test_loss", "", epoch, 0.1) for epoch in scores]
             numbers += [
                 (measure, layer, epochs, value)
                 for layer in HIDDEN
@@ -70,7 +71,7 @@ def rows(nc: Law, early: Law, growth: Law, *, lost: Mapping[str, int] | None = N
                     if not gone:
                         own.append((measure, site, epoch, value * shift))
                     elif measure != "share":
-                        own.append((measure, site, epoch, nan if measure == "nc" else 0.1))
+                        own.append((measure, site, epoch, nan if measure in ("nc", "test_loss") else 0.1))
                 names = "measure", "site", "epoch", "value"
                 found += [{**settings, "seed": seed, **dict(zip(names, one, strict=True))} for one in own]
     return Table(found)
@@ -209,7 +210,7 @@ def test_a_diverged_network_is_named_in_its_panels() -> None:
 
 
 def test_a_task_records_scores_and_spread() -> None:
-    task = next(task for task in FIG2.tasks("smoke", seeds=1) if task["size"] == "TINY" and "CORR" in task["kind"])
+    task = next(task for task in FIG2.tasks("smoke", seeds=range(1)) if task["size"] == "TINY" and "CORR" in task["kind"])
     found = list(run(task))
     assert {row.epoch for row in found if row.measure == "test_accuracy"} == {0, 1, 2, 3}
     assert {row.site for row in found if row.measure == "nc"} == set(HIDDEN)
@@ -218,9 +219,10 @@ def test_a_task_records_scores_and_spread() -> None:
 
 
 def test_what_is_not_a_number_any_more_is_told() -> None:
-    task = FIG2.tasks("smoke", seeds=2)[0]
+    task = FIG2.tasks("smoke", seeds=range(2))[0]
     networks = networks_of(task, data_of(task))
     networks[1][1].weight.data[0, 0] = nan
     assert finite(networks) == [True, False]
     assert len(data_of(task).test_x) == len(digits().train_x) // 6
     assert isnan(networks[1][1].weight[0, 0].item())
+

@@ -66,7 +66,7 @@ def test_the_sample_has_as_many_of_each_class() -> None:
 
 
 def test_a_task_records_every_layer_over_the_epochs() -> None:
-    task = FIG2.tasks("smoke", seeds=1)[-1]
+    task = FIG2.tasks("smoke", seeds=range(1))[-1]
     rows = list(run(task))
     found = {(row.epoch, row.site) for row in rows if row.measure == "entropy"}
     assert found == {(epoch, layer) for epoch in (0, 1, 2, 4, 8) for layer in LAYERS}
@@ -78,7 +78,7 @@ def test_a_task_records_every_layer_over_the_epochs() -> None:
 
 
 def test_training_in_stretches_learns_as_training_in_one_go() -> None:
-    task = FIG2.tasks("smoke", seeds=1)[2]
+    task = FIG2.tasks("smoke", seeds=range(1))[2]
     accuracy = [row.value for row in run(task) if row.measure == "accuracy" and row.epoch == 8]
     (network,) = networks_of(task, digits())
     settings = Settings.of(task.values, optimizer="sgd")

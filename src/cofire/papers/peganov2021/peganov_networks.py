@@ -80,7 +80,7 @@ class CharacterLSTM(nn.Module):
         dropout: share of each layer's outputs dropped while training.
         seed: random seed for weights and masks.
         init: ``"torch"``: all weights and biases uniform in ±1/√(units). ``"keras"``: Glorot's uniform weights between
-            layers, orthogonal ones within a layer, biases 0 but for 1 at the forget gates.
+            layers, orthogonal ones within a layer (of all gates together), biases 0 but for 1 at the forget gates.
 
     Example:
         >>> model = CharacterLSTM(30, [8, 6], dropout=0.3, seed=0)
@@ -114,13 +114,10 @@ class CharacterLSTM(nn.Module):
         for name, weight in self.named_parameters():
             if weight.dim() == 1:
                 weight.zero_()
-                if "bias_ih" in name:
-                    weight[len(weight) // 4 : len(weight) // 2] = (
-                        1  # torch orders the gates: input, forget, cell, output
-                    )
+                if "bias_ih" in name:  # torch orders the gates: input, forget, cell, output
+                    weight[len(weight) // 4 : len(weight) // 2] = 1
             elif "weight_hh" in name:
-                for gate in weight.chunk(4):
-                    nn.init.orthogonal_(gate, generator=generator)
+                nn.init.orthogonal_(weight, generator=generator)  # of all four gates together
             else:
                 nn.init.xavier_uniform_(weight, generator=generator)
 

@@ -34,8 +34,8 @@ def lower(table: Table, layers: Sequence[str]) -> dict[str, Part]:
     """Return by how much of VANILLANET's mean correlation that of DROPNET is lower, for each layer."""
     vanilla, drop = (PRINTED.rows(table, kind, "HUGE") for kind in (VANILLA, DROP))
     for kind in (DROP, VANILLA):
-        if lost := diverged(table, PRINTED, kind):
-            return {"": Part(diverged=lost, reference_diverged=kind == VANILLA)}
+        if told := diverged(table, PRINTED, kind):
+            return {"": Part(diverged=told, reference_diverged=kind == VANILLA)}
     return {
         layer: part(
             combined(lambda a, b: (a - b) / a, *(rows.per_seed(measure="nc", site=layer) for rows in (vanilla, drop))),

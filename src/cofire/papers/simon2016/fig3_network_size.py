@@ -13,17 +13,17 @@ from ..framework.estimates import combined, differences, shared
 from ..framework.experiment import Check, Readings, claims_of, notes_of, texts_of
 from ..framework.plots import Figure
 from ..framework.verdicts import Part, part
-from .fig2_penalty_weight import FIG2, diverged, read, reduced
+from .fig2_penalty_weight import FIG2, diverged, lost, read, reduced
 from .simon_networks import NORMED, READINGS, SIZES, VANILLA, Reading, Values, draw_sizes
 
 
 def error(table: Table, reading: Reading, size: str, kind: str, *, epoch: int | None = None) -> Values:
     """Return the validation error in percent after an epoch, by default the last; NaN for a diverged network."""
     rows = reading.rows(table, kind, size)
-    lost = rows.per_seed(measure="diverged")
+    gone = lost(rows, epoch=epoch)
     rows = rows.need(measure="test_accuracy")
     rows = rows.last() if epoch is None else rows.need(epoch=epoch)
-    return {seed: float("nan") if lost[seed] else 100 * (1 - value) for seed, value in rows.per_seed().items()}
+    return {seed: float("nan") if gone[seed] else 100 * (1 - value) for seed, value in rows.per_seed().items()}
 
 
 def growth(table: Table, reading: Reading, size: str, kind: str, *, by: int | None = None) -> Values:
@@ -52,8 +52,8 @@ def grows(table: Table) -> Part:
     """Return by how much the error of TINY exceeds that of HUGE."""
     printed = READINGS["as printed"]
     note = "error of TINY less HUGE, VANILLANET, points"
-    if lost := diverged(table, printed, VANILLA, ("TINY", "HUGE")):
-        return Part(note=note, diverged=lost)
+    if told := diverged(table, printed, VANILLA, ("TINY", "HUGE")):
+        return Part(note=note, diverged=told)
     return part(growth(table, printed, "TINY", VANILLA), note, reduced=reduced(printed.rows(table, VANILLA, "TINY")))
 
 
@@ -70,10 +70,10 @@ def slower(table: Table, kind: int, than: int | str, reading: Reading) -> Part:
     plain = READINGS["as printed"] if isinstance(than, str) else reading
     note = f"mean growth of the error, {other} less {own}, points"
     sizes = sizes_of(table)
-    if lost := diverged(table, reading, own, sizes):
-        return Part(note=note, diverged=lost)
-    if lost := diverged(table, plain, other, sizes):
-        return Part(note=note, diverged=lost, reference_diverged=True)
+    if told := diverged(table, reading, own, sizes):
+        return Part(note=note, diverged=told)
+    if told := diverged(table, plain, other, sizes):
+        return Part(note=note, diverged=told, reference_diverged=True)
     rows = reading.rows(table, own, "HUGE")
     alike = max(rows.column("epochs"))  # variants train for fewer epochs than what they are compared with
     values = shared(mean_growth(table, plain, other, by=alike), mean_growth(table, reading, own, by=alike))

@@ -30,10 +30,10 @@ def lower(table: Table, kind: int, than: int | str, reading: Reading) -> Part:
     plain = READINGS["as printed"] if isinstance(than, str) else reading
     note = f"error after 2 epochs, {other} less {own}, mean of sizes, points"
     sizes = sizes_of(table)
-    if lost := diverged(table, reading, own, sizes):
-        return Part(note=note, diverged=lost)
-    if lost := diverged(table, plain, other, sizes):
-        return Part(note=note, diverged=lost, reference_diverged=True)
+    if told := diverged(table, reading, own, sizes, epoch=EARLY):
+        return Part(note=note, diverged=told)
+    if told := diverged(table, plain, other, sizes, epoch=EARLY):
+        return Part(note=note, diverged=told, reference_diverged=True)
     return part(differences(*shared(early(table, plain, other), early(table, reading, own))), note)
 
 
