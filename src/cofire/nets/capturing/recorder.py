@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..first_tensor import describe, first_floating, is_packed
-from ..layer_names import named_layers
+from ..layer_names import distinct_layers, takes_hooks
 from ..layers.sample_rows import Copy, units_last
 from ..layers.sites import Request, Site, Sites, Stage, asked_layers, resolve
 from ..running import calling_frame, is_running, method_called
@@ -70,7 +70,7 @@ class Recorder:
         self._model, self._requests = model, requests
         self._read_mask, self._emit, self._leave_out, self._copy = read_mask, emit, leave_out, copy
         self._resolved, self._when = resolved, when
-        self._modules = named_layers(model)
+        self._modules = distinct_layers(model)
         self._live = live_wiring(model)
         self.sites = Sites((), {})
         self._wanted: dict[str, list[Site]] = {}
@@ -95,6 +95,13 @@ class Recorder:
         """Put the hooks on, for what this thread does with the model."""
         self._thread, self._frames, self._pass = get_ident(), [], Pass()
         eager.enter()
+        try:
+            self._put_all_hooks()
+        except BaseException:  # all or none
+            self.detach()
+            raise
+
+    def _put_all_hooks(self) -> None:
         # Hooks run in the order of registration. The fused output comes first, so that the others see the output that
         # the model continues with.
         self._hook("begin", "", self._model.register_forward_pre_hook, self._begins, plain=True, with_kwargs=True)
@@ -106,6 +113,8 @@ class Recorder:
 
     def detach(self) -> None:
         """Take every hook off."""
+        if not self.attached:
+            return
         self._thread = None
         self._stop_observing()
         for handle in self._handles.values():
@@ -153,11 +162,13 @@ class Recorder:
             self._put_hooks()
 
     def _put_hooks(self) -> None:
-        for name in self._live.unseen(self._modules):
+        for name in filter(self._is_open, self._live.unseen(self._modules)):
             unseen = partial(self._unseen, name, self._modules[name])
             register = self._modules[name].register_forward_pre_hook
             self._hook(f"unseen {name}", name, register, unseen, plain=True, with_kwargs=True)
         for name, wanted in self._wanted.items():
+            if not self._is_open(name):
+                continue
             module, shown = self._modules[name], self._live.shown_by(name)
             if any(place.is_activation for place in shown):
                 takes = partial(self._takes, name, module)
@@ -170,6 +181,10 @@ class Recorder:
         # The end of the model's call comes last, when all layers are recorded. It must come also when forward raises.
         self._unhook("end")
         self._hook("end", "", self._model.register_forward_hook, self._ends, plain=True, always_call=True)
+
+    def _is_open(self, name: str) -> bool:
+        """Return whether hooks can be put on a module; if not, it is left out."""
+        return takes_hooks(self._modules[name])
 
     def _hook(
         self,
@@ -283,9 +298,9 @@ class Recorder:
         self._observed = ObservedPass(
             self._live, part, name, args, kwargs, begins_at=begins_at, failure=failure, hook=hook, within=within
         )
-        for inner, module in self._observed.watched(self._modules, self._asked).items():
+        for inner in filter(self._is_open, self._observed.watched(self._modules, self._asked)):
             keep = partial(self._keep, inner)
-            self._hook(f"keep {inner}", inner, module.register_forward_hook, keep, with_kwargs=True)
+            self._hook(f"keep {inner}", inner, self._modules[inner].register_forward_hook, keep, with_kwargs=True)
         register = part.register_forward_hook
         self._hook("observed", name, register, self._observed_call, plain=True, always_call=True)
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, cast, overload
 
 from torch import nn
-from torch.jit import ScriptModule
 
 from ...stats._base.wording import with_article
-from ..layer_names import first_names, named_layers, near, unwrap
+from ..layer_names import first_names, named_layers, near, takes_hooks, unwrap
 from ..wiring.assumed import assumed_wiring
 from ..wiring.live_wiring import LiveWiring
 from ..wiring.wiring import wire
@@ -145,6 +144,8 @@ def check(model: nn.Module, requests: Sequence[Request]) -> None:
     Raises:
         ValueError: if one does not, matches only what is never called, or everything is excluded.
     """
+    if not takes_hooks(model):
+        raise ValueError(f"cannot capture {with_article(type(model).__name__)}: it is {never_seen(model)}")
     layers = named_layers(model)
     for request in requests:
         wanted, unwanted = split(as_list(request.asked))
@@ -240,7 +241,7 @@ def _is_exact(one: object) -> bool:
 
 def never_seen(module: nn.Module) -> str:
     """Return why hooks on a module never run; empty if they do."""
-    if isinstance(module, ScriptModule):
+    if not takes_hooks(module):
         return "TorchScript, in which hooks do not run; capture the module it was scripted from"
     return "a list of modules or parameters, never called" if isinstance(module, NEVER_CALLED) else ""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ..layer_names import named_layers
+from ..layer_names import distinct_layers
 from .assumed_types import TYPES, assumed_axis
 from .places import Place
 from .wired_layers import QKV, Layer, WeightLayout, Wiring, equal_parts, gates_of, short_name
@@ -23,7 +23,7 @@ def assumed_wiring(model: nn.Module, reason: str) -> Wiring:
     Nothing is known of groups, of activation functions behind the layers, or of which layer is the output.
     """
     layers = []
-    for name, module in named_layers(model).items():
+    for name, module in distinct_layers(model).items():
         for types, unit_axis, weight_axis in TYPES:
             if isinstance(module, types):
                 made = (
@@ -31,7 +31,7 @@ def assumed_wiring(model: nn.Module, reason: str) -> Wiring:
                 )
                 layers.extend(made)
                 break
-    places = {name: (assumed_place(module, reason),) for name, module in named_layers(model).items()}
+    places = {name: (assumed_place(module, reason),) for name, module in distinct_layers(model).items()}
     return Wiring(tuple(layers), (), {}, {}, {}, {True: places, False: places}, (f"assumed: {reason}",))
 
 

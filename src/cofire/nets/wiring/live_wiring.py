@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
+from ..layer_names import first_names, named_layers
 from ..torch_private import push_dispatch_mode, remove_dispatch_mode, tree_leaves
 from .assemble import assemble
 from .assumed import assumed_wiring
@@ -28,6 +29,7 @@ class LiveWiring:
         places: for each mode, the places of each module's calls.
         assumed: modules that ran but could not be followed, with the reason.
         version: grows whenever something is added.
+        first: for each name of a module the first one, under which it is known.
     """
 
     layers: dict[str, Layer] = field(default_factory=dict)
@@ -35,6 +37,7 @@ class LiveWiring:
     places: dict[bool, dict[str, tuple[Place, ...]]] = field(default_factory=lambda: {True: {}, False: {}})
     assumed: dict[str, str] = field(default_factory=dict)
     version: int = 0
+    first: Mapping[str, str] = field(default_factory=dict)
 
     def knows(self, module: str) -> bool:
         """Return whether a module was seen running."""
@@ -58,17 +61,17 @@ class LiveWiring:
         self.version += 1
         start = f"{prefix}." if prefix else ""
         n_own = sum(not layer.module for layer in wiring.layers)
-        self.riders.update(start + name for group in wiring.groups for name in group.riders)
+        self.riders.update(self._first(start + name) for group in wiring.groups for name in group.riders)
         for layer in wiring.layers:
             if prefix:
                 named = f"{start}{layer.name}" if layer.module or n_own > 1 else prefix
                 module = f"{start}{layer.module}".rstrip(".")
                 layer = replace(
                     layer,
-                    name=named,
-                    module=module,
-                    parameter=start + layer.parameter,
-                    parameters=frozenset(start + one for one in layer.parameters),
+                    name=self._first(named),
+                    module=self._first(module),
+                    parameter=self._first(start + layer.parameter),
+                    parameters=frozenset(self._first(start + one) for one in layer.parameters),
                     is_output=False,
                     group=(),
                 )
@@ -77,8 +80,22 @@ class LiveWiring:
                 self.assumed[layer.module] = layer.assumed
         for training, found in wiring.places.items():
             for name, of_it in found.items():
-                renamed = tuple(_renamed(place, start) for place in of_it) if prefix else of_it
-                self.places[training].setdefault(f"{start}{name}".rstrip("."), renamed)
+                renamed = tuple(self._renamed(place, start) for place in of_it) if prefix else of_it
+                self.places[training].setdefault(self._first(f"{start}{name}".rstrip(".")), renamed)
+
+    def _first(self, name: str) -> str:
+        """Return a name of a module, or of something in one, as the model's first name of that module gives it."""
+        module, inside = name, ""
+        while module and module not in self.first:
+            module, _, last = module.rpartition(".")
+            inside = f".{last}{inside}"
+        return f"{self.first.get(module, module)}{inside}".lstrip(".")
+
+    def _renamed(self, place: Place, start: str) -> Place:
+        if place.applied is None:
+            return place
+        source = self._first(f"{start}{place.applied.source}".rstrip("."))
+        return replace(place, applied=replace(place.applied, source=source, prefix=start + place.applied.prefix))
 
     def learn(
         self, part: nn.Module, prefix: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, method: str = ""
@@ -112,9 +129,9 @@ class LiveWiring:
         start = f"{prefix}." if prefix else ""
         making = {layer.module for layer in self.layers.values()}
         wiring = assumed_wiring(part, "its parameters were not seen when it ran")
-        named = [(layer, f"{start}{layer.module}".rstrip(".")) for layer in wiring.layers]
+        named = [(layer, self._first(f"{start}{layer.module}".rstrip("."))) for layer in wiring.layers]
         missing = [
-            replace(layer, assumed="") if start + layer.parameter in self.riders else layer
+            replace(layer, assumed="") if self._first(start + layer.parameter) in self.riders else layer
             for layer, name in named
             if name not in making and self.knows(name)
         ]
@@ -122,23 +139,16 @@ class LiveWiring:
             self.add(replace(wiring, layers=tuple(missing), places={}), prefix)
 
 
-def _renamed(place: Place, start: str) -> Place:
-    if place.applied is None:
-        return place
-    source = f"{start}{place.applied.source}".rstrip(".")
-    return replace(place, applied=replace(place.applied, source=source, prefix=start + place.applied.prefix))
-
-
 _KNOWN: "WeakKeyDictionary[nn.Module, tuple[Any, LiveWiring]]" = WeakKeyDictionary()
 
 
 def live_wiring(model: nn.Module) -> LiveWiring:
     """Return what is known of a model; all that ask about it share this, until its structure changes."""
-    structure = tuple((name, id(module)) for name, module in model.named_modules())
+    structure = tuple((name, id(module), type(module)) for name, module in model.named_modules())
     shapes = tuple((name, tuple(one.shape)) for name, one in model.named_parameters() if hasattr(one, "shape"))
     known = _KNOWN.get(model)
     if known is None or known[0] != (structure, shapes):
-        known = _KNOWN[model] = ((structure, shapes), LiveWiring())
+        known = _KNOWN[model] = ((structure, shapes), LiveWiring(first=first_names(named_layers(model))))
     return known[1]
 
 
@@ -176,8 +186,12 @@ class Observation:
         self._follower.give(one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor))
         self._watch = ModuleWatch(part, self._follower, hook, root=False)
         self._watch.__enter__()
-        self._watch.begin(begins_at, args, kwargs)
-        push_dispatch_mode(self._follower)
+        try:
+            self._watch.begin(begins_at, args, kwargs)
+            push_dispatch_mode(self._follower)
+        except BaseException:
+            self._watch.__exit__()
+            raise
 
     def end(self, output: object, *, failure: str) -> None:
         """Take in what the call has shown; ``failure`` is why one on fake tensors was not possible."""
