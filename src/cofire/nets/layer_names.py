@@ -60,6 +60,11 @@ def distinct_layers(model: nn.Module) -> dict[str, nn.Module]:
     return {name: module for name, module in layers.items() if first[name] == name}
 
 
+def structure(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return what shows whether modules were exchanged: all of them, under all their names."""
+    return list(model.named_modules(remove_duplicate=False))
+
+
 def takes_hooks(module: nn.Module) -> bool:
     """Return whether hooks can be put on a module; on those of TorchScript they can't."""
     return not isinstance(module, ScriptModule)

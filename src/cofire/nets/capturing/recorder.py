@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..first_tensor import describe, first_floating, is_packed
-from ..layer_names import distinct_layers, takes_hooks
+from ..layer_names import distinct_layers, structure, takes_hooks
 from ..layers.sample_rows import Copy, units_last
 from ..layers.sites import Request, Site, Sites, Stage, asked_layers, resolve
 from ..running import calling_frame, is_running, method_called
-from ..torch_private import hidden, in_backward
+from ..torch_private import forward_pre_hooks, hidden, in_backward
 from ..wiring.live_wiring import live_wiring
 from ..wiring.places import Applied
 from .forward_pass import Pass, Record
@@ -53,6 +53,11 @@ class Recorder:
     A pass is a call of the model. What runs outside of such a call (a submodule called on its own, or
     ``model.forward(x)``, which runs no hook) counts as a new pass as soon as a layer runs again. ``when`` is asked
     each time a layer runs whether to record it. No hook raises: a layer that can't be read is left out with the reason.
+    A model whose modules were exchanged is watched anew, from the pass on that shows it.
+
+    Attributes:
+        sites: what is recorded, as far as it is known.
+        n_passes: the calls of the model that have begun so far.
     """
 
     def __init__(
@@ -67,11 +72,12 @@ class Recorder:
         copy: Copy = units_last,
         when: Callable[[], bool] | None = None,
     ) -> None:
-        self._model, self._requests = model, requests
+        self._model, self._requests, self._matching = model, requests, requests
         self._read_mask, self._emit, self._leave_out, self._copy = read_mask, emit, leave_out, copy
         self._resolved, self._when = resolved, when
         self._modules = distinct_layers(model)
         self._live = live_wiring(model)
+        self.n_passes = 0
         self.sites = Sites((), {})
         self._wanted: dict[str, list[Site]] = {}
         self._handles: dict[str, RemovableHandle] = {}
@@ -82,6 +88,7 @@ class Recorder:
         self._waiting: dict[str, list[_Waiting]] = {}
         self._observed: ObservedPass | None = None
         self._asked = asked_layers(model, requests)
+        self._structure = structure(model)
         self._known = -1
         self._fused = Fused()
         self._resolve()
@@ -93,9 +100,10 @@ class Recorder:
 
     def attach(self) -> None:
         """Put the hooks on, for what this thread does with the model."""
-        self._thread, self._frames, self._pass = get_ident(), [], Pass()
         eager.enter()
+        self._thread, self._frames, self._pass = get_ident(), [], Pass()
         try:
+            self._watch_changes()
             self._put_all_hooks()
         except BaseException:  # all or none
             self.detach()
@@ -107,7 +115,7 @@ class Recorder:
         self._hook("begin", "", self._model.register_forward_pre_hook, self._begins, plain=True, with_kwargs=True)
         for number, module in enumerate(fused_modules(self._model)):
             fused, slow = partial(self._fused.output, module), partial(self._fused.begin, module)
-            self._hook(f"unfused {number}", "", module.register_forward_pre_hook, slow)
+            self._hook(f"unfused {number}", "", module.register_forward_pre_hook, slow, with_kwargs=True)
             self._hook(f"fused {number}", "", module.register_forward_hook, fused, with_kwargs=True)
         self._resolve()
 
@@ -138,12 +146,13 @@ class Recorder:
             self._stop_observing()
         return bool(self._frames)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, *, whole: bool = False) -> None:
+        """Hand over what was recorded; of a ``whole`` call of the model, also that it was nothing."""
         shown, self._pass = self._pass, Pass()
         for waiting in [one for of_source in self._waiting.values() for one in of_source]:
             self._leave_out(waiting.sites[0].layer, NO_ACTIVATION)
         self._waiting.clear()
-        if shown.records:
+        if shown.records or whole:
             with hidden():
                 self._emit(shown)
 
@@ -151,7 +160,7 @@ class Recorder:
         """Find the sites among what was seen so far, and put hooks on their modules and on what was not seen."""
         if self._known != self._live.version:
             self._known = self._live.version
-            self.sites = resolve(self._model, self._requests, self._live)
+            self.sites = resolve(self._model, self._matching, self._live)
             self._resolved(self.sites)
             self._wanted = {}
             for site in self.sites:
@@ -181,6 +190,24 @@ class Recorder:
         # The end of the model's call comes last, when all layers are recorded. It must come also when forward raises.
         self._unhook("end")
         self._hook("end", "", self._model.register_forward_hook, self._ends, plain=True, always_call=True)
+
+    def _watch_changes(self) -> None:
+        """Begin anew if modules of the model were exchanged, added or taken away."""
+        found = structure(self._model)
+        if found == self._structure:
+            return
+        self._structure, self._live, self._known = found, live_wiring(self._model), -1
+        self._stop_observing()
+        for key in [key for key in self._handles if key != "begin"]:
+            self._unhook(key)
+        asked, self._modules, self._asked, self._matching = self._asked, distinct_layers(self._model), set(), ()
+        try:
+            self._asked, self._matching = asked_layers(self._model, self._requests), self._requests
+        except ValueError as error:
+            for name in asked:
+                self._leave_out(name, f"the model's structure has changed: {error}")
+        if self.attached:
+            self._put_all_hooks()
 
     def _is_open(self, name: str) -> bool:
         """Return whether hooks can be put on a module; if not, it is left out."""
@@ -225,8 +252,15 @@ class Recorder:
             self._unhook_observation()
             self._hand_over()
             self._handled = sys.exception()
+            self.n_passes += 1
+            before = forward_pre_hooks(self._model)
+            self._watch_changes()
             self._take_mask(args, kwargs)
-        self._frames.append(calling_frame())
+            self._frames.append(calling_frame())
+            for hook in [hook for hook in forward_pre_hooks(self._model) if hook not in before]:
+                hook(self._model, args, kwargs)  # torch had gathered the hooks of this call already
+        else:
+            self._frames.append(calling_frame())
 
     def _take_mask(self, args: Args, kwargs: Kwargs) -> None:
         """Read the mask of this pass; without it nothing of the pass can be recorded."""
@@ -250,7 +284,7 @@ class Recorder:
         if failed:
             self._pass, self._waiting = Pass(), {}
             self._stop_observing()
-        self._hand_over()
+        self._hand_over(whole=not failed)
 
     def _begins_outside(self, name: str) -> None:
         """Begin a new pass if a layer runs outside of a call of the model, and has run already."""
@@ -258,6 +292,8 @@ class Recorder:
             return
         if name in self._pass.calls:
             self._hand_over()
+        if not self._pass.calls:
+            self._watch_changes()
         if self._pass.mask is None:
             self._take_mask((), {})
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from torch import Tensor, nn
 
 from ..layer_names import first_names, named_layers
+from ..layer_names import structure as named_structure
 from ..torch_private import push_dispatch_mode, remove_dispatch_mode, tree_leaves
 from .assemble import assemble
 from .assumed import assumed_wiring
@@ -144,7 +145,7 @@ _KNOWN: "WeakKeyDictionary[nn.Module, tuple[Any, LiveWiring]]" = WeakKeyDictiona
 
 def live_wiring(model: nn.Module) -> LiveWiring:
     """Return what is known of a model; all that ask about it share this, until its structure changes."""
-    structure = tuple((name, id(module), type(module)) for name, module in model.named_modules())
+    structure = tuple((name, ref(module)) for name, module in named_structure(model))
     shapes = tuple((name, tuple(one.shape)) for name, one in model.named_parameters() if hasattr(one, "shape"))
     known = _KNOWN.get(model)
     if known is None or known[0] != (structure, shapes):
