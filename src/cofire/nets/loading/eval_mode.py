@@ -7,6 +7,15 @@ import torch
 from torch import nn
 
 
+def to_eval_mode(model: nn.Module) -> None:
+    """Switch to evaluation mode, except for programs of ``torch.export``, whose mode is fixed."""
+    try:
+        model.eval()
+    except NotImplementedError:
+        for child in model.children():
+            to_eval_mode(child)
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Switch to evaluation mode without gradients for a block; restore modes and torch's random generators after it.
@@ -18,7 +27,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     try:
         with torch.random.fork_rng(devices=devices), torch.no_grad():
-            model.eval()
+            to_eval_mode(model)
             yield
     finally:
         # Not model.train(): modules may be in different modes, as frozen batch normalization is.
