@@ -1,6 +1,7 @@
 """Run a model on data: batches cut from a tensor, or those of a loader."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -51,18 +52,26 @@ def forward(model: nn.Module, batch: Any) -> Any:
     """Return the model's output for a batch, see :func:`arguments`.
 
     Raises:
-        ValueError: if the model cannot take the batch.
+        ValueError: if the model cannot take the batch, as torch finds. What the model's own code raises passes through.
     """
     args, kwargs = arguments(model, batch)
     try:
         return model(*args, **kwargs)
     except (RuntimeError, TypeError, IndexError) as error:
+        if not _by_torch(error):
+            raise
         first = batch[0] if isinstance(batch, list | tuple) and batch else batch
         what = f"a batch that is {with_article(type(batch).__name__)}"
         if isinstance(first, Tensor):
             what = f"a batch of shape {tuple(first.shape)}, {str(first.dtype).removeprefix('torch.')}"
         reason = str(error).strip().split("\n")[0]
         raise ValueError(f"the model cannot take {what}: {reason}") from error
+
+
+def _by_torch(error: Exception) -> bool:
+    """Return whether torch raised an error, in one of its layers or as it called the model."""
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).startswith("torch.")
 
 
 def _on(device: torch.device, value: Any) -> Any:
