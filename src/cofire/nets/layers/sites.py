@@ -260,7 +260,9 @@ def _why_not(name: str, first: str, layers: Mapping[str, nn.Module], live: LiveW
         return f"its weight is used without calling it, in {users[0] or 'the model'}" if users else "never ran"
     inside = [layers[one] for one in layers if one == name or (one.startswith(f"{name}.") and not live.knows(one))]
     if any(isinstance(value, torch.ScriptObject) for module in inside for value in vars(module).values()):
-        return f"its weight is packed, as quantized {type(layers[name]).__name__} keeps it, so that its units do not show"
+        return (
+            f"its weight is packed, as quantized {type(layers[name]).__name__} keeps it, so that its units do not show"
+        )
     hidden = [one.parameter for one in live.layers.values() if one.module == name]
     if hidden:
         return f"its output does not show the units of {', '.join(hidden)}"
