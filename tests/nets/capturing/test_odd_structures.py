@@ -371,6 +371,36 @@ class Batches:
         self.batches.append(rows)
 
 
+def test_a_part_of_a_fused_module_can_be_exchanged(n_hooks):
+    model, x = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval(), torch.randn(3, 5, 8)
+    with torch.no_grad(), cofire.capture(model, "linear1") as found:
+        model(x)
+        model.linear1 = nn.Linear(8, 16)
+        got = model(x)
+    with torch.no_grad():
+        assert torch.equal(got, model(x))
+    assert n_hooks(model) == 0 and found["linear1"].shape == (30, 16) and "" not in found.left_out
+
+
+def test_a_module_that_the_forward_exchanges_is_left_out_with_the_reason(n_hooks):
+    class Exchanges(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 6), nn.Linear(6, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.a(x)
+            self.b = nn.Linear(6, 3)
+            return self.b(h)
+
+    model = Exchanges()
+    with cofire.capture(model) as found:
+        for _ in range(3):
+            model(X)
+    assert found["a"].shape == (120, 6) and "structure has changed while it ran" in found.left_out["b"]
+    assert n_hooks(model) == 0
+
+
 def test_a_module_exchanged_while_a_tracker_runs_is_recorded():
     model, rows = network(), []
     with Tracker(model, [correlation(sites="0")], every=1, sink=rows.extend) as tracker:

@@ -224,16 +224,22 @@ class Recorder:
         **options: bool,
     ) -> None:
         if key not in self._handles:
-            self._handles[key] = register(Hook(self._safe(layer, run, unseen=not plain)), **options)
+            made = self._safe(layer, run, unseen=not plain, lasts=key == "begin")
+            self._handles[key] = register(Hook(made), **options)
 
     def _unhook(self, key: str) -> None:
         if key in self._handles:
             self._handles.pop(key).remove()
 
-    def _safe(self, layer: str, run: Callable[..., object], *, unseen: bool = True) -> Callable[..., object]:
+    def _safe(
+        self, layer: str, run: Callable[..., object], *, unseen: bool = True, lasts: bool = False
+    ) -> Callable[..., object]:
         """Return a hook that never raises into the user's forward; if ``unseen``, no active mode sees what it does."""
+        made_for = self._structure
 
         def here(module: nn.Module, *given: Any) -> object:
+            if self._structure is not made_for and not lasts:
+                return None  # taken off, but torch had gathered it for this call already
             # Another thread may run the same model, and backward runs checkpointed layers again: neither counts.
             if get_ident() != self._thread or in_backward():
                 return None
@@ -284,6 +290,10 @@ class Recorder:
         if failed:
             self._pass, self._waiting = Pass(), {}
             self._stop_observing()
+        elif structure(self._model) != self._structure:
+            now = distinct_layers(self._model)
+            for name in [name for name in self._asked if now.get(name) is not self._modules[name]]:
+                self._leave_out(name, "the model's structure has changed while it ran: it exchanged the module")
         self._hand_over(whole=not failed)
 
     def _begins_outside(self, name: str) -> None:
