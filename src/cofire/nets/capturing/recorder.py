@@ -7,7 +7,6 @@ the inputs of the first pass, and added to whenever a part runs that was not see
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from threading import get_ident
 from types import FrameType
@@ -21,9 +20,10 @@ from ..layer_names import named_layers
 from ..layers.sample_rows import Copy, units_last
 from ..layers.sites import Request, Site, Sites, Stage, asked_layers, resolve
 from ..running import calling_frame, is_running, method_called
-from ..torch_private import hidden, in_backward
+from ..torch_private import hidden, in_backward, tree_leaves
 from ..wiring.live_wiring import live_wiring
-from ..wiring.places import Applied
+from ..wiring.places import Place
+from .activation_watch import ActivationWatch, Awaited
 from .forward_pass import Pass, Record
 from .fused_attention import Fused, fused_modules
 from .hooks import Hook
@@ -33,18 +33,6 @@ from .uncompiled import eager
 
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
-NO_ACTIVATION = "its activation function did not run"
-
-
-@dataclass(eq=False)
-class _Waiting:
-    """Sites that wait for what an activation function makes of a layer's output."""
-
-    sites: list[Site]
-    module: nn.Module
-    applied: Applied
-    skip: int
-    padded: bool
 
 
 class Recorder:
@@ -79,7 +67,7 @@ class Recorder:
         self._frames: list[FrameType | None] = []
         self._thread: int | None = None
         self._handled: BaseException | None = None
-        self._waiting: dict[str, list[_Waiting]] = {}
+        self._watch = ActivationWatch(model)
         self._observed: ObservedPass | None = None
         self._asked = asked_layers(model, requests)
         self._known = -1
@@ -113,12 +101,14 @@ class Recorder:
         self._handles.clear()
         eager.leave()
         self._hand_over()
+        self._watch.switch(off=True)
         self._frames, self._pass, self._handled = [], Pass(), None
 
     def settle(self) -> None:
         """Hand over what layers have shown outside of a call of the model."""
         if not self._inside:
             self._hand_over()
+            self._watch.switch()
 
     @property
     def _inside(self) -> bool:
@@ -126,14 +116,15 @@ class Recorder:
         while self._frames and not is_running(self._frames[-1]):
             self._frames.pop()
             self._pass = Pass()
+            self._watch.clear()
             self._stop_observing()
         return bool(self._frames)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, output: object = None) -> None:
+        """Hand over the pass that is over; ``output`` is what the model has returned."""
+        with hidden():
+            self._watch.end([one for one in tree_leaves(output) if isinstance(one, Tensor)], self._leave_out)
         shown, self._pass = self._pass, Pass()
-        for waiting in [one for of_source in self._waiting.values() for one in of_source]:
-            self._leave_out(waiting.sites[0].layer, NO_ACTIVATION)
-        self._waiting.clear()
         if shown.records:
             with hidden():
                 self._emit(shown)
@@ -162,11 +153,20 @@ class Recorder:
             if any(place.is_activation for place in shown):
                 takes = partial(self._takes, name, module)
                 self._hook(f"takes {name}", name, module.register_forward_pre_hook, takes, with_kwargs=True)
-            self._hook(f"ran {name}", name, module.register_forward_hook, partial(self._ran, name, module))
+            self._hook(
+                f"ran {name}", name, module.register_forward_hook, partial(self._ran, name, module), with_kwargs=True
+            )
             if any(site.stage == "post" for site in wanted):
-                for source in {place.applied.source for place in shown if place.applied} - {name}:
-                    reached = partial(self._reached, source)
-                    self._hook(f"source {source}", name, self._modules[source].register_forward_hook, reached)
+                for part in {
+                    part for place in shown for trail in self._live.trails(name, place) for part in trail.modules
+                }:
+                    enters, leaves = partial(self._enters, part), partial(self._leaves, part)
+                    self._hook(
+                        f"enters {part}", name, self._modules[part].register_forward_pre_hook, enters, with_kwargs=True
+                    )
+                    self._hook(
+                        f"leaves {part}", name, self._modules[part].register_forward_hook, leaves, with_kwargs=True
+                    )
         # The end of the model's call comes last, when all layers are recorded. It must come also when forward raises.
         self._unhook("end")
         self._hook("end", "", self._model.register_forward_hook, self._ends, plain=True, always_call=True)
@@ -202,6 +202,9 @@ class Recorder:
             except Exception as error:
                 self._leave_out(layer, f"it can't be read: {type(error).__name__}: {error}")
                 return None
+            finally:
+                self._watch.settle()
+                self._watch.switch()
 
         return here
 
@@ -212,6 +215,7 @@ class Recorder:
             self._handled = sys.exception()
             self._take_mask(args, kwargs)
         self._frames.append(calling_frame())
+        self._watch.within = self._frames[0]
 
     def _take_mask(self, args: Args, kwargs: Kwargs) -> None:
         """Read the mask of this pass; without it nothing of the pass can be recorded."""
@@ -233,9 +237,10 @@ class Recorder:
         # began: the model may have been called while an earlier one was being handled.
         failed, self._handled = sys.exception() is not self._handled, None
         if failed:
-            self._pass, self._waiting = Pass(), {}
+            self._pass = Pass()
+            self._watch.clear()
             self._stop_observing()
-        self._hand_over()
+        self._hand_over(output)
 
     def _begins_outside(self, name: str) -> None:
         """Begin a new pass if a layer runs outside of a call of the model, and has run already."""
@@ -243,6 +248,7 @@ class Recorder:
             return
         if name in self._pass.calls:
             self._hand_over()
+        self._watch.within = calling_frame(of_user=True)
         if self._pass.mask is None:
             self._take_mask((), {})
 
@@ -295,7 +301,7 @@ class Recorder:
 
     def _keep(self, name: str, args: Args, kwargs: Kwargs, output: object) -> None:
         if self._observed is not None and (self._when is None or self._when()):
-            self._observed.keep(name, args, kwargs, output, training=self._model.training)
+            self._observed.keep(name, args, kwargs, output, self._watch, training=self._model.training)
 
     def _observed_call(self, args: Args, output: object) -> None:
         """Take in what the observed call has shown, and record what was kept of it."""
@@ -304,6 +310,7 @@ class Recorder:
             return
         if output is None:  # it has raised, or returned nothing
             observed.close()
+            self._watch.clear()
             return  # the hooks stay: torch walks over them
         self._unhook_observation()
         observed.end(output)
@@ -317,12 +324,13 @@ class Recorder:
     def _record_kept(self, one: Kept) -> None:
         module = self._modules[one.name]
         self._begins_outside(one.name)
-        if one.name in self._wanted:
-            place = self._live.place(one.name, self._pass.calls[one.name], training=one.training)
-            if place is not None and place.is_activation and one.taken is not None:
-                self._note(one.name, module, "pre", one.taken, place.unit_axis, padded=one.padded)
-            self._record(one.name, module, one.output, padded=one.padded, training=one.training)
-        self._pass_on(one.name, one.output)
+        if one.name not in self._wanted:
+            self._watch.forget(one.awaited)
+            return
+        place = self._live.place(one.name, self._pass.calls[one.name], training=one.training, shape=one.output.shape)
+        if place is not None and place.is_activation and one.taken is not None:
+            self._note(one.name, module, "pre", one.taken, place.unit_axis, padded=one.padded)
+        self._record(one.name, module, one.output, place, padded=one.padded, awaited=one.awaited)
 
     def _stop_observing(self) -> None:
         self._fused.restore()
@@ -344,11 +352,13 @@ class Recorder:
         if x is None or self._is_kept(name):
             return
         self._begins_outside(name)
-        place = self._live.place(name, self._pass.calls[name], training=self._model.training)
+        training = self._model.training
+        place = self._live.place(name, self._pass.calls[name], training=training, shape=x.shape)
         if place is not None and place.is_activation:
             self._note(name, module, "pre", x, place.unit_axis)
 
-    def _ran(self, name: str, module: nn.Module, args: Args, output: object) -> None:
+    def _ran(self, name: str, module: nn.Module, args: Args, kwargs: Kwargs, output: object) -> None:
+        self._watch.settle()
         if self._is_kept(name):
             return
         x = first_floating(output)
@@ -356,24 +366,36 @@ class Recorder:
             self._leave_out(name, f"its output is {describe(output)}")
             return
         self._begins_outside(name)
-        self._record(name, module, x, padded=not is_packed(output), training=self._model.training)
-
-    def _record(self, name: str, module: nn.Module, x: Tensor, *, padded: bool, training: bool) -> None:
-        """Record a module's output, or what an activation function makes of it, at the sites that want it."""
-        place = self._live.place(name, self._pass.calls[name], training=training)
+        place = self._live.place(name, self._pass.calls[name], training=self._model.training, shape=x.shape)
         if place is None:
-            return
-        samples = None
-        if not place.is_activation:
+            place = self._live.learn_shape(module, name, args, kwargs, x.shape)
+        self._record(name, module, x, place, padded=not is_packed(output))
+
+    def _record(
+        self,
+        name: str,
+        module: nn.Module,
+        x: Tensor,
+        place: Place | None,
+        *,
+        padded: bool,
+        awaited: Awaited | None = None,
+    ) -> None:
+        """Record a module's output, or what an activation function makes of it, at the sites that want it."""
+        samples, trails = None, [] if place is None else self._live.trails(name, place)
+        if place is not None and not place.is_activation:
             samples = self._note(name, module, "pre", x, place.unit_axis, padded=padded, reason=place.reason)
-        if place.applied is None:
-            self._note(name, module, "post", x, place.unit_axis, padded=padded, reason=place.reason, copied=samples)
-        elif wanted := self._sites_at(name, "post"):
-            waiting = _Waiting(wanted, module, place.applied, place.applied.skip, padded)
-            if place.applied.source == name:
-                self._arrived(waiting, x)
-            else:
-                self._waiting.setdefault(place.applied.source, []).append(waiting)
+        wanted = self._sites_at(name, "post") if trails else []
+        if place is not None and place.unit_axis is not None and wanted:
+            awaited = awaited or self._watch.begin(x, name, place.unit_axis)
+            deliver = partial(self._arrived, wanted, module, padded)
+            self._watch.expect(awaited, place.unit_axis, trails, deliver, partial(self._live.also_reached, name))
+        else:
+            if awaited is not None:
+                self._watch.forget(awaited)
+            if place is not None and not trails:
+                axis, reason = place.unit_axis, place.reason
+                self._note(name, module, "post", x, axis, padded=padded, reason=reason, copied=samples)
         self._pass.calls[name] += 1
 
     def _sites_at(self, name: str, stage: Stage) -> list[Site]:
@@ -411,36 +433,21 @@ class Recorder:
         self._pass.records += [Record(site, module, samples, from_end, padded) for site in wanted]
         return samples
 
-    def _reached(self, source: str, args: Args, output: object) -> None:
-        x = first_floating(output)
-        if x is not None and not self._is_kept(source):
-            self._pass_on(source, x)
+    def _enters(self, name: str, args: Args, kwargs: Kwargs) -> None:
+        given = first_floating((*args, *kwargs.values()))
+        self._watch.settle(given)
+        self._watch.enters(name, given)
 
-    def _pass_on(self, source: str, x: Tensor) -> None:
-        """Give the output of a module to the sites that wait for it."""
-        waiting, still = self._waiting.pop(source, []), []
-        for one in waiting:
-            if one.skip > 0:
-                one.skip -= 1
-                still.append(one)
-            else:
-                self._arrived(one, x)
-        if still:
-            self._waiting[source] = still
+    def _leaves(self, name: str, args: Args, kwargs: Kwargs, output: object) -> None:
+        if not self._is_kept(name):
+            self._watch.leaves(name, first_floating((*args, *kwargs.values())), first_floating(output))
 
-    def _arrived(self, waiting: _Waiting, x: Tensor) -> None:
-        applied = waiting.applied
-        if applied.replay is not None:
-            x = applied.replay(x, lambda name: _tensor(self._model, applied.prefix + name))
-        axis = next((site.unit_axis for site in waiting.sites if site.unit_axis is not None), applied.unit_axis)
-        from_end = axis - x.ndim if axis >= 0 else axis
-        samples = self._copy(x, from_end)
-        self._pass.records += [
-            Record(site, waiting.module, samples, from_end, waiting.padded) for site in waiting.sites
-        ]
-
-
-def _tensor(model: nn.Module, name: str) -> Tensor:
-    """Return a parameter or buffer by its name."""
-    module, _, last = name.rpartition(".")
-    return getattr(model.get_submodule(module), last)
+    def _arrived(self, sites: list[Site], module: nn.Module, padded: bool, x: Tensor, axis: int) -> None:
+        """Record an activation. Operations of the model may wait for this, so that it may not raise."""
+        try:
+            axis = next((site.unit_axis for site in sites if site.unit_axis is not None), axis)
+            from_end = axis - x.ndim if axis >= 0 else axis
+            samples = self._copy(x, from_end)
+            self._pass.records += [Record(site, module, samples, from_end, padded) for site in sites]
+        except Exception as error:
+            self._leave_out(sites[0].layer, f"it can't be read: {type(error).__name__}: {error}")

@@ -40,7 +40,7 @@ PRODUCTS = frozenset(["mul", "div"])
 POWERS = frozenset(["pow", "square", "abs"])
 BLANKS = frozenset(["zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full"])
 NOISE = frozenset(["bernoulli", "uniform", "normal"])
-RANDOM = NOISE | frozenset(["rand_like", "randn_like", "rrelu_with_noise"])
+RANDOM = NOISE | frozenset(["rand_like", "randn_like"])
 MIXING = frozenset(["_softmax", "_log_softmax", "softmax", "log_softmax"])
 
 
