@@ -33,7 +33,7 @@ FOUND = {
     "a square": (lambda m, h, x: h.square(), None),
     "a random mask": (lambda m, h, x: torch.where(torch.rand_like(h) > 0.5, h, 0.0), None),
     "inline dropout": (lambda m, h, x: F.relu(F.dropout(h, 0.3)), [["mul"], ["relu"]]),
-    "random slopes": (lambda m, h, x: F.rrelu(h, training=True), [["rrelu_with_noise_functional"]]),
+    "random slopes": (lambda m, h, x: F.rrelu(h, training=True), [["rrelu_with_noise"]]),
     "several operations": (lambda m, h, x: h * (h * 0.5).sigmoid(), [["mul", "sigmoid", "mul"]]),
     "of a view that is changed": (lambda m, h, x: (h[:, :3].relu_(), h)[1], None),
 }

@@ -56,7 +56,8 @@ class Awaited:
         output: the layer's output.
         layer: its name.
         axis: of its units, counted from the end.
-        deliver: takes the activation, and the axis of the units in it; None as long as that is not known.
+        deliver: takes the activation, and the axis of the units in it; None as long as nothing is expected.
+        own: called instead, if no activation function follows; None for delivering the output itself.
         reached: takes the way to the activation, if it is another than those that were known.
         matches: how far along each known way the pass has come.
         first: number of the first event behind it, or behind the legs that were walked.
@@ -71,12 +72,20 @@ class Awaited:
     axis: int
     first: int
     deliver: Callable[[Tensor, int], None] | None = None
+    own: Callable[[], None] | None = None
     reached: Callable[[Trail], None] | None = None
     matches: list[Match] = field(default_factory=list)
     walked: tuple[tuple[Leg, ...], Tensor] | None = None
     inside: str = ""
     saved: Tensor | None = None
     found: tuple[Tensor, int] | None = None
+
+    def deliver_own(self) -> None:
+        """Deliver the output itself."""
+        if self.own is not None:
+            self.own()
+        elif self.deliver is not None:
+            self.deliver(self.output if self.saved is None else self.saved, self.axis)
 
 
 class ActivationWatch(DispatchMode):
@@ -114,26 +123,38 @@ class ActivationWatch(DispatchMode):
         axis: int,
         trails: Iterable[Trail],
         deliver: Callable[[Tensor, int], None],
+        own: Callable[[], None] | None,
         reached: Callable[[Trail], None],
     ) -> None:
         """Say which ways may lead to the activation, and who takes it. What was seen since `begin` counts."""
-        awaited.axis, awaited.deliver, awaited.reached = axis, deliver, reached
+        awaited.axis, awaited.deliver, awaited.own, awaited.reached = axis, deliver, own, reached
         awaited.matches = [Match(trail, awaited.output) for trail in trails]
         for event in self._events[awaited.first :]:
             for match in awaited.matches:
-                if isinstance(event, _Module):
-                    match.leaves(event.name, event.given, event.returned)
-                    made = event.returned
-                else:
-                    made = event.made
-                    if made is not None and match.operation(event.function, tree_leaves((event.args, event.kwargs))):
-                        match.take(made)
-                    made = made if event.saved is None else event.saved
-                if match.is_end(made):
-                    assert made is not None
+                if self._takes_in(event, match, awaited):
                     self._open.remove(awaited)
-                    deliver(made, match.trail.unit_axis)
                     return
+
+    def _takes_in(self, event: _Operation | _Module, match: Match, awaited: Awaited) -> bool:
+        """Take in what was seen before it was known what is expected; return whether it has led to the end."""
+        if isinstance(event, _Module):
+            made = event.returned
+            is_next = match.enters(event.name, event.given)
+        else:
+            made = event.made
+            is_next = made is not None and match.operation(event.function, tree_leaves((event.args, event.kwargs)))
+        if not is_next or made is None:
+            return False
+        if match.trail.own:
+            awaited.deliver_own()
+            return True
+        match.take(made)
+        if not match.is_end(made):
+            return False
+        saved = event.saved if isinstance(event, _Operation) else None
+        assert awaited.deliver is not None
+        awaited.deliver(made if saved is None else saved, match.trail.unit_axis)
+        return True
 
     def forget(self, awaited: Awaited) -> None:
         """Wait for this one no longer."""
@@ -171,8 +192,12 @@ class ActivationWatch(DispatchMode):
 
     def enters(self, module: str, given: Tensor | None) -> None:
         """Note that a module begins; what it is made of need not be seen if it is what was expected."""
-        for one in self._open:
-            if one.matches and not one.inside and all(match.enters(module, given) for match in one.matches):
+        for one in list(self._open):
+            entering = [match.enters(module, given) for match in one.matches]
+            if any(is_next and match.trail.own for is_next, match in zip(entering, one.matches, strict=True)):
+                self._open.remove(one)
+                one.deliver_own()
+            elif entering and not one.inside and all(entering):
                 one.inside = module
 
     def leaves(self, module: str, given: Tensor | None, returned: Tensor | None) -> None:
@@ -183,8 +208,9 @@ class ActivationWatch(DispatchMode):
         for one in list(self._open):
             unwatched, one.inside = one.inside == module, "" if one.inside == module else one.inside
             for match in one.matches:
-                if not match.leaves(module, given, returned) or returned is None:
+                if returned is None or match.trail.own or not match.enters(module, given):
                     continue
+                match.take(returned)
                 if match.is_end(returned):
                     self._open.remove(one)
                     one.found = (returned, match.trail.unit_axis)
@@ -208,21 +234,32 @@ class ActivationWatch(DispatchMode):
 
     def _find(self, one: Awaited, deliver: Callable[[Tensor, int], None], returned: Sequence[Tensor]) -> None:
         legs, start = one.walked or ((), one.output)
+        if any(match.trail.own and not match.trail.legs for match in one.matches) and not self._is_taken(one):
+            one.deliver_own()
+            return
         axis = legs[-1].unit_axis if legs else one.axis
         operations = [event for event in self._events[one.first :] if isinstance(event, _Operation)]
-        found = None
-        if axis is not None:
-            seen = [(event.function, event.args, event.kwargs, event.output) for event in operations]
-            found = trail_behind(tensors_of(self._model), without_transforms(start), axis, seen, returned)
-        if found is None:
-            deliver(one.output if one.saved is None else one.saved, one.axis)
+        if axis is None:
+            raise ValueError("its units do not show where it goes another way than before")
+        seen = [(event.function, event.args, event.kwargs, event.output) for event in operations]
+        trail, number = trail_behind(tensors_of(self._model), without_transforms(start), axis, seen, returned)
+        assert one.reached is not None
+        if trail.own:
+            if not legs:
+                one.reached(trail)
+            one.deliver_own()
             return
-        trail, number = found
         made = operations[number].saved
         made = operations[number].made if made is None else made
-        assert made is not None and one.reached is not None
+        assert made is not None
         one.reached(Trail(one.output.ndim, one.axis, (*legs, *trail.legs)))
         deliver(made, trail.unit_axis)
+
+    def _is_taken(self, one: Awaited) -> bool:
+        """Return whether anything has taken a layer's output."""
+        operations = [event for event in self._events[one.first :] if isinstance(event, _Operation)]
+        taken = (leaf for event in operations for leaf in tree_leaves((event.args, event.kwargs)))
+        return any(isinstance(leaf, Tensor) and same(leaf, one.output) for leaf in taken)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and compare it with what is expected."""
@@ -253,8 +290,11 @@ class ActivationWatch(DispatchMode):
         """Return who expects an operation that is about to run."""
         leaves = tree_leaves((args, kwargs))
         expected = [(one, match) for one in self._open for match in one.matches if match.operation(func, leaves)]
+        for one in dict.fromkeys(one for one, match in expected if match.trail.own):
+            self._open.remove(one)
+            one.deliver_own()
         if func._schema.is_mutable:
-            self._save(_written(func, args, kwargs), [one for one, _ in expected])
+            self._save(_written(func, args, kwargs), [one for one, match in expected if match.is_last])
         return expected
 
     def _see(self, event: _Operation, expected: list[tuple[Awaited, Match]]) -> None:

@@ -388,8 +388,11 @@ class Recorder:
         wanted = self._sites_at(name, "post") if trails else []
         if place is not None and place.unit_axis is not None and wanted:
             awaited = awaited or self._watch.begin(x, name, place.unit_axis)
-            deliver = partial(self._arrived, wanted, module, padded)
-            self._watch.expect(awaited, place.unit_axis, trails, deliver, partial(self._live.also_reached, name))
+            deliver, own = partial(self._arrived, wanted, module, padded), None
+            if any(trail.own for trail in trails):  # copied now: the model may change it in place
+                own = partial(self._pass.records.extend, self._records(wanted, module, x, place.unit_axis, padded))
+            reached = partial(self._live.also_reached, name)
+            self._watch.expect(awaited, place.unit_axis, trails, deliver, own, reached)
         else:
             if awaited is not None:
                 self._watch.forget(awaited)
@@ -445,9 +448,12 @@ class Recorder:
     def _arrived(self, sites: list[Site], module: nn.Module, padded: bool, x: Tensor, axis: int) -> None:
         """Record an activation. Operations of the model may wait for this, so that it may not raise."""
         try:
-            axis = next((site.unit_axis for site in sites if site.unit_axis is not None), axis)
-            from_end = axis - x.ndim if axis >= 0 else axis
-            samples = self._copy(x, from_end)
-            self._pass.records += [Record(site, module, samples, from_end, padded) for site in sites]
+            self._pass.records += self._records(sites, module, x, axis, padded)
         except Exception as error:
             self._leave_out(sites[0].layer, f"it can't be read: {type(error).__name__}: {error}")
+
+    def _records(self, sites: list[Site], module: nn.Module, x: Tensor, axis: int, padded: bool) -> list[Record]:
+        given = next((site.unit_axis for site in sites if site.unit_axis is not None), axis)
+        from_end = given - x.ndim if given >= 0 else given
+        samples = self._copy(x, from_end)
+        return [Record(site, module, samples, from_end, padded) for site in sites]

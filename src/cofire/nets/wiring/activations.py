@@ -132,6 +132,10 @@ class Flow:
                     insort(coming, taker)
         return walk.result(self.returned)
 
+    def first_taker(self, signal: Signal) -> int | None:
+        """Return the number of the first step that takes a tensor."""
+        return min(self._takers[signal], default=None)
+
     def _used_behind(self, signal: Signal, index: int) -> bool:
         return signal in self.returned or any(taker > index for taker in self._takers[signal])
 

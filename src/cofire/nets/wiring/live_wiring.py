@@ -63,11 +63,18 @@ class LiveWiring:
         return next((one for one in (*first, *self.other_places[module]) if one.fits(shape)), None)
 
     def trails(self, module: str, place: Place) -> list[Trail]:
-        """Return the ways to the activation behind an output with units at that place."""
-        own = [] if place.applied is None else [place.applied]
+        """Return the ways to the activation behind an output with units at that place.
+
+        They are none where nothing has to be watched: the output itself is what counts.
+        """
+        if place.is_activation or place.unit_axis is None or not place.n_axes:
+            return []
         alike = (place.n_axes, place.unit_axis)
         others = [one for one in self.other_trails[module] if (one.n_axes, one.start_axis) == alike]
-        return own + others if place.n_axes else own
+        first = [one for one in (place.applied, place.taken) if one is not None]
+        if len(others) == N_TRAILS and all(one.own for one in (*first, *others)):
+            return []  # it goes another way each time, but meets no activation function
+        return first + others
 
     def also_reached(self, module: str, trail: Trail) -> None:
         """Note another way to the activation of a module; of very many the first are dropped."""
@@ -180,11 +187,13 @@ def _has_units(shape: Sequence[int], place: Place) -> bool:
 
 
 def _renamed(place: Place, start: str) -> Place:
-    trail = place.applied
-    if trail is None:
-        return place
-    legs = tuple(replace(leg, module=start + leg.module) if leg.module else leg for leg in trail.legs)
-    return replace(place, applied=replace(trail, legs=legs, until=start + trail.until if trail.until else ""))
+    def renamed(trail: Trail | None) -> Trail | None:
+        if trail is None:
+            return None
+        legs = tuple(replace(leg, module=start + leg.module) if leg.module else leg for leg in trail.legs)
+        return replace(trail, legs=legs, until=start + trail.until if trail.until else "")
+
+    return replace(place, applied=renamed(place.applied), taken=renamed(place.taken))
 
 
 _KNOWN: "WeakKeyDictionary[nn.Module, tuple[Any, LiveWiring]]" = WeakKeyDictionary()

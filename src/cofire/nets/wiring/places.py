@@ -14,7 +14,7 @@ from .calls import Signal, Use
 from .dimensions import Dimension, leaves
 from .follow import Follower
 from .module_calls import ModuleCall
-from .trails import Leg, Trail, operations_between
+from .trails import Leg, Trail, operations_between, taking
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,7 @@ class Place:
         unit_axis: axis of the first floating-point tensor that it returns, counted from the end; None if none shows.
         reason: why none does.
         applied: the way to the activation function behind it; None if there is none, or the module is one itself.
+        taken: what takes the output first, if there is no activation function behind it.
         is_activation: whether it returns an activation function of what it takes.
         assumed: whether the axis was taken from the module's type, as no parameter was seen to make its units.
         n_axes: how many axes the tensor had; 0 if none was seen.
@@ -34,6 +35,7 @@ class Place:
     unit_axis: int | None
     reason: str = ""
     applied: Trail | None = None
+    taken: Trail | None = None
     is_activation: bool = False
     assumed: bool = False
     n_axes: int = 0
@@ -105,7 +107,9 @@ class _Finder:
         seen = Place(from_end, n_axes=n_axes, units=units.size)
         if self._is_activation(call):
             return replace(seen, is_activation=True)
-        return replace(seen, applied=self._trails.behind(call.returned, from_end), assumed=assumed is not None)
+        applied = self._trails.behind(call.returned, from_end)
+        taken = self._trails.taken(call.returned, from_end) if applied is None else None
+        return replace(seen, applied=applied, taken=taken, assumed=assumed is not None)
 
     def _unit_axis(self, call: ModuleCall) -> int | str:
         assert call.returned is not None
@@ -174,6 +178,17 @@ class _Trails:
             place = after
         return Trail(len(start.dimensions), axis, tuple(legs), self._next_module(end))
 
+    def taken(self, start: Signal, axis: int) -> Trail:
+        """Return what takes a tensor first."""
+        legs, number = (), self._flow.first_taker(start)
+        if number is not None:
+            around = [one for one in self._taken[start] if one.first <= number < one.after]
+            if around:
+                legs = (Leg(None, max(around, key=lambda call: call.after - call.first).module),)
+            else:
+                legs = (Leg(None, "", (taking(start, self._flow.steps[number]),)),)
+        return Trail(len(start.dimensions), axis, legs, own=True)
+
     def end(self, start: Signal, axis: int) -> Signal | None:
         """Return what the activation function behind a tensor gives."""
         behind = self._flow.behind(start)
@@ -203,8 +218,10 @@ def trail_behind(
     axis: int,
     operations: Iterable[tuple[Any, Any, Any, Any]],
     returned: Sequence[Tensor],
-) -> tuple[Trail, int] | None:
+) -> tuple[Trail, int]:
     """Return the way from a module's output to its activation in a pass that is over, and which operation made it.
+
+    If no activation function follows, it is the way to what takes the output, and -1.
 
     Args:
         tensors: parameters and buffers of the model.
@@ -229,7 +246,7 @@ def trail_behind(
     trails = _Trails(Flow(follower.steps, ends), ())
     trail, end = trails.behind(signal, axis), trails.end(signal, axis)
     if trail is None or end is None:
-        return None
+        return trails.taken(signal, axis), -1
     return trail, made_in[next(k for k, step in enumerate(follower.steps) if end in step.outputs)]
 
 

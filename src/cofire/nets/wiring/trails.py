@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from ..torch_private import tree_leaves, without_transforms
+from .activations import BLANKS
 from .calls import Signal, Step
 from .rules import RULES, elementwise
 
@@ -74,12 +75,14 @@ class Leg:
 
 @dataclass(frozen=True, eq=False)
 class Trail:
-    """The way from a layer's output to its activation.
+    """The way from a layer's output to its activation; or to what takes it, if no activation function follows.
 
     Attributes:
         n_axes: of the layer's output.
         start_axis: axis of its units, counted from the end.
         legs: in order.
+        own: whether the output itself counts: no activation function follows. The only leg is then what takes the
+            output first; none if nothing does.
         until: the module that begins next behind it, at which nothing more has to be watched; empty if there is none.
     """
 
@@ -87,6 +90,7 @@ class Trail:
     start_axis: int
     legs: tuple[Leg, ...]
     until: str = ""
+    own: bool = False
 
     @property
     def unit_axis(self) -> int:
@@ -99,6 +103,13 @@ class Trail:
     def modules(self) -> set[str]:
         """The modules whose calls tell how far a pass has come."""
         return {leg.module for leg in self.legs if leg.module} | ({self.until} if self.until else set())
+
+
+def taking(start: Signal, step: Step) -> Operation:
+    """Return the operation that takes a tensor, whatever else it takes."""
+    leaves = tree_leaves((step.args, step.kwargs))
+    slots = [(_Slot(0) if one is start else _Any()) if isinstance(one, Signal) else one for one in leaves]
+    return Operation(step.function, tuple(slots), exact=False)
 
 
 def operations_between(start: Signal, end: Signal, made_by: Mapping[Signal, tuple[int, Step]]) -> tuple[Operation, ...]:
@@ -121,7 +132,7 @@ def _slot_of(
         return slots[signal]
     slots[signal] = _Any()
     number, step = made_by.get(signal, (-1, None))
-    if step is not None and number > first:
+    if step is not None and number > first and step.name not in BLANKS:
         given = tuple(
             _slot_of(one, first, made_by, slots, operations) if isinstance(one, Signal) else one
             for one in tree_leaves((step.args, step.kwargs))
@@ -159,7 +170,7 @@ class Match:
 
     def is_end(self, output: Tensor | None) -> bool:
         """Return whether the trail ends with this tensor, and it has the layer's units."""
-        if self.n_legs < len(self.trail.legs) or output is None:
+        if self.trail.own or self.n_legs < len(self.trail.legs) or output is None:
             return False
         n_units, axis = self._start.shape[self.trail.start_axis], self.trail.unit_axis
         return -axis <= output.ndim and output.shape[axis] == n_units
@@ -171,26 +182,22 @@ class Match:
             return False
         return legs[self.n_legs].operations[len(self._slots) - 1].is_call(function, leaves, self._slots)
 
+    @property
+    def is_last(self) -> bool:
+        """Whether the next operation, if it comes, leads to the end."""
+        legs = self.trail.legs
+        return self.n_legs == len(legs) - 1 and len(self._slots) == len(legs[-1].operations)
+
     def take(self, made: Tensor) -> None:
-        """Take in the result of the `operation`."""
-        self._slots.append(made)
+        """Take in the result of what was expected."""
+        self._slots.append(without_transforms(made))
         if len(self._slots) > len(self.trail.legs[self.n_legs].operations):
-            self._next(made)
+            self.n_legs += 1
+            self._slots = self._slots[-1:]
 
     def enters(self, module: str, given: Tensor | None) -> bool:
         """Return whether a call of a module, with what it is given, is the next on the trail."""
         return bool(module) and self.expected == module and given is not None and same(given, self.current)
-
-    def leaves(self, module: str, given: Tensor | None, returned: Tensor | None) -> bool:
-        """Take in a call of a module, if it is the next on the trail."""
-        if returned is None or not self.enters(module, given):
-            return False
-        self._next(without_transforms(returned))
-        return True
-
-    def _next(self, made: Tensor) -> None:
-        self.n_legs += 1
-        self._slots = [made]
 
 
 def same(one: Tensor, other: Tensor) -> bool:
