@@ -11,6 +11,7 @@ from ..running import is_running
 from ..torch_private import (
     DispatchMode,
     hidden,
+    is_functorch_wrapped,
     push_dispatch_mode_below,
     recording_gradients,
     remove_dispatch_mode,
@@ -21,6 +22,11 @@ from ..wiring.follow import base_name, is_made_of_others
 from ..wiring.places import trail_behind
 from ..wiring.trails import Leg, Match, Trail, same
 from ..wiring.wiring import tensors_of
+
+NO_GRADIENT = "inside torch.func its activation has a gradient only if a module takes it; make a module of what does"
+HORIZON = 512
+"""How many operations behind a layer are kept, with all that they made, to find where its activation is."""
+NO_RESULT = frozenset(["_local_scalar_dense", "item", "equal", "is_nonzero"])
 
 
 @dataclass(eq=False)
@@ -96,13 +102,16 @@ class ActivationWatch(DispatchMode):
 
     Args:
         model: without wrappers.
+        leave_out: takes a layer of which it can't be told what follows, and the reason.
+        attached: whether what is delivered must have a gradient.
 
     Attributes:
         within: the call that is watched; once that is over nothing more is seen, though no hook may have said so.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, leave_out: Callable[[str, str], None], *, attached: bool) -> None:
         super().__init__()
+        self._leave_out, self._attached = leave_out, attached
         self.within: FrameType | None = None
         self._model = model
         self._open: list[Awaited] = []
@@ -152,8 +161,8 @@ class ActivationWatch(DispatchMode):
         if not match.is_end(made):
             return False
         saved = event.saved if isinstance(event, _Operation) else None
-        assert awaited.deliver is not None
-        awaited.deliver(made if saved is None else saved, match.trail.unit_axis)
+        awaited.found = made if saved is None else saved, match.trail.unit_axis
+        self._deliver(awaited)
         return True
 
     def forget(self, awaited: Awaited) -> None:
@@ -181,14 +190,18 @@ class ActivationWatch(DispatchMode):
 
         Inside ``torch.func.grad`` operations show what autograd's wrappers hold, but modules the wrappers.
         """
-        if not self._arrived:
+        far = [one for one in self._open if one.deliver is not None and len(self._events) - one.first > HORIZON]
+        if not self._arrived and not far:
             return
         arrived, self._arrived = self._arrived, []
         with hidden():
             for one in arrived:
-                assert one.found is not None and one.deliver is not None
-                made, axis = one.found
-                one.deliver(given if given is not None and same(given, made) else made, axis)
+                if given is not None and one.found is not None and same(given, one.found[0]):
+                    one.found = given, one.found[1]
+                self._deliver(one)
+            for one in far:
+                self._open.remove(one)
+                self._find(one, ())
 
     def enters(self, module: str, given: Tensor | None) -> None:
         """Note that a module begins; what it is made of need not be seen if it is what was expected."""
@@ -219,20 +232,24 @@ class ActivationWatch(DispatchMode):
                 if unwatched:
                     one.walked, one.first = (match.trail.legs[: match.n_legs], returned), len(self._events)
 
-    def end(self, returned: Sequence[Tensor], leave_out: Callable[[str, str], None]) -> None:
+    def end(self, returned: Sequence[Tensor]) -> None:
         """Find the activations that were not reached on a known way; ``returned`` is what the pass has returned."""
         self.settle()
         for one in self._open:
-            if one.deliver is not None:
-                try:
-                    if self._error is not None:
-                        raise self._error
-                    self._find(one, one.deliver, returned)
-                except Exception as error:
-                    leave_out(one.layer, f"what follows it can't be followed: {type(error).__name__}: {error}")
+            self._find(one, returned)
         self.clear()
 
-    def _find(self, one: Awaited, deliver: Callable[[Tensor, int], None], returned: Sequence[Tensor]) -> None:
+    def _find(self, one: Awaited, returned: Sequence[Tensor]) -> None:
+        """Find an activation in what was seen, and note the way that has led to it."""
+        if one.deliver is not None:
+            try:
+                if self._error is not None:
+                    raise self._error
+                self._follow(one, returned)
+            except Exception as error:
+                self._leave_out(one.layer, f"what follows it can't be followed: {type(error).__name__}: {error}")
+
+    def _follow(self, one: Awaited, returned: Sequence[Tensor]) -> None:
         legs, start = one.walked or ((), one.output)
         if any(match.trail.own and not match.trail.legs for match in one.matches) and not self._is_taken(one):
             one.deliver_own()
@@ -253,7 +270,16 @@ class ActivationWatch(DispatchMode):
         made = operations[number].made if made is None else made
         assert made is not None
         one.reached(Trail(one.output.ndim, one.axis, (*legs, *trail.legs)))
-        deliver(made, trail.unit_axis)
+        one.found = made, trail.unit_axis
+        self._deliver(one)
+
+    def _deliver(self, one: Awaited) -> None:
+        """Deliver what was found."""
+        assert one.found is not None and one.deliver is not None
+        if self._attached and is_functorch_wrapped(one.output) and not is_functorch_wrapped(one.found[0]):
+            self._leave_out(one.layer, NO_GRADIENT)
+        else:
+            one.deliver(*one.found)
 
     def _is_taken(self, one: Awaited) -> bool:
         """Return whether anything has taken a layer's output."""
@@ -321,8 +347,7 @@ class ActivationWatch(DispatchMode):
             arrived = [one for one in self._arrived if one.found is not None and is_lost(one.found[0])]
             self._arrived = [one for one in self._arrived if one not in arrived]
             for one in arrived:
-                assert one.found is not None and one.deliver is not None
-                one.deliver(*one.found)
+                self._deliver(one)
             for one in self._open:
                 if one in known:
                     continue
@@ -332,9 +357,6 @@ class ActivationWatch(DispatchMode):
                     if isinstance(event, _Operation) and event.saved is None and is_lost(event.made):
                         assert event.made is not None
                         event.saved = event.made.clone()
-
-
-NO_RESULT = frozenset(["_local_scalar_dense", "item", "equal", "is_nonzero"])
 
 
 def _written(func: Any, args: Any, kwargs: Any) -> list[Tensor]:

@@ -67,7 +67,7 @@ class Recorder:
         self._frames: list[FrameType | None] = []
         self._thread: int | None = None
         self._handled: BaseException | None = None
-        self._watch = ActivationWatch(model)
+        self._watch = ActivationWatch(model, leave_out, attached=copy is not units_last)
         self._observed: ObservedPass | None = None
         self._asked = asked_layers(model, requests)
         self._known = -1
@@ -123,7 +123,7 @@ class Recorder:
     def _hand_over(self, output: object = None) -> None:
         """Hand over the pass that is over; ``output`` is what the model has returned."""
         with hidden():
-            self._watch.end([one for one in tree_leaves(output) if isinstance(one, Tensor)], self._leave_out)
+            self._watch.end([one for one in tree_leaves(output) if isinstance(one, Tensor)])
         shown, self._pass = self._pass, Pass()
         if shown.records:
             with hidden():
@@ -367,7 +367,7 @@ class Recorder:
             return
         self._begins_outside(name)
         place = self._live.place(name, self._pass.calls[name], training=self._model.training, shape=x.shape)
-        if place is None:
+        if place is None and self._live.knows(name):
             place = self._live.learn_shape(module, name, args, kwargs, x.shape)
         self._record(name, module, x, place, padded=not is_packed(output))
 
@@ -382,9 +382,9 @@ class Recorder:
         awaited: Awaited | None = None,
     ) -> None:
         """Record a module's output, or what an activation function makes of it, at the sites that want it."""
-        samples, trails = None, [] if place is None else self._live.trails(name, place)
+        trails = [] if place is None else self._live.trails(name, place)
         if place is not None and not place.is_activation:
-            samples = self._note(name, module, "pre", x, place.unit_axis, padded=padded, reason=place.reason)
+            self._note(name, module, "pre", x, place.unit_axis, padded=padded, reason=place.reason)
         wanted = self._sites_at(name, "post") if trails else []
         if place is not None and place.unit_axis is not None and wanted:
             awaited = awaited or self._watch.begin(x, name, place.unit_axis)
@@ -398,7 +398,7 @@ class Recorder:
                 self._watch.forget(awaited)
             if place is not None and not trails:
                 axis, reason = place.unit_axis, place.reason
-                self._note(name, module, "post", x, axis, padded=padded, reason=reason, copied=samples)
+                self._note(name, module, "post", x, axis, padded=padded, reason=reason)
         self._pass.calls[name] += 1
 
     def _sites_at(self, name: str, stage: Stage) -> list[Site]:
@@ -421,20 +421,13 @@ class Recorder:
         *,
         padded: bool = True,
         reason: str = "",
-        copied: Tensor | None = None,
-    ) -> Tensor | None:
+    ) -> None:
         """Record a tensor at the sites of one stage. It is copied now: the model may change it in place."""
         wanted = self._sites_at(name, stage)
-        if not wanted:
-            return None
-        given = next((site.unit_axis for site in wanted if site.unit_axis is not None), axis)
-        if given is None:
+        if wanted and axis is None and all(site.unit_axis is None for site in wanted):
             self._leave_out(name, reason)
-            return None
-        from_end = given - x.ndim if given >= 0 else given
-        samples = self._copy(x, from_end) if copied is None else copied
-        self._pass.records += [Record(site, module, samples, from_end, padded) for site in wanted]
-        return samples
+        elif wanted:
+            self._pass.records += self._records(wanted, module, x, axis or 0, padded)
 
     def _enters(self, name: str, args: Args, kwargs: Kwargs) -> None:
         given = first_floating((*args, *kwargs.values()))

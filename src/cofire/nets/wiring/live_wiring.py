@@ -99,12 +99,14 @@ class LiveWiring:
         except Exception as error:  # the forward is the user's code, and may raise anything on fake tensors
             alone = Place(None, f"{type(error).__name__}: {error}")
         if alone.unit_axis is not None and alone.fits(shape):
-            found = replace(alone, applied=None)
+            found = alone
         else:  # more or fewer axes of samples; the units are still counted from the end
-            before = [one for one in self.shown_by(name) if one.unit_axis is not None and one.n_axes != len(shape)]
-            axes = {one.unit_axis for one in before if _has_units(shape, one)}
-            if len(axes) == 1:
-                found = replace(before[0], unit_axis=axes.pop(), n_axes=len(shape), applied=None)
+            before = [one for one in self.shown_by(name) if one.n_axes != len(shape) and _has_units(shape, one)]
+            if len({one.unit_axis for one in before}) == 1:
+                found = before[0]
+        if found.unit_axis is not None and not found.is_activation:
+            nothing = Trail(len(shape), found.unit_axis, (), own=True)  # what follows it shows as it runs
+            found = replace(found, n_axes=len(shape), applied=None, taken=nothing)
         self.other_places[name].append(found)
         return found
 
