@@ -68,7 +68,7 @@ class Awaited:
         matches: how far along each known way the pass has come.
         first: number of the first event behind it, or behind the legs that were walked.
         walked: legs whose insides were not watched, and what they led to.
-        inside: the module that is running and is not watched.
+        inside: the module that is running and is not watched; None if there is none.
         saved: a copy of the output, if that was changed in place.
         found: the activation, until it is delivered.
     """
@@ -82,7 +82,7 @@ class Awaited:
     reached: Callable[[Trail], None] | None = None
     matches: list[Match] = field(default_factory=list)
     walked: tuple[tuple[Leg, ...], Tensor] | None = None
-    inside: str = ""
+    inside: str | None = None
     saved: Tensor | None = None
     found: tuple[Tensor, int] | None = None
 
@@ -178,7 +178,7 @@ class ActivationWatch(DispatchMode):
         """Begin or end to see operations, as what is awaited needs it."""
         if not self._open:
             self._events = []
-        needed = not off and bool(self._arrived or any(not one.inside for one in self._open))
+        needed = not off and bool(self._arrived or any(one.inside is None for one in self._open))
         if needed and not self._is_on:
             push_dispatch_mode_below(self)
         elif self._is_on and not needed:
@@ -210,7 +210,7 @@ class ActivationWatch(DispatchMode):
             if any(is_next and match.trail.own for is_next, match in zip(entering, one.matches, strict=True)):
                 self._open.remove(one)
                 one.deliver_own()
-            elif entering and not one.inside and all(entering):
+            elif entering and one.inside is None and all(entering):
                 one.inside = module
 
     def leaves(self, module: str, given: Tensor | None, returned: Tensor | None) -> None:
@@ -219,7 +219,7 @@ class ActivationWatch(DispatchMode):
             return
         self._events.append(_Module(module, given, returned))
         for one in list(self._open):
-            unwatched, one.inside = one.inside == module, "" if one.inside == module else one.inside
+            unwatched, one.inside = one.inside == module, None if one.inside == module else one.inside
             for match in one.matches:
                 if returned is None or match.trail.own or not match.enters(module, given):
                     continue

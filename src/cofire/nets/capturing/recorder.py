@@ -153,20 +153,16 @@ class Recorder:
             if any(place.is_activation for place in shown):
                 takes = partial(self._takes, name, module)
                 self._hook(f"takes {name}", name, module.register_forward_pre_hook, takes, with_kwargs=True)
-            self._hook(
-                f"ran {name}", name, module.register_forward_hook, partial(self._ran, name, module), with_kwargs=True
-            )
+            ran = partial(self._ran, name, module)
+            self._hook(f"ran {name}", name, module.register_forward_hook, ran, plain=True, with_kwargs=True)
             if any(site.stage == "post" for site in wanted):
-                for part in {
-                    part for place in shown for trail in self._live.trails(name, place) for part in trail.modules
-                }:
-                    enters, leaves = partial(self._enters, part), partial(self._leaves, part)
-                    self._hook(
-                        f"enters {part}", name, self._modules[part].register_forward_pre_hook, enters, with_kwargs=True
-                    )
-                    self._hook(
-                        f"leaves {part}", name, self._modules[part].register_forward_hook, leaves, with_kwargs=True
-                    )
+                trails = [trail for place in shown for trail in self._live.trails(name, place)]
+                for part in {part for trail in trails for part in trail.modules}:
+                    enters, register = partial(self._enters, part), self._modules[part].register_forward_pre_hook
+                    self._hook(f"enters {part}", name, register, enters, with_kwargs=True)
+                for part in {leg.module for trail in trails if not trail.own for leg in trail.legs} - {None}:
+                    leaves, register = partial(self._leaves, part), self._modules[part].register_forward_hook
+                    self._hook(f"leaves {part}", name, register, leaves, with_kwargs=True)
         # The end of the model's call comes last, when all layers are recorded. It must come also when forward raises.
         self._unhook("end")
         self._hook("end", "", self._model.register_forward_hook, self._ends, plain=True, always_call=True)
@@ -369,7 +365,8 @@ class Recorder:
         place = self._live.place(name, self._pass.calls[name], training=self._model.training, shape=x.shape)
         if place is None and self._live.knows(name):
             place = self._live.learn_shape(module, name, args, kwargs, x.shape)
-        self._record(name, module, x, place, padded=not is_packed(output))
+        with hidden():
+            self._record(name, module, x, place, padded=not is_packed(output))
 
     def _record(
         self,

@@ -189,11 +189,14 @@ def _has_units(shape: Sequence[int], place: Place) -> bool:
 
 
 def _renamed(place: Place, start: str) -> Place:
+    def name(module: str | None) -> str | None:
+        return None if module is None else f"{start}{module}".rstrip(".")
+
     def renamed(trail: Trail | None) -> Trail | None:
         if trail is None:
             return None
-        legs = tuple(replace(leg, module=start + leg.module) if leg.module else leg for leg in trail.legs)
-        return replace(trail, legs=legs, until=start + trail.until if trail.until else "")
+        legs = tuple(replace(leg, module=name(leg.module)) for leg in trail.legs)
+        return replace(trail, legs=legs, until=name(trail.until))
 
     return replace(place, applied=renamed(place.applied), taken=renamed(place.taken))
 

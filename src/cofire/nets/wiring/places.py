@@ -174,7 +174,7 @@ class _Trails:
             if ahead is not None:
                 legs.append(Leg(unit_axis, ahead[1].module))
             else:
-                legs.append(Leg(unit_axis, "", operations_between(gates[place], gates[after], self._made_by)))
+                legs.append(Leg(unit_axis, None, operations_between(gates[place], gates[after], self._made_by)))
             place = after
         return Trail(len(start.dimensions), axis, tuple(legs), self._next_module(end))
 
@@ -186,7 +186,7 @@ class _Trails:
             if around:
                 legs = (Leg(None, max(around, key=lambda call: call.after - call.first).module),)
             else:
-                legs = (Leg(None, "", (taking(start, self._flow.steps[number]),)),)
+                legs = (Leg(None, None, (taking(start, self._flow.steps[number]),)),)
         return Trail(len(start.dimensions), axis, legs, own=True)
 
     def end(self, start: Signal, axis: int) -> Signal | None:
@@ -206,10 +206,10 @@ class _Trails:
                 return one.returned if one.returned in behind.gates else end
         return end
 
-    def _next_module(self, end: Signal) -> str:
+    def _next_module(self, end: Signal) -> str | None:
         number = self._made_by[end][0]
         later = [call for call in self._calls if call.first > number]
-        return min(later, key=lambda call: call.first).module if later else ""
+        return min(later, key=lambda call: call.first).module if later else None
 
 
 def trail_behind(

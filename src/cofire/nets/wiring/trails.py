@@ -64,12 +64,12 @@ class Leg:
 
     Attributes:
         unit_axis: axis of the units in what it leads to, counted from the end; None if that shows none.
-        module: its name; empty for operations.
+        module: its name; None for operations.
         operations: in order; the result is that of the last.
     """
 
     unit_axis: int | None
-    module: str = ""
+    module: str | None = None
     operations: tuple[Operation, ...] = ()
 
 
@@ -83,13 +83,13 @@ class Trail:
         legs: in order.
         own: whether the output itself counts: no activation function follows. The only leg is then what takes the
             output first; none if nothing does.
-        until: the module that begins next behind it, at which nothing more has to be watched; empty if there is none.
+        until: the module that begins next behind it, at which nothing more has to be watched; None if there is none.
     """
 
     n_axes: int
     start_axis: int
     legs: tuple[Leg, ...]
-    until: str = ""
+    until: str | None = None
     own: bool = False
 
     @property
@@ -102,7 +102,7 @@ class Trail:
     @property
     def modules(self) -> set[str]:
         """The modules whose calls tell how far a pass has come."""
-        return {leg.module for leg in self.legs if leg.module} | ({self.until} if self.until else set())
+        return {name for name in (*(leg.module for leg in self.legs), self.until) if name is not None}
 
 
 def taking(start: Signal, step: Step) -> Operation:
@@ -164,9 +164,9 @@ class Match:
         return self._slots[0]
 
     @property
-    def expected(self) -> str:
-        """The module that comes next; empty if operations do, or none does."""
-        return self.trail.legs[self.n_legs].module if self.n_legs < len(self.trail.legs) else ""
+    def expected(self) -> str | None:
+        """The module that comes next; None if operations do, or none does."""
+        return self.trail.legs[self.n_legs].module if self.n_legs < len(self.trail.legs) else None
 
     def is_end(self, output: Tensor | None) -> bool:
         """Return whether the trail ends with this tensor, and it has the layer's units."""
@@ -178,7 +178,7 @@ class Match:
     def operation(self, function: Any, leaves: list[Any]) -> bool:
         """Return whether an operation, of which the arguments are given, is the next on the trail."""
         legs = self.trail.legs
-        if self.n_legs == len(legs) or legs[self.n_legs].module:
+        if self.n_legs == len(legs) or legs[self.n_legs].module is not None:
             return False
         return legs[self.n_legs].operations[len(self._slots) - 1].is_call(function, leaves, self._slots)
 
@@ -197,7 +197,7 @@ class Match:
 
     def enters(self, module: str, given: Tensor | None) -> bool:
         """Return whether a call of a module, with what it is given, is the next on the trail."""
-        return bool(module) and self.expected == module and given is not None and same(given, self.current)
+        return self.expected == module and given is not None and same(given, self.current)
 
 
 def same(one: Tensor, other: Tensor) -> bool:
