@@ -160,7 +160,7 @@ class Recorder:
                 for part in {part for trail in trails for part in trail.modules}:
                     enters, register = partial(self._enters, part), self._modules[part].register_forward_pre_hook
                     self._hook(f"enters {part}", name, register, enters, with_kwargs=True)
-                for part in {leg.module for trail in trails if not trail.own for leg in trail.legs} - {None}:
+                for part in {part for trail in trails if not trail.own for part in trail.modules}:
                     leaves, register = partial(self._leaves, part), self._modules[part].register_forward_hook
                     self._hook(f"leaves {part}", name, register, leaves, with_kwargs=True)
         # The end of the model's call comes last, when all layers are recorded. It must come also when forward raises.

@@ -176,18 +176,19 @@ class _Trails:
             else:
                 legs.append(Leg(unit_axis, None, operations_between(gates[place], gates[after], self._made_by)))
             place = after
-        return Trail(len(start.dimensions), axis, tuple(legs), self._next_module(end))
+        return Trail(len(start.dimensions), axis, tuple(legs), self._next_module(self._made_by[end][0]))
 
     def taken(self, start: Signal, axis: int) -> Trail:
         """Return what takes a tensor first."""
-        legs, number = (), self._flow.first_taker(start)
+        legs, until, number = (), None, self._flow.first_taker(start)
         if number is not None:
+            until = self._next_module(number)
             around = [one for one in self._taken[start] if one.first <= number < one.after]
             if around:
                 legs = (Leg(None, max(around, key=lambda call: call.after - call.first).module),)
             else:
                 legs = (Leg(None, None, (taking(start, self._flow.steps[number]),)),)
-        return Trail(len(start.dimensions), axis, legs, own=True)
+        return Trail(len(start.dimensions), axis, legs, until, own=True)
 
     def end(self, start: Signal, axis: int) -> Signal | None:
         """Return what the activation function behind a tensor gives."""
@@ -206,8 +207,7 @@ class _Trails:
                 return one.returned if one.returned in behind.gates else end
         return end
 
-    def _next_module(self, end: Signal) -> str | None:
-        number = self._made_by[end][0]
+    def _next_module(self, number: int) -> str | None:
         later = [call for call in self._calls if call.first > number]
         return min(later, key=lambda call: call.first).module if later else None
 
