@@ -1,5 +1,6 @@
 """What is captured was made by the model in that very pass, whichever way the pass goes."""
 
+import weakref
 from collections import Counter
 from contextlib import nullcontext
 
@@ -251,6 +252,44 @@ def test_an_error_on_the_way_ends_what_is_watched(error):
         model(x)
     assert torch.equal(acts["layer"], torch.cat([model_act(model.layer(x)) for model_act in (torch.tanh, torch.relu)]))
     assert not modes()
+
+
+def test_what_is_done_with_a_part_that_was_called_alone_does_not_count():
+    model = nn.Sequential(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 6)), nn.Linear(6, 2))
+    with cofire.capture(model, "0.*") as acts:
+        wanted = []
+        for _ in range(3):
+            h = model[0](torch.randn(5, 4))
+            torch.sigmoid(h).sum().backward()
+            wanted.append(h.detach())
+    assert torch.equal(acts["0.2"], torch.cat(wanted)) and not modes()
+
+
+def test_what_is_watched_is_let_go():
+    model = Written(lambda h: h)
+    with cofire.capture(model, "layer"):
+        for model.act in (torch.tanh, torch.relu, torch.cos):
+            x = torch.randn(5, 4)
+            model(x)
+            given = weakref.ref(x)
+            del x
+            assert given() is None
+
+
+def test_a_long_way_is_watched_in_part_only(monkeypatch):
+    monkeypatch.setattr("cofire.nets.capturing.activation_watch.HORIZON", 20)
+    kept = []
+    follow = ActivationWatch._follow
+    monkeypatch.setattr(
+        ActivationWatch, "_follow", lambda self, *args: (kept.append(len(self._events)), follow(self, *args))
+    )
+    model, x = Written(lambda h: h), torch.randn(5, 4)
+    with cofire.capture(model, "layer") as acts:
+        model(x)
+        model.act, model.behind = torch.sin, lambda h: [h := h + 1 for _ in range(60)][-1]
+        model(x)
+    assert torch.equal(acts["layer"][5:], torch.sin(model.layer(x)).detach())
+    assert kept == [21]
 
 
 class Counting(TorchDispatchMode):

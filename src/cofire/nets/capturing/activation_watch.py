@@ -173,6 +173,7 @@ class ActivationWatch(DispatchMode):
     def clear(self) -> None:
         """Forget all: the pass has failed, or is over."""
         self._open, self._arrived, self._events, self._error = [], [], [], None
+        self.within = None  # a frame keeps what its code has made
 
     def switch(self, *, off: bool = False) -> None:
         """Begin or end to see operations, as what is awaited needs it."""
@@ -190,7 +191,7 @@ class ActivationWatch(DispatchMode):
 
         Inside ``torch.func.grad`` operations show what autograd's wrappers hold, but modules the wrappers.
         """
-        far = [one for one in self._open if one.deliver is not None and len(self._events) - one.first > HORIZON]
+        far = [one for one in self._open if self._is_far(one)]
         if not self._arrived and not far:
             return
         arrived, self._arrived = self._arrived, []
@@ -202,6 +203,9 @@ class ActivationWatch(DispatchMode):
             for one in far:
                 self._open.remove(one)
                 self._find(one, ())
+
+    def _is_far(self, one: Awaited) -> bool:
+        return one.deliver is not None and len(self._events) - one.first > HORIZON
 
     def enters(self, module: str, given: Tensor | None) -> None:
         """Note that a module begins; what it is made of need not be seen if it is what was expected."""
@@ -324,6 +328,8 @@ class ActivationWatch(DispatchMode):
         return expected
 
     def _see(self, event: _Operation, expected: list[tuple[Awaited, Match]]) -> None:
+        if all(self._is_far(one) for one in self._open):
+            return
         self._events.append(event)
         made = event.made
         if made is None:

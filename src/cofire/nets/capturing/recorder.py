@@ -19,7 +19,7 @@ from ..first_tensor import describe, first_floating, is_packed
 from ..layer_names import named_layers
 from ..layers.sample_rows import Copy, units_last
 from ..layers.sites import Request, Site, Sites, Stage, asked_layers, resolve
-from ..running import calling_frame, is_running, method_called
+from ..running import calling_frame, is_running, method_called, outermost_frame
 from ..torch_private import hidden, in_backward, tree_leaves
 from ..wiring.live_wiring import live_wiring
 from ..wiring.places import Place
@@ -59,6 +59,7 @@ class Recorder:
         self._read_mask, self._emit, self._leave_out, self._copy = read_mask, emit, leave_out, copy
         self._resolved, self._when = resolved, when
         self._modules = named_layers(model)
+        self._ids = {id(module) for module in model.modules()}
         self._live = live_wiring(model)
         self.sites = Sites((), {})
         self._wanted: dict[str, list[Site]] = {}
@@ -244,7 +245,7 @@ class Recorder:
             return
         if name in self._pass.calls:
             self._hand_over()
-        self._watch.within = calling_frame(of_user=True)
+        self._watch.within = outermost_frame(self._ids)
         if self._pass.mask is None:
             self._take_mask((), {})
 
