@@ -55,9 +55,9 @@ def test_a_part_adds_its_layers_under_its_name():
         ("experts.1", "experts.1", "experts.1.weight"),
         ("block.0", "block.0", "block.0.weight"),
     ]
-    place = live.place("block.0", 3, training=True)
+    place = live.place("block.0", 3, training=True, shape=(2, 5))
     assert place is not None and place.unit_axis == -1
-    assert place.applied is not None and place.applied.source == "block.1"
+    assert place.applied is not None and [leg.module for leg in place.applied.legs] == ["block.1"]
     assert live.unseen(["block", "block.2"]) == ["block.2"]
 
 

@@ -43,7 +43,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """An operation that ran, to be followed again or to be run again.
+    """An operation that ran.
 
     Attributes:
         name: the operation's, without its namespace, overload and the underscore of its in-place form.

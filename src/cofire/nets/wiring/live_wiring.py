@@ -1,6 +1,7 @@
 """The wiring of a model as its own passes show it: made at the first, added to when other parts run."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
@@ -16,8 +17,12 @@ from .assumed import assumed_wiring
 from .follow import Follower
 from .module_calls import ModuleWatch
 from .places import Place
+from .trails import Trail
 from .wired_layers import Layer, Wiring
 from .wiring import seen_pass, tensors_of, wire_on_fakes
+
+N_TRAILS = 8
+"""How many other ways to an activation are known of a module."""
 
 
 @dataclass(eq=False)
@@ -29,6 +34,8 @@ class LiveWiring:
         riders: parameters with a number, or a filter, for each unit of another layer.
         places: for each mode, the places of each module's calls.
         assumed: modules that ran but could not be followed, with the reason.
+        other_places: of modules whose output had another shape later, or their units on another axis.
+        other_trails: to activations of modules that a later pass reached in another way.
         version: grows whenever something is added.
         first: for each name of a module the first one, under which it is known.
     """
@@ -37,6 +44,8 @@ class LiveWiring:
     riders: set[str] = field(default_factory=set)
     places: dict[bool, dict[str, tuple[Place, ...]]] = field(default_factory=lambda: {True: {}, False: {}})
     assumed: dict[str, str] = field(default_factory=dict)
+    other_places: dict[str, list[Place]] = field(default_factory=lambda: defaultdict(list))
+    other_trails: dict[str, list[Trail]] = field(default_factory=lambda: defaultdict(list))
     version: int = 0
     first: Mapping[str, str] = field(default_factory=dict)
 
@@ -48,10 +57,62 @@ class LiveWiring:
         """Return those of the modules that were not seen running."""
         return [name for name in modules if not self.knows(name)]
 
-    def place(self, module: str, call: int, *, training: bool) -> Place | None:
-        """Return where the output of a module shows units; calls beyond those that were seen are like the last."""
-        found = self.places[training].get(module) or self.places[not training].get(module)
-        return found[min(call, len(found) - 1)] if found else None
+    def place(self, module: str, call: int, *, training: bool, shape: Sequence[int]) -> Place | None:
+        """Return where an output of that shape shows units; None if it had another shape whenever it was seen.
+
+        Calls beyond those that were seen are like the last.
+        """
+        found = self.places[training].get(module) or self.places[not training].get(module) or ()
+        first = found[min(call, len(found) - 1) :][:1]
+        return next((one for one in (*first, *self.other_places[module]) if one.fits(shape)), None)
+
+    def trails(self, module: str, place: Place) -> list[Trail]:
+        """Return the ways to the activation behind an output with units at that place.
+
+        They are none where nothing has to be watched: the output itself is what counts.
+        """
+        if place.is_activation or place.unit_axis is None or not place.n_axes:
+            return []
+        alike = (place.n_axes, place.unit_axis)
+        others = [one for one in self.other_trails[module] if (one.n_axes, one.start_axis) == alike]
+        first = [one for one in (place.applied, place.taken) if one is not None]
+        if len(others) == N_TRAILS and all(one.own for one in (*first, *others)):
+            return []  # it goes another way each time, but meets no activation function
+        return first + others
+
+    def also_reached(self, module: str, trail: Trail) -> None:
+        """Note another way to the activation of a module; of very many the first are dropped."""
+        self.other_trails[module] = [*self.other_trails[module], trail][-N_TRAILS:]
+
+    def learn_shape(
+        self, part: nn.Module, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], shape: Sequence[int]
+    ) -> Place:
+        """Learn anew where a module has its units, whose output has another shape than before.
+
+        Args:
+            part: the module.
+            name: of it.
+            args: what it was given.
+            kwargs: likewise, by name.
+            shape: of what it returned.
+        """
+        reason = f"its output has another shape than before ({tuple(shape)}), which does not show where its units are"
+        found = Place(None, reason, n_axes=len(shape))
+        try:
+            alone = wire_on_fakes(part, (args, kwargs)).places[part.training][""][0]
+        except Exception as error:  # the forward is the user's code, and may raise anything on fake tensors
+            alone = Place(None, f"{type(error).__name__}: {error}")
+        if alone.unit_axis is not None and alone.fits(shape):
+            found = alone
+        else:  # more or fewer axes of samples; the units are still counted from the end
+            before = [one for one in self.shown_by(name) if one.n_axes != len(shape) and _has_units(shape, one)]
+            if len({one.unit_axis for one in before}) == 1:
+                found = before[0]
+        if found.unit_axis is not None and not found.is_activation:
+            nothing = Trail(len(shape), found.unit_axis, (), own=True)  # what follows it shows as it runs
+            found = replace(found, n_axes=len(shape), applied=None, taken=nothing)
+        self.other_places[name].append(found)
+        return found
 
     def shown_by(self, module: str) -> list[Place]:
         """Return all places of a module."""
@@ -93,10 +154,16 @@ class LiveWiring:
         return f"{self.first.get(module, module)}{inside}".lstrip(".")
 
     def _renamed(self, place: Place, start: str) -> Place:
-        if place.applied is None:
-            return place
-        source = self._first(f"{start}{place.applied.source}".rstrip("."))
-        return replace(place, applied=replace(place.applied, source=source, prefix=start + place.applied.prefix))
+        def name(module: str | None) -> str | None:
+            return None if module is None else self._first(f"{start}{module}".rstrip("."))
+
+        def renamed(trail: Trail | None) -> Trail | None:
+            if trail is None:
+                return None
+            legs = tuple(replace(leg, module=name(leg.module)) for leg in trail.legs)
+            return replace(trail, legs=legs, until=name(trail.until))
+
+        return replace(place, applied=renamed(place.applied), taken=renamed(place.taken))
 
     def learn(
         self, part: nn.Module, prefix: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, method: str = ""
@@ -138,6 +205,11 @@ class LiveWiring:
         ]
         if missing:
             self.add(replace(wiring, layers=tuple(missing), places={}), prefix)
+
+
+def _has_units(shape: Sequence[int], place: Place) -> bool:
+    axis = place.unit_axis
+    return axis is not None and -axis <= len(shape) and shape[axis] == place.units
 
 
 _KNOWN: "WeakKeyDictionary[nn.Module, tuple[Any, LiveWiring]]" = WeakKeyDictionary()
