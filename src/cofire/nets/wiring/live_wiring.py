@@ -28,6 +28,8 @@ class LiveWiring:
         places: for each mode, the places of each module's calls.
         assumed: modules that ran but could not be followed, with the reason.
         version: grows whenever something is added.
+        failed: for each part that could be followed in no pass so far, the forms of those calls. A call of another form
+            is followed anew: an odd first pass must not hide what an ordinary one shows.
     """
 
     layers: dict[str, Layer] = field(default_factory=dict)
@@ -35,9 +37,14 @@ class LiveWiring:
     places: dict[bool, dict[str, tuple[Place, ...]]] = field(default_factory=lambda: {True: {}, False: {}})
     assumed: dict[str, str] = field(default_factory=dict)
     version: int = 0
+    failed: dict[str, set[Any]] = field(default_factory=dict)
+    _by_type: set[str] = field(default_factory=set)  # modules whose places were read from their types
 
     def knows(self, module: str) -> bool:
-        """Return whether a module was seen running."""
+        """Return whether a module was seen running, and nothing more is to be learned from another of its calls."""
+        return self._ran(module) and module not in self.failed
+
+    def _ran(self, module: str) -> bool:
         return module in self.places[True] or module in self.places[False]
 
     def unseen(self, modules: Iterable[str]) -> list[str]:
@@ -58,6 +65,7 @@ class LiveWiring:
         self.version += 1
         start = f"{prefix}." if prefix else ""
         n_own = sum(not layer.module for layer in wiring.layers)
+        self._forget_assumed({f"{start}{name}".rstrip(".") for of_mode in wiring.places.values() for name in of_mode})
         self.riders.update(start + name for group in wiring.groups for name in group.riders)
         for layer in wiring.layers:
             if prefix:
@@ -80,10 +88,23 @@ class LiveWiring:
                 renamed = tuple(_renamed(place, start) for place in of_it) if prefix else of_it
                 self.places[training].setdefault(f"{start}{name}".rstrip("."), renamed)
 
+    def _forget_assumed(self, modules: set[str]) -> None:
+        """Forget what was assumed of modules of which more is known now."""
+        self.layers = {name: one for name, one in self.layers.items() if not one.assumed or one.module not in modules}
+        for name in modules:
+            self.assumed.pop(name, None)
+            self.failed.pop(name, None)
+        for name in modules & self._by_type:
+            for of_mode in self.places.values():
+                of_mode.pop(name, None)
+        self._by_type -= modules
+
     def learn(
         self, part: nn.Module, prefix: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, method: str = ""
     ) -> str:
         """Follow a call of a part of the model on fake tensors; return why that failed, if it did.
+
+        A call of a form that could not be followed before, in no way, is not tried again.
 
         Args:
             part: the module.
@@ -92,6 +113,8 @@ class LiveWiring:
             kwargs: likewise, by name.
             method: the method of it that is called, if not it itself.
         """
+        if call_form("", args, kwargs) in self.failed.get(prefix, ()):
+            return ""
         try:
             self.add(wire_on_fakes(part, (args, kwargs), method=method), prefix)
             self.complete(part, prefix)
@@ -99,9 +122,21 @@ class LiveWiring:
             return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         return ""
 
-    def assume(self, part: nn.Module, prefix: str, reason: str) -> None:
-        """Read a part of the model by the types of its modules, as it can't be followed."""
-        self.add(assumed_wiring(part, reason), prefix)
+    def assume(self, part: nn.Module, prefix: str, reason: str, form: Any = None) -> None:
+        """Read a part of the model by the types of its modules, as a call of that form can't be followed.
+
+        What was followed before stays.
+        """
+        start = f"{prefix}." if prefix else ""
+        wiring = assumed_wiring(part, reason)
+        new = {name for name in wiring.places[True] if not self._ran(f"{start}{name}".rstrip("."))}
+        if new:
+            found = {mode: {name: of_mode[name] for name in new} for mode, of_mode in wiring.places.items()}
+            layers = tuple(one for one in wiring.layers if one.module in new)
+            self.add(replace(wiring, layers=layers, places=found), prefix)
+            self._by_type.update(f"{start}{name}".rstrip(".") for name in new)
+        if new or prefix in self.failed:
+            self.failed.setdefault(prefix, set()).add(form)
 
     def complete(self, part: nn.Module, prefix: str) -> None:
         """Read the layers that ran, but of which no weight was seen making units, by their types.
@@ -116,7 +151,7 @@ class LiveWiring:
         missing = [
             replace(layer, assumed="") if start + layer.parameter in self.riders else layer
             for layer, name in named
-            if name not in making and self.knows(name)
+            if name not in making and self._ran(name)
         ]
         if missing:
             self.add(replace(wiring, layers=tuple(missing), places={}), prefix)
@@ -140,6 +175,29 @@ def live_wiring(model: nn.Module) -> LiveWiring:
     if known is None or known[0] != (structure, shapes):
         known = _KNOWN[model] = ((structure, shapes), LiveWiring())
     return known[1]
+
+
+def call_form(begins_at: str, args: Any, kwargs: Any) -> Any:
+    """Return what tells calls apart that take other ways through a model: all of the arguments but their exact sizes.
+
+    Example:
+        >>> import torch
+        >>> call_form("", (torch.ones(7, 1),), {"k": 5}) == call_form("", (torch.ones(9, 1),), {"k": 8})
+        True
+    """
+    return begins_at, _form(args), _form(dict(kwargs))
+
+
+def _form(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return str(value.dtype), tuple(min(size, 2) for size in value.shape)
+    if isinstance(value, Mapping):
+        return tuple((str(name), _form(one)) for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_form, value[:8]))
+    if isinstance(value, bool | str | None):
+        return value
+    return max(-1, min(value, 2)) if isinstance(value, int) else type(value).__qualname__
 
 
 class Observation:
@@ -172,6 +230,7 @@ class Observation:
         within: FrameType | None,
     ) -> None:
         self._live, self._part, self._prefix = live, part, prefix
+        self._form = call_form(begins_at, args, kwargs)
         self._follower = Follower(tensors_of(part), within=within)
         self._follower.give(one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor))
         self._watch = ModuleWatch(part, self._follower, hook, root=False)
@@ -188,7 +247,7 @@ class Observation:
             self._live.add(assemble(self._part, self._follower, [found]), self._prefix)
             self._live.complete(self._part, self._prefix)
         except Exception as error:
-            self._live.assume(self._part, self._prefix, f"{failure}; {error}")
+            self._live.assume(self._part, self._prefix, f"{failure}; {error}", self._form)
 
     def close(self) -> None:
         """See nothing more."""
