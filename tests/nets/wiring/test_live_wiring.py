@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import cofire
-from cofire.nets.wiring.rules import RULES
 from cofire.nets.wiring.live_wiring import LiveWiring, live_wiring
+from cofire.nets.wiring.rules import RULES
 from cofire.nets.wiring.wiring import wire
 
 

@@ -14,7 +14,7 @@ from ..loading.eval_mode import evaluating
 from .counts import Count
 from .cut_groups import Change, named_tensors
 from .groups import Links, links, memory_shared, owner
-from .output_change import predicted_error
+from .output_change import predicted_error, shown
 from .output_errors import ErrorSums, OutputError, combined
 from .products import Product, Products
 from .refit import Plan, refitted
@@ -101,7 +101,7 @@ def admitted(model: nn.Module, data: Any, pattern: "Pattern | list[Pattern]") ->
     """Return a copy of a network with the groups that a pattern selects.
 
     Raises:
-        ValueError: for data that cannot be used, or a pattern that matches nothing.
+        ValueError: for data that cannot be used, a model that returns no real numbers, or a pattern that matches nothing.
     """
     batches, whole = as_batches(data), unwrap(model)
     asked, excluded = _asked(whole, pattern)
@@ -110,7 +110,7 @@ def admitted(model: nn.Module, data: Any, pattern: "Pattern | list[Pattern]") ->
         first = next(iter(batches), None)
         if first is None:
             raise ValueError("the data hold no batch")
-        forward(net, first)
+        shown(forward(net, first))
     every = links(net, first, memory_shared(whole))
     found = {
         name: link

@@ -29,12 +29,16 @@ class Pass:
         calls: the calls of modules.
         uses: what parameters did.
         returned: the model's outputs.
+        hidden: name of the class of a part of the output that can't be looked into; empty if there is none.
+        unread: what nothing reads, and may lie in such a part.
     """
 
     training: bool
     calls: Sequence[ModuleCall]
     uses: Sequence[Use]
     returned: Sequence[Signal]
+    hidden: str = ""
+    unread: Sequence[Signal] = ()
 
 
 def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes: Sequence[str] = ()) -> Wiring:
@@ -54,9 +58,13 @@ def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes
     outputs = [one for seen in passes for signal in seen.returned for one in signal.dimensions]
     for dimension in outputs:
         fix(dimension, OUTPUT)
+    for seen in passes:
+        for dimension in [one for signal in seen.unread for one in signal.dimensions]:
+            fix(dimension, f"perhaps part of the model's output, a {seen.hidden}, which can't be looked into")
+            outputs.append(dimension)
     found: dict[bool, Places] = {}
     for seen in passes:
-        flow = Flow(follower.steps, seen.returned)
+        flow = Flow(follower.steps, [*seen.returned, *seen.unread])
         found[seen.training] = places(seen.calls, flow, seen.uses, follower.parameter_signals, named_layers(model))
     layers = _Layers(model, follower, passes, {leaf for one in outputs for leaf in leaves(one)})
     return Wiring(
@@ -87,7 +95,7 @@ class _Layers:
         self._number = {signal: k for k, step in enumerate(follower.steps) for signal in step.outputs}
         self._steps = follower.steps
         self._behind: dict[ModuleCall, set[int]] = {}
-        returned = [signal for seen in passes for signal in seen.returned]
+        returned = [signal for seen in passes for signal in (*seen.returned, *seen.unread)]
         self._ending = self._making_steps(returned, 0, len(follower.steps))
         self._inputs: dict[tuple[str, frozenset[str]], int] = {}
         self._batch: dict[tuple[str, frozenset[str]], set[Dimension]] = {}

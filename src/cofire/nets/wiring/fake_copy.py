@@ -21,6 +21,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from ...stats._base.wording import with_article
+from ..tensors_in import look_into
 from ..torch_private import (
     ALL_HOOKS,
     FakeCopyMode,
@@ -28,7 +29,6 @@ from ..torch_private import (
     FakeTensorMode,
     is_functorch_wrapped,
     outside_transforms,
-    tree_leaves,
     without_modes,
 )
 from .closures import copied_closures
@@ -50,8 +50,8 @@ def fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
     """
     # Tensors computed from parameters, as old weight norm leaves them, and those that torch.func has put in the place
     # of parameters cannot be copied; all others are, wherever they lie.
-    held = [tensor for module in model.modules() for tensor in tree_leaves(list(vars(module).values()))]
-    unlike = [one for one in held if isinstance(one, Tensor) and not _can_be_copied(one)]
+    held = look_into([list(vars(module).values()) for module in model.modules()]).tensors
+    unlike = [one for one in held if not _can_be_copied(one)]
     memo, cells = copied_closures(model)
     made = _copied(model, unlike, mode, memo)
     with FakeCopyMode(mode):
@@ -126,8 +126,7 @@ def _is_real(tensor: Tensor) -> bool:
 
 def fake_arguments(arguments: Any, mode: FakeTensorMode) -> Any:
     """Return a copy of the arguments of a model with fake tensors in place of real ones, whatever holds them."""
-    given = [one for one in tree_leaves(arguments) if isinstance(one, Tensor)]
-    return _copied(arguments, [one for one in given if not _can_be_copied(one)], mode)
+    return _copied(arguments, [one for one in look_into(arguments).tensors if not _can_be_copied(one)], mode)
 
 
 def _can_be_copied(tensor: Tensor) -> bool:

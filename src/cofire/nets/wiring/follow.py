@@ -21,7 +21,17 @@ from .rules import RULES, Rule, elementwise, unknown
 # These change the shape of a tensor in place, so that its dimensions before the call are others than after it.
 CHANGE_SHAPE = frozenset({"t", "transpose", "unsqueeze", "squeeze", "permute", "as_strided"})
 NO_TENSORS = frozenset(
-    {"_local_scalar_dense", "item", "equal", "_assert_async", "is_same_size", "sym_size", "is_nonzero"}
+    {
+        "_local_scalar_dense",
+        "item",
+        "equal",
+        "_assert_async",
+        "is_same_size",
+        "sym_size",
+        "is_nonzero",
+        "_is_all_true",
+        "_is_any_true",
+    }
 )
 
 DECOMPOSITIONS = decompositions()

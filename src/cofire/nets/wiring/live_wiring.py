@@ -8,14 +8,15 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from ..torch_private import push_dispatch_mode, remove_dispatch_mode, tree_leaves
+from ..tensors_in import look_into
+from ..torch_private import push_dispatch_mode, remove_dispatch_mode
 from .assemble import assemble
 from .assumed import assumed_wiring
 from .follow import Follower
 from .module_calls import ModuleWatch
 from .places import Place
 from .wired_layers import Layer, Wiring
-from .wiring import seen_pass, tensors_of, wire_on_fakes
+from .wiring import Start, seen_pass, tensors_of, wire_on_fakes
 
 
 @dataclass(eq=False)
@@ -232,7 +233,7 @@ class Observation:
         self._live, self._part, self._prefix = live, part, prefix
         self._form = call_form(begins_at, args, kwargs)
         self._follower = Follower(tensors_of(part), within=within)
-        self._follower.give(one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor))
+        self._follower.give(look_into((args, kwargs)).tensors)
         self._watch = ModuleWatch(part, self._follower, hook, root=False)
         self._watch.__enter__()
         self._watch.begin(begins_at, args, kwargs)
@@ -243,7 +244,7 @@ class Observation:
         self.close()
         try:
             self._watch.end("", output)
-            found = seen_pass(self._part.training, self._follower, self._watch.calls, (0, 0), output)
+            found = seen_pass(self._part.training, self._follower, self._watch, Start(), output)
             self._live.add(assemble(self._part, self._follower, [found]), self._prefix)
             self._live.complete(self._part, self._prefix)
         except Exception as error:
