@@ -101,7 +101,7 @@ def admitted(model: nn.Module, data: Any, pattern: "Pattern | list[Pattern]") ->
     """Return a copy of a network with the groups that a pattern selects.
 
     Raises:
-        ValueError: for data that cannot be used, a model that returns no real numbers, or a pattern that matches nothing.
+        ValueError: for data that cannot be used, a model that returns no real numbers, or a pattern without match.
     """
     batches, whole = as_batches(data), unwrap(model)
     asked, excluded = _asked(whole, pattern)

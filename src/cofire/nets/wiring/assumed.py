@@ -70,7 +70,7 @@ def _layer(
         units=units // (len(names) or 1),
         unit_axis=unit_axis,
         weight_axis=weight_axis,
-        inputs=0 if isinstance(module, nn.Embedding | nn.EmbeddingBag) else weight.shape[1 - weight_axis],
+        inputs=_inputs(module, weight.shape, weight_axis),
         kind=type(module).__name__,
         is_output=False,
         calls=0,
@@ -81,6 +81,15 @@ def _layer(
         else _layout(weight.shape, weight_axis, groups, equal_parts(names, units) if names else ()),
         assumed=reason,
     )
+
+
+def _inputs(module: nn.Module, shape: Sequence[int], weight_axis: int) -> int:
+    """Return how many inputs each unit has."""
+    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+        return 0
+    if isinstance(module, nn.Bilinear):
+        return shape[1] * shape[2]
+    return shape[1 - weight_axis] // (getattr(module, "groups", 1) if weight_axis == 1 else 1)
 
 
 def _grouped_transposed(shape: Sequence[int], groups: int) -> WeightLayout:

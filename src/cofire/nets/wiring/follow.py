@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from ..running import is_running
 from ..torch_private import DispatchMode, FakeTensor, decompositions, grouped_mm, tree_leaves, tree_map
-from .calls import Call, Signal, Step, Use, fresh
+from .calls import Call, Signal, Step, Use, computes_weight, fresh
 from .dimensions import Dimension, product
 from .rules import RULES, Rule, elementwise, unknown
 
@@ -155,7 +155,7 @@ class Follower(DispatchMode):
         inputs, taken = before
         in_place = base != func._schema.name.partition("::")[2]
         module, own = self.running[-1]
-        call = Call(base, _bound(func, args, kwargs), inputs, output, module, own, len(self.steps))
+        call = Call(base, _bound(func, args, kwargs), inputs, output, module, own, len(self.steps), computes_weight(module))
         self._apply(rule, call)
         if in_place:
             self._write(call)

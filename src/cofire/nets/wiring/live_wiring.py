@@ -12,6 +12,7 @@ from ..tensors_in import look_into
 from ..torch_private import push_dispatch_mode, remove_dispatch_mode
 from .assemble import assemble
 from .assumed import assumed_wiring
+from .calls import computes_weight
 from .follow import Follower
 from .module_calls import ModuleWatch
 from .places import Place
@@ -63,6 +64,10 @@ class LiveWiring:
 
     def add(self, wiring: Wiring, prefix: str = "") -> None:
         """Take in the wiring of the model, or of the part of that name."""
+        if computes_weight(prefix):  # it ran by itself: someone read the weight
+            unshown = (Place(None, "it computes a weight"),)
+            named = {mode: dict.fromkeys(of_mode, unshown) for mode, of_mode in wiring.places.items()}
+            wiring = replace(wiring, layers=(), groups=(), places=named)
         self.version += 1
         start = f"{prefix}." if prefix else ""
         n_own = sum(not layer.module for layer in wiring.layers)
