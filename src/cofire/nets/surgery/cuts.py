@@ -11,6 +11,7 @@ from ..layer_names import unwrap
 from ..layers.patterns import Pattern, as_list, matching, split
 from ..loading.batches import as_batches, forward
 from ..loading.eval_mode import evaluating
+from ..wiring.wired_layers import short_name
 from .counts import Count
 from .cut_groups import Change, named_tensors
 from .groups import Links, links, memory_shared, owner
@@ -135,7 +136,8 @@ def _asked(model: nn.Module, pattern: "Pattern | list[Pattern]") -> tuple[set[st
         raise ValueError(f"{pattern!r} leaves no layer to cut: {'all are excluded' if unwanted else 'it is empty'}")
     parameters = [name for name, _ in model.named_parameters(remove_duplicate=False)]
     for names in (asked, excluded):
-        names.update(one for one in parameters if one.rpartition(".")[0] in names)
+        owned = [one for one in parameters if one.rpartition(".")[0] in names]
+        names.update(owned, map(short_name, owned))  # as layers are named where a module makes units with several
     return asked, excluded
 
 

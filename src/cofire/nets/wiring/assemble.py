@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..layer_names import clean, named_layers
 from .activations import Flow
 from .calls import Signal, Use, computes_weight
-from .dimensions import Dimension, agree, factors, fix, leaves, root, terms
+from .dimensions import Dimension, agree, factors, fix, leaves, root, terms, total
 from .follow import Follower
 from .module_calls import ModuleCall
 from .places import Place, Places, places
@@ -123,6 +123,7 @@ class _Layers:
     def _layer(self, module: str, names: frozenset[str], use: Use) -> Layer:
         parameter, read = self._parameter(names, use), self._read.get((module, names))
         weight = self._signals[parameter] if use.weight is None else use.weight
+        use = self._whole(module, names, use, weight.dimensions)
         calls = [call for seen in self._passes for call in seen.calls if call.module == module]
         last = calls[-1].returned if calls else None
         shown = [] if last is None else last.dimensions
@@ -135,7 +136,7 @@ class _Layers:
             module=module,
             units=units.size,
             unit_axis=_unit_axis(units, use.output_axis, shown) if visible else None,
-            weight_axis=on_weight if units is use.dimension else None,
+            weight_axis=on_weight if units is use.dimension and weight.tensor.shape[on_weight or 0] == units.size else None,
             inputs=use.inputs if use.inputs is not None else 0 if read is None else read.size,
             kind=own.__name__,
             is_output=not self._outputs.isdisjoint(leaves(use.dimension)) or use.step in self._ending,
@@ -157,6 +158,15 @@ class _Layers:
             return name in self._learned, units <= _leaves(signal.dimensions), signal.tensor.numel()
 
         return max(sorted(names), key=rank)
+
+    def _whole(self, module: str, names: frozenset[str], use: Use, weight: Sequence[Dimension]) -> Use:
+        """Return a use as that of a whole axis of the weight, if it is used in parts that make up that axis."""
+        parts = {tuple(leaves(one.dimension)): one.dimension for one in self._all[module, names]}
+        made, size = _leaves(parts.values()), sum(one.size for one in parts.values())
+        if len(parts) < 2:
+            return use
+        whole = (one for one in weight if one.size == size and _leaves([one]) == made)
+        return next((replace(use, dimension=one) for one in whole), use)
 
     def _steps_behind(self, call: ModuleCall) -> set[int]:
         """Return the steps in a module that made units which its output shows.
@@ -228,8 +238,10 @@ def _group(leaf: Dimension, roles: Mapping[str, Mapping[str, None]]) -> Group:
 
 def _units(dimension: Dimension, output: Sequence[Dimension]) -> Dimension:
     """Return the units as the output shows them; where it does not, an LSTM's four gates that share them count once."""
-    found = list(leaves(dimension))
-    return found[0] if len(set(found)) == 1 and _axis_of(dimension, output) is None else dimension
+    parts = terms(dimension)
+    own = [list(leaves(part)) for part in parts]
+    repeats = [n for n in range(1, len(parts)) if len(parts) % n == 0 and own == own[:n] * (len(parts) // n)]
+    return total(parts[: repeats[0]]) if repeats and _axis_of(dimension, output) is None else dimension
 
 
 def _unit_axis(units: Dimension, output_axis: int, shown: Sequence[Dimension]) -> int | None:
