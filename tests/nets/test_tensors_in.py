@@ -81,7 +81,11 @@ HOLDERS = {
     "distribution": lambda y: torch.distributions.Normal(y, 1.0, validate_args=False),
     "generator": suspended,
 }
-OPAQUE = {"list_iterator": lambda y: iter([y]), "map": lambda y: map(abs, [y]), "zip": lambda y: [zip([y], [1], strict=True)]}
+OPAQUE = {
+    "list_iterator": lambda y: iter([y]),
+    "map": lambda y: map(abs, [y]),
+    "zip": lambda y: [zip([y], [1], strict=True)],
+}
 
 
 class Model(nn.Module):

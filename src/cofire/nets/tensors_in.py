@@ -96,11 +96,18 @@ def parts_of(value: Any) -> list[Any] | None:
         frame = getattr(value, "gi_frame", None)
         return [] if frame is None else list(frame.f_locals.values())
     if isinstance(value, CellType):
-        return [value.cell_contents] if value != CellType() else []
+        return _contents(value)
     if isinstance(value, Iterator) and parts is None and not _is_plain(value):
         return None
     attributes = attributes_of(value)
     return None if parts is None and attributes is None else [*(parts or []), *(attributes or {}).values()]
+
+
+def _contents(cell: CellType) -> list[Any]:
+    try:
+        return [cell.cell_contents]
+    except ValueError:  # it is empty
+        return []
 
 
 def _items(value: Any) -> list[Any] | None:

@@ -1,30 +1,22 @@
 """Every module of torch.nn: its units are where its own numbers say, captured, and cut or left with a reason."""
 
-import warnings
 from math import prod
 
 import pytest
 import torch
+from tests.zoo.laws import misplaced, misshapen, order_matters, roughen, run
 from torch import nn
 
 import cofire
 from cofire.nets.surgery import fold, prune
 from cofire.nets.wiring.wired_layers import gates_of
 from cofire.nets.wiring.wiring import wire
-from tests.zoo.laws import misplaced, misshapen, order_matters, roughen, run
 
 ROW, LINE, IMAGE, VOLUME = (8,), (8, 6), (8, 6, 6), (8, 6, 6, 6)
 SPACE = {"1d": LINE, "2d": IMAGE, "3d": VOLUME}
 SEQUENCE = (5, 8)
-PLAIN = """
-    CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh Identity LeakyReLU LogSigmoid Mish PReLU RReLU ReLU
-    ReLU6 SELU SiLU Sigmoid Softplus Softshrink Softsign Tanh Tanhshrink Dropout AlphaDropout FeatureAlphaDropout
-    Flatten LazyBatchNorm1d
-""".split()
-NONE = """
-    Container Module ModuleDict ModuleList ParameterDict ParameterList Sequential RNNBase RNNCellBase
-    LinearCrossEntropyOptions
-""".split()
+PLAIN = ["CELU", "ELU", "GELU", "GLU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "LeakyReLU", "LogSigmoid", "Mish", "PReLU", "RReLU", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Dropout", "AlphaDropout", "FeatureAlphaDropout", "Flatten", "LazyBatchNorm1d"]
+NONE = ["Container", "Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential", "RNNBase", "RNNCellBase", "LinearCrossEntropyOptions"]
 """Containers, and classes that only others are made of."""
 
 
@@ -94,7 +86,10 @@ CASES |= {
     "RNNCell": (lambda: Call(nn.RNNCell(8, 6), lambda m, x: m(x, x[:, :6])), ROW),
     "GRUCell": (lambda: Call(nn.GRUCell(8, 6), lambda m, x: m(x, x[:, :6])), ROW),
     "LSTMCell": (lambda: Call(nn.LSTMCell(8, 6), lambda m, x: m(x, (x[:, :6], x[:, 2:]))), ROW),
-    "MultiheadAttention": (lambda: Call(nn.MultiheadAttention(8, 2, batch_first=True), lambda m, x: m(x, x, x)), SEQUENCE),
+    "MultiheadAttention": (
+        lambda: Call(nn.MultiheadAttention(8, 2, batch_first=True), lambda m, x: m(x, x, x)),
+        SEQUENCE,
+    ),
     "MultiheadAttention of other widths": (
         lambda: Call(nn.MultiheadAttention(8, 2, kdim=8, vdim=4), lambda m, x: m(x, x, x[..., :4])),
         SEQUENCE,
@@ -112,10 +107,7 @@ CASES |= {
         lambda: Call(nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16), 2), lambda m, x: m(x, x)),
         SEQUENCE,
     ),
-    "Transformer": (
-        lambda: Call(nn.Transformer(8, 2, 1, 1, 16, batch_first=True), lambda m, x: m(x, x)),
-        SEQUENCE,
-    ),
+    "Transformer": (lambda: Call(nn.Transformer(8, 2, 1, 1, 16, batch_first=True), lambda m, x: m(x, x)), SEQUENCE),
     "Bilinear": (lambda: Call(nn.Bilinear(8, 5, 7), lambda m, x: m(x, x[:, :5])), ROW),
     "Bilinear of itself": (lambda: Call(nn.Bilinear(8, 8, 7), lambda m, x: m(x, x)), ROW),
     "CosineSimilarity": (lambda: Call(nn.CosineSimilarity(), lambda m, x: m(x, x.relu())), ROW),
@@ -168,7 +160,9 @@ CASES |= {
         lambda: Call(
             nn.CTCLoss(),
             lambda m, x: m(
-                x.log_softmax(-1).transpose(0, 1), torch.ones(len(x), 2).long(), *torch.tensor([[5], [2]]).expand(2, len(x))
+                x.log_softmax(-1).transpose(0, 1),
+                torch.ones(len(x), 2).long(),
+                *torch.tensor([[5], [2]]).expand(2, len(x)),
             ),
         ),
         SEQUENCE,
@@ -178,20 +172,14 @@ CASES |= {
         ROW,
     ),
     "GaussianNLLLoss": (lambda: Call(nn.GaussianNLLLoss(), lambda m, x: m(x, same(x), x.exp())), ROW),
-    "MarginRankingLoss": (
-        lambda: Call(nn.MarginRankingLoss(), lambda m, x: m(x, x.relu(), torch.ones_like(x))),
-        ROW,
-    ),
+    "MarginRankingLoss": (lambda: Call(nn.MarginRankingLoss(), lambda m, x: m(x, x.relu(), torch.ones_like(x))), ROW),
     "NLLLoss2d": (lambda: Call(nn.NLLLoss(), lambda m, x: m(x, torch.zeros(len(x), 6, 6).long())), IMAGE),
     "TripletMarginLoss": (lambda: Call(nn.TripletMarginLoss(), lambda m, x: m(x, x.relu(), -x)), ROW),
     "TripletMarginWithDistanceLoss": (
         lambda: Call(nn.TripletMarginWithDistanceLoss(), lambda m, x: m(x, x.relu(), -x)),
         ROW,
     ),
-    "LinearCrossEntropyLoss": (
-        lambda: Call(nn.LinearCrossEntropyLoss(8, 5), lambda m, x: m(x, classes(x))),
-        ROW,
-    ),
+    "LinearCrossEntropyLoss": (lambda: Call(nn.LinearCrossEntropyLoss(8, 5), lambda m, x: m(x, classes(x))), ROW),
 }
 
 

@@ -32,9 +32,9 @@ def predicted_error(net: nn.Module, weights: Mapping[str, Tensor], batches: Iter
     try:
         with evaluating(net):
             for batch in batches:
-                args, kwargs = arguments(net, batch)
 
-                def outputs(weights: dict[str, Tensor], args: Any = args, kwargs: Any = kwargs) -> list[Tensor]:
+                def outputs(weights: dict[str, Tensor], batch: Any = batch) -> list[Tensor]:
+                    args, kwargs = arguments(net, batch)
                     return numbers(functional_call(net, weights, args, kwargs))
 
                 # Fused attention has no forward derivative; torch warns about itself when it first loads derivatives.
@@ -44,6 +44,10 @@ def predicted_error(net: nn.Module, weights: Mapping[str, Tensor], batches: Iter
                 _add(sums, moved[1], moved[0])
     except NotImplementedError:  # an operation without a forward derivative
         return None
+    except RuntimeError as error:
+        if "would mutate a captured Tensor" in str(error):  # one that the model keeps
+            return None
+        raise
     return combined(sums)
 
 

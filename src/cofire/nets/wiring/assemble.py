@@ -136,7 +136,9 @@ class _Layers:
             module=module,
             units=units.size,
             unit_axis=_unit_axis(units, use.output_axis, shown) if visible else None,
-            weight_axis=on_weight if units is use.dimension and weight.tensor.shape[on_weight or 0] == units.size else None,
+            weight_axis=on_weight
+            if units is use.dimension and weight.tensor.shape[on_weight or 0] == units.size
+            else None,
             inputs=use.inputs if use.inputs is not None else 0 if read is None else read.size,
             kind=own.__name__,
             is_output=not self._outputs.isdisjoint(leaves(use.dimension)) or use.step in self._ending,

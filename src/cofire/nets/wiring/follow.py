@@ -155,7 +155,9 @@ class Follower(DispatchMode):
         inputs, taken = before
         in_place = base != func._schema.name.partition("::")[2]
         module, own = self.running[-1]
-        call = Call(base, _bound(func, args, kwargs), inputs, output, module, own, len(self.steps), computes_weight(module))
+        call = Call(
+            base, _bound(func, args, kwargs), inputs, output, module, own, len(self.steps), computes_weight(module)
+        )
         self._apply(rule, call)
         if in_place:
             self._write(call)

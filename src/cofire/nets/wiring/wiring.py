@@ -16,8 +16,18 @@ from ..torch_private import FakeTensorMode
 from .assemble import Pass, assemble
 from .assumed import assumed_wiring
 from .calls import Signal, Step
-from .fake_copy import SafeCopies, clear_leaks, fake_arguments, fake_copy, never_run, random_states_kept, undisturbed
+from .fake_copy import (
+    SafeCopies,
+    clear_leaks,
+    fake_arguments,
+    fake_copy,
+    never_run,
+    own_arguments,
+    random_states_kept,
+    undisturbed,
+)
 from .follow import Follower
+from .held_state import attributes_kept
 from .module_calls import ModuleWatch
 from .wired_layers import Wiring
 
@@ -150,7 +160,8 @@ def _unread(steps: Sequence[Step]) -> list[Signal]:
 
 def _wire_on_reals(model: nn.Module, arguments: Arguments, note: str) -> Wiring:
     """Return the wiring from one pass of the model itself, with its state put back."""
-    with _state_kept(model), random_states_kept():
+    arguments = own_arguments(arguments)
+    with _state_kept(model), random_states_kept(model):
         follower = Follower(tensors_of(model))
         inputs = look_into(arguments).tensors
         follower.give(inputs)
@@ -163,11 +174,9 @@ def _wire_on_reals(model: nn.Module, arguments: Arguments, note: str) -> Wiring:
 
 @contextmanager
 def _state_kept(model: nn.Module) -> Iterator[None]:
-    """Put back a model's parameters, buffers and plain attributes after a block."""
+    """Put back a model's parameters, buffers and plain attributes, and what these hold, after a block."""
     tensors = [(one, one.detach().clone(), one.grad) for one in (*model.parameters(), *model.buffers())]
-    attributes = [(module, dict(vars(module))) for module in model.modules()]
-    # Their contents are put back into the same dicts: the handles of hooks refer to them.
-    contents = [(one, dict(one)) for _, before in attributes for one in before.values() if isinstance(one, dict)]
+    restore = attributes_kept(model)
     try:
         yield
     finally:
@@ -176,12 +185,7 @@ def _state_kept(model: nn.Module) -> Iterator[None]:
                 if not torch.equal(one, before):
                     one.copy_(before)
                 one.grad = gradient
-        for module, attributes_before in attributes:
-            vars(module).clear()
-            vars(module).update(attributes_before)
-        for one, contents_before in contents:
-            one.clear()
-            one.update(contents_before)
+        restore()
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
