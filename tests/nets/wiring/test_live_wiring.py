@@ -132,3 +132,23 @@ def test_an_odd_first_pass_hides_nothing_that_an_ordinary_one_shows(monkeypatch)
     with cofire.capture(model) as acts:
         model(x, odd=1)  # what was followed stays
     assert not live.assumed and torch.equal(acts["a"], expected)
+
+
+def test_units_of_the_models_own_parameters_that_do_not_show_are_named():
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.q, self.k = nn.Parameter(torch.randn(8, 2, 4)), nn.Parameter(torch.randn(8, 2, 4))
+            self.head = nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            q, k = (torch.einsum("btd,dhk->bhtk", x, w) for w in (self.q, self.k))
+            return self.head((q @ k.mT).mean(1))
+
+    model, x = Attention(), torch.randn(7, 5, 8)
+    reason = "its units do not show in the output of the model"
+    found = cofire.sites(model, example=x)
+    assert [str(site) for site in found] == ["head"] and found.left_out == {"q": reason, "k": reason}
+    with cofire.capture(model) as acts:
+        model(x)
+    assert list(acts) == ["head"] and acts.left_out == {"q": reason, "k": reason}

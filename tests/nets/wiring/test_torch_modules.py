@@ -15,8 +15,49 @@ from cofire.nets.wiring.wiring import wire
 ROW, LINE, IMAGE, VOLUME = (8,), (8, 6), (8, 6, 6), (8, 6, 6, 6)
 SPACE = {"1d": LINE, "2d": IMAGE, "3d": VOLUME}
 SEQUENCE = (5, 8)
-PLAIN = ["CELU", "ELU", "GELU", "GLU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "LeakyReLU", "LogSigmoid", "Mish", "PReLU", "RReLU", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Dropout", "AlphaDropout", "FeatureAlphaDropout", "Flatten", "LazyBatchNorm1d"]
-NONE = ["Container", "Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential", "RNNBase", "RNNCellBase", "LinearCrossEntropyOptions"]
+PLAIN = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "Hardshrink",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "Identity",
+    "LeakyReLU",
+    "LogSigmoid",
+    "Mish",
+    "PReLU",
+    "RReLU",
+    "ReLU",
+    "ReLU6",
+    "SELU",
+    "SiLU",
+    "Sigmoid",
+    "Softplus",
+    "Softshrink",
+    "Softsign",
+    "Tanh",
+    "Tanhshrink",
+    "Dropout",
+    "AlphaDropout",
+    "FeatureAlphaDropout",
+    "Flatten",
+    "LazyBatchNorm1d",
+]
+NONE = [
+    "Container",
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "ParameterDict",
+    "ParameterList",
+    "Sequential",
+    "RNNBase",
+    "RNNCellBase",
+    "LinearCrossEntropyOptions",
+]
 """Containers, and classes that only others are made of."""
 
 

@@ -208,7 +208,7 @@ def resolve(model: nn.Module, requests: Sequence[Request], live: LiveWiring) -> 
         name: reason for name in layers if name and (reason := _why_not(name, first[name], layers, live, makers))
     }
     for layer in live.layers.values():
-        if layer.unit_axis is None and layer.module in makers:
+        if layer.unit_axis is None and (layer.module in makers or not layer.module):  # the model itself has no name
             left_out[layer.name] = f"its units do not show in the output of {layer.module or 'the model'}"
     kept = {site.layer for site in found}
     left_out = {name: reason for name, reason in left_out.items() if name not in kept}
