@@ -14,7 +14,7 @@ from cofire.nets.wiring.wiring import wire
 
 ROW, LINE, IMAGE, VOLUME = (8,), (8, 6), (8, 6, 6), (8, 6, 6, 6)
 SPACE = {"1d": LINE, "2d": IMAGE, "3d": VOLUME}
-SEQUENCE = (5, 8)
+SEQUENCE = (3, 8)
 PLAIN = [
     "CELU",
     "ELU",
@@ -203,7 +203,7 @@ CASES |= {
             lambda m, x: m(
                 x.log_softmax(-1).transpose(0, 1),
                 torch.ones(len(x), 2).long(),
-                *torch.tensor([[5], [2]]).expand(2, len(x)),
+                *torch.tensor([[3], [2]]).expand(2, len(x)),
             ),
         ),
         SEQUENCE,
@@ -259,7 +259,7 @@ def built(name):
     make, shape = CASES[name]
     torch.manual_seed(0)
     inside = shape[1:] if shape is not SEQUENCE else shape[:1]
-    model, x = Between(make(), shape), torch.randn(40, *inside, 4)
+    model, x = Between(make(), shape), torch.randn(24, *inside, 4)
     model(x)
     return model.double().eval(), x.double()
 
