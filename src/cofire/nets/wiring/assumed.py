@@ -7,6 +7,7 @@ from torch.nn.parameter import is_lazy
 
 from ..layer_names import named_layers
 from .assumed_types import TYPES, assumed_axis
+from .calls import computes_weight
 from .places import Place
 from .wired_layers import QKV, Layer, WeightLayout, Wiring, equal_parts, gates_of, short_name
 
@@ -25,7 +26,7 @@ def assumed_wiring(model: nn.Module, reason: str) -> Wiring:
     layers = []
     for name, module in named_layers(model).items():
         for types, unit_axis, weight_axis in TYPES:
-            if isinstance(module, types):
+            if isinstance(module, types) and not computes_weight(name):
                 made = (
                     _layer(name, module, *one, unit_axis, weight_axis, f"assumed: {reason}") for one in _weights(module)
                 )

@@ -157,7 +157,7 @@ class LiveWiring:
         missing = [
             replace(layer, assumed="") if start + layer.parameter in self.riders else layer
             for layer, name in named
-            if name not in making and self._ran(name)
+            if name not in making and self._ran(name) and not computes_weight(name)
         ]
         if missing:
             self.add(replace(wiring, layers=tuple(missing), places={}), prefix)
