@@ -125,4 +125,4 @@ def _run(model: nn.Module, batch: Any) -> None:
 
 
 def _on(device: torch.device, value: Any) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
+    return value.to(device, copy=True) if isinstance(value, Tensor) else value  # the model may change it

@@ -210,8 +210,9 @@ def resolve(model: nn.Module, requests: Sequence[Request], live: LiveWiring) -> 
         name: reason for name in layers if name and (reason := _why_not(name, first[name], layers, live, makers))
     }
     for layer in live.layers.values():
-        if layer.unit_axis is None and layer.module in makers:
-            left_out[layer.name] = f"its units do not show in the output of {layer.module or 'the model'}"
+        if layer.unit_axis is None and (layer.module in makers or not layer.module):  # the model itself has no name
+            told = f"its units do not show in the output of {layer.module or 'the model'}"
+            left_out.setdefault(layer.name, told)
     kept = {site.layer for site in found}
     left_out = {name: reason for name, reason in left_out.items() if name not in kept}
     return Sites(tuple(found), left_out, {name: why for name, why in live.assumed.items() if name in kept})

@@ -38,7 +38,7 @@ def as_batches(data: Any) -> Iterable[Any]:
 
 
 def arguments(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments to call a model with, on its device.
+    """Return the arguments to call a model with, on its device: copies, since a model may change what it is given.
 
     A tensor is the input, the first element of a tuple or list likewise; a mapping holds keyword arguments.
     """
@@ -75,7 +75,11 @@ def _by_torch(error: Exception) -> bool:
 
 
 def _on(device: torch.device, value: Any) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
+    if isinstance(value, Tensor):
+        return value.to(device, copy=True)
+    if type(value) in (list, tuple):
+        return type(value)(_on(device, one) for one in value)
+    return {name: _on(device, one) for name, one in value.items()} if type(value) is dict else value
 
 
 class FirstSamples:

@@ -7,6 +7,7 @@ from torch.nn.parameter import is_lazy
 
 from ..layer_names import distinct_layers
 from .assumed_types import TYPES, assumed_axis
+from .calls import computes_weight
 from .places import Place
 from .wired_layers import QKV, Layer, WeightLayout, Wiring, equal_parts, gates_of, short_name
 
@@ -25,7 +26,7 @@ def assumed_wiring(model: nn.Module, reason: str) -> Wiring:
     layers = []
     for name, module in distinct_layers(model).items():
         for types, unit_axis, weight_axis in TYPES:
-            if isinstance(module, types):
+            if isinstance(module, types) and not computes_weight(name):
                 made = (
                     _layer(name, module, *one, unit_axis, weight_axis, f"assumed: {reason}") for one in _weights(module)
                 )
@@ -70,7 +71,7 @@ def _layer(
         units=units // (len(names) or 1),
         unit_axis=unit_axis,
         weight_axis=weight_axis,
-        inputs=0 if isinstance(module, nn.Embedding | nn.EmbeddingBag) else weight.shape[1 - weight_axis],
+        inputs=_inputs(module, weight.shape, weight_axis),
         kind=type(module).__name__,
         is_output=False,
         calls=0,
@@ -81,6 +82,15 @@ def _layer(
         else _layout(weight.shape, weight_axis, groups, equal_parts(names, units) if names else ()),
         assumed=reason,
     )
+
+
+def _inputs(module: nn.Module, shape: Sequence[int], weight_axis: int) -> int:
+    """Return how many inputs each unit has."""
+    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+        return 0
+    if isinstance(module, nn.Bilinear):
+        return shape[1] * shape[2]
+    return shape[1 - weight_axis] // (getattr(module, "groups", 1) if weight_axis == 1 else 1)
 
 
 def _grouped_transposed(shape: Sequence[int], groups: int) -> WeightLayout:

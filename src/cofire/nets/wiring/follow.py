@@ -14,14 +14,24 @@ from torch.nn.parameter import is_lazy
 
 from ..running import is_running
 from ..torch_private import DispatchMode, FakeTensor, decompositions, grouped_mm, tree_leaves, tree_map
-from .calls import Call, Signal, Step, Use, fresh
+from .calls import Call, Signal, Step, Use, computes_weight, fresh
 from .dimensions import Dimension, product
 from .rules import RULES, Rule, elementwise, unknown
 
 # These change the shape of a tensor in place, so that its dimensions before the call are others than after it.
 CHANGE_SHAPE = frozenset({"t", "transpose", "unsqueeze", "squeeze", "permute", "as_strided"})
 NO_TENSORS = frozenset(
-    {"_local_scalar_dense", "item", "equal", "_assert_async", "is_same_size", "sym_size", "is_nonzero"}
+    {
+        "_local_scalar_dense",
+        "item",
+        "equal",
+        "_assert_async",
+        "is_same_size",
+        "sym_size",
+        "is_nonzero",
+        "_is_all_true",
+        "_is_any_true",
+    }
 )
 
 DECOMPOSITIONS = decompositions()
@@ -150,7 +160,9 @@ class Follower(DispatchMode):
         base = base_name(func)
         rule, in_place = _rule_of(base, func) or unknown, base != func._schema.name.partition("::")[2]
         module, own = self.running[-1]
-        call = Call(base, _bound(func, args, kwargs), inputs, output, module, own, len(self.steps))
+        call = Call(
+            base, _bound(func, args, kwargs), inputs, output, module, own, len(self.steps), computes_weight(module)
+        )
         self._apply(rule, call)
         if in_place:
             self._write(call)

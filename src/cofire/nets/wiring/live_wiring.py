@@ -11,15 +11,17 @@ from torch import Tensor, nn
 
 from ..layer_names import first_names, named_layers
 from ..layer_names import structure as named_structure
-from ..torch_private import push_dispatch_mode, remove_dispatch_mode, tree_leaves
+from ..tensors_in import look_into
+from ..torch_private import push_dispatch_mode, remove_dispatch_mode
 from .assemble import assemble
 from .assumed import assumed_wiring
+from .calls import computes_weight
 from .follow import Follower
 from .module_calls import ModuleWatch
 from .places import Place
 from .trails import Trail
 from .wired_layers import Layer, Wiring
-from .wiring import seen_pass, tensors_of, wire_on_fakes
+from .wiring import Start, seen_pass, tensors_of, wire_on_fakes
 
 N_TRAILS = 8
 """How many other ways to an activation are known of a module."""
@@ -38,6 +40,8 @@ class LiveWiring:
         other_trails: to activations of modules that a later pass reached in another way.
         version: grows whenever something is added.
         first: for each name of a module the first one, under which it is known.
+        failed: for each part that could be followed in no pass so far, the forms of those calls. A call of another form
+            is followed anew: an odd first pass must not hide what an ordinary one shows.
     """
 
     layers: dict[str, Layer] = field(default_factory=dict)
@@ -48,9 +52,14 @@ class LiveWiring:
     other_trails: dict[str, list[Trail]] = field(default_factory=lambda: defaultdict(list))
     version: int = 0
     first: Mapping[str, str] = field(default_factory=dict)
+    failed: dict[str, set[Any]] = field(default_factory=dict)
+    _by_type: set[str] = field(default_factory=set)  # modules whose places were read from their types
 
     def knows(self, module: str) -> bool:
-        """Return whether a module was seen running."""
+        """Return whether a module was seen running, and nothing more is to be learned from another of its calls."""
+        return self._ran(module) and module not in self.failed
+
+    def _ran(self, module: str) -> bool:
         return module in self.places[True] or module in self.places[False]
 
     def unseen(self, modules: Iterable[str]) -> list[str]:
@@ -120,9 +129,15 @@ class LiveWiring:
 
     def add(self, wiring: Wiring, prefix: str = "") -> None:
         """Take in the wiring of the model, or of the part of that name."""
+        if computes_weight(prefix):  # it ran by itself: someone read the weight
+            unshown = (Place(None, "it computes a weight"),)
+            named = {mode: dict.fromkeys(of_mode, unshown) for mode, of_mode in wiring.places.items()}
+            wiring = replace(wiring, layers=(), groups=(), places=named)
         self.version += 1
         start = f"{prefix}." if prefix else ""
         n_own = sum(not layer.module for layer in wiring.layers)
+        ran = {name for of_mode in wiring.places.values() for name in of_mode}
+        self._forget_assumed({self._first(f"{start}{name}".rstrip(".")) for name in ran})
         self.riders.update(self._first(start + name) for group in wiring.groups for name in group.riders)
         for layer in wiring.layers:
             if prefix:
@@ -165,10 +180,23 @@ class LiveWiring:
 
         return replace(place, applied=renamed(place.applied), taken=renamed(place.taken))
 
+    def _forget_assumed(self, modules: set[str]) -> None:
+        """Forget what was assumed of modules of which more is known now."""
+        self.layers = {name: one for name, one in self.layers.items() if not one.assumed or one.module not in modules}
+        for name in modules:
+            self.assumed.pop(name, None)
+            self.failed.pop(name, None)
+        for name in modules & self._by_type:
+            for of_mode in self.places.values():
+                of_mode.pop(name, None)
+        self._by_type -= modules
+
     def learn(
         self, part: nn.Module, prefix: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, method: str = ""
     ) -> str:
         """Follow a call of a part of the model on fake tensors; return why that failed, if it did.
+
+        A call of a form that could not be followed before, in no way, is not tried again.
 
         Args:
             part: the module.
@@ -177,6 +205,8 @@ class LiveWiring:
             kwargs: likewise, by name.
             method: the method of it that is called, if not it itself.
         """
+        if call_form("", args, kwargs) in self.failed.get(prefix, ()):
+            return ""
         try:
             self.add(wire_on_fakes(part, (args, kwargs), method=method), prefix)
             self.complete(part, prefix)
@@ -184,9 +214,21 @@ class LiveWiring:
             return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
         return ""
 
-    def assume(self, part: nn.Module, prefix: str, reason: str) -> None:
-        """Read a part of the model by the types of its modules, as it can't be followed."""
-        self.add(assumed_wiring(part, reason), prefix)
+    def assume(self, part: nn.Module, prefix: str, reason: str, form: Any = None) -> None:
+        """Read a part of the model by the types of its modules, as a call of that form can't be followed.
+
+        What was followed before stays.
+        """
+        start = f"{prefix}." if prefix else ""
+        wiring = assumed_wiring(part, reason)
+        new = {name for name in wiring.places[True] if not self._ran(self._first(f"{start}{name}".rstrip(".")))}
+        if new:
+            found = {mode: {name: of_mode[name] for name in new} for mode, of_mode in wiring.places.items()}
+            layers = tuple(one for one in wiring.layers if one.module in new)
+            self.add(replace(wiring, layers=layers, places=found), prefix)
+            self._by_type.update(self._first(f"{start}{name}".rstrip(".")) for name in new)
+        if new or prefix in self.failed:
+            self.failed.setdefault(prefix, set()).add(form)
 
     def complete(self, part: nn.Module, prefix: str) -> None:
         """Read the layers that ran, but of which no weight was seen making units, by their types.
@@ -201,7 +243,7 @@ class LiveWiring:
         missing = [
             replace(layer, assumed="") if self._first(start + layer.parameter) in self.riders else layer
             for layer, name in named
-            if name not in making and self.knows(name)
+            if name not in making and self._ran(name) and not computes_weight(name)
         ]
         if missing:
             self.add(replace(wiring, layers=tuple(missing), places={}), prefix)
@@ -223,6 +265,29 @@ def live_wiring(model: nn.Module) -> LiveWiring:
     if known is None or known[0] != (structure, shapes):
         known = _KNOWN[model] = ((structure, shapes), LiveWiring(first=first_names(named_layers(model))))
     return known[1]
+
+
+def call_form(begins_at: str, args: Any, kwargs: Any) -> Any:
+    """Return what tells calls apart that take other ways through a model: all of the arguments but their exact sizes.
+
+    Example:
+        >>> import torch
+        >>> call_form("", (torch.ones(7, 1),), {"k": 5}) == call_form("", (torch.ones(9, 1),), {"k": 8})
+        True
+    """
+    return begins_at, _form(args), _form(dict(kwargs))
+
+
+def _form(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return str(value.dtype), tuple(min(size, 2) for size in value.shape)
+    if isinstance(value, Mapping):
+        return tuple((str(name), _form(one)) for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_form, value[:8]))
+    if isinstance(value, bool | str | None):
+        return value
+    return max(-1, min(value, 2)) if isinstance(value, int) else type(value).__qualname__
 
 
 class Observation:
@@ -255,8 +320,9 @@ class Observation:
         within: FrameType | None,
     ) -> None:
         self._live, self._part, self._prefix = live, part, prefix
+        self._form = call_form(begins_at, args, kwargs)
         self._follower = Follower(tensors_of(part), within=within)
-        self._follower.give(one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor))
+        self._follower.give(look_into((args, kwargs)).tensors)
         self._watch = ModuleWatch(part, self._follower, hook, root=False)
         self._watch.__enter__()
         try:
@@ -271,11 +337,11 @@ class Observation:
         self.close()
         try:
             self._watch.end("", output)
-            found = seen_pass(self._part.training, self._follower, self._watch.calls, (0, 0), output)
+            found = seen_pass(self._part.training, self._follower, self._watch, Start(), output)
             self._live.add(assemble(self._part, self._follower, [found]), self._prefix)
             self._live.complete(self._part, self._prefix)
         except Exception as error:
-            self._live.assume(self._part, self._prefix, f"{failure}; {error}")
+            self._live.assume(self._part, self._prefix, f"{failure}; {error}", self._form)
 
     def close(self) -> None:
         """See nothing more."""
