@@ -1,3 +1,4 @@
+import importlib
 import json
 import math
 import os
@@ -237,3 +238,69 @@ def test_a_folder_of_save_pretrained_and_a_key(tmp_path):
     assert "Note: the weights are those in model.safetensors." in invoke(str(tmp_path)).stdout
     torch.save({name: {"weight": torch.randn(3, 8)} for name in ("a", "b")}, tmp_path / "two.pth.tar")
     assert "under 'b'" in invoke(str(tmp_path / "two.pth.tar"), "--key", "b").stdout
+
+
+FAILING = """
+import torch
+from torch import nn
+
+class Fails(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        if len(x) < 10:
+            raise {error}("my own error")
+        return self.fc(x)
+
+def build():
+    return Fails()
+
+def model_fails():
+    return [torch.randn(40, 4), torch.randn(4, 4)]
+
+def loader_fails():
+    yield torch.randn(40, 4)
+    raise {error}("my own error")
+
+def scripted():
+    return nn.Sequential(nn.Linear(4, 8), torch.jit.script(nn.ReLU()), nn.Linear(8, 2))
+
+def in_torchscript():
+    return torch.jit.script(nn.Sequential(nn.Linear(4, 8)))
+"""
+
+
+@pytest.mark.parametrize("error", ["RuntimeError", "ValueError", "KeyError", "OSError", "ImportError", "SystemExit"])
+def test_what_the_users_code_raises_is_named_with_its_place(error, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    name = f"failing_{error.lower()}"
+    Path(f"{name}.py").write_text(FAILING.format(error=error))
+    complain = partial(complaint, monkeypatch, capsys)
+    said = complain(f"{name}:build", "--data", f"{name}:model_fails")
+    assert f"the model's forward raised {error}: " in said and f"{name}.py, line 12)" in said and "; mend it" in said
+    said = complain(f"{name}:build", "--data", f"{name}:loader_fails")
+    assert f"the loader of the data raised {error}: " in said and f"{name}.py, line 23)" in said
+    if error == "RuntimeError":
+        built = importlib.import_module(name)
+        with pytest.raises(RuntimeError, match=r"^my own error$"):
+            redundancy_report(built.build(), built.model_fails())
+
+
+@pytest.mark.filterwarnings("ignore:.*(jit|TorchScript|deprecated).*")
+def test_parts_in_torchscript_are_passed_over(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    Path("scripting.py").write_text(FAILING.format(error="ValueError"))
+    done = invoke("scripting:scripted", "--data", "scripting:model_fails")
+    assert done.exit_code == 0 and "TorchScript" in done.stdout
+    for data in ([], ["--data", "scripting:model_fails"]):
+        said = complaint(monkeypatch, capsys, "scripting:in_torchscript", *data)
+        assert "TorchScript" in said and "in the pass that was followed" not in said
+
+
+def test_an_empty_file_is_told_as_that(tmp_path, monkeypatch, capsys):
+    save_file({}, tmp_path / "empty.safetensors")
+    assert "empty.safetensors holds no tensors" in complaint(monkeypatch, capsys, str(tmp_path / "empty.safetensors"))

@@ -28,6 +28,8 @@ NAMES = {
     "torch._decomp.core_aten_decompositions": "wiring: operations without a rule, in terms of others",
     "torch.ops.aten._grouped_mm": "wiring: the product of a mixture of experts",
     "torch._C.DisableTorchFunction": "capturing: hooks run unseen by function modes",
+    "torch._C._ForceDispatchKeyGuard": "capturing: copy, with its gradient, what an operation is about to change",
+    "torch._C._dispatch_tls_local_include_set": "capturing: likewise",
     "torch._C._current_graph_task_id": "capturing: checkpointed layers that run again in backward",
     "torch._C._functorch.is_batchedtensor": "layers.sample_rows: leave out layers inside vmap",
     "torch._C._functorch.is_gradtrackingtensor": "layers.sample_rows: look inside torch.func.grad",
@@ -143,3 +145,40 @@ def test_views_and_changes_in_place_are_known():
     assert torch_private.version(x) == before + 1
     with torch.inference_mode():
         assert torch_private.version(torch.zeros(2)) == 0
+
+
+class Copying(torch_private.DispatchMode):
+    """Copies what ``neg_`` is about to change."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func._schema.name == "aten::neg_":
+            with torch_private.recording_gradients():
+                self.copy = args[0].movedim(0, -1).clone()
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("context", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+def test_a_mode_can_copy_with_the_gradient(context):
+    weight = torch.randn(3, requires_grad=True)
+    with context(), Copying() as mode:
+        y = weight.sin()
+        y.neg_()
+    assert torch.equal(mode.copy, weight.detach().sin())
+    assert (mode.copy.requires_grad, mode.copy.is_inference()) == (y.requires_grad, y.is_inference())
+    if y.requires_grad:
+        assert torch.equal(torch.autograd.grad(mode.copy.sum(), weight)[0], weight.cos())
+
+
+def test_a_mode_that_is_put_below_others_leaves_them_to_their_blocks():
+    class Other(torch_private.DispatchMode):
+        pass
+
+    mode, stack = Other(), torch.utils._python_dispatch._get_current_dispatch_mode_stack
+    with Other() as outer:
+        with Other() as inner:
+            torch_private.push_dispatch_mode_below(mode)
+            assert stack() == [mode, outer, inner]
+        assert stack() == [mode, outer]
+    assert stack() == [mode]
+    torch_private.remove_dispatch_mode(mode)
+    assert not stack()

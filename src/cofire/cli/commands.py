@@ -13,6 +13,7 @@ from .inspect import inspect
 from .merge import merge
 from .report import report
 from .reproduce import reproduce
+from .users_errors import users_error
 from .watch import watch
 
 app = typer.Typer(
@@ -72,7 +73,12 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
-    except (ValueError, OSError, ImportError) as error:
+    except (Exception, SystemExit) as error:
+        if (said := users_error(error)) is not None:  # whatever it is: users' code can fail in any way
+            typer.echo(f"cofire: {said}", err=True)
+            sys.exit(2)
+        if not isinstance(error, ValueError | OSError | ImportError):
+            raise
         # A missing package is the user's to install. A module or a name that is missing in cofire is a bug: show where.
         if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "cofire":
             raise

@@ -98,7 +98,7 @@ def weights_report(found: Target, **options: Any) -> "RedundancyReport":
         raise ValueError(f"{found.name} holds no weights")
     if not found.checkpoint.weights:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(found.checkpoint.left_out.items())[:3])
-        raise ValueError(f"{found.name} holds no weight that can be read ({reasons})")
+        raise ValueError(f"{found.name} holds no {f'weight that can be read ({reasons})' if reasons else 'tensors'}")
     report = weight_redundancy_report(found.checkpoint.weights, config=found.checkpoint.config, **options)
     return replace(report, left_out={**report.left_out, **found.checkpoint.left_out})
 

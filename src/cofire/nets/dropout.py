@@ -205,7 +205,8 @@ class _Masks:
 
     def on(self) -> None:
         """Start dropping units."""
-        self._handles = [layer.register_forward_hook(self._drop) for layer in self._layers.values()]
+        for layer in self._layers.values():  # one by one, so that `off` takes off those that were put on
+            self._handles.append(layer.register_forward_hook(self._drop))
 
     def off(self) -> None:
         """Stop dropping units."""

@@ -1,35 +1,27 @@
 """Find the tensor in what a module returns: the first real floating-point one, however deep."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
-
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from ..stats._base.wording import with_article
+from .tensors_in import walk
 from .torch_private import in_vmap
 
 
 def first_floating(output: object) -> Tensor | None:
-    """Return the first real floating-point tensor with an axis, however deep in tuples, dicts and dataclasses.
+    """Return the first real floating-point tensor with an axis, however deep in containers and objects.
 
     Example:
         >>> import torch
         >>> first_floating({"ids": torch.tensor([1]), "hidden": (torch.ones(2, 3), None)}).shape
         torch.Size([2, 3])
     """
-    if isinstance(output, Tensor):
-        plain = not (output.is_nested or output.is_sparse or in_vmap(output))
-        return output if plain and output.is_floating_point() and output.ndim > 0 else None
-    return next((found for part in _parts(output) if (found := first_floating(part)) is not None), None)
+    return next((one for one in walk(output, caches=False) if isinstance(one, Tensor) and _is_plain(one)), None)
 
 
-def _parts(output: object) -> Iterable[object]:
-    if isinstance(output, Mapping):
-        return output.values()
-    if is_dataclass(output) and not isinstance(output, type):
-        return [getattr(output, one.name) for one in fields(output)]
-    return output if isinstance(output, list | tuple) else ()
+def _is_plain(tensor: Tensor) -> bool:
+    odd = tensor.is_nested or tensor.is_sparse or in_vmap(tensor)
+    return not odd and tensor.is_floating_point() and tensor.ndim > 0
 
 
 def is_packed(output: object) -> bool:

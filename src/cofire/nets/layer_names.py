@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 
 from torch import nn
+from torch.jit import ScriptModule
 
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Names under which torch.compile, FSDP and checkpoint wrappers keep the module they wrap."""
@@ -44,6 +45,29 @@ def first_names(layers: dict[str, nn.Module]) -> dict[str, str]:
     """Return for each name the first name of the same module, under which a shared module is measured."""
     first: dict[int, str] = {}
     return {name: first.setdefault(id(module), name) for name, module in layers.items()}
+
+
+def distinct_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """Return every module once, under its first name: one with several names is one module, which runs as one.
+
+    Example:
+        >>> act = nn.ReLU()
+        >>> list(distinct_layers(nn.Sequential(nn.Linear(2, 3), act, nn.Linear(3, 3), act)))
+        ['', '0', '1', '2']
+    """
+    layers = named_layers(model)
+    first = first_names(layers)
+    return {name: module for name, module in layers.items() if first[name] == name}
+
+
+def structure(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return what shows whether modules were exchanged: all of them, under all their names."""
+    return list(model.named_modules(remove_duplicate=False))
+
+
+def takes_hooks(module: nn.Module) -> bool:
+    """Return whether hooks can be put on a module; on those of TorchScript they can't."""
+    return not isinstance(module, ScriptModule)
 
 
 def near(name: str, names: list[str]) -> str:

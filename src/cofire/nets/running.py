@@ -1,6 +1,7 @@
 """Know whether a call that began is still running, however it ended."""
 
 import sys
+from collections.abc import Collection
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,17 @@ def calling_frame(*, of_user: bool = False) -> FrameType | None:
     while frame is not None and str(frame.f_globals.get("__name__", "")).startswith(beyond):
         frame = frame.f_back
     return frame
+
+
+def outermost_frame(modules: Collection[int]) -> FrameType | None:
+    """Return the outermost frame that runs a method of a module, of which the ids are given."""
+    found, frame = None, sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if code.co_argcount and id(frame.f_locals.get(code.co_varnames[0])) in modules:
+            found = frame
+        frame = frame.f_back
+    return found
 
 
 def method_called(frame: FrameType | None) -> tuple[nn.Module, str, dict[str, Any]] | None:

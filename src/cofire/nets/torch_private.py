@@ -124,6 +124,15 @@ push_dispatch_mode = _python_dispatch._push_mode
 """Begin to see operations. As with function modes above, a pass begins and ends at any time."""
 
 
+def push_dispatch_mode_below(mode: Any) -> None:
+    """Begin to see operations below all other modes, so that whichever a user's block ends is the user's own."""
+    above = []
+    while _python_dispatch._get_current_dispatch_mode_stack():
+        above.append(_python_dispatch._pop_mode())
+    for one in (mode, *reversed(above)):
+        _python_dispatch._push_mode(one)
+
+
 def remove_dispatch_mode(mode: Any) -> None:
     """Take a mode out of the stack, wherever in it; do nothing if it is not there."""
     stack = _python_dispatch._get_current_dispatch_mode_stack()
@@ -197,3 +206,17 @@ def cached_parametrization(module: nn.Module, name: str) -> Tensor | None:
     train on that one.
     """
     return parametrize._cache.get((id(module), name))
+
+
+@contextmanager
+def recording_gradients() -> Iterator[None]:
+    """Let autograd see what a dispatch mode computes itself, as at the place where the operation was called.
+
+    torch calls such modes behind autograd, and offers no way back.
+    """
+    if torch.is_inference_mode_enabled():
+        yield
+        return
+    nothing = torch._C.DispatchKeySet(torch._C.DispatchKey.Undefined)
+    with torch._C._ForceDispatchKeyGuard(torch._C._dispatch_tls_local_include_set(), nothing):
+        yield

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..nets import Capture
 from ..nets.capturing.padding_masks import Mask
 from ..nets.layers.sites import Request
+from ..nets.loading.eval_mode import to_eval_mode
 from .runs.rng_state import rng_untouched, seed_from
 from .sampling import Reservoir, Samples, Source, samples_of
 
@@ -76,7 +77,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
     """Put a model into eval mode; afterwards restore every module's mode and every buffer, bit for bit."""
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    model.eval()
+    to_eval_mode(model)
     try:
         yield
     finally:
@@ -124,4 +125,4 @@ def _run(model: nn.Module, batch: Any) -> None:
 
 
 def _on(device: torch.device, value: Any) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
+    return value.to(device, copy=True) if isinstance(value, Tensor) else value  # the model may change it

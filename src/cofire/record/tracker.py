@@ -143,8 +143,14 @@ class Tracker:
         self._late = LateArrays()
         self._owned = WritableRun(run) if isinstance(run, str | Path) else None
         self._run = self._owned if isinstance(run, str | Path) else run
-        self._begin(model, state)
-        self._first_pass = FirstPass(self._plan.model)
+        try:
+            self._begin(model, state)
+            self._first_pass = FirstPass(self._plan.model)
+        except BaseException:  # no hook is left on the model, and no lock on the directory
+            self._source.release()
+            if self._owned is not None:
+                self._owned.close()
+            raise
 
     def __repr__(self) -> str:
         measures = ", ".join(task.measure.name for task in self._plan.tasks)

@@ -260,3 +260,31 @@ def test_lazy_layers_take_the_shapes_that_are_loaded(tmp_path):
     lazy = nn.LazyLinear(2)
     load_weights(lazy, read_checkpoint(path))
     assert lazy.weight.shape == (2, 7)
+
+
+def test_a_number_beside_the_weights_does_not_hide_them(tmp_path):
+    state = {"fc.weight": torch.ones(2, 2)}
+    found = read_checkpoint(save({"my_weights": state, "log_alpha": torch.zeros(())}, tmp_path / "sac.pt"))
+    assert list(found.weights) == ["fc.weight"]
+    assert found.notes == ("the weights were found under 'my_weights'",)
+    with pytest.raises(ValueError, match="several in it, 'actor', 'critic'"):
+        read_checkpoint(save({"actor": state, "critic": state, "alpha": torch.zeros(1)}, tmp_path / "two.pt"))
+    beside = {"bn.weight": torch.ones(3), "bn._extra_state": {"seen": torch.ones(3)}}
+    assert list(read_checkpoint(save(beside, tmp_path / "extra.pt")).weights) == ["bn.weight"]
+
+
+def test_a_file_of_an_optimizer_alone_is_told_as_that(tmp_path):
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    path = save({"optimizer": optimizer.state_dict()}, tmp_path / "optimizer.pt")
+    with pytest.raises(ValueError, match="the tensors in it lie under 'optimizer', where scripts keep other things"):
+        read_checkpoint(path)
+
+
+def test_keys_that_are_no_names_are_told_plainly(tmp_path):
+    with pytest.raises(ValueError, match="no tensors under its keys a tuple, 'x'"):
+        read_checkpoint(save({(0, 1): torch.ones(3), "x": 3}, tmp_path / "tuples.pt"))
+    found = read_checkpoint(save({(0, 1): torch.ones(3), "w.weight": torch.ones(3, 3)}, tmp_path / "some.pt"))
+    assert found.notes == ("left out, as their keys are no names: a tuple",)

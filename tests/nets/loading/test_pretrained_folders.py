@@ -80,3 +80,15 @@ def test_a_configuration_goes_with_the_weights(tmp_path):
     assert (
         read_checkpoint(tmp_path).config == read_checkpoint(tmp_path / "model.safetensors").config == {"vocab_size": 7}
     )
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+def test_a_folder_of_an_adapter_is_read(suffix, tmp_path):
+    state = {"base_model.model.q.lora_A.weight": torch.ones(2, 8), "base_model.model.q.lora_B.weight": torch.ones(8, 2)}
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    path = tmp_path / f"adapter_model.{suffix}"
+    save_file(state, path) if suffix == "safetensors" else torch.save(state, path)
+    found = read_checkpoint(tmp_path)
+    assert found.weights.keys() == state.keys()
+    assert found.notes[0] == f"the weights are those in adapter_model.{suffix}"
+    assert found.notes[-1] == "they are an adapter's, without the weights of the model that it adapts"

@@ -375,3 +375,18 @@ def test_the_output_layer_of_a_file_sorted_by_name_is_known_by_its_name():
     assert marks == {"fc": True, "layer1": False, "stem": False}
     marks = {layer.layer: layer.is_output for layer in weight_redundancy_report(dict(reversed(state.items()))).layers}
     assert marks == {"stem": False, "layer1": False, "fc": True}
+
+
+@pytest.mark.parametrize("name", ["table", "cache", "prototypes", "bank.keys", "queue"])
+@pytest.mark.parametrize("shape", [(100, 8), (100, 5), (6, 8), (16, 8)])
+def test_a_buffer_is_no_embedding_by_its_place(name, shape):
+    layers = {"fc1.weight": torch.randn(16, 8), "fc1.bias": torch.ones(16), "fc2.weight": torch.randn(4, 16)}
+    for state in ({name: torch.randn(shape), **layers}, {**layers, name: torch.randn(shape)}):
+        assert left_out(state)[name] == "no layer's weight by its name"
+        assert list(read(state)) == ["fc1", "fc2"]
+
+
+def test_a_buffer_with_an_embeddings_name_is_one_if_a_layer_reads_its_columns():
+    layers = {"fc1.weight": torch.randn(16, 8), "fc1.bias": torch.ones(16)}
+    assert read({"emb": torch.randn(100, 8), **layers})["emb"].unit_axis == 1
+    assert left_out({"emb": torch.randn(100, 5), **layers})["emb"] == "no layer's weight by its name"

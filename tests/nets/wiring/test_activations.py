@@ -1,10 +1,11 @@
-"""The activation function behind a tensor: where it is, and how to run the operations that lead to it again."""
+"""The activation function behind a tensor: which modules and operations lead to it."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cofire.nets.wiring.follow import base_name
 from cofire.nets.wiring.wiring import wire
 
 
@@ -20,39 +21,37 @@ class Net(nn.Module):
 
 
 FOUND = {
-    "a module": (lambda m, h, x: m.act(h), "act", False),
-    "a function": (lambda m, h, x: torch.tanh(h), "fc", True),
-    "behind a parameter": (lambda m, h, x: F.relu(h * m.scale), "fc", True),
-    "behind dropout": (lambda m, h, x: F.relu(m.drop(h)), "drop", True),
-    "with two readers": (lambda m, h, x: m.other(F.relu(h)) + F.relu(h), None, False),
-    "read twice": (lambda m, h, x: (lambda a: m.other(a) + a)(F.relu(h)), "fc", True),
-    "a residual sum": (lambda m, h, x: F.relu(h + x), None, False),
-    "a gate of another layer": (lambda m, h, x: h * m.gate(x).sigmoid(), None, False),
-    "gates another layer": (lambda m, h, x: h.sigmoid() * m.gate(x), "fc", True),
-    "a square": (lambda m, h, x: h.square(), None, False),
-    "a random mask": (lambda m, h, x: torch.where(torch.rand_like(h) > 0.5, h, 0.0), None, False),
-    "inline dropout": (lambda m, h, x: F.relu(F.dropout(h, 0.3)), None, False),
-    "of a view that is changed": (lambda m, h, x: (h[:, :3].relu_(), h)[1], None, False),
+    "a module": (lambda m, h, x: m.act(h), ["act"]),
+    "a function": (lambda m, h, x: torch.tanh(h), [["tanh"]]),
+    "behind a parameter": (lambda m, h, x: F.relu(h * m.scale), [["mul"], ["relu"]]),
+    "behind dropout": (lambda m, h, x: F.relu(m.drop(h)), ["drop", ["relu"]]),
+    "with two readers": (lambda m, h, x: m.other(F.relu(h)) + F.relu(h), None),
+    "read twice": (lambda m, h, x: (lambda a: m.other(a) + a)(F.relu(h)), [["relu"]]),
+    "a residual sum": (lambda m, h, x: F.relu(h + x), None),
+    "a gate of another layer": (lambda m, h, x: h * m.gate(x).sigmoid(), None),
+    "gates another layer": (lambda m, h, x: h.sigmoid() * m.gate(x), [["sigmoid"]]),
+    "a square": (lambda m, h, x: h.square(), None),
+    "a random mask": (lambda m, h, x: torch.where(torch.rand_like(h) > 0.5, h, 0.0), None),
+    "inline dropout": (lambda m, h, x: F.relu(F.dropout(h, 0.3)), [["mul"], ["relu"]]),
+    "random slopes": (lambda m, h, x: F.rrelu(h, training=True), [["rrelu_with_noise"]]),
+    "several operations": (lambda m, h, x: h * (h * 0.5).sigmoid(), [["mul", "sigmoid", "mul"]]),
+    "of a view that is changed": (lambda m, h, x: (h[:, :3].relu_(), h)[1], None),
 }
 
 
-@pytest.mark.parametrize(("behind", "source", "replayed"), FOUND.values(), ids=FOUND)
-def test_where_it_is(behind, source, replayed):
-    model, x = Net(behind), torch.randn(5, 6)
-    applied = wire(model, x).places[True]["fc"][0].applied
-    if source is None:
-        assert applied is None
+def legs(trail) -> list[str | list[str]]:
+    return [leg.module or [base_name(one.function) for one in leg.operations] for leg in trail.legs]
+
+
+@pytest.mark.parametrize(("behind", "expected"), FOUND.values(), ids=FOUND)
+def test_what_leads_to_it(behind, expected):
+    trail = wire(Net(behind), torch.randn(5, 6)).places[True]["fc"][0].applied
+    if expected is None:
+        assert trail is None
         return
-    assert applied is not None and (applied.source, applied.replay is not None) == (source, replayed)
-    assert applied.unit_axis == -1
-
-
-def test_running_it_again_gives_the_same_bits_on_other_data():
-    model = Net(lambda m, h, x: 0.5 * (h * m.scale) * (1 + torch.erf(h * m.scale / 2**0.5)))
-    applied = wire(model, torch.randn(5, 6)).places[False]["fc"][0].applied
-    x = torch.randn(9, 6)
-    h = model.fc(x)
-    assert torch.equal(applied.replay(h, model.get_parameter), model.behind(model, h, x))
+    assert trail is not None and legs(trail) == expected
+    assert (trail.n_axes, trail.start_axis, trail.unit_axis) == (2, -1, -1)
+    assert all(leg.unit_axis == -1 for leg in trail.legs)
 
 
 def test_the_loss_at_the_end_is_none():
@@ -85,4 +84,4 @@ def test_each_call_in_a_loop_has_its_own():
 
     found = wire(Loop(), torch.randn(5, 4)).places[False]["cell"]
     assert [place.applied is not None for place in found] == [True, True, False]
-    assert [place.applied.skip for place in found[:2]] == [0, 0]
+    assert [legs(place.applied) for place in found[:2]] == [["act"], ["act"]]

@@ -150,6 +150,18 @@ class Program:
             self.values[at] + 7 * self.values[other], self.dimensions[at], lambda cut, done: done[at] + 7 * done[other]
         )
 
+    def tie(self):
+        """Tie any two axes of the same size, as one weight that is used twice ties its axes to those of two tensors."""
+        at, other = self.any(), self.any()
+        pairs = [
+            (a, b)
+            for a in self.dimensions[at]
+            for b in [one for found in (self.dimensions[other], *self.dimensions) for one in found]
+            if a.size == b.size
+        ]
+        unite(*self.draw(st.sampled_from(pairs)))
+        self.add(self.values[at], self.dimensions[at], lambda cut, done: done[at])
+
 
 def selected(value, dimensions, cut):
     for axis, dimension in enumerate(dimensions):
@@ -173,7 +185,7 @@ def regrouped(draw, shape):
     return [*shape[:at], outer, shape[at] // outer, *shape[at + 1 :]]
 
 
-STEPS = ["view", "permute", "cut", "cat", "add_up", "shuffle", "gates", "insert"]
+STEPS = ["view", "permute", "cut", "cat", "add_up", "shuffle", "gates", "insert", "tie"]
 
 
 @st.composite
@@ -294,6 +306,20 @@ def test_size_one_has_no_leaf():
     assert one.size == 1 and not list(leaves(one)) and kept(one, {}).tolist() == [0]
     unite(one, product([]))
     assert [dimension.size for dimension in reshape([Dimension(4), one], (1, 4, 1))] == [1, 4, 1]
+
+
+def test_nothing_is_made_of_itself():
+    rows, units = Dimension(5), Dimension(4)
+    last = piece(rows, 4, 5)
+    (joined,) = reshape([last, units], (4,))
+    assert joined is units and repr(reshape([units, last], (4,))) == "[4]"
+    unite(units, joined)
+    unite(units, product([Dimension(1), units, last]))
+    unite(last, product([]))
+    assert list(leaves(units)) == [units] and list(leaves(last)) == [last]
+    nothing = Dimension(0)
+    unite(nothing, product([nothing, units]))
+    assert list(leaves(nothing)) == [nothing]
 
 
 def test_different_sizes_are_an_error():

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 import cofire
 from cofire.nets.wiring.live_wiring import LiveWiring, live_wiring
+from cofire.nets.wiring.rules import RULES
 from cofire.nets.wiring.wiring import wire
 
 
@@ -55,9 +56,9 @@ def test_a_part_adds_its_layers_under_its_name():
         ("experts.1", "experts.1", "experts.1.weight"),
         ("block.0", "block.0", "block.0.weight"),
     ]
-    place = live.place("block.0", 3, training=True)
+    place = live.place("block.0", 3, training=True, shape=(2, 5))
     assert place is not None and place.unit_axis == -1
-    assert place.applied is not None and place.applied.source == "block.1"
+    assert place.applied is not None and [leg.module for leg in place.applied.legs] == ["block.1"]
     assert live.unseen(["block", "block.2"]) == ["block.2"]
 
 
@@ -78,3 +79,76 @@ def test_what_a_wrapper_exchanges_is_read_by_its_type():
     assert torch.equal(acts["0"], model(x).detach())
     (layer,) = live_wiring(model).layers.values()
     assert layer.assumed == "assumed: its parameters were not seen when it ran" and layer.units == 3
+
+
+class Odd(nn.Module):
+    """Computes in a way that following fails on, if it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.act, self.b = nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor, *, odd: int = 0, **_: object) -> Tensor:
+        y = self.b(self.act(self.a(x)))
+        return torch.flip(y, [0]) if odd else y
+
+
+def _broken(monkeypatch):
+    """Let following fail at flips, as a mistake of cofire's does."""
+    seen = []
+
+    def fail(call):
+        seen.append(call)
+        raise RecursionError("no way")
+
+    monkeypatch.setitem(RULES, "flip", fail)
+    return seen
+
+
+def test_an_odd_first_pass_hides_nothing_that_an_ordinary_one_shows(monkeypatch):
+    model, x, seen = Odd(), torch.randn(7, 4), _broken(monkeypatch)
+    expected = model.a(x).relu().detach()
+    with cofire.capture(model) as acts:
+        model(x, odd=1)
+    live = live_wiring(model)
+    assert "no way" in live.assumed["a"]
+    n_tries = len(seen)
+    with cofire.capture(model) as acts:
+        for _ in range(3):
+            model(torch.cat([x, x]), odd=1)
+    assert len(seen) == n_tries and "a" in live.assumed  # a call of that form is not tried again
+    with cofire.capture(model) as acts:
+        for _ in range(2):
+            model(x, odd=1)
+        model(x)
+    assert not live.assumed and torch.equal(acts["a"][-7:], expected)
+    with cofire.capture(model) as acts:
+        model(x)
+    fresh = Odd()
+    with cofire.capture(fresh) as others:
+        fresh(x)
+    assert list(acts) == list(others) and not live.assumed and live_wiring(model).layers.keys() == {"a", "b"}
+    assert torch.equal(acts["a"], expected)
+    with cofire.capture(model) as acts:
+        model(x, odd=1)  # what was followed stays
+    assert not live.assumed and torch.equal(acts["a"], expected)
+
+
+def test_units_of_the_models_own_parameters_that_do_not_show_are_named():
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.q, self.k = nn.Parameter(torch.randn(8, 2, 4)), nn.Parameter(torch.randn(8, 2, 4))
+            self.head = nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            q, k = (torch.einsum("btd,dhk->bhtk", x, w) for w in (self.q, self.k))
+            return self.head((q @ k.mT).mean(1))
+
+    model, x = Attention(), torch.randn(7, 5, 8)
+    reason = "its units do not show in the output of the model"
+    found = cofire.sites(model, example=x)
+    assert [str(site) for site in found] == ["head"] and found.left_out == {"q": reason, "k": reason}
+    with cofire.capture(model) as acts:
+        model(x)
+    assert list(acts) == ["head"] and acts.left_out == {"q": reason, "k": reason}

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
+import cofire
 from cofire.nets.wiring.dimensions import kept, leaves
 from cofire.nets.wiring.wiring import wire
 
@@ -577,3 +578,104 @@ def test_no_collection_of_garbage_is_needed(case, monkeypatch):
     model, example, _ = case  # one takes a tenth of a second in a process that has imported torch
     monkeypatch.setattr("cofire.nets.wiring.fake_copy.gc.collect", lambda: pytest.fail("something holds itself"))
     wire(model, example)
+
+
+class LowRank(nn.Module):
+    """Adds a product of low rank to a weight."""
+
+    def __init__(self, n, m, rank=3):
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.randn(rank, m)), nn.Parameter(torch.randn(n, rank))
+        self.mix = nn.Linear(m, m, bias=False)
+
+    def forward(self, weight):
+        return self.mix(weight) + self.b @ self.a
+
+
+class Factors(nn.Module):
+    """Computes its weight from two factors where it uses it."""
+
+    def __init__(self, compose):
+        super().__init__()
+        self.a, self.b, self.compose = nn.Parameter(torch.randn(3, 6)), nn.Parameter(torch.randn(8, 3)), compose
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(torch.relu(F.linear(x, self.compose(self.b, self.a))))
+
+
+@pytest.mark.parametrize(
+    "compose",
+    [
+        torch.matmul,
+        lambda b, a: torch.einsum("ir,rj->ij", b, a),
+        lambda b, a: torch.addmm(torch.ones(8, 6), b, a),
+        lambda b, a: torch.cat([b[:4], b[4:]]) @ a,
+        Lambda(lambda pair: pair[0] @ pair[1]),
+    ],
+)
+def test_the_rows_of_a_weight_of_low_rank_are_one_factors_and_its_columns_the_others(compose):
+    call = (lambda b, a: compose((b, a))) if isinstance(compose, Lambda) else compose
+    model = Factors(call)
+    wiring = wire(model, ROWS)
+    assert [(one.name, one.units, one.inputs) for one in wiring.layers] == [("b", 8, 6), ("head", 2, 8)]
+    first = wiring.layers[0].group[0]
+    assert first.makers == ("b",) and first.readers == ("head.weight",) and not first.fixed
+    assert wiring.layers[0].layout is None and wiring.layers[0].parameters == {"a", "b"}
+    assert [one.size for one in wiring.dimensions["a"]] == [3, 6]
+
+
+def test_what_computes_a_weight_is_no_layer():
+    model = nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 3))
+    nn.utils.parametrize.register_parametrization(model[0], "weight", LowRank(10, 6))
+    wiring = wire(model, ROWS)
+    assert [(one.name, one.units, one.inputs) for one in wiring.layers] == [("0", 10, 6), ("2", 3, 10)]
+    for mode in (True, False):
+        shown = {name: place.unit_axis for name, (place, *_) in wiring.places[mode].items()}
+        assert {name for name, axis in shown.items() if axis is not None} == {"", "0", "1", "2"}
+    assert [str(site) for site in cofire.sites(model, example=ROWS)] == ["0", "2"]
+    with cofire.capture(model) as acts:
+        assert model[0].weight.shape == (10, 6)  # which runs the parametrization, outside of a pass
+        model(ROWS)
+    assert list(acts) == ["0", "2"] and all(len(acts[name]) == len(ROWS) for name in acts)
+
+
+def test_units_that_are_used_one_by_one_have_no_group():
+    class Box(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.box = nn.Linear(6, 5), nn.Linear(5, 2)
+
+        def forward(self, x):
+            a, b = self.box(self.inner(x)).split(1, -1)
+            return a * b.exp()
+
+    inner, box = wire(Box(), ROWS).layers
+    assert (inner.units, inner.group[0].fixed) == (5, "") and (box.units, box.unit_axis) == (2, 1)
+
+
+def test_a_tied_embedding_and_the_last_position_alone():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.head = nn.Embedding(9, 4), nn.Linear(4, 9, bias=False)
+            self.head.weight = self.table.weight
+
+        def forward(self, i):
+            return self.head(self.table(i)[:, -1:])
+
+    wiring = wire(Tied(), torch.randint(9, (2, 5)))
+    assert [(one.name, one.units, one.unit_axis, one.inputs) for one in wiring.layers] == [
+        ("table", 4, 2, 0),
+        ("head", 9, 2, 4),
+    ]
+
+
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+@pytest.mark.parametrize(("groups", "n_out"), [(1, 16), (2, 16), (4, 8), (8, 16), (8, 24)])
+def test_the_inputs_of_a_unit_are_those_of_its_group(kind, groups, n_out):
+    model = nn.Sequential(kind(8, n_out, 3, groups=groups), nn.ReLU(), nn.Conv2d(n_out, 3, 1))
+    found = wire(model, torch.randn(2, 8, 9, 9)).layers[0]
+    assumed = wire(model, torch.randn(2)).layers[0]  # which can't be run
+    assert found.inputs == assumed.inputs == 8 // groups and found.units == assumed.units == n_out and assumed.assumed
+    assert found.inputs * 9 * n_out == model[0].weight.numel()

@@ -79,7 +79,7 @@ class Capture(Generic[T]):
             read_mask=None if mask is None else reader(mask, self._model),
             emit=self._add,
             leave_out=self._store.failed.__setitem__,
-            resolved=self._store.resolved,
+            resolved=self._resolved,
             when=when,
         )
         self._exact = exact_sites(self._model, requests)
@@ -140,7 +140,8 @@ class Capture(Generic[T]):
         self._store.settle()
         known = {site.layer: self.left_out.get(site.layer) for site in self._exact}
         named = [site for site in self._exact if site not in self._fired and known[site.layer] in (None, "never ran")]
-        silent = [str(site) for site in named] or ([] if self._fired or self._store.failed else ["all layers"])
+        ran = self._fired or self._store.failed or self._recorder.n_passes
+        silent = [str(site) for site in named] or ([] if ran else ["all layers"])
         if silent:
             raise RuntimeError(
                 f"never ran while captured: {', '.join(silent)}. Either the model was not called in this thread, or "
@@ -148,8 +149,13 @@ class Capture(Generic[T]):
                 "weights), or module.forward is called directly. Ask for other layers, or leave these out with '!name'."
             )
         if not self._fired:
-            reasons = "; ".join(f"{name or 'the model'}: {reason}" for name, reason in self._store.failed.items())
-            raise ValueError(f"no layer could be captured ({reasons})")
+            known = self._store.failed or self.left_out
+            reasons = "; ".join(f"{name or 'the model'}: {reason}" for name, reason in known.items())
+            raise ValueError(f"no layer could be captured ({reasons or 'the model has no layers'})")
+
+    def _resolved(self, sites: Sites) -> None:
+        self._store.resolved(sites)
+        self._store.aliases = first_names(named_layers(self._model))
 
     def _add(self, shown: Pass) -> None:
         for record in shown.records:

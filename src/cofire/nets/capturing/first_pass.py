@@ -9,7 +9,9 @@ from .recorder import Recorder
 
 
 class FirstPass:
-    """Watches a model until it has run once, unless it has already; nothing is recorded.
+    """Watches a model until it has run once, unless it has already, and again when its modules were exchanged.
+
+    Nothing is recorded.
 
     Args:
         model: without wrappers.
@@ -17,23 +19,36 @@ class FirstPass:
     """
 
     def __init__(self, model: nn.Module, pattern: Asked = "*") -> None:
-        self._live = live_wiring(model)
+        self._model: nn.Module | None = model
+        self._pattern = pattern
         self._recorder: Recorder | None = None
-        if not self._live.layers:
-            self._recorder = Recorder(
-                model, [Request(pattern)], read_mask=None, emit=_ignore, leave_out=_leave_out, when=_never
+        self._begin(model)
+
+    def _begin(self, model: nn.Module) -> None:
+        if not live_wiring(model).layers and self._recorder is None:
+            recorder = Recorder(
+                model, [Request(self._pattern)], read_mask=None, emit=_ignore, leave_out=_leave_out, when=_never
             )
-            self._recorder.attach()
+            recorder.attach()
+            self._recorder = recorder
 
     def end_if_seen(self) -> None:
-        """Take the hooks off, if the model has run."""
+        """Take the hooks off, if the model has run as it is now; put them on again, if it has not."""
+        if self._model is None:
+            return
         if self._recorder is not None:
             self._recorder.settle()
-            if self._live.layers:
-                self.end()
+        if live_wiring(self._model).layers:
+            self._unhook()
+        else:
+            self._begin(self._model)
 
     def end(self) -> None:
-        """Take the hooks off."""
+        """Take the hooks off, and let the model go."""
+        self._unhook()
+        self._model = None
+
+    def _unhook(self) -> None:
         if self._recorder is not None:
             self._recorder.detach()
             self._recorder = None

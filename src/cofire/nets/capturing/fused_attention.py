@@ -30,7 +30,7 @@ class Fused:
     def __init__(self) -> None:
         self._off: list[nn.Module] = []
 
-    def begin(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+    def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Switch the fused kernels off, before one of the `fused_modules` runs that would use them.
 
         The hooks alone don't: an encoder would still pass nested tensors to its layers.

@@ -9,17 +9,22 @@ from torch import Tensor, nn
 
 from ..first_tensor import first_floating, is_packed
 from ..wiring.live_wiring import LiveWiring, Observation
+from .activation_watch import ActivationWatch, Awaited
 
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A call of a module: copies of the first floating-point tensors that it took and returned, and the mode."""
+    """A call of a module: copies of the first floating-point tensors that it took and returned, and the mode.
+
+    What follows it is watched: which activation function does is known only when the call is over.
+    """
 
     name: str
     taken: Tensor | None
     output: Tensor
     padded: bool
     training: bool
+    awaited: Awaited
 
 
 class ObservedPass:
@@ -67,13 +72,22 @@ class ObservedPass:
         }
 
     def keep(
-        self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: object, *, training: bool
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        output: object,
+        watch: ActivationWatch,
+        *,
+        training: bool,
     ) -> None:
         """Keep copies of what a module took and returned."""
         found, taken = first_floating(output), first_floating((*args, *kwargs.values()))
         if found is not None:
             copied = None if taken is None else taken.clone()
-            self.kept.append(Kept(name, copied, found.clone(), not is_packed(output), training))
+            watch.leaves(name, taken, found)
+            awaited = watch.begin(found, name, -1)
+            self.kept.append(Kept(name, copied, found.clone(), not is_packed(output), training, awaited))
 
     def end(self, output: object) -> None:
         """Take in what the call has shown."""

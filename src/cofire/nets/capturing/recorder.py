@@ -7,7 +7,6 @@ the inputs of the first pass, and added to whenever a part runs that was not see
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from threading import get_ident
 from types import FrameType
@@ -17,13 +16,14 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..first_tensor import describe, first_floating, is_packed
-from ..layer_names import named_layers
+from ..layer_names import distinct_layers, structure, takes_hooks
 from ..layers.sample_rows import Copy, units_last
 from ..layers.sites import Request, Site, Sites, Stage, asked_layers, resolve
-from ..running import calling_frame, is_running, method_called
-from ..torch_private import hidden, in_backward
+from ..running import calling_frame, is_running, method_called, outermost_frame
+from ..torch_private import forward_pre_hooks, hidden, in_backward, tree_leaves
 from ..wiring.live_wiring import live_wiring
-from ..wiring.places import Applied
+from ..wiring.places import Place
+from .activation_watch import ActivationWatch, Awaited
 from .forward_pass import Pass, Record
 from .fused_attention import Fused, fused_modules
 from .hooks import Hook
@@ -33,18 +33,6 @@ from .uncompiled import eager
 
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
-NO_ACTIVATION = "its activation function did not run"
-
-
-@dataclass(eq=False)
-class _Waiting:
-    """Sites that wait for what an activation function makes of a layer's output."""
-
-    sites: list[Site]
-    module: nn.Module
-    applied: Applied
-    skip: int
-    padded: bool
 
 
 class Recorder:
@@ -53,6 +41,11 @@ class Recorder:
     A pass is a call of the model. What runs outside of such a call (a submodule called on its own, or
     ``model.forward(x)``, which runs no hook) counts as a new pass as soon as a layer runs again. ``when`` is asked
     each time a layer runs whether to record it. No hook raises: a layer that can't be read is left out with the reason.
+    A model whose modules were exchanged is watched anew, from the pass on that shows it.
+
+    Attributes:
+        sites: what is recorded, as far as it is known.
+        n_passes: the calls of the model that have begun so far.
     """
 
     def __init__(
@@ -67,11 +60,13 @@ class Recorder:
         copy: Copy = units_last,
         when: Callable[[], bool] | None = None,
     ) -> None:
-        self._model, self._requests = model, requests
+        self._model, self._requests, self._matching = model, requests, requests
         self._read_mask, self._emit, self._leave_out, self._copy = read_mask, emit, leave_out, copy
         self._resolved, self._when = resolved, when
-        self._modules = named_layers(model)
+        self._modules = distinct_layers(model)
+        self._ids = {id(module) for module in model.modules()}
         self._live = live_wiring(model)
+        self.n_passes = 0
         self.sites = Sites((), {})
         self._wanted: dict[str, list[Site]] = {}
         self._handles: dict[str, RemovableHandle] = {}
@@ -79,9 +74,10 @@ class Recorder:
         self._frames: list[FrameType | None] = []
         self._thread: int | None = None
         self._handled: BaseException | None = None
-        self._waiting: dict[str, list[_Waiting]] = {}
+        self._watch = ActivationWatch(model, leave_out, attached=copy is not units_last)
         self._observed: ObservedPass | None = None
         self._asked = asked_layers(model, requests)
+        self._structure = structure(model)
         self._known = -1
         self._fused = Fused()
         self._resolve()
@@ -93,19 +89,29 @@ class Recorder:
 
     def attach(self) -> None:
         """Put the hooks on, for what this thread does with the model."""
-        self._thread, self._frames, self._pass = get_ident(), [], Pass()
         eager.enter()
+        self._thread, self._frames, self._pass = get_ident(), [], Pass()
+        try:
+            self._watch_changes()
+            self._put_all_hooks()
+        except BaseException:  # all or none
+            self.detach()
+            raise
+
+    def _put_all_hooks(self) -> None:
         # Hooks run in the order of registration. The fused output comes first, so that the others see the output that
         # the model continues with.
         self._hook("begin", "", self._model.register_forward_pre_hook, self._begins, plain=True, with_kwargs=True)
         for number, module in enumerate(fused_modules(self._model)):
             fused, slow = partial(self._fused.output, module), partial(self._fused.begin, module)
-            self._hook(f"unfused {number}", "", module.register_forward_pre_hook, slow)
+            self._hook(f"unfused {number}", "", module.register_forward_pre_hook, slow, with_kwargs=True)
             self._hook(f"fused {number}", "", module.register_forward_hook, fused, with_kwargs=True)
         self._resolve()
 
     def detach(self) -> None:
         """Take every hook off."""
+        if not self.attached:
+            return
         self._thread = None
         self._stop_observing()
         for handle in self._handles.values():
@@ -113,12 +119,14 @@ class Recorder:
         self._handles.clear()
         eager.leave()
         self._hand_over()
+        self._watch.switch(off=True)
         self._frames, self._pass, self._handled = [], Pass(), None
 
     def settle(self) -> None:
         """Hand over what layers have shown outside of a call of the model."""
         if not self._inside:
             self._hand_over()
+            self._watch.switch()
 
     @property
     def _inside(self) -> bool:
@@ -126,15 +134,21 @@ class Recorder:
         while self._frames and not is_running(self._frames[-1]):
             self._frames.pop()
             self._pass = Pass()
+            self._watch.clear()
             self._stop_observing()
         return bool(self._frames)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, output: object = None, *, whole: bool = False) -> None:
+        """Hand over what was recorded; of a ``whole`` call of the model, also that it was nothing.
+
+        Args:
+            output: what the model has returned.
+            whole: whether a call of the model is over.
+        """
+        with hidden():
+            self._watch.end([one for one in tree_leaves(output) if isinstance(one, Tensor)])
         shown, self._pass = self._pass, Pass()
-        for waiting in [one for of_source in self._waiting.values() for one in of_source]:
-            self._leave_out(waiting.sites[0].layer, NO_ACTIVATION)
-        self._waiting.clear()
-        if shown.records:
+        if shown.records or whole:
             with hidden():
                 self._emit(shown)
 
@@ -142,7 +156,7 @@ class Recorder:
         """Find the sites among what was seen so far, and put hooks on their modules and on what was not seen."""
         if self._known != self._live.version:
             self._known = self._live.version
-            self.sites = resolve(self._model, self._requests, self._live)
+            self.sites = resolve(self._model, self._matching, self._live)
             self._resolved(self.sites)
             self._wanted = {}
             for site in self.sites:
@@ -153,23 +167,53 @@ class Recorder:
             self._put_hooks()
 
     def _put_hooks(self) -> None:
-        for name in self._live.unseen(self._modules):
+        for name in filter(self._is_open, self._live.unseen(self._modules)):
             unseen = partial(self._unseen, name, self._modules[name])
             register = self._modules[name].register_forward_pre_hook
             self._hook(f"unseen {name}", name, register, unseen, plain=True, with_kwargs=True)
         for name, wanted in self._wanted.items():
+            if not self._is_open(name):
+                continue
             module, shown = self._modules[name], self._live.shown_by(name)
             if any(place.is_activation for place in shown):
                 takes = partial(self._takes, name, module)
                 self._hook(f"takes {name}", name, module.register_forward_pre_hook, takes, with_kwargs=True)
-            self._hook(f"ran {name}", name, module.register_forward_hook, partial(self._ran, name, module))
+            ran = partial(self._ran, name, module)
+            self._hook(f"ran {name}", name, module.register_forward_hook, ran, plain=True, with_kwargs=True)
             if any(site.stage == "post" for site in wanted):
-                for source in {place.applied.source for place in shown if place.applied} - {name}:
-                    reached = partial(self._reached, source)
-                    self._hook(f"source {source}", name, self._modules[source].register_forward_hook, reached)
+                trails = [trail for place in shown for trail in self._live.trails(name, place)]
+                for part in {part for trail in trails for part in trail.modules}:
+                    enters, register = partial(self._enters, part), self._modules[part].register_forward_pre_hook
+                    self._hook(f"enters {part}", name, register, enters, with_kwargs=True)
+                for part in {part for trail in trails if not trail.own for part in trail.modules}:
+                    leaves, register = partial(self._leaves, part), self._modules[part].register_forward_hook
+                    self._hook(f"leaves {part}", name, register, leaves, with_kwargs=True)
         # The end of the model's call comes last, when all layers are recorded. It must come also when forward raises.
         self._unhook("end")
         self._hook("end", "", self._model.register_forward_hook, self._ends, plain=True, always_call=True)
+
+    def _watch_changes(self) -> None:
+        """Begin anew if modules of the model were exchanged, added or taken away."""
+        found = structure(self._model)
+        if found == self._structure:
+            return
+        self._structure, self._live, self._known = found, live_wiring(self._model), -1
+        self._stop_observing()
+        for key in [key for key in self._handles if key != "begin"]:
+            self._unhook(key)
+        self._ids = {id(module) for module in self._model.modules()}
+        asked, self._modules, self._asked, self._matching = self._asked, distinct_layers(self._model), set(), ()
+        try:
+            self._asked, self._matching = asked_layers(self._model, self._requests), self._requests
+        except ValueError as error:
+            for name in asked:
+                self._leave_out(name, f"the model's structure has changed: {error}")
+        if self.attached:
+            self._put_all_hooks()
+
+    def _is_open(self, name: str) -> bool:
+        """Return whether hooks can be put on a module; if not, it is left out."""
+        return takes_hooks(self._modules[name])
 
     def _hook(
         self,
@@ -182,16 +226,22 @@ class Recorder:
         **options: bool,
     ) -> None:
         if key not in self._handles:
-            self._handles[key] = register(Hook(self._safe(layer, run, unseen=not plain)), **options)
+            made = self._safe(layer, run, unseen=not plain, lasts=key == "begin")
+            self._handles[key] = register(Hook(made), **options)
 
     def _unhook(self, key: str) -> None:
         if key in self._handles:
             self._handles.pop(key).remove()
 
-    def _safe(self, layer: str, run: Callable[..., object], *, unseen: bool = True) -> Callable[..., object]:
+    def _safe(
+        self, layer: str, run: Callable[..., object], *, unseen: bool = True, lasts: bool = False
+    ) -> Callable[..., object]:
         """Return a hook that never raises into the user's forward; if ``unseen``, no active mode sees what it does."""
+        made_for = self._structure
 
         def here(module: nn.Module, *given: Any) -> object:
+            if self._structure is not made_for and not lasts:
+                return None  # taken off, but torch had gathered it for this call already
             # Another thread may run the same model, and backward runs checkpointed layers again: neither counts.
             if get_ident() != self._thread or in_backward():
                 return None
@@ -202,6 +252,9 @@ class Recorder:
             except Exception as error:
                 self._leave_out(layer, f"it can't be read: {type(error).__name__}: {error}")
                 return None
+            finally:
+                self._watch.settle()
+                self._watch.switch()
 
         return here
 
@@ -210,8 +263,16 @@ class Recorder:
             self._unhook_observation()
             self._hand_over()
             self._handled = sys.exception()
+            self.n_passes += 1
+            before = forward_pre_hooks(self._model)
+            self._watch_changes()
             self._take_mask(args, kwargs)
-        self._frames.append(calling_frame())
+            self._frames.append(calling_frame())
+            for hook in [hook for hook in forward_pre_hooks(self._model) if hook not in before]:
+                hook(self._model, args, kwargs)  # torch had gathered the hooks of this call already
+        else:
+            self._frames.append(calling_frame())
+        self._watch.within = self._frames[0]
 
     def _take_mask(self, args: Args, kwargs: Kwargs) -> None:
         """Read the mask of this pass; without it nothing of the pass can be recorded."""
@@ -233,9 +294,14 @@ class Recorder:
         # began: the model may have been called while an earlier one was being handled.
         failed, self._handled = sys.exception() is not self._handled, None
         if failed:
-            self._pass, self._waiting = Pass(), {}
+            self._pass = Pass()
+            self._watch.clear()
             self._stop_observing()
-        self._hand_over()
+        elif structure(self._model) != self._structure:
+            now = distinct_layers(self._model)
+            for name in [name for name in self._asked if now.get(name) is not self._modules[name]]:
+                self._leave_out(name, "the model's structure has changed while it ran: it exchanged the module")
+        self._hand_over(output, whole=not failed)
 
     def _begins_outside(self, name: str) -> None:
         """Begin a new pass if a layer runs outside of a call of the model, and has run already."""
@@ -243,6 +309,9 @@ class Recorder:
             return
         if name in self._pass.calls:
             self._hand_over()
+        if not self._pass.calls:
+            self._watch_changes()
+        self._watch.within = outermost_frame(self._ids)
         if self._pass.mask is None:
             self._take_mask((), {})
 
@@ -283,9 +352,9 @@ class Recorder:
         self._observed = ObservedPass(
             self._live, part, name, args, kwargs, begins_at=begins_at, failure=failure, hook=hook, within=within
         )
-        for inner, module in self._observed.watched(self._modules, self._asked).items():
+        for inner in filter(self._is_open, self._observed.watched(self._modules, self._asked)):
             keep = partial(self._keep, inner)
-            self._hook(f"keep {inner}", inner, module.register_forward_hook, keep, with_kwargs=True)
+            self._hook(f"keep {inner}", inner, self._modules[inner].register_forward_hook, keep, with_kwargs=True)
         register = part.register_forward_hook
         self._hook("observed", name, register, self._observed_call, plain=True, always_call=True)
 
@@ -295,7 +364,7 @@ class Recorder:
 
     def _keep(self, name: str, args: Args, kwargs: Kwargs, output: object) -> None:
         if self._observed is not None and (self._when is None or self._when()):
-            self._observed.keep(name, args, kwargs, output, training=self._model.training)
+            self._observed.keep(name, args, kwargs, output, self._watch, training=self._model.training)
 
     def _observed_call(self, args: Args, output: object) -> None:
         """Take in what the observed call has shown, and record what was kept of it."""
@@ -304,6 +373,7 @@ class Recorder:
             return
         if output is None:  # it has raised, or returned nothing
             observed.close()
+            self._watch.clear()
             return  # the hooks stay: torch walks over them
         self._unhook_observation()
         observed.end(output)
@@ -317,12 +387,13 @@ class Recorder:
     def _record_kept(self, one: Kept) -> None:
         module = self._modules[one.name]
         self._begins_outside(one.name)
-        if one.name in self._wanted:
-            place = self._live.place(one.name, self._pass.calls[one.name], training=one.training)
-            if place is not None and place.is_activation and one.taken is not None:
-                self._note(one.name, module, "pre", one.taken, place.unit_axis, padded=one.padded)
-            self._record(one.name, module, one.output, padded=one.padded, training=one.training)
-        self._pass_on(one.name, one.output)
+        if one.name not in self._wanted:
+            self._watch.forget(one.awaited)
+            return
+        place = self._live.place(one.name, self._pass.calls[one.name], training=one.training, shape=one.output.shape)
+        if place is not None and place.is_activation and one.taken is not None:
+            self._note(one.name, module, "pre", one.taken, place.unit_axis, padded=one.padded)
+        self._record(one.name, module, one.output, place, padded=one.padded, awaited=one.awaited)
 
     def _stop_observing(self) -> None:
         self._fused.restore()
@@ -344,11 +415,13 @@ class Recorder:
         if x is None or self._is_kept(name):
             return
         self._begins_outside(name)
-        place = self._live.place(name, self._pass.calls[name], training=self._model.training)
+        training = self._model.training
+        place = self._live.place(name, self._pass.calls[name], training=training, shape=x.shape)
         if place is not None and place.is_activation:
             self._note(name, module, "pre", x, place.unit_axis)
 
-    def _ran(self, name: str, module: nn.Module, args: Args, output: object) -> None:
+    def _ran(self, name: str, module: nn.Module, args: Args, kwargs: Kwargs, output: object) -> None:
+        self._watch.settle()
         if self._is_kept(name):
             return
         x = first_floating(output)
@@ -356,24 +429,40 @@ class Recorder:
             self._leave_out(name, f"its output is {describe(output)}")
             return
         self._begins_outside(name)
-        self._record(name, module, x, padded=not is_packed(output), training=self._model.training)
+        place = self._live.place(name, self._pass.calls[name], training=self._model.training, shape=x.shape)
+        if place is None and self._live.knows(name):
+            place = self._live.learn_shape(module, name, args, kwargs, x.shape)
+        with hidden():
+            self._record(name, module, x, place, padded=not is_packed(output))
 
-    def _record(self, name: str, module: nn.Module, x: Tensor, *, padded: bool, training: bool) -> None:
+    def _record(
+        self,
+        name: str,
+        module: nn.Module,
+        x: Tensor,
+        place: Place | None,
+        *,
+        padded: bool,
+        awaited: Awaited | None = None,
+    ) -> None:
         """Record a module's output, or what an activation function makes of it, at the sites that want it."""
-        place = self._live.place(name, self._pass.calls[name], training=training)
-        if place is None:
-            return
-        samples = None
-        if not place.is_activation:
-            samples = self._note(name, module, "pre", x, place.unit_axis, padded=padded, reason=place.reason)
-        if place.applied is None:
-            self._note(name, module, "post", x, place.unit_axis, padded=padded, reason=place.reason, copied=samples)
-        elif wanted := self._sites_at(name, "post"):
-            waiting = _Waiting(wanted, module, place.applied, place.applied.skip, padded)
-            if place.applied.source == name:
-                self._arrived(waiting, x)
-            else:
-                self._waiting.setdefault(place.applied.source, []).append(waiting)
+        trails = [] if place is None else self._live.trails(name, place)
+        if place is not None and not place.is_activation:
+            self._note(name, module, "pre", x, place.unit_axis, padded=padded, reason=place.reason)
+        wanted = self._sites_at(name, "post") if trails else []
+        if place is not None and place.unit_axis is not None and wanted:
+            awaited = awaited or self._watch.begin(x, name, place.unit_axis)
+            deliver, own = partial(self._arrived, wanted, module, padded), None
+            if any(trail.own for trail in trails):  # copied now: the model may change it in place
+                own = partial(self._pass.records.extend, self._records(wanted, module, x, place.unit_axis, padded))
+            reached = partial(self._live.also_reached, name)
+            self._watch.expect(awaited, place.unit_axis, trails, deliver, own, reached)
+        else:
+            if awaited is not None:
+                self._watch.forget(awaited)
+            if place is not None and not trails:
+                axis, reason = place.unit_axis, place.reason
+                self._note(name, module, "post", x, axis, padded=padded, reason=reason)
         self._pass.calls[name] += 1
 
     def _sites_at(self, name: str, stage: Stage) -> list[Site]:
@@ -396,51 +485,32 @@ class Recorder:
         *,
         padded: bool = True,
         reason: str = "",
-        copied: Tensor | None = None,
-    ) -> Tensor | None:
+    ) -> None:
         """Record a tensor at the sites of one stage. It is copied now: the model may change it in place."""
         wanted = self._sites_at(name, stage)
-        if not wanted:
-            return None
-        given = next((site.unit_axis for site in wanted if site.unit_axis is not None), axis)
-        if given is None:
+        if wanted and axis is None and all(site.unit_axis is None for site in wanted):
             self._leave_out(name, reason)
-            return None
+        elif wanted:
+            self._pass.records += self._records(wanted, module, x, axis or 0, padded)
+
+    def _enters(self, name: str, args: Args, kwargs: Kwargs) -> None:
+        given = first_floating((*args, *kwargs.values()))
+        self._watch.settle(given)
+        self._watch.enters(name, given)
+
+    def _leaves(self, name: str, args: Args, kwargs: Kwargs, output: object) -> None:
+        if not self._is_kept(name):
+            self._watch.leaves(name, first_floating((*args, *kwargs.values())), first_floating(output))
+
+    def _arrived(self, sites: list[Site], module: nn.Module, padded: bool, x: Tensor, axis: int) -> None:
+        """Record an activation. Operations of the model may wait for this, so that it may not raise."""
+        try:
+            self._pass.records += self._records(sites, module, x, axis, padded)
+        except Exception as error:
+            self._leave_out(sites[0].layer, f"it can't be read: {type(error).__name__}: {error}")
+
+    def _records(self, sites: list[Site], module: nn.Module, x: Tensor, axis: int, padded: bool) -> list[Record]:
+        given = next((site.unit_axis for site in sites if site.unit_axis is not None), axis)
         from_end = given - x.ndim if given >= 0 else given
-        samples = self._copy(x, from_end) if copied is None else copied
-        self._pass.records += [Record(site, module, samples, from_end, padded) for site in wanted]
-        return samples
-
-    def _reached(self, source: str, args: Args, output: object) -> None:
-        x = first_floating(output)
-        if x is not None and not self._is_kept(source):
-            self._pass_on(source, x)
-
-    def _pass_on(self, source: str, x: Tensor) -> None:
-        """Give the output of a module to the sites that wait for it."""
-        waiting, still = self._waiting.pop(source, []), []
-        for one in waiting:
-            if one.skip > 0:
-                one.skip -= 1
-                still.append(one)
-            else:
-                self._arrived(one, x)
-        if still:
-            self._waiting[source] = still
-
-    def _arrived(self, waiting: _Waiting, x: Tensor) -> None:
-        applied = waiting.applied
-        if applied.replay is not None:
-            x = applied.replay(x, lambda name: _tensor(self._model, applied.prefix + name))
-        axis = next((site.unit_axis for site in waiting.sites if site.unit_axis is not None), applied.unit_axis)
-        from_end = axis - x.ndim if axis >= 0 else axis
         samples = self._copy(x, from_end)
-        self._pass.records += [
-            Record(site, waiting.module, samples, from_end, waiting.padded) for site in waiting.sites
-        ]
-
-
-def _tensor(model: nn.Module, name: str) -> Tensor:
-    """Return a parameter or buffer by its name."""
-    module, _, last = name.rpartition(".")
-    return getattr(model.get_submodule(module), last)
+        return [Record(site, module, samples, from_end, padded) for site in sites]

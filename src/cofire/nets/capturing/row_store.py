@@ -55,7 +55,8 @@ class Store(Generic[T]):
         n_units = self._widths.setdefault(site, rows.shape[-1])
         if rows.shape[-1] != n_units:
             raise ValueError(
-                f"{site} had {plural(n_units, 'unit')} before and has {rows.shape[-1]} now; is its unit_axis right?"
+                f"{site} had {plural(n_units, 'unit')} before and has {rows.shape[-1]} now; is its unit_axis right? "
+                "per_call=True keeps the calls of a module apart"
             )
         if site not in self._states:
             self._states[site] = self.into() if self.into else []

@@ -21,9 +21,9 @@ class _Eager:
     def enter(self) -> None:
         """Count one more capture."""
         with self._lock:
-            self._n_on += 1
-            if self._n_on == 1:
+            if self._n_on == 0:
                 self._stance = torch.compiler.set_stance("force_eager")
+            self._n_on += 1
 
     def leave(self) -> None:
         """Count one capture less."""

@@ -64,7 +64,7 @@ def _no_parameter(module: nn.Module, name: str) -> Any:
         value = kept[name]
         freed = type(value) is Tensor and value.layout == torch.strided and not value.untyped_storage().size()
         return None if freed else value  # FSDP 1 frees the memory of views of its parameter between passes
-    with random_states_kept():  # a property of the user's class
+    with random_states_kept(module):  # a property of the user's class
         value = getattr(module, name, None)
     return None if any(value is one for one in module.parameters()) else value
 
@@ -81,7 +81,7 @@ def whole(weight: Tensor) -> Tensor:
 def _computed(module: nn.Module, name: str) -> Any:
     """Return what a copy of the module computes for a parameter."""
     made = _Copies().of(module)
-    with random_states_kept():
+    with random_states_kept(module):
         for hook in _hooks(made):
             hook(made, ())
         if is_parametrized(made, name):

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, cast, overload
 
+import torch
 from torch import nn
-from torch.jit import ScriptModule
 
 from ...stats._base.wording import with_article
-from ..layer_names import first_names, named_layers, near, unwrap
+from ..layer_names import first_names, named_layers, near, takes_hooks, unwrap
 from ..wiring.assumed import assumed_wiring
 from ..wiring.live_wiring import LiveWiring
 from ..wiring.wiring import wire
@@ -145,6 +145,8 @@ def check(model: nn.Module, requests: Sequence[Request]) -> None:
     Raises:
         ValueError: if one does not, matches only what is never called, or everything is excluded.
     """
+    if not takes_hooks(model):
+        raise ValueError(f"cannot capture {with_article(type(model).__name__)}: it is {never_seen(model)}")
     layers = named_layers(model)
     for request in requests:
         wanted, unwanted = split(as_list(request.asked))
@@ -208,8 +210,9 @@ def resolve(model: nn.Module, requests: Sequence[Request], live: LiveWiring) -> 
         name: reason for name in layers if name and (reason := _why_not(name, first[name], layers, live, makers))
     }
     for layer in live.layers.values():
-        if layer.unit_axis is None and layer.module in makers:
-            left_out[layer.name] = f"its units do not show in the output of {layer.module or 'the model'}"
+        if layer.unit_axis is None and (layer.module in makers or not layer.module):  # the model itself has no name
+            told = f"its units do not show in the output of {layer.module or 'the model'}"
+            left_out.setdefault(layer.name, told)
     kept = {site.layer for site in found}
     left_out = {name: reason for name, reason in left_out.items() if name not in kept}
     return Sites(tuple(found), left_out, {name: why for name, why in live.assumed.items() if name in kept})
@@ -240,7 +243,7 @@ def _is_exact(one: object) -> bool:
 
 def never_seen(module: nn.Module) -> str:
     """Return why hooks on a module never run; empty if they do."""
-    if isinstance(module, ScriptModule):
+    if not takes_hooks(module):
         return "TorchScript, in which hooks do not run; capture the module it was scripted from"
     return "a list of modules or parameters, never called" if isinstance(module, NEVER_CALLED) else ""
 
@@ -256,6 +259,11 @@ def _why_not(name: str, first: str, layers: Mapping[str, nn.Module], live: LiveW
     if not live.knows(name):
         users = [one.module for one in live.layers.values() if one.parameter.startswith(f"{name}.")]
         return f"its weight is used without calling it, in {users[0] or 'the model'}" if users else "never ran"
+    inside = [layers[one] for one in layers if one == name or (one.startswith(f"{name}.") and not live.knows(one))]
+    if any(isinstance(value, torch.ScriptObject) for module in inside for value in vars(module).values()):
+        return (
+            f"its weight is packed, as quantized {type(layers[name]).__name__} keeps it, so that its units do not show"
+        )
     hidden = [one.parameter for one in live.layers.values() if one.module == name]
     if hidden:
         return f"its output does not show the units of {', '.join(hidden)}"

@@ -1,6 +1,7 @@
 """Run a model on data: batches cut from a tensor, or those of a loader."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def as_batches(data: Any) -> Iterable[Any]:
 
 
 def arguments(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments to call a model with, on its device.
+    """Return the arguments to call a model with, on its device: copies, since a model may change what it is given.
 
     A tensor is the input, the first element of a tuple or list likewise; a mapping holds keyword arguments.
     """
@@ -51,12 +52,14 @@ def forward(model: nn.Module, batch: Any) -> Any:
     """Return the model's output for a batch, see :func:`arguments`.
 
     Raises:
-        ValueError: if the model cannot take the batch.
+        ValueError: if the model cannot take the batch, as torch finds. What the model's own code raises passes through.
     """
     args, kwargs = arguments(model, batch)
     try:
         return model(*args, **kwargs)
     except (RuntimeError, TypeError, IndexError) as error:
+        if not _by_torch(error):
+            raise
         first = batch[0] if isinstance(batch, list | tuple) and batch else batch
         what = f"a batch that is {with_article(type(batch).__name__)}"
         if isinstance(first, Tensor):
@@ -65,8 +68,18 @@ def forward(model: nn.Module, batch: Any) -> Any:
         raise ValueError(f"the model cannot take {what}: {reason}") from error
 
 
+def _by_torch(error: Exception) -> bool:
+    """Return whether torch raised an error, in one of its layers or as it called the model."""
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).startswith("torch.")
+
+
 def _on(device: torch.device, value: Any) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
+    if isinstance(value, Tensor):
+        return value.to(device, copy=True)
+    if type(value) in (list, tuple):
+        return type(value)(_on(device, one) for one in value)
+    return {name: _on(device, one) for name, one in value.items()} if type(value) is dict else value
 
 
 class FirstSamples:

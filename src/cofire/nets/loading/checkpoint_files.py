@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 from ..layer_names import unwrap
 from ..layers.wrappers import without_wrappers
 from .inert_pickle import DamagedPickle
-from .pretrained_folders import INDEX, configuration_beside, file_in, shards_of
+from .pretrained_folders import ADAPTERS, INDEX, configuration_beside, file_in, shards_of
 from .state_dict_keys import find_state_dict
 from .torch_files import RefusedFile, TorchFile, open_torch_file
 from .torch_values import StoredTensor, Unreadable, is_tensor, tensor_of
@@ -86,6 +86,8 @@ def read_checkpoint(path: str | Path, *, key: str | None = None) -> Checkpoint:
     weights, wrappers = without_wrappers(found.weights)
     notes = [*found.notes, *([f"{', '.join(map(repr, wrappers))} was removed from the names"] if wrappers else [])]
     notes = [f"the weights are those in {file.name}", *notes] if path.is_dir() else notes
+    if file.name in ADAPTERS:
+        notes.append("they are an adapter's, without the weights of the model that it adapts")
     return Checkpoint(path, weights, tuple(notes), found.left_out, configuration_beside(file))
 
 
@@ -146,6 +148,9 @@ def _saved_by_torch(file: TorchFile, key: str | None) -> _Found:
     others = [str(name) for name, value in content.items() if not is_tensor(value)]
     if others:
         found.notes.append(f"left out, as they are not tensors: {_some(others, 4)}")
+    unnamed = {str(name): None for name, value in content.items() if is_tensor(value) and not isinstance(name, str)}
+    if unnamed:
+        found.notes.append(f"left out, as their keys are no names: {_some(unnamed, 4)}")
     if file.unknown:
         found.notes.append(f"the file names {_some(file.unknown, 4)}, which was neither imported nor called")
     return found

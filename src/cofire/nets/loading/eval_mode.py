@@ -6,19 +6,28 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from ..wiring.fake_copy import random_states_kept
+
+
+def to_eval_mode(model: nn.Module) -> None:
+    """Switch to evaluation mode, except for programs of ``torch.export``, whose mode is fixed."""
+    try:
+        model.eval()
+    except NotImplementedError:
+        for child in model.children():
+            to_eval_mode(child)
+
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch to evaluation mode without gradients for a block; restore modes and torch's random generators after it.
+    """Switch to evaluation mode without gradients for a block; restore modes and random generators after it.
 
     A ``DataLoader`` draws from the generators, and so may the model: without this, measuring would change training.
     """
     modes = [(module, module.training) for module in model.modules()]
-    # fork_rng would initialize CUDA, which takes seconds and memory, also if the model runs on the CPU.
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     try:
-        with torch.random.fork_rng(devices=devices), torch.no_grad():
-            model.eval()
+        with random_states_kept(model), torch.no_grad():
+            to_eval_mode(model)
             yield
     finally:
         # Not model.train(): modules may be in different modes, as frozen batch normalization is.

@@ -11,6 +11,8 @@ from pickletools import genops
 from struct import error as struct_error
 from typing import Any, Protocol
 
+from ...stats._base.wording import with_article
+
 MOST_STEPS = 2_000_000
 """Opcodes that a file may have: more would take longer than ten seconds. A tensor takes about fifty."""
 
@@ -33,12 +35,18 @@ class Global:
 
     path: str
 
+    def __str__(self) -> str:
+        return self.path
+
 
 @dataclass(frozen=True, eq=False)
 class Blank:
     """An object that was not built: it holds nothing but the name of its class."""
 
     path: str
+
+    def __str__(self) -> str:
+        return with_article(self.path.removeprefix("builtins."))
 
 
 Calls = Mapping[str, Callable[..., Any]]

@@ -37,7 +37,11 @@ class Watch:
         self._link = _Link()
         self._link.watch = ref(self)
         self._handle: RemovableHandle | None = inside.register_forward_pre_hook(_Finds(self._link), with_kwargs=True)
-        self._attach(inside)
+        try:
+            self._attach(inside)
+        except BaseException:
+            self.close()
+            raise
 
     def rows(self) -> dict[str, Tensor]:
         """Return activations (n_samples, n_units) by site, those of all calls of a layer together.
@@ -55,15 +59,17 @@ class Watch:
                 "copied model first; if it was copied alone, it watches nothing: make a new penalty with the model"
             )
         self._recorder.settle()
-        silent = sorted(map(str, self._silent)) or ([] if self._last.records or self._reasons else ["all layers"])
+        self._ran = self._ran or bool(self._recorder.n_passes or self._last.records or self._reasons)
+        silent = sorted(map(str, self._silent)) or ([] if self._ran else ["all layers"])
         if silent:
             raise RuntimeError(
                 f"never ran so far: {', '.join(silent)}. Call the model in this thread before the penalty. If it never "
                 "calls these modules, exclude them with '!name'"
             )
         if not self._last.records:
-            reasons = "; ".join(f"{name or 'the model'}: {reason}" for name, reason in self._reasons.items())
-            raise RuntimeError(f"no layer could be read ({reasons}); choose other layers")
+            known = self._reasons or self._recorder.sites.left_out
+            reasons = "; ".join(f"{name or 'the model'}: {reason}" for name, reason in known.items())
+            raise RuntimeError(f"no layer could be read in the last forward pass ({reasons}); choose other layers")
         model = cast(nn.Module, self._model)
         rows: dict[str, list[Tensor]] = {}
         for record in {id(record.samples): record for record in reversed(self._last.records)}.values():
@@ -107,6 +113,7 @@ class Watch:
         self._last = Pass()
         self._silent = set(self._asked)
         self._reasons: dict[str, str] = {}
+        self._ran = False
 
     def __getstate__(self) -> dict[str, Any]:
         state = {key: getattr(self, key) for key in ("requests", "_asked", "_mask", "_closed", "_link")}

@@ -119,15 +119,17 @@ class FileLayout:
         tensor = self.weights[name]
         if tensor.ndim != 2 or bias_of(name, self.weights) is not None or self._in_a_stack(name):
             return None  # a table has no bias
-        if embeds(name):
-            return "its name"
         rows, width = tensor.shape
+        if embeds(name) and (looks_like_weight(name) or self._read[width] > 1):  # a buffer may have such a name
+            return "its name"
         if makes_outputs(name) or looks_like_matrix(name) or name in self.turned:
             return None
         if rows in self._numbers(_VOCABULARY) and width in self._numbers(_WIDTH):
             # The first in the network is the table; the output layer has the same shape.
             alike = [one for one in self.makers if self.weights[one].shape == tensor.shape and not makes_outputs(one)]
             return "the size of the vocabulary in config.json" if alike[0] == name else None
+        if not looks_like_weight(name):  # a buffer lies before all layers, and may have any shape
+            return None
         if name in self._first_tables:
             return "its place, its rows, which no layer reads, and its columns, which others read"
         # A layer of its own reads its columns, too.
@@ -141,13 +143,14 @@ class FileLayout:
     def _first_tables(self) -> list[str]:
         """The matrices before the first layer: no layer reads their rows, and others read their columns."""
         tables: list[str] = []
-        for name in self.makers[:-1] if self.order_is_known else ():
+        weights = [name for name in self.makers if looks_like_weight(name) or embeds(name) or looks_like_matrix(name)]
+        for name in weights[:-1] if self.order_is_known else ():
             tensor = self.weights[name]
             named = makes_outputs(name) or looks_like_matrix(name) or is_fused(name) or name in self.turned
             if tensor.ndim != 2 or named or self._read[len(tensor)] or bias_of(name, self.weights) is not None:
                 break
             tables.append(name)
-        read = {self.inputs(name) for name in self.makers[len(tables) :]}
+        read = {self.inputs(name) for name in weights[len(tables) :]}
         return [name for name in tables if self.weights[name].shape[1] in read]
 
     @cached_property

@@ -5,14 +5,17 @@ from collections.abc import Iterable
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from ..layer_names import clean, unwrap
+from ..layer_names import clean, named_layers, takes_hooks, unwrap
 from ..layers.layer_weights import UnitWeight, known_layers, unit_weights
 from ..layers.quantized import stored_as
+from ..layers.sites import never_seen
 from ..tensor_kinds import unusable
+from ..wiring.live_wiring import live_wiring
 from ..wiring.wired_layers import Layer
 from .readings import Reading, Readings, plain
 
 UNREAD = "makes no units in the pass that was followed"
+NOT_RUN = "not known to make units by its module's type, and the model has not run"
 
 
 def read_model(model: nn.Module, layers: Iterable[Layer] | None = None) -> Readings:
@@ -33,8 +36,13 @@ def read_model(model: nn.Module, layers: Iterable[Layer] | None = None) -> Readi
     weights, left_out = unit_weights(model, layers)
     found = [Reading(one.name, plain(one.read(model)), groups=one.blocks, notes=_notes(one, model)) for one in weights]
     used = {clean(name) for layer in layers for name in layer.parameters}
+    ran, modules = bool(live_wiring(model).layers), named_layers(model)
     others = {clean(name): tensor for name, tensor in model.named_parameters() if clean(name) not in used}
-    return Readings(tuple(found), {**left_out, **{name: unusable(tensor) or UNREAD for name, tensor in others.items()}})
+    for name, tensor in others.items():
+        owner = modules.get(name.rpartition(".")[0], model)
+        unread = UNREAD if ran else NOT_RUN if takes_hooks(owner) else f"in {never_seen(owner)}"
+        left_out[name] = unusable(tensor) or unread
+    return Readings(tuple(found), left_out)
 
 
 def _notes(weight: UnitWeight, model: nn.Module) -> tuple[str, ...]:

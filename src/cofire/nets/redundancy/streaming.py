@@ -70,7 +70,7 @@ def widths_of(
         raise ValueError("the data hold no batch")
     widths = {site: state.n_units for site, state in capture.take().items()}
     if not widths:
-        capture.check()
+        _check(capture)
     return widths, replace(capture.sites, left_out=capture.left_out)
 
 
@@ -104,7 +104,7 @@ def measured(
         progress(done, total)
         capture = Capture(model, list(group), into=State, per_call=per_call)
         n_inputs = _run(model, batches, capture)
-        capture.check()
+        _check(capture)
         states = capture.take()
         done += 1
         while states:
@@ -114,6 +114,13 @@ def measured(
             yield site, states.pop(site), n_inputs
             done += 1
         progress(done, total)
+
+
+def _check(capture: Capture[Any]) -> None:
+    try:
+        capture.check()
+    except RuntimeError as error:  # to be told of as what was asked for
+        raise ValueError(str(error)) from error
 
 
 def _run(model: nn.Module, batches: Iterable[Any], capture: Capture[Any]) -> int:

@@ -11,10 +11,11 @@ from ..layer_names import unwrap
 from ..layers.patterns import Pattern, as_list, matching, split
 from ..loading.batches import as_batches, forward
 from ..loading.eval_mode import evaluating
+from ..wiring.wired_layers import short_name
 from .counts import Count
 from .cut_groups import Change, named_tensors
 from .groups import Links, links, memory_shared, owner
-from .output_change import predicted_error
+from .output_change import predicted_error, shown
 from .output_errors import ErrorSums, OutputError, combined
 from .products import Product, Products
 from .refit import Plan, refitted
@@ -101,7 +102,7 @@ def admitted(model: nn.Module, data: Any, pattern: "Pattern | list[Pattern]") ->
     """Return a copy of a network with the groups that a pattern selects.
 
     Raises:
-        ValueError: for data that cannot be used, or a pattern that matches nothing.
+        ValueError: for data that cannot be used, a model that returns no real numbers, or a pattern without match.
     """
     batches, whole = as_batches(data), unwrap(model)
     asked, excluded = _asked(whole, pattern)
@@ -110,7 +111,7 @@ def admitted(model: nn.Module, data: Any, pattern: "Pattern | list[Pattern]") ->
         first = next(iter(batches), None)
         if first is None:
             raise ValueError("the data hold no batch")
-        forward(net, first)
+        shown(forward(net, first))
     every = links(net, first, memory_shared(whole))
     found = {
         name: link
@@ -135,7 +136,8 @@ def _asked(model: nn.Module, pattern: "Pattern | list[Pattern]") -> tuple[set[st
         raise ValueError(f"{pattern!r} leaves no layer to cut: {'all are excluded' if unwanted else 'it is empty'}")
     parameters = [name for name, _ in model.named_parameters(remove_duplicate=False)]
     for names in (asked, excluded):
-        names.update(one for one in parameters if one.rpartition(".")[0] in names)
+        owned = [one for one in parameters if one.rpartition(".")[0] in names]
+        names.update(owned, map(short_name, owned))  # as layers are named where a module makes units with several
     return asked, excluded
 
 

@@ -133,11 +133,14 @@ def _why_fixed(group: Group, shared: Collection[str]) -> str:
     if group.fixed or mixed:
         return f"its units are fixed: {group.fixed}" if group.fixed else f"its units are {mixed[0]}"
     if both := [name for name in group.readers if name in group.riders]:
-        return f"{both[0]} takes its units in and scales them"
-    return "" if group.readers else "no layer takes its units in"
+        return f"{both[0]} reads its units and scales them"
+    return "" if group.readers else "no layer reads its units"
 
 
 def _why_left(layer: Layer, why: Mapping[Group, str]) -> str:
     if layer.is_output:
         return UNITS_ARE_OUTPUTS
-    return next((why[group] for group in layer.group if why[group]), "it has one unit")
+    return next(
+        (why[group] for group in layer.group if why[group]),
+        "its units are used one by one" if layer.units > 1 else "it has one unit",
+    )

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ...stats._base.wording import with_article
 from ..loading.batches import arguments, as_batches, forward
 from ..loading.eval_mode import evaluating
-from ..torch_private import tree_leaves
+from ..tensors_in import look_into
 from .cut_groups import named_tensors
 from .output_errors import ErrorSums, OutputError, combined
 
@@ -31,9 +32,9 @@ def predicted_error(net: nn.Module, weights: Mapping[str, Tensor], batches: Iter
     try:
         with evaluating(net):
             for batch in batches:
-                args, kwargs = arguments(net, batch)
 
-                def outputs(weights: dict[str, Tensor], args: Any = args, kwargs: Any = kwargs) -> list[Tensor]:
+                def outputs(weights: dict[str, Tensor], batch: Any = batch) -> list[Tensor]:
+                    args, kwargs = arguments(net, batch)
                     return numbers(functional_call(net, weights, args, kwargs))
 
                 # Fused attention has no forward derivative; torch warns about itself when it first loads derivatives.
@@ -43,6 +44,10 @@ def predicted_error(net: nn.Module, weights: Mapping[str, Tensor], batches: Iter
                 _add(sums, moved[1], moved[0])
     except NotImplementedError:  # an operation without a forward derivative
         return None
+    except RuntimeError as error:
+        if "would mutate a captured Tensor" in str(error):  # one that the model keeps
+            return None
+        raise
     return combined(sums)
 
 
@@ -59,7 +64,7 @@ def output_error(model: nn.Module, other: nn.Module, data: Any) -> OutputError:
         is taken as that of the units.
 
     Raises:
-        ValueError: for data that cannot be used, or outputs of different shapes.
+        ValueError: for data that cannot be used, outputs of different shapes, or outputs without real numbers.
 
     Example:
         >>> import torch
@@ -71,7 +76,7 @@ def output_error(model: nn.Module, other: nn.Module, data: Any) -> OutputError:
     sums: list[ErrorSums] = []
     with evaluating(model), evaluating(other):
         for batch in as_batches(data):
-            mine, theirs = numbers(forward(model, batch)), numbers(forward(other, batch))
+            mine, theirs = shown(forward(model, batch)), numbers(forward(other, batch))
             if [one.shape for one in mine] != [one.shape for one in theirs]:
                 raise ValueError("the two networks put out different shapes; compare networks of the same task")
             _add(sums, [b.double() - a.double() for a, b in zip(mine, theirs, strict=True)], mine)
@@ -80,7 +85,21 @@ def output_error(model: nn.Module, other: nn.Module, data: Any) -> OutputError:
 
 def numbers(output: Any) -> list[Tensor]:
     """Return the real numbers that a model puts out, in whatever it returns them."""
-    return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    return [one for one in look_into(output, caches=False).tensors if one.is_floating_point()]
+
+
+def shown(output: Any) -> list[Tensor]:
+    """Return the real numbers that a model puts out.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if found := numbers(output):
+        return found
+    raise ValueError(
+        f"the model returns {with_article(type(output).__name__)} in which no floating-point tensor can be found, so "
+        "a smaller network can't be compared with it; let it return tensors, in any container or object"
+    )
 
 
 def _add(sums: list[ErrorSums], moved: Iterable[Tensor], outputs: list[Tensor]) -> None:

@@ -69,7 +69,9 @@ class Sightings:
         for leaf, names in self._readers.items():
             for name in names:
                 if name not in self.readings[leaf]:
-                    self.reasons.setdefault(leaf, f"{name} was not seen to take its units in")
+                    self.reasons.setdefault(
+                        leaf, f"{name} reads its units, but not in a product of its own, so it can't make up for any"
+                    )
             for name, one in self.readings[leaf].items():
                 if one.bias and products.uses[one.bias] > 1:
                     self.readings[leaf][name] = replace(one, bias=None)
@@ -86,7 +88,7 @@ class Sightings:
     def _kept(self, product: Product, leaf: Dimension, reading: Reading) -> str:
         """Keep a reading; return why it can't be kept."""
         if product.parameter in self.readings[leaf]:
-            return f"{product.parameter} takes its units in several times"
+            return f"{product.parameter} reads its units several times"
         sources, here = self._sources[leaf], _fingerprint(product.rows(reading.inputs))
         same = [torch.equal(one, here) for one in sources]
         self.readings[leaf][product.parameter] = replace(reading, source=[*same, True].index(True))
@@ -100,10 +102,10 @@ class Sightings:
             if leaf in leaves(dimension) and self._sums_over(product, axis) and not (n_groups > 1 and product.args[6]):
                 where = places(dimension, leaf)
                 if where is None:
-                    return f"{product.parameter} takes products of its units in"
+                    return f"{product.parameter} reads products of its units"
                 inputs = torch.cat([where + group * dimension.size for group in range(n_groups)])
                 return Reading(axis, where, inputs, product.bias if product.takes_constants else None)
-        return f"{product.parameter} takes its units in in another form than it has"
+        return f"{product.parameter} reads its units, but not along one of its axes, so it can't make up for any"
 
     def _sums_over(self, product: Product, axis: int) -> bool:
         """Return whether the operation sums over this very axis of the parameter."""

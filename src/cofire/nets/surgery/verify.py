@@ -11,6 +11,7 @@ from torch.func import functional_call
 from ..loading.batches import arguments
 from ..loading.eval_mode import evaluating
 from ..wiring.dimensions import Dimension
+from ..wiring.fake_copy import random_states_kept
 from .counts import shapes
 from .cut_groups import Change, cut
 from .output_change import numbers
@@ -45,13 +46,13 @@ def tried(
             change.count(path, module, "num_features", shape[axis])
 
     with evaluating(net):
-        random = torch.get_rng_state()  # a model may sample; both networks get the same numbers
-        with _before_norms(net, look):
+        # A model may sample, or change what it is given; both networks get the same numbers.
+        with random_states_kept(net), _before_norms(net, look):
             expected = numbers(functional_call(net, weights, args, kwargs))
+        args, kwargs = arguments(net, first)
         change = cut(net, dimensions, {plan.link.leaf: plan.kept.cpu() for plan in plans}, weights)
         try:
-            torch.set_rng_state(random)
-            with _before_norms(net, follow):
+            with random_states_kept(net), _before_norms(net, follow):
                 found = numbers(net(*args, **kwargs))
         except Exception:  # whatever the user's forward raises on a width it did not expect
             found = []

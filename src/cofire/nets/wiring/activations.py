@@ -40,7 +40,7 @@ PRODUCTS = frozenset(["mul", "div"])
 POWERS = frozenset(["pow", "square", "abs"])
 BLANKS = frozenset(["zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full"])
 NOISE = frozenset(["bernoulli", "uniform", "normal"])
-RANDOM = NOISE | frozenset(["rand_like", "randn_like", "rrelu_with_noise"])
+RANDOM = NOISE | frozenset(["rand_like", "randn_like"])
 MIXING = frozenset(["_softmax", "_log_softmax", "softmax", "log_softmax"])
 
 
@@ -131,6 +131,10 @@ class Flow:
                 for taker in self._takers[signal]:
                     insort(coming, taker)
         return walk.result(self.returned)
+
+    def first_taker(self, signal: Signal) -> int | None:
+        """Return the number of the first step that takes a tensor."""
+        return min(self._takers[signal], default=None)
 
     def _used_behind(self, signal: Signal, index: int) -> bool:
         return signal in self.returned or any(taker > index for taker in self._takers[signal])

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from ..layer_names import clean, named_layers
 from .activations import Flow
-from .calls import Signal, Use
-from .dimensions import Dimension, agree, factors, fix, leaves, root, terms
+from .calls import Signal, Use, computes_weight
+from .dimensions import Dimension, agree, factors, fix, leaves, root, terms, total
 from .follow import Follower
 from .module_calls import ModuleCall
-from .places import Places, places
+from .places import Place, Places, places
 from .wired_layers import QKV, Group, Layer, WeightLayout, Wiring, equal_parts, gates_of, short_name
 
 OUTPUT = "the model's output"
@@ -29,12 +29,16 @@ class Pass:
         calls: the calls of modules.
         uses: what parameters did.
         returned: the model's outputs.
+        hidden: name of the class of a part of the output that can't be looked into; empty if there is none.
+        unread: what nothing reads, and may lie in such a part.
     """
 
     training: bool
     calls: Sequence[ModuleCall]
     uses: Sequence[Use]
     returned: Sequence[Signal]
+    hidden: str = ""
+    unread: Sequence[Signal] = ()
 
 
 def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes: Sequence[str] = ()) -> Wiring:
@@ -54,10 +58,15 @@ def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes
     outputs = [one for seen in passes for signal in seen.returned for one in signal.dimensions]
     for dimension in outputs:
         fix(dimension, OUTPUT)
+    for seen in passes:
+        for dimension in [one for signal in seen.unread for one in signal.dimensions]:
+            fix(dimension, f"perhaps part of the model's output, a {seen.hidden}, which can't be looked into")
+            outputs.append(dimension)
     found: dict[bool, Places] = {}
     for seen in passes:
-        flow = Flow(follower.steps, seen.returned)
-        found[seen.training] = places(seen.calls, flow, seen.uses, follower.parameter_signals, named_layers(model))
+        flow = Flow(follower.steps, [*seen.returned, *seen.unread])
+        of_mode = places(seen.calls, flow, seen.uses, follower.parameter_signals, named_layers(model))
+        found[seen.training] = {name: _no_weights(name, of_it) for name, of_it in of_mode.items()}
     layers = _Layers(model, follower, passes, {leaf for one in outputs for leaf in leaves(one)})
     return Wiring(
         layers=tuple(layers.all()),
@@ -70,6 +79,11 @@ def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes
     )
 
 
+def _no_weights(module: str, places: tuple[Place, ...]) -> tuple[Place, ...]:
+    """Return the places of a module; the rows of a weight that it computes are no activations."""
+    return tuple(Place(None, "it computes a weight") for _ in places) if computes_weight(module) else places
+
+
 class _Layers:
     """The layers of a model: one for each parameter, or several that one weight is computed from, that makes units."""
 
@@ -79,7 +93,7 @@ class _Layers:
         self._learned = {
             name for name, _ in model.named_parameters(remove_duplicate=False)
         }  # not buffers, as masks are
-        roles = _roles(follower.uses)
+        roles = _roles(follower.uses, follower.parameter_signals)
         self.groups = {leaf: _group(leaf, roles[leaf]) for leaf in roles if roles[leaf]["maker"]}
         self._makers: dict[tuple[str, frozenset[str]], Use] = {}
         self._all: dict[tuple[str, frozenset[str]], list[Use]] = defaultdict(list)
@@ -87,9 +101,9 @@ class _Layers:
         self._number = {signal: k for k, step in enumerate(follower.steps) for signal in step.outputs}
         self._steps = follower.steps
         self._behind: dict[ModuleCall, set[int]] = {}
-        returned = [signal for seen in passes for signal in seen.returned]
+        returned = [signal for seen in passes for signal in (*seen.returned, *seen.unread)]
         self._ending = self._making_steps(returned, 0, len(follower.steps))
-        self._inputs: dict[tuple[str, frozenset[str]], int] = {}
+        self._read: dict[tuple[str, frozenset[str]], Dimension] = {}
         self._batch: dict[tuple[str, frozenset[str]], set[Dimension]] = {}
         for use in follower.uses:
             key = (use.module, use.parameters)
@@ -97,7 +111,7 @@ class _Layers:
                 self._makers.setdefault(key, use)
                 self._all[key].append(use)
             elif use.role == "reader":
-                self._inputs.setdefault(key, use.dimension.size)
+                self._read.setdefault(key, use.dimension)
             elif use.role == "batch":
                 self._batch.setdefault(key, set()).update(leaves(use.dimension))
         self._per_module = Counter(module for module, _ in self._makers)
@@ -107,8 +121,9 @@ class _Layers:
         return [self._layer(module, names, use) for (module, names), use in self._makers.items()]
 
     def _layer(self, module: str, names: frozenset[str], use: Use) -> Layer:
-        parameter = max(sorted(names), key=lambda name: (name in self._learned, self._signals[name].tensor.numel()))
+        parameter, read = self._parameter(names, use), self._read.get((module, names))
         weight = self._signals[parameter] if use.weight is None else use.weight
+        use = self._whole(module, names, use, weight.dimensions)
         calls = [call for seen in self._passes for call in seen.calls if call.module == module]
         last = calls[-1].returned if calls else None
         shown = [] if last is None else last.dimensions
@@ -121,16 +136,39 @@ class _Layers:
             module=module,
             units=units.size,
             unit_axis=_unit_axis(units, use.output_axis, shown) if visible else None,
-            weight_axis=on_weight if units is use.dimension else None,
-            inputs=self._inputs.get((module, names), 0),
+            weight_axis=on_weight
+            if units is use.dimension and weight.tensor.shape[on_weight or 0] == units.size
+            else None,
+            inputs=use.inputs if use.inputs is not None else 0 if read is None else read.size,
             kind=own.__name__,
             is_output=not self._outputs.isdisjoint(leaves(use.dimension)) or use.step in self._ending,
             calls=self._calls(module),
             group=tuple(self.groups[leaf] for leaf in dict.fromkeys(leaves(use.dimension))),
             parameters=names,
-            layout=_layout(use, weight.dimensions, self._batch.get((module, names), set()), own),
+            layout=_layout(use, weight.dimensions, self._batch.get((module, names), set()), own)
+            if read is None or len(names) == 1 or _holds(weight.dimensions, read)
+            else None,
             mode=self._mode(use),
         )
+
+    def _parameter(self, names: frozenset[str], use: Use) -> str:
+        """Return the parameter of a weight that holds its units: the largest, where it is computed from several."""
+        units = set(leaves(use.dimension))
+
+        def rank(name: str) -> tuple[bool, bool, int]:
+            signal = self._signals[name]
+            return name in self._learned, units <= _leaves(signal.dimensions), signal.tensor.numel()
+
+        return max(sorted(names), key=rank)
+
+    def _whole(self, module: str, names: frozenset[str], use: Use, weight: Sequence[Dimension]) -> Use:
+        """Return a use as that of a whole axis of the weight, if it is used in parts that make up that axis."""
+        parts = {tuple(leaves(one.dimension)): one.dimension for one in self._all[module, names]}
+        made, size = _leaves(parts.values()), sum(one.size for one in parts.values())
+        if len(parts) < 2:
+            return use
+        whole = (one for one in weight if one.size == size and _leaves([one]) == made)
+        return next((replace(use, dimension=one) for one in whole), use)
 
     def _steps_behind(self, call: ModuleCall) -> set[int]:
         """Return the steps in a module that made units which its output shows.
@@ -170,14 +208,29 @@ class _Layers:
         return "" if len(modes) == len(self._passes) else "train" if modes[0] else "eval"
 
 
-def _roles(uses: Iterable[Use]) -> dict[Dimension, dict[str, dict[str, None]]]:
-    """For each leaf the parameters in each role, in the order of the pass."""
+def _roles(uses: Iterable[Use], signals: Mapping[str, Signal]) -> dict[Dimension, dict[str, dict[str, None]]]:
+    """For each leaf the parameters in each role, in the order of the pass.
+
+    Of those that a weight is computed from, these are the ones with the leaf on an axis: the rows of a weight of low
+    rank are those of one factor, its columns those of the other.
+    """
     roles: dict[Dimension, dict[str, dict[str, None]]] = {}
+    own = {name: _leaves(signal.dimensions) for name, signal in signals.items()}
     for use in uses:
         for leaf in leaves(use.dimension):
             of_leaf = roles.setdefault(leaf, {"maker": {}, "reader": {}, "rider": {}, "batch": {}})
-            of_leaf[use.role].update(dict.fromkeys(sorted(use.parameters)))
+            names = sorted(use.parameters)
+            of_leaf[use.role].update(dict.fromkeys([name for name in names if leaf in own[name]] or names))
     return roles
+
+
+def _leaves(dimensions: Iterable[Dimension]) -> set[Dimension]:
+    return {leaf for one in dimensions for leaf in leaves(one)}
+
+
+def _holds(weight: Sequence[Dimension], read: Dimension) -> bool:
+    """Return whether a weight has the units that it reads on its axes."""
+    return _leaves([read]) <= _leaves(weight)
 
 
 def _group(leaf: Dimension, roles: Mapping[str, Mapping[str, None]]) -> Group:
@@ -187,8 +240,10 @@ def _group(leaf: Dimension, roles: Mapping[str, Mapping[str, None]]) -> Group:
 
 def _units(dimension: Dimension, output: Sequence[Dimension]) -> Dimension:
     """Return the units as the output shows them; where it does not, an LSTM's four gates that share them count once."""
-    found = list(leaves(dimension))
-    return found[0] if len(set(found)) == 1 and _axis_of(dimension, output) is None else dimension
+    parts = terms(dimension)
+    own = [list(leaves(part)) for part in parts]
+    repeats = [n for n in range(1, len(parts)) if len(parts) % n == 0 and own == own[:n] * (len(parts) // n)]
+    return total(parts[: repeats[0]]) if repeats and _axis_of(dimension, output) is None else dimension
 
 
 def _unit_axis(units: Dimension, output_axis: int, shown: Sequence[Dimension]) -> int | None:

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ..layer_names import named_layers
+from ..layer_names import distinct_layers
 from .assumed_types import TYPES, assumed_axis
+from .calls import computes_weight
 from .places import Place
 from .wired_layers import QKV, Layer, WeightLayout, Wiring, equal_parts, gates_of, short_name
 
@@ -23,15 +24,15 @@ def assumed_wiring(model: nn.Module, reason: str) -> Wiring:
     Nothing is known of groups, of activation functions behind the layers, or of which layer is the output.
     """
     layers = []
-    for name, module in named_layers(model).items():
+    for name, module in distinct_layers(model).items():
         for types, unit_axis, weight_axis in TYPES:
-            if isinstance(module, types):
+            if isinstance(module, types) and not computes_weight(name):
                 made = (
                     _layer(name, module, *one, unit_axis, weight_axis, f"assumed: {reason}") for one in _weights(module)
                 )
                 layers.extend(made)
                 break
-    places = {name: (assumed_place(module, reason),) for name, module in named_layers(model).items()}
+    places = {name: (assumed_place(module, reason),) for name, module in distinct_layers(model).items()}
     return Wiring(tuple(layers), (), {}, {}, {}, {True: places, False: places}, (f"assumed: {reason}",))
 
 
@@ -70,7 +71,7 @@ def _layer(
         units=units // (len(names) or 1),
         unit_axis=unit_axis,
         weight_axis=weight_axis,
-        inputs=0 if isinstance(module, nn.Embedding | nn.EmbeddingBag) else weight.shape[1 - weight_axis],
+        inputs=_inputs(module, weight.shape, weight_axis),
         kind=type(module).__name__,
         is_output=False,
         calls=0,
@@ -81,6 +82,15 @@ def _layer(
         else _layout(weight.shape, weight_axis, groups, equal_parts(names, units) if names else ()),
         assumed=reason,
     )
+
+
+def _inputs(module: nn.Module, shape: Sequence[int], weight_axis: int) -> int:
+    """Return how many inputs each unit has."""
+    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+        return 0
+    if isinstance(module, nn.Bilinear):
+        return shape[1] * shape[2]
+    return shape[1 - weight_axis] // (getattr(module, "groups", 1) if weight_axis == 1 else 1)
 
 
 def _grouped_transposed(shape: Sequence[int], groups: int) -> WeightLayout:

@@ -43,7 +43,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """An operation that ran, to be followed again or to be run again.
+    """An operation that ran.
 
     Attributes:
         name: the operation's, without its namespace, overload and the underscore of its in-place form.
@@ -78,6 +78,7 @@ class Use:
             weight from units to themselves, as a residual stream has them, shows the same units on two axes.
         weight: that weight; None if it is used in another way.
         output_axis: axis of the units in what the operation returns, counted from the end.
+        inputs: of a maker, how many inputs each unit has, where that is not the number of units that it reads.
     """
 
     role: Role
@@ -88,6 +89,7 @@ class Use:
     axes: tuple[int, ...] = ()
     weight: Signal | None = None
     output_axis: int = -1
+    inputs: int | None = None
 
 
 @dataclass
@@ -101,6 +103,7 @@ class Call:
         output: what it returned.
         module: name of the module that is running.
         own: names of the parameters that belong to it.
+        of_weight: whether a parametrization is running: what it computes is a weight, of whatever it is made.
         number: of the operation within all that were followed.
     """
 
@@ -111,6 +114,7 @@ class Call:
     module: str = ""
     own: frozenset[str] = frozenset()
     number: int = -1
+    of_weight: bool = False
     uses: list[Use] = field(default_factory=list)
     emitted: list[Signal] = field(default_factory=list)
 
@@ -156,20 +160,28 @@ class Call:
         axes: Sequence[int] | None = None,
         *,
         output_axis: int = -1,
+        inputs: int | None = None,
     ) -> None:
         """Note that a parameter makes, reads or rides on dimensions; a tensor of other origin notes nothing.
 
         ``axes`` are those of the tensor on which the dimensions lie, where the rule knows them; ``output_axis`` is the
-        axis of what the operation returns, counted from the end.
+        axis of what the operation returns, counted from the end; ``inputs`` are those of each unit.
         """
-        if not signal.made_of or signal.varies:
+        if not signal.made_of or signal.varies or self.of_weight:
             return
         for place, one in enumerate(dimensions):
             if one.size == 1 and role not in ("maker", "reader"):
                 continue
             stored = () if signal.axes is None or axes is None else (signal.axes[axes[place]],)
             weight = signal.stored if stored else None
-            self.uses.append(Use(role, signal.made_of, one, self.module, self.number, stored, weight, output_axis))
+            self.uses.append(
+                Use(role, signal.made_of, one, self.module, self.number, stored, weight, output_axis, inputs)
+            )
+
+
+def computes_weight(module: str) -> bool:
+    """Return whether a module computes a weight, or is part of one that does: what it returns is no activation."""
+    return "parametrizations" in module.split(".")
 
 
 def fresh(size: int, reason: str) -> Dimension:

@@ -5,7 +5,8 @@ that must agree are united (union-find), and a leaf turns into a product or a su
 What is left are leaves: the smallest sets of indices that can only be cut together.
 
 The empty product is the dimension of size 1. It has no leaves, so there is nothing in it to unite or to cut, which is
-what broadcasting needs.
+what broadcasting needs. No product has a factor of size 1, and no sum a term of size 0: each part is smaller than the
+whole, so that no dimension can be united with one that it is part of.
 """
 
 import math
@@ -57,8 +58,8 @@ def root(dimension: Dimension) -> Dimension:
 
 
 def product(parts: Iterable[Dimension]) -> Dimension:
-    """Return the dimension whose index runs over those of its parts, the last one fastest."""
-    return _made("product", [factor for part in parts for factor in factors(part)])
+    """Return the dimension whose index runs over those of its parts, the last one fastest; those of size 1 fall out."""
+    return _made("product", [factor for part in parts for factor in factors(part) if factor.size != 1])
 
 
 def total(parts: Iterable[Dimension]) -> Dimension:
@@ -130,7 +131,7 @@ def unite(a: Dimension, b: Dimension) -> None:
     a, b = root(a), root(b)
     if a.size != b.size:
         raise ValueError(f"dimensions of different sizes can't be the same: {a.size} and {b.size}")
-    if a is b:
+    if a is b or (a.size < 2 and not a.kind == b.kind == "leaf"):  # one without indices or choice ties nothing
         return
     if "leaf" in (a.kind, b.kind):
         leaf, other = (a, b) if a.kind == "leaf" else (b, a)
@@ -279,7 +280,7 @@ def _runs(dimensions: Sequence[Dimension], shape: Sequence[int]) -> Iterator[tup
 
 
 def _reshaped(dimensions: Sequence[Dimension], shape: Sequence[int]) -> list[Dimension]:
-    waiting = [factor for dimension in dimensions for factor in factors(dimension)]
+    waiting = [factor for dimension in dimensions for factor in factors(dimension) if factor.size != 1]
     made = []
     for size in shape:
         taken = _taken(waiting, size)

@@ -21,6 +21,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from ...stats._base.wording import with_article
+from ..tensors_in import look_into
 from ..torch_private import (
     ALL_HOOKS,
     FakeCopyMode,
@@ -28,10 +29,10 @@ from ..torch_private import (
     FakeTensorMode,
     is_functorch_wrapped,
     outside_transforms,
-    tree_leaves,
     without_modes,
 )
 from .closures import copied_closures
+from .held_state import closures_kept, copy_of, generators, generators_kept, torch_generators
 
 
 class OutsideError(RuntimeError):
@@ -50,9 +51,10 @@ def fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
     """
     # Tensors computed from parameters, as old weight norm leaves them, and those that torch.func has put in the place
     # of parameters cannot be copied; all others are, wherever they lie.
-    held = [tensor for module in model.modules() for tensor in tree_leaves(list(vars(module).values()))]
-    unlike = [one for one in held if isinstance(one, Tensor) and not _can_be_copied(one)]
+    held = look_into([list(vars(module).values()) for module in model.modules()]).tensors
+    unlike = [one for one in held if not _can_be_copied(one)]
     memo, cells = copied_closures(model)
+    memo |= {id(one): copy_of(one) for one in torch_generators([vars(module) for module in model.modules()])}
     made = _copied(model, unlike, mode, memo)
     with FakeCopyMode(mode):
         for cell, contents in cells:
@@ -126,8 +128,15 @@ def _is_real(tensor: Tensor) -> bool:
 
 def fake_arguments(arguments: Any, mode: FakeTensorMode) -> Any:
     """Return a copy of the arguments of a model with fake tensors in place of real ones, whatever holds them."""
-    given = [one for one in tree_leaves(arguments) if isinstance(one, Tensor)]
-    return _copied(arguments, [one for one in given if not _can_be_copied(one)], mode)
+    memo: dict[int, Any] = {id(one): copy_of(one) for one in torch_generators(arguments)}
+    return _copied(arguments, [one for one in look_into(arguments).tensors if not _can_be_copied(one)], mode, memo)
+
+
+def own_arguments(arguments: Any) -> Any:
+    """Return a copy of the arguments of a model that it may change, whatever holds their tensors."""
+    given = [one for one in look_into(arguments).tensors if not one.is_leaf]
+    memo: dict[int, Any] = {id(one): copy_of(one) for one in torch_generators(arguments)}
+    return copy.deepcopy(arguments, memo | {id(one): one.detach().clone() for one in given})
 
 
 def _can_be_copied(tensor: Tensor) -> bool:
@@ -149,7 +158,7 @@ def _copied(source: Any, unlike: list[Tensor], mode: FakeTensorMode, memo: dict[
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Put back, after a block, random states, torch's switches and small buffers that were counted up.
+    """Put back, after a block, random states, torch's switches, closures and small buffers that were counted up.
 
     Inside the block no mode of the user is active, nor a transform of ``torch.func``, nor autograd. Fused kernels hide
     what they are made of, so they are switched off.
@@ -157,8 +166,9 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     # A copied model can reach its original through a closure. Fake mode computes on fakes then, but counters such as
     # ``num_batches_tracked`` are changed in place.
     counters = [(one, one.detach().clone()) for one in model.buffers() if one.numel() == 1 and not one.is_meta]
+    restore = closures_kept(model)
     with ExitStack() as stack:
-        stack.enter_context(random_states_kept())
+        stack.enter_context(random_states_kept(model))
         stack.enter_context(no_fused_kernels())
         stack.enter_context(warnings.catch_warnings(action="ignore"))  # the real pass gives the model's own
         stack.enter_context(_unlogged("torch._subclasses.fake_tensor"))  # what fails on fakes is done in another way
@@ -167,6 +177,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         try:
             yield
         finally:
+            restore()
             for one, before in counters:
                 if not torch.equal(one, before):
                     one.copy_(before)
@@ -183,14 +194,20 @@ def _unlogged(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def random_states_kept() -> Iterator[None]:
-    """Put back the states of all random generators that a forward pass may use: torch's, numpy's and Python's."""
+def random_states_kept(model: nn.Module) -> Iterator[None]:
+    """Put back the states of all random generators that a forward pass may use.
+
+    These are the global ones of torch, numpy and Python, and those that the model or its code holds.
+    """
+    restore = generators_kept(generators(model))
+    # fork_rng would initialize CUDA, which takes seconds and memory, also if the model runs on the CPU.
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - models use the global one
     try:
         with torch.random.fork_rng(devices):
             yield
     finally:
+        restore()
         random.setstate(python)
         np.random.set_state(legacy)  # noqa: NPY002
 

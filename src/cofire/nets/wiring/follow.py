@@ -14,14 +14,24 @@ from torch.nn.parameter import is_lazy
 
 from ..running import is_running
 from ..torch_private import DispatchMode, FakeTensor, decompositions, grouped_mm, tree_leaves, tree_map
-from .calls import Call, Signal, Step, Use, fresh
+from .calls import Call, Signal, Step, Use, computes_weight, fresh
 from .dimensions import Dimension, product
 from .rules import RULES, Rule, elementwise, unknown
 
 # These change the shape of a tensor in place, so that its dimensions before the call are others than after it.
 CHANGE_SHAPE = frozenset({"t", "transpose", "unsqueeze", "squeeze", "permute", "as_strided"})
 NO_TENSORS = frozenset(
-    {"_local_scalar_dense", "item", "equal", "_assert_async", "is_same_size", "sym_size", "is_nonzero"}
+    {
+        "_local_scalar_dense",
+        "item",
+        "equal",
+        "_assert_async",
+        "is_same_size",
+        "sym_size",
+        "is_nonzero",
+        "_is_all_true",
+        "_is_any_true",
+    }
 )
 
 DECOMPOSITIONS = decompositions()
@@ -107,15 +117,14 @@ class Follower(DispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and let its rule follow it."""
         kwargs = kwargs or {}
-        space, _, name = func._schema.name.partition("::")
         # Operations of "prim" ask for a device or a layout.
-        if space == "prim" or self.error is not None or (self.within is not None and not is_running(self.within)):
+        if func._schema.name.startswith("prim::") or self.error is not None:
             return func(*args, **kwargs)
-        base = name[:-1] if name.endswith("_") and not name.endswith("__") else name
-        rule = _rule_of(base, func)
-        if base in NO_TENSORS:
+        if self.within is not None and not is_running(self.within):
+            return func(*args, **kwargs)
+        if base_name(func) in NO_TENSORS:
             return _run(func, args, kwargs)
-        if rule is None:
+        if is_made_of_others(func):
             with self:  # what it is made of comes here in turn
                 made = func.decompose(*args, **kwargs)
                 if made is NotImplemented and func in DECOMPOSITIONS:
@@ -125,8 +134,13 @@ class Follower(DispatchMode):
         before = self._guarded(self._taken, args, kwargs)
         output = _run(func, args, kwargs)
         if before is not None:
-            self._guarded(self._follow, base, func, args, kwargs, before, output, rule or unknown)
+            self._guarded(self._follow, func, args, kwargs, before, output)
         return output
+
+    def follow(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
+        """Follow an operation that has run already."""
+        if base_name(func) not in NO_TENSORS and not func._schema.name.startswith("prim::"):
+            self._follow(func, args, kwargs, self._taken(args, kwargs), output)
 
     def _guarded(self, run: Callable[..., Any], *args: Any) -> Any:
         """Run what may not fail: the operation is the user's, and only following it is ours."""
@@ -141,11 +155,14 @@ class Follower(DispatchMode):
         inputs = [self.signal(one) for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
         return inputs, tree_map(lambda one: self.signal(one) if isinstance(one, Tensor) else one, (args, kwargs))
 
-    def _follow(self, base: str, func: Any, args: Any, kwargs: Any, before: Any, output: Any, rule: Rule) -> None:
+    def _follow(self, func: Any, args: Any, kwargs: Any, before: Any, output: Any) -> None:
         inputs, taken = before
-        in_place = base != func._schema.name.partition("::")[2]
+        base = base_name(func)
+        rule, in_place = _rule_of(base, func) or unknown, base != func._schema.name.partition("::")[2]
         module, own = self.running[-1]
-        call = Call(base, _bound(func, args, kwargs), inputs, output, module, own, len(self.steps))
+        call = Call(
+            base, _bound(func, args, kwargs), inputs, output, module, own, len(self.steps), computes_weight(module)
+        )
         self._apply(rule, call)
         if in_place:
             self._write(call)
@@ -201,6 +218,17 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     if func is grouped_mm and isinstance(args[0], FakeTensor):
         return args[0].new_empty(args[0].shape[0], args[1].shape[-1])  # its meta kernel takes bfloat16 only
     return func(*args, **kwargs)
+
+
+def base_name(func: Any) -> str:
+    """Return an operation's name, without its namespace, overload and the underscore of its in-place form."""
+    name: str = func._schema.name.partition("::")[2]
+    return name[:-1] if name.endswith("_") and not name.endswith("__") else name
+
+
+def is_made_of_others(func: Any) -> bool:
+    """Return whether an operation has no rule of its own, so that what it is made of is followed instead."""
+    return _rule_of(base_name(func), func) is None
 
 
 def _rule_of(name: str, func: Any) -> Rule | None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 from torch import nn
 
 from ..first_tensor import first_floating
-from ..layer_names import clean, unwrap
+from ..layer_names import distinct_layers, takes_hooks, unwrap
 from .calls import Signal
 from .follow import Follower
 
@@ -51,21 +51,25 @@ class ModuleWatch:
         self, model: nn.Module, follower: Follower, hook: Callable[..., Any] = lambda run: run, *, root: bool = True
     ) -> None:
         self.calls: list[ModuleCall] = []
-        self._model, self._follower, self._hook, self._root = model, follower, hook, root
+        self._follower, self._hook, self._root = follower, hook, root
         self._began: dict[str, list[tuple[Signal | None, int]]] = defaultdict(list)
-        self._modules = {clean(name): module for name, module in model.named_modules()}
-        self._own = {clean(name): _own_parameters(name, module) for name, module in model.named_modules()}
+        self._modules = distinct_layers(model)
+        names = {id(module): name for name, module in self._modules.items()}
+        # A wrapper returns what the module inside returns, which has its name.
+        raw = {names[id(module)]: raw for raw, module in model.named_modules() if unwrap(module) is module}
+        self._own = {name: _own_parameters(raw[name], module) for name, module in self._modules.items()}
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        for raw, module in self._model.named_modules():
-            name = clean(raw)
-            if unwrap(module) is not module or (not raw and not self._root):
-                continue  # a wrapper returns what the module inside returns
-            begin = self._hook(partial(self._begin_module, name))
-            end = self._hook(partial(self._end_module, name))
-            self._stack.enter_context(module.register_forward_pre_hook(begin, with_kwargs=True))
-            self._stack.enter_context(module.register_forward_hook(end))
+        with ExitStack() as stack:  # if one hook can't be put on, none is left
+            for name, module in self._modules.items():
+                if not takes_hooks(module) or not (name or self._root):
+                    continue
+                begin = self._hook(partial(self._begin_module, name))
+                end = self._hook(partial(self._end_module, name))
+                stack.enter_context(module.register_forward_pre_hook(begin, with_kwargs=True))
+                stack.enter_context(module.register_forward_hook(end))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

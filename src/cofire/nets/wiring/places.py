@@ -2,36 +2,19 @@
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from .activations import Behind, Flow
 from .assumed_types import assumed_axis
 from .calls import Signal, Use
 from .dimensions import Dimension, leaves
+from .follow import Follower
 from .module_calls import ModuleCall
-from .replay import Replay, replay, steps_by_output
-
-
-@dataclass(frozen=True, eq=False)
-class Applied:
-    """How to get the output of the activation function that is applied to a module's output.
-
-    Attributes:
-        source: the module whose next output leads to it.
-        skip: how many of that module's calls come in between.
-        replay: what to run on that output; None if that output is it.
-        unit_axis: axis of the units in the result, counted from the end.
-        prefix: of the names of parameters in the replay.
-    """
-
-    source: str
-    skip: int
-    replay: Replay | None
-    unit_axis: int
-    prefix: str = ""
+from .trails import Leg, Trail, operations_between, taking
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +24,28 @@ class Place:
     Attributes:
         unit_axis: axis of the first floating-point tensor that it returns, counted from the end; None if none shows.
         reason: why none does.
-        applied: the activation function behind it; None if there is none, or the module is one itself.
+        applied: the way to the activation function behind it; None if there is none, or the module is one itself.
+        taken: what takes the output first, if there is no activation function behind it.
         is_activation: whether it returns an activation function of what it takes.
         assumed: whether the axis was taken from the module's type, as no parameter was seen to make its units.
+        n_axes: how many axes the tensor had; 0 if none was seen.
+        units: how many units it showed.
     """
 
     unit_axis: int | None
     reason: str = ""
-    applied: Applied | None = None
+    applied: Trail | None = None
+    taken: Trail | None = None
     is_activation: bool = False
     assumed: bool = False
+    n_axes: int = 0
+    units: int = 0
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Return whether a tensor of that shape can have its units where this says."""
+        if not self.n_axes:
+            return True
+        return len(shape) == self.n_axes and (self.unit_axis is None or shape[self.unit_axis] == self.units)
 
 
 Places = Mapping[str, tuple[Place, ...]]
@@ -95,12 +90,7 @@ class _Finder:
                     self._singles[use.module].append(use)
         uses_at = sorted(use.step for use in uses if use.role in ("maker", "reader"))
         flow.find_normalizations(calls, lambda first, after: bisect_left(uses_at, first) < bisect_left(uses_at, after))
-        self._made_by = steps_by_output(flow.steps)
-        self._number = {step: index for index, step in enumerate(flow.steps)}
-        self._returned: dict[Signal, list[ModuleCall]] = defaultdict(list)
-        for call in calls:
-            if call.returned is not None:
-                self._returned[call.returned].append(call)
+        self._trails = _Trails(flow, calls)
 
     def place(self, call: ModuleCall) -> Place:
         if call.returned is None:
@@ -112,11 +102,14 @@ class _Finder:
         elif assumed is not None and n_axes + assumed >= 0:
             from_end = assumed
         else:
-            return Place(None, str(axis))
+            return Place(None, str(axis), n_axes=n_axes)
+        units = call.returned.dimensions[from_end]
+        seen = Place(from_end, n_axes=n_axes, units=units.size)
         if self._is_activation(call):
-            return Place(from_end, is_activation=True)
-        applied = self._applied(call, call.returned.dimensions[from_end])
-        return Place(from_end, applied=applied, assumed=assumed is not None)
+            return replace(seen, is_activation=True)
+        applied = self._trails.behind(call.returned, from_end)
+        taken = self._trails.taken(call.returned, from_end) if applied is None else None
+        return replace(seen, applied=applied, taken=taken, assumed=assumed is not None)
 
     def _unit_axis(self, call: ModuleCall) -> int | str:
         assert call.returned is not None
@@ -148,41 +141,119 @@ class _Finder:
         inside = Flow(self._flow.steps[call.first : call.after], [call.returned])
         return call.returned in inside.behind(call.given).activated
 
-    def _applied(self, call: ModuleCall, units: Dimension) -> Applied | None:
-        assert call.returned is not None
-        behind = self._flow.behind(call.returned)
+
+class _Trails:
+    """The ways from outputs of modules to their activations, in one pass."""
+
+    def __init__(self, flow: Flow, calls: Sequence[ModuleCall]) -> None:
+        self._flow, self._calls = flow, calls
+        self._made_by = {one: (number, step) for number, step in enumerate(flow.steps) for one in step.outputs}
+        self._taken: dict[Signal, list[ModuleCall]] = defaultdict(list)
+        for call in calls:
+            if call.given is not None and call.returned is not None:
+                self._taken[call.given].append(call)
+
+    def behind(self, start: Signal, axis: int) -> Trail | None:
+        """Return the way to the activation function behind a tensor; None if there is none.
+
+        Args:
+            start: the tensor.
+            axis: of its units, counted from the end.
+        """
+        end = self.end(start, axis)
+        if end is None:
+            return None
+        behind = self._flow.behind(start)
+        gates = list(behind.gates[: behind.gates.index(end) + 1])
+        legs, place = [], 0
+        while place < len(gates) - 1:
+            jumps = [(gates.index(one.returned), one) for one in self._taken[gates[place]] if one.returned in gates]
+            ahead = max((jump for jump in jumps if jump[0] > place), key=lambda jump: jump[0], default=None)
+            after = place + 1 if ahead is None else ahead[0]
+            unit_axis = _same_axis(gates[after], start.dimensions[axis], len(start.dimensions))
+            if ahead is not None:
+                legs.append(Leg(unit_axis, ahead[1].module))
+            else:
+                legs.append(Leg(unit_axis, None, operations_between(gates[place], gates[after], self._made_by)))
+            place = after
+        return Trail(len(start.dimensions), axis, tuple(legs), self._next_module(self._made_by[end][0]))
+
+    def taken(self, start: Signal, axis: int) -> Trail:
+        """Return what takes a tensor first."""
+        legs, until, number = (), None, self._flow.first_taker(start)
+        if number is not None:
+            until = self._next_module(number)
+            around = [one for one in self._taken[start] if one.first <= number < one.after]
+            if around:
+                legs = (Leg(None, max(around, key=lambda call: call.after - call.first).module),)
+            else:
+                legs = (Leg(None, None, (taking(start, self._flow.steps[number]),)),)
+        return Trail(len(start.dimensions), axis, legs, until, own=True)
+
+    def end(self, start: Signal, axis: int) -> Signal | None:
+        """Return what the activation function behind a tensor gives."""
+        behind = self._flow.behind(start)
         end = next((gate for gate in behind.gates if gate in behind.activated), None)
         if end is None:
             return None
-        end = self._whole_module(call, behind, end)
-        wanted = set(leaves(units))
-        if not wanted and len(end.dimensions) != len(call.returned.dimensions):
-            return None
-        axes = [axis for axis, one in enumerate(end.dimensions) if set(leaves(one)) == wanted]
-        if len(axes) != 1:
-            return None
-        axis = axes[0] - len(end.dimensions)
-        for gate in reversed(behind.gates[: behind.gates.index(end) + 1]):
-            source = call if gate is call.returned else next(iter(self._after(call, gate)), None)
-            again = None if gate is end else replay(gate, end, self._made_by)
-            if source is not None and (gate is end or again is not None):
-                return Applied(source.module, self._calls_between(call, source), again, axis)
-        return None
+        end = self._whole_module(start, behind, end)
+        return None if _same_axis(end, start.dimensions[axis], len(start.dimensions)) is None else end
 
-    def _after(self, call: ModuleCall, gate: Signal) -> list[ModuleCall]:
-        """Return the calls behind a call that return a tensor, the innermost first."""
-        return [one for one in self._returned[gate] if one.first >= call.after]
-
-    def _whole_module(self, call: ModuleCall, behind: Behind, end: Signal) -> Signal:
+    def _whole_module(self, start: Signal, behind: Behind, end: Signal) -> Signal:
         """Return what the innermost module that holds the activation makes of it: a module is one function."""
-        number = self._number[self._made_by[end]]
+        number, after = self._made_by[end][0], self._made_by[start][0] + 1 if start in self._made_by else 0
         for one in self._calls:  # those that end first lie innermost
-            if call.after <= one.first <= number < one.after:
+            if after <= one.first <= number < one.after:
                 return one.returned if one.returned in behind.gates else end
         return end
 
-    def _calls_between(self, call: ModuleCall, source: ModuleCall) -> int:
-        if source is call:
-            return 0
-        start, stop = self._calls.index(call), self._calls.index(source)
-        return sum(one.module == source.module for one in self._calls[start + 1 : stop])
+    def _next_module(self, number: int) -> str | None:
+        later = [call for call in self._calls if call.first > number]
+        return min(later, key=lambda call: call.first).module if later else None
+
+
+def trail_behind(
+    tensors: Mapping[str, Tensor],
+    start: Tensor,
+    axis: int,
+    operations: Iterable[tuple[Any, Any, Any, Any]],
+    returned: Sequence[Tensor],
+) -> tuple[Trail, int]:
+    """Return the way from a module's output to its activation in a pass that is over, and which operation made it.
+
+    If no activation function follows, it is the way to what takes the output, and -1.
+
+    Args:
+        tensors: parameters and buffers of the model.
+        start: the output.
+        axis: of its units, counted from the end.
+        operations: that ran since: functions with arguments, those by name, and what they returned.
+        returned: what the pass has returned; all that was made if that is not known.
+
+    Raises:
+        Exception: if they can't be followed.
+    """
+    follower = Follower(tensors)
+    follower.give([start])
+    signal = follower.signal(start)
+    made_in: list[int] = []
+    for number, operation in enumerate(operations):
+        follower.follow(*operation)
+        made_in += [number] * (len(follower.steps) - len(made_in))
+    ends = [follower.signal(one) for one in returned]
+    if not ends:
+        ends = [one for step in follower.steps for one in step.outputs]
+    trails = _Trails(Flow(follower.steps, ends), ())
+    trail, end = trails.behind(signal, axis), trails.end(signal, axis)
+    if trail is None or end is None:
+        return trails.taken(signal, axis), -1
+    return trail, made_in[next(k for k, step in enumerate(follower.steps) if end in step.outputs)]
+
+
+def _same_axis(signal: Signal, units: Dimension, n_axes: int) -> int | None:
+    """Return the axis of a tensor, counted from the end, on which units lie that another one of n axes shows."""
+    wanted, shown = set(leaves(units)), signal.dimensions
+    if not wanted and len(shown) != n_axes:
+        return None
+    axes = [axis for axis, one in enumerate(shown) if set(leaves(one)) == wanted]
+    return axes[0] - len(shown) if len(axes) == 1 else None

@@ -97,7 +97,7 @@ class Layer:
         units: how many it makes.
         unit_axis: axis of the module's output on which they lie; None where the output does not show them.
         weight_axis: axis of the weight on which they lie; None where it is folded or split.
-        inputs: how many units it reads; 0 for an embedding.
+        inputs: how many inputs each unit has, those of its group in a convolution; 0 for an embedding.
         kind: the module's class.
         is_output: whether its units are the model's output.
         calls: how often the module ran.

@@ -1,9 +1,9 @@
 """`wire`: how the units of a model are wired, found by running it once on fake tensors."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 from weakref import ReferenceType, ref
 
 import torch
@@ -11,13 +11,24 @@ from torch import Tensor, nn
 
 from ...stats._base.wording import with_article
 from ..layer_names import unwrap
-from ..torch_private import FakeTensorMode, tree_leaves
+from ..tensors_in import look_into
+from ..torch_private import FakeTensorMode
 from .assemble import Pass, assemble
 from .assumed import assumed_wiring
-from .calls import Signal
-from .fake_copy import SafeCopies, clear_leaks, fake_arguments, fake_copy, never_run, random_states_kept, undisturbed
+from .calls import Signal, Step
+from .fake_copy import (
+    SafeCopies,
+    clear_leaks,
+    fake_arguments,
+    fake_copy,
+    never_run,
+    own_arguments,
+    random_states_kept,
+    undisturbed,
+)
 from .follow import Follower
-from .module_calls import ModuleCall, ModuleWatch
+from .held_state import attributes_kept
+from .module_calls import ModuleWatch
 from .wired_layers import Wiring
 
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
@@ -93,17 +104,18 @@ def _followed(model: nn.Module, arguments: Arguments, method: str) -> tuple[Wiri
     with ModuleWatch(made, follower) as watch:
         for training in (model.training, not model.training):
             made.train(training)
-            start = len(follower.uses), len(watch.calls)
-            positional, named = fake_arguments(arguments, mode)
-            follower.give(filter(_is_tensor, tree_leaves((positional, named))))
+            start = Start.of(follower, watch)
+            given = fake_arguments(arguments, mode)
+            inputs = look_into(given).tensors
+            follower.give(inputs)
             try:
                 with never_run(model), mode, follower, SafeCopies():
-                    output = (getattr(made, method) if method else made)(*positional, **named)
-                passes.append(seen_pass(training, follower, watch.calls, start, output))
+                    output = (getattr(made, method) if method else made)(*given[0], **given[1])
+                passes.append(seen_pass(training, follower, watch, start, (output, written(given, inputs))))
             except Exception as error:
                 failure = failure or error.with_traceback(None)  # whose frames hold fake tensors
-                watch.forget(start[1])
-                del follower.uses[start[0] :]
+                watch.forget(start.calls)
+                del follower.uses[start.uses :]
     if failure is not None and not passes:
         raise failure
     notes = (
@@ -112,33 +124,59 @@ def _followed(model: nn.Module, arguments: Arguments, method: str) -> tuple[Wiri
     return assemble(model, follower, passes, notes), [*follower.made, *map(ref, tensors_of(made).values())]
 
 
-def seen_pass(
-    training: bool, follower: Follower, calls: Sequence[ModuleCall], start: tuple[int, int], output: Any
-) -> Pass:
-    """Return what a pass has shown; ``start`` says how many uses and calls there were before it."""
-    found = output.to_tuple() if hasattr(output, "to_tuple") else output
-    returned: list[Signal] = [follower.signal(one) for one in tree_leaves(found) if _is_tensor(one)]
-    return Pass(training, calls[start[1] :], follower.uses[start[0] :], returned)
+@dataclass(frozen=True)
+class Start:
+    """How many uses, calls and steps there were before a pass."""
+
+    uses: int = 0
+    calls: int = 0
+    steps: int = 0
+
+    @classmethod
+    def of(cls, follower: Follower, watch: ModuleWatch) -> Self:
+        """Return how many there are now."""
+        return cls(len(follower.uses), len(watch.calls), len(follower.steps))
+
+
+def seen_pass(training: bool, follower: Follower, watch: ModuleWatch, start: Start, output: Any) -> Pass:
+    """Return what a pass has shown."""
+    found = look_into(output, caches=False)
+    returned = list(map(follower.signal, found.tensors))
+    hidden = _unread(follower.steps[start.steps :]) if found.hidden else []
+    return Pass(training, watch.calls[start.calls :], follower.uses[start.uses :], returned, found.hidden, hidden)
+
+
+def written(given: Any, inputs: Iterable[Tensor]) -> list[Tensor]:
+    """Return the tensors that a pass has put into containers and objects that were given to it."""
+    known = set(map(id, inputs))
+    return [one for one in look_into(given, caches=False).tensors if id(one) not in known]
+
+
+def _unread(steps: Sequence[Step]) -> list[Signal]:
+    """Return what varies and no step reads."""
+    read = {one for step in steps for one in step.inputs}
+    return [one for step in steps for one in step.outputs if one.varies and one not in read]
 
 
 def _wire_on_reals(model: nn.Module, arguments: Arguments, note: str) -> Wiring:
     """Return the wiring from one pass of the model itself, with its state put back."""
-    with _state_kept(model), random_states_kept():
+    arguments = own_arguments(arguments)
+    with _state_kept(model), random_states_kept(model):
         follower = Follower(tensors_of(model))
-        follower.give(filter(_is_tensor, tree_leaves(arguments)))
+        inputs = look_into(arguments).tensors
+        follower.give(inputs)
         with ModuleWatch(model, follower) as watch, follower:
             output = model(*arguments[0], **arguments[1])
-        found = assemble(model, follower, [seen_pass(model.training, follower, watch.calls, (0, 0), output)], [note])
+        shown = seen_pass(model.training, follower, watch, Start(), (output, written(arguments, inputs)))
+        found = assemble(model, follower, [shown], [note])
         return replace(found, one_way=note)
 
 
 @contextmanager
 def _state_kept(model: nn.Module) -> Iterator[None]:
-    """Put back a model's parameters, buffers and plain attributes after a block."""
+    """Put back a model's parameters, buffers and plain attributes, and what these hold, after a block."""
     tensors = [(one, one.detach().clone(), one.grad) for one in (*model.parameters(), *model.buffers())]
-    attributes = [(module, dict(vars(module))) for module in model.modules()]
-    # Their contents are put back into the same dicts: the handles of hooks refer to them.
-    contents = [(one, dict(one)) for _, before in attributes for one in before.values() if isinstance(one, dict)]
+    restore = attributes_kept(model)
     try:
         yield
     finally:
@@ -147,12 +185,7 @@ def _state_kept(model: nn.Module) -> Iterator[None]:
                 if not torch.equal(one, before):
                     one.copy_(before)
                 one.grad = gradient
-        for module, attributes_before in attributes:
-            vars(module).clear()
-            vars(module).update(attributes_before)
-        for one, contents_before in contents:
-            one.clear()
-            one.update(contents_before)
+        restore()
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
@@ -163,10 +196,6 @@ def tensors_of(model: nn.Module) -> dict[str, Tensor]:
 
 def _mode(seen: Pass) -> str:
     return "training" if seen.training else "eval"
-
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Tensor)
 
 
 def _first_line(error: Exception) -> str:

@@ -126,7 +126,10 @@ def numbered_notes(rows: Sequence[Row]) -> dict[str, int]:
 
 
 def join_gates(layers: Sequence[LayerRedundancy], rows: Sequence[Row]) -> list[Row]:
-    """Return rows in which the gates of one recurrent weight are one row: sums of units, means of all else."""
+    """Return rows in which the gates of one recurrent weight are one row.
+
+    Its units are those of one gate. Numbers of constant units and copies are sums over the gates, all else are means.
+    """
     found: dict[str, list[tuple[LayerRedundancy, Row]]] = {}
     for layer, row in zip(layers, rows, strict=True):
         found.setdefault(weight_of_gate(layer.layer) or layer.layer, []).append((layer, row))

@@ -16,7 +16,7 @@ WITHOUT_DATA = ("units", "zero", "copies", "wc", "chance", "rank", "entropy_rank
 DROPPED_FIRST = ("wc", "entropy_rank", "interval")
 """Columns that a narrow terminal leaves out, in this order: a number cut short would say something else."""
 SHORTEST_NAME = 16
-GATES = "Gates of one weight share a row, with sums of units and means of the rest."
+GATES = "Gates share a row: units are those of one, dead and copies sums, the rest means."
 
 
 def inspection_summary(inspection: Inspection, *, width: int = 80) -> RenderableType:

@@ -5,15 +5,21 @@ from ..dimensions import Dimension, mark, product, unite
 from .rule_table import rule
 
 
-def contract(call: Call, a: Signal, b: Signal, inner: tuple[int, int], outer: tuple[range, range]) -> None:
+def contract(call: Call, a: Signal, b: Signal, inner: tuple[int, int], outer: tuple[range, range]) -> bool:
     """Note a product over an axis of each: the one that is a parameter reads it and makes its ``outer`` axes.
 
     Where both come from parameters (a table of positions times a weight), the weight is what the running module owns,
-    and what it makes of the other is no weight but data of its own.
+    and what it makes of the other is no weight but data of its own. If it owns both or none, the product is a weight,
+    as one of low rank is.
+
+    Returns:
+        Whether the product is data.
     """
     read = a.dimensions[inner[0]], b.dimensions[inner[1]]
     unite(*read)
     own = [one.varies is False and bool(one.made_of & call.own) for one in (a, b)]
+    if not (a.varies or b.varies) and (own[0] == own[1] or call.of_weight):
+        return False
     if a.varies and b.varies:
         mark(read[0], f"coupled by {call.name}")
     elif b.made_of and not b.varies and (a.varies or own[1]):
@@ -24,6 +30,7 @@ def contract(call: Call, a: Signal, b: Signal, inner: tuple[int, int], outer: tu
         call.use("rider", b, [read[1]])
         call.use("reader", a, [read[0]])
         call.use("maker", a, [a.dimensions[axis] for axis in outer[0]], outer[0])
+    return True
 
 
 @rule("mm mv dot addmm addmv bmm baddbmm")
@@ -35,22 +42,23 @@ def matmul(call: Call) -> None:
         unite(one, other)
     n, (n_a, n_b) = len(batch), (len(a.dimensions), len(b.dimensions))
     before, behind = a.dimensions[n:-1], b.dimensions[n + 1 :]
-    contract(call, a, b, (n_a - 1, n), (range(n, n_a - 1), range(n + 1, n_b)))
-    for one in (a, b):
+    is_data = contract(call, a, b, (n_a - 1, n), (range(n, n_a - 1), range(n + 1, n_b)))
+    for one in (a, b) if is_data else ():
         call.use("batch", one, one.dimensions[: len(batch)])
     out = [*batch, *before, *behind]
     if len(call.inputs) > 2:
         added = call.inputs[0]
         united([Signal(out, call.output), added], call.output.shape)
-        call.use("rider", added, added.dimensions)
+        if is_data:
+            call.use("rider", added, added.dimensions)
     call.emit(out)
-    if len({bool(one.made_of & call.own) for one in (a, b)}) > 1:
+    if is_data:
         call.emitted[-1].varies, call.emitted[-1].made_of = True, frozenset()
 
 
 @rule("_trilinear")
 def trilinear(call: Call) -> None:
-    """Follow sums over products of three tensors, as a bilinear layer makes them."""
+    """Follow sums over products of three tensors, as a bilinear layer makes them: a unit has a weight for each pair."""
     spread = []
     for signal, added in zip(call.inputs, (call["expand1"], call["expand2"], call["expand3"]), strict=True):
         dimensions = list(signal.dimensions)
@@ -59,10 +67,12 @@ def trilinear(call: Call) -> None:
         spread.append(Signal(dimensions, signal.tensor, signal.made_of, signal.varies))
     sizes = [max(some, key=lambda one: one.size).size for some in zip(*(one.dimensions for one in spread), strict=True)]
     found, summed = united(spread, sizes), set(call["sumdim"])
-    for signal in spread:
-        call.use("reader", signal, [one for axis, one in enumerate(signal.dimensions) if axis in summed])
-        outer = [axis for axis in range(len(signal.dimensions)) if axis not in summed]
-        call.use("maker", signal, [signal.dimensions[axis] for axis in outer], outer)
+    weight, own = call.inputs[1], [axis for axis in range(len(sizes)) if axis not in call["expand2"]]
+    for signal in (call.inputs[0], call.inputs[2]):
+        call.use("rider", signal, signal.dimensions)
+    call.use("reader", weight, [product([weight.dimensions[k] for k, axis in enumerate(own) if axis in summed])])
+    made = [k for k, axis in enumerate(own) if axis not in summed]
+    call.use("maker", weight, [weight.dimensions[k] for k in made], made)
     call.emit([one for axis, one in enumerate(found) if axis not in summed])
 
 

@@ -117,7 +117,7 @@ def cat(call: Call) -> None:
     ]
     dimensions = united(beside, [1 if k == axis else size for k, size in enumerate(call.output.shape)])
     dimensions[axis] = total([one.dimensions[axis] for one in joined])
-    for one in joined:
+    for one in joined if any(signal.varies for signal in joined) else ():
         call.use("rider", one, one.dimensions)
     call.emit(dimensions)
 

@@ -55,7 +55,9 @@ def convolution(call: Call) -> None:
     unite(channels, taken)
     call.use("rider" if depthwise else "reader", weight, [channels])
     role = "rider" if depthwise and made.size == groups else "maker"
-    call.use(role, weight, [made], [1 if call["transposed"] else 0], output_axis=-1 - n)
+    axis, n_inputs = (1, 0) if call["transposed"] else (0, 1)
+    per_unit = weight.tensor.shape[n_inputs] // (groups if call["transposed"] else 1)
+    call.use(role, weight, [made], [axis], output_axis=-1 - n, inputs=per_unit)
     if groups > 1 and role == "maker":
         call.use("batch", weight, [group])
     if len(call.inputs) > 2:
