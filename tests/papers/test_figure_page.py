@@ -29,7 +29,7 @@ def test_a_page_says_what_was_claimed_what_came_out_and_what_it_rests_on(tmp_pat
     assert [path.name for path in paths] == ["jin2022.arithmetic.md", "jin2022.arithmetic.svg"]
     page = paths[0].read_text()
     assert (
-        "**The paper:** Sums rise. **What came out:** The paper's claim is reproduced; our own claim is not "
+        "Sums rise. **What came out:** The paper's claim is reproduced; our own claim is not "
         "reproduced. **Why it may differ:** They may not." in page
     )
     assert "![A line](jin2022.arithmetic.svg)" in page and "Plain arithmetic." in page

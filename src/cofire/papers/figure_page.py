@@ -61,7 +61,7 @@ def _page(found: Outcome, images: list[Path]) -> str:
 def _sentences(found: Outcome) -> Iterator[str]:
     """Yield what the paper claims, what came out, and why it may differ."""
     if found.experiment.claim_text:
-        yield f"**The paper:** {found.experiment.claim_text}"
+        yield found.experiment.claim_text
     if found.verdicts:
         yield f"**What came out:** {_came_out(found)}."
     if found.experiment.differs:

@@ -210,7 +210,9 @@ def test_a_diverged_network_is_named_in_its_panels() -> None:
 
 
 def test_a_task_records_scores_and_spread() -> None:
-    task = next(task for task in FIG2.tasks("smoke", seeds=range(1)) if task["size"] == "TINY" and "CORR" in task["kind"])
+    task = next(
+        task for task in FIG2.tasks("smoke", seeds=range(1)) if task["size"] == "TINY" and "CORR" in task["kind"]
+    )
     found = list(run(task))
     assert {row.epoch for row in found if row.measure == "test_accuracy"} == {0, 1, 2, 3}
     assert {row.site for row in found if row.measure == "nc"} == set(HIDDEN)
@@ -225,4 +227,3 @@ def test_what_is_not_a_number_any_more_is_told() -> None:
     assert finite(networks) == [True, False]
     assert len(data_of(task).test_x) == len(digits().train_x) // 6
     assert isnan(networks[1][1].weight[0, 0].item())
-
