@@ -89,9 +89,14 @@ class Task:
         Example:
             >>> print(Task.of("simon2016.fig1", 1, {"dropout": 0.3, "size": "HUGE"}, [0, 1]))
             simon2016.fig1 dropout=0.3 size=HUGE seeds=0,1
+            >>> print(Task.of("simon2016.fig1", 1, {"size": "HUGE"}, range(30)))
+            simon2016.fig1 size=HUGE seeds=0–29
         """
         told = [f"{name}={value}" for name, value in self.values.items()]
-        return " ".join([self.experiment, *told, f"seeds={','.join(map(str, self.seeds))}"])
+        first, last = self.seeds[0], self.seeds[-1]
+        in_a_row = len(self.seeds) > 3 and self.seeds == tuple(range(first, last + 1))
+        seeds = f"{first}–{last}" if in_a_row else ",".join(map(str, self.seeds))
+        return " ".join([self.experiment, *told, f"seeds={seeds}"])
 
 
 def grid(**choices: Any) -> tuple[Settings, ...]:
