@@ -43,13 +43,11 @@ class Reading:
         kinds: without the penalty, with a weight of 0.1, and of 1.0.
         init: initialization.
         momentum: momentum.
-        style: of its lines in figures.
     """
 
     kinds: tuple[str, str, str] = (VANILLA, MILD, STRONG)
     init: str = "torch"
     momentum: float = 0.8
-    style: str = "-"
 
     def rows(self, table: Table, kind: str, size: str) -> Table:
         """Return the rows of networks of a kind and size.
@@ -63,9 +61,9 @@ class Reading:
 CODED = (VANILLA, MILD + AS_CODED, STRONG + AS_CODED)
 READINGS = {
     "as printed": Reading(),
-    "penalty as in the author's code": Reading(CODED, style="--"),
-    "the author's code as it runs, without momentum": Reading(CODED, momentum=0.0, style="-."),
-    "He's initialization": Reading(init="normal", style=":"),
+    "penalty as in the author's code": Reading(CODED),
+    "the author's code as it runs, without momentum": Reading(CODED, momentum=0.0),
+    "He's initialization": Reading(init="normal"),
 }
 CHOICE = "the penalty's scale, momentum and initialization"
 
@@ -129,7 +127,7 @@ def draw_spread(axis: Axes, part: Table) -> None:
 
 
 def draw_sizes(table: Table, value: Callable[[Reading, str, str], Values], ylabel: str, **axis_settings: str) -> Figure:
-    """Draw a curve over network sizes for each kind under each reading, without diverged networks.
+    """Draw a panel for each reading with a curve over network sizes for each kind, without diverged networks.
 
     Args:
         table: the rows.
@@ -137,21 +135,21 @@ def draw_sizes(table: Table, value: Callable[[Reading, str, str], Values], ylabe
         ylabel: label of the axis.
         axis_settings: as for matplotlib's ``Axes.set``.
     """
-    drawn, axes = panels(1, 1, width=5.5, height=3.6)
+    drawn, axes = panels(2, 2, width=3.4, height=2.6, sharex=True, sharey=True)
     sizes = [size for size in SIZES if table.where(size=size)]
-    for told, reading in READINGS.items():
-        kinds = [*reading.kinds, *([NORMED] if told == "as printed" else [])]
-        for kind in kinds:
+    for axis, (told, reading) in zip([*axes[0], *axes[1]], READINGS.items(), strict=True):
+        for kind in (*reading.kinds, *([NORMED] if told == "as printed" else [])):
             curve: dict[str, Values] = {}
             for size in sizes:
                 with suppress(MissingRows):
                     values = value(reading, size, kind)
                     if all(map(isfinite, values.values())):
                         curve[size] = values
-            plain = kind.removesuffix(AS_CODED)
-            label = plain if told == "as printed" else f"{plain}, {told}"
             if curve:
-                draw(axes[0][0], curve, label, color=COLORS[plain], linestyle=reading.style, marker="o", markersize=3)
-    axes[0][0].set(ylabel=ylabel, **axis_settings)
+                plain = kind.removesuffix(AS_CODED)
+                draw(axis, curve, plain, color=COLORS[plain], marker="o", markersize=3)
+        axis.set(title=told, **axis_settings)
+        axis.title.set_fontsize(8)
+    drawn.supylabel(ylabel, fontsize=9)
     legend(drawn)
     return drawn
