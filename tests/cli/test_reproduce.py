@@ -130,6 +130,17 @@ def test_a_run_elsewhere_counts_with_the_evidence_of_the_project(project: Path) 
     assert "], 5" in told(more) and "1 reproduced" in (project / "README.md").read_text()
 
 
+def test_what_the_evidence_has_is_not_run_again_for_it(project: Path) -> None:
+    reproduce("--write-docs")
+    evidence = project / "docs/papers/evidence/jin2022.line.quick.parquet"
+    before = evidence.read_bytes()
+    again = reproduce("--write-docs", "--out", "elsewhere")
+    assert again.exit_code == 0 and "done (" not in again.output and evidence.read_bytes() == before
+    more = reproduce("--write-docs", "--seeds", "5", "--out", "third")
+    assert "seeds=3,4" in more.output and "seeds=0" not in more.output
+    assert "done (" in reproduce("--out", "fourth").output  # whoever checks it runs all
+
+
 def test_wrong_input_prints_one_line_and_exits_with_two(monkeypatch, capsys) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     for arguments, said in (

@@ -1,6 +1,6 @@
 """``cofire reproduce``."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..papers.docs_pages import Written
     from ..papers.framework.experiment import Experiment, Scale
     from ..papers.framework.outcome import Outcome
+    from ..papers.framework.repetitions import Found
     from ..papers.framework.sweep import Done
     from ..papers.framework.task_results import Results
 
@@ -62,7 +63,11 @@ def reproduce(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for results; finished tasks are reused.")] = RESULTS,
     write_docs: Annotated[
-        bool, typer.Option(help="Add the run to the evidence in docs/papers; write its pages and the README's tally.")
+        bool,
+        typer.Option(
+            help="Add the run to the evidence in docs/papers, without the repetitions that it has already; write its "
+            "pages and the README's tally."
+        ),
     ] = False,
     rejudge: Annotated[
         bool,
@@ -84,12 +89,11 @@ def reproduce(
     where = {"jobs": jobs, "backend": backend, "scheduler": scheduler, "device": device}
     where["data_root"] = None if data_root is None else str(data_root.resolve())
     evidence = docs_pages.evidence_in(PROJECT)
-    for one in experiments:
-        evidence.found(one, scale)  # what doesn't fit is better known before the run
+    known = {one.name: evidence.found(one, scale) for one in experiments}  # what doesn't fit is told before the run
     from ..papers.framework.task_results import Results
 
     with Results(out, write=True) as results:
-        failed = _run(experiments, scale, results, seeds, **where)
+        failed = _run(experiments, scale, results, seeds, known if write_docs else {}, **where)
         if write_docs:
             _tell_written(docs_pages.publish(experiments, scale, results, PROJECT))
         for one in experiments:
@@ -103,21 +107,28 @@ def _run(
     scale: "Scale",
     results: "Results",
     seeds: range | None,
+    known: "Mapping[str, Found]",
     *,
     jobs: int | None,
     device: str,
     **where: Any,
 ) -> bool:
-    """Run what is not finished, after telling what it costs; return whether a task failed."""
+    """Run what is neither finished nor known, after telling what it costs; return whether a task failed."""
     from joblib import cpu_count
 
+    from ..papers.framework.repetitions import Found, left_to_do
     from ..papers.framework.sweep import sweep
     from ..papers.framework.task_context import Place, check_device
 
     if where["backend"] == "processes":
         check_device(device)
     kind = Place(device).kind
-    work = [(one, task) for one in experiments for task in one.tasks(scale, seeds=seeds)]
+    work = [
+        (one, left)
+        for one in experiments
+        for task in one.tasks(scale, seeds=seeds)
+        if (left := left_to_do(task, known.get(one.name, Found()), kind)) is not None
+    ]
     tasks = {task.id: task for _, task in work}.values()  # figures of one training share its tasks
     finished = {task.id for task in tasks if results.finished(task, device=kind)}
     if len(finished) < len(tasks):

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from .claim_table import Table
+from .tasks import Task
 
 
 class Number(NamedTuple):
@@ -98,6 +99,13 @@ class Found:
             if one.device == device:
                 found.setdefault(one.settings, []).append(one.seed)
         return {settings: sorted(seeds) for settings, seeds in found.items()}
+
+
+def left_to_do(task: Task, found: Found, device: str) -> Task | None:
+    """Return a task without the seeds that are finished at its point; None if all are."""
+    done = found.seeds(device).get(task.settings, ())
+    left = tuple(seed for seed in task.seeds if seed not in done)
+    return replace(task, seeds=left) if left else None
 
 
 def table_of(repetitions: Iterable[Repetition]) -> Table:
