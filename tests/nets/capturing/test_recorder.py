@@ -1,6 +1,7 @@
 """Capturing changes nothing: outputs, gradients, statistics, random numbers, hooks."""
 
 import copy
+import gc
 import io
 import threading
 from itertools import pairwise
@@ -13,6 +14,8 @@ from torch.utils.checkpoint import checkpoint
 
 import cofire
 from cofire.nets import Capture
+from cofire.nets.capturing.uncompiled import eager
+from cofire.nets.penalties import CorrelationPenalty
 
 
 def _step(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
@@ -275,6 +278,18 @@ def test_compilation_goes_on_when_the_last_of_several_captures_is_off():
     compiled(x)
     assert graphs
     torch._dynamo.reset()
+
+
+def test_compilation_goes_on_when_a_penalty_was_dropped_with_its_model():
+    gc.collect()
+    before = eager._n_on
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    penalty = CorrelationPenalty(model)
+    model(torch.randn(5, 4))
+    assert eager._n_on == before + 1
+    del model, penalty
+    gc.collect()
+    assert eager._n_on == before
 
 
 def test_wrappers_prefixes_are_taken_off():

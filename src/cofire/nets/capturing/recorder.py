@@ -5,6 +5,7 @@ the inputs of the first pass, and added to whenever a part runs that was not see
 """
 
 import sys
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -90,6 +91,8 @@ class Recorder:
     def attach(self) -> None:
         """Put the hooks on, for what this thread does with the model."""
         eager.enter()
+        self._leave_eager = weakref.finalize(self, eager.leave)  # also if it is dropped together with its model
+        self._leave_eager.atexit = False
         self._thread, self._frames, self._pass = get_ident(), [], Pass()
         try:
             self._watch_changes()
@@ -117,7 +120,7 @@ class Recorder:
         for handle in self._handles.values():
             handle.remove()
         self._handles.clear()
-        eager.leave()
+        self._leave_eager()
         self._hand_over()
         self._watch.switch(off=True)
         self._frames, self._pass, self._handled = [], Pass(), None

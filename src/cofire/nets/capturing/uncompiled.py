@@ -1,6 +1,6 @@
 """Run compiled models uncompiled while something is captured: a compiled graph does not call hooks."""
 
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ class _Eager:
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()  # a collection of garbage may leave while this thread enters
         self._n_on = 0
         self._stance: Any = None
 
