@@ -135,3 +135,29 @@ def test_a_probe_that_fails_leaves_the_model_as_it_was() -> None:
     assert model.training and model[1].training
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+class Sampling(nn.Module):
+    """Draws from generators of its own, of which it makes the second in its second pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.first = nn.Linear(9, 6), torch.Generator()
+        self.n_passes = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.n_passes += 1
+        if self.n_passes == 2:
+            self.second = torch.Generator()
+        drawn = [torch.rand(6, generator=one) for one in (self.first, getattr(self, "second", self.first))]
+        return self.layer(x) + sum(drawn)
+
+
+def test_a_probe_leaves_the_models_own_generators_where_they_are() -> None:
+    model, x = Sampling(), torch.ones(7, 9)
+    with cofire.Tracker(model, [Measure(rows_of)], every=1, probe=x, sink=lambda rows: None) as tracker:
+        for _ in range(3):
+            model(x)
+            before = [model.first.get_state(), model.second.get_state()]
+            tracker.step()
+            assert all(map(torch.equal, before, [model.first.get_state(), model.second.get_state()]))

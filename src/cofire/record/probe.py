@@ -12,7 +12,8 @@ from ..nets import Capture
 from ..nets.capturing.padding_masks import Mask
 from ..nets.layers.sites import Request
 from ..nets.loading.eval_mode import to_eval_mode
-from .runs.rng_state import rng_untouched, seed_from
+from ..nets.wiring.fake_copy import random_states_kept
+from .runs.rng_state import seed_from
 from .sampling import Reservoir, Samples, Source, samples_of
 
 PROBE_BATCH = 512
@@ -62,7 +63,7 @@ class Probe(Source):
         )
         watch.attach()
         try:
-            with untouched(self._model), rng_untouched(), torch.no_grad():
+            with untouched(self._model), random_states_kept(self._model), torch.no_grad():
                 for number, batch in enumerate(self._batches):
                     with _naming_batch(number):
                         _run(self._model, batch)

@@ -1,6 +1,6 @@
 """Functions that a model holds and that reach its modules through their closures."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from types import CellType, FunctionType, MethodType
 from typing import Any
@@ -23,7 +23,7 @@ def copied_closures(model: nn.Module) -> tuple[dict[int, Any], Cells]:
     own = {id(one) for one in (*model.modules(), *model.parameters(), *model.buffers())}
     copies: dict[int, Any] = {}
     cells: Cells = []
-    for value in _walk([vars(module) for module in model.modules()], own):
+    for value in within([vars(module) for module in model.modules()], own):
         if not isinstance(value, FunctionType) or not any(_leads(cell, own) for cell in value.__closure__ or ()):
             continue
         closure = []
@@ -39,11 +39,19 @@ def copied_closures(model: nn.Module) -> tuple[dict[int, Any], Cells]:
 
 
 def _leads(cell: CellType, own: set[int]) -> bool:
-    return any(id(value) in own for value in _walk([cell], own))
+    return any(id(value) in own for value in within([cell], own))
 
 
-def _walk(values: list[Any], own: set[int]) -> Iterator[Any]:
-    """Yield values and what containers, methods, partial functions and closures among them hold; not other objects."""
+def within(values: Iterable[Any], own: Collection[int] = ()) -> Iterator[Any]:
+    """Yield values and what containers, methods, partial functions and closures among them hold.
+
+    Other objects are not looked into: one of them may lead to a whole trainer, which must be neither copied nor put
+    back.
+
+    Args:
+        values: where to begin.
+        own: ids of what is not looked into either.
+    """
     waiting, seen = list(values), set[int]()
     while waiting:
         value = waiting.pop()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 import torch
@@ -15,12 +16,15 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from ..tensors_in import attributes_of, parts_of
+from .closures import within
 
 Restore = Callable[[], object]
 LIBRARIES = frozenset({*sys.stdlib_module_names, "torch", "numpy", "scipy", "pandas", "transformers", "cofire"})
 """Packages whose functions and objects keep no generator of their own that a model would draw from."""
 
+GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.BitGenerator, np.random.RandomState)
 MOST = 100_000  # parts that are looked at
+_KNOWN: "WeakKeyDictionary[nn.Module, tuple[Any, list[Any]]]" = WeakKeyDictionary()
 
 
 def generators(model: nn.Module) -> list[Any]:
@@ -28,8 +32,15 @@ def generators(model: nn.Module) -> list[Any]:
 
     These are the ones in its attributes and those of its classes, in containers and objects there, in closures and
     defaults of its methods and of functions that these call, and those that stand under the global names in their code.
+    They are looked for once, and again when modules of the model were exchanged: it takes as long as a small pass.
     """
-    return [one for one in _reachable(model, named_globals=True) if _state_of(one) is not None]
+    modules = [ref(one) for one in model.modules()]
+    known = _KNOWN.get(model)
+    if known is None or known[0] != modules:
+        found = [one for one in _reachable(model, named_globals=True) if _state_of(one) is not None]
+        known = _KNOWN[model] = (modules, found)
+    own = [one for module in model.modules() for one in vars(module).values() if isinstance(one, GENERATORS)]
+    return list({id(one): one for one in (*known[1], *own)}.values())  # one may have been made since
 
 
 def generators_kept(found: Iterable[Any]) -> Restore:
@@ -83,9 +94,9 @@ def closures_kept(model: nn.Module) -> Restore:
 
     ``copy.deepcopy`` takes functions over as they are, so that a copied model shares it. Tensors are left alone.
     """
-    functions = [one for one in _reachable(model, named_globals=False) if isinstance(one, FunctionType)]
+    functions = [one for one in within(map(vars, model.modules())) if isinstance(one, FunctionType)]
     cells = [cell for one in functions for cell in one.__closure__ or ()]
-    kept = [put_back for one in _walk(cells, held) if not isinstance(one, Tensor) and (put_back := _contents_kept(one))]
+    kept = [put_back for one in within(cells) if not isinstance(one, Tensor) and (put_back := _contents_kept(one))]
 
     def restore() -> None:
         for put_back in kept:
@@ -117,10 +128,13 @@ def _items_kept(value: Any) -> Restore | None:
         return lambda: None if _same(value, pairs) else (value.clear(), value.update(pairs))
     if isinstance(value, set):
         members = set(value)
-        return lambda: (value.clear(), value.update(members))
+        return lambda: None if value == members else (value.clear(), value.update(members))
     if isinstance(value, list | deque | bytearray):
         entries = list(value)
-        return lambda: (value.clear(), value.extend(entries))
+        # Never emptied without need: another thread may be reading it.
+        return lambda: (
+            None if list(map(id, value)) == list(map(id, entries)) else (value.clear(), value.extend(entries))
+        )
     return None
 
 

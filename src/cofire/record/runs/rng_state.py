@@ -1,8 +1,6 @@
 """The states of the random generators that training code draws from: torch, numpy and Python."""
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -30,16 +28,6 @@ def restore_rng(states: dict[str, Any]) -> None:
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002 - see above
     version, state, next_gauss = states["python"]
     random.setstate((version, tuple(state.tolist()), next_gauss))
-
-
-@contextmanager
-def rng_untouched() -> Iterator[None]:
-    """Restore the global generators after a block, whatever it draws."""
-    states = rng_states()
-    try:
-        yield
-    finally:
-        restore_rng(states)
 
 
 def seed_from(*numbers: int) -> int:
