@@ -109,16 +109,9 @@ class Tracker:
         budget: float | Budget | None = None,
         state: Mapping[str, Any] | None = None,
     ) -> None:
-        check_whole("window", window)
-        check_whole("max_samples", max_samples)
-        check_seed(seed)
         check_objects(model, run, sink)
-        if probe is not None and window != 1:
-            raise ValueError(f"window pools training batches; with a probe it must be 1, got {window}")
-        if budget is not None and (window != 1 or synchronize is not False):
-            raise ValueError(
-                "budget requires window=1 and a single process; leave out budget, or window and synchronize"
-            )
+        check_seed(seed)
+        _check_samples(window, max_samples, probe, single=budget is not None, together=synchronize is not False)
         self._budget = budget_of(budget)
         self._plan = Plan.of(model, as_measures(measures), as_schedule(every))
         self.group = group_of(synchronize)
@@ -143,19 +136,23 @@ class Tracker:
         self._late = LateArrays()
         self._owned = WritableRun(run) if isinstance(run, str | Path) else None
         self._run = self._owned if isinstance(run, str | Path) else run
-        try:
-            self._begin(model, state)
-            self._first_pass = FirstPass(self._plan.model)
-        except BaseException:  # no hook is left on the model, and no lock on the directory
-            self._source.release()
-            if self._owned is not None:
-                self._owned.close()
-            raise
+        self._first_pass = self._started(model, state)
 
     def __repr__(self) -> str:
         measures = ", ".join(task.measure.name for task in self._plan.tasks)
         where = f", run={str(self._run.directory)!r}" if self._run is not None else ""
         return f"Tracker(step={self._step}, epoch={self._epoch}, measures=[{measures}]{where})"
+
+    def _started(self, model: nn.Module, state: Mapping[str, Any] | None) -> FirstPass:
+        """Begin or go on; if that fails, leave no hook on the model and no lock on the directory."""
+        try:
+            self._begin(model, state)
+            return FirstPass(self._plan.model)
+        except BaseException:
+            self._source.release()
+            if self._owned is not None:
+                self._owned.close()
+            raise
 
     def _begin(self, model: nn.Module, state: Mapping[str, Any] | None) -> None:
         self._waiting = self._run is not None and self._run.begun
@@ -356,3 +353,21 @@ def _number(name: str, value: Any) -> float:
 
 def _arrays(run: str, step: int, mode: str, found: Iterable[Found]) -> list[Array]:
     return [Array(run, step, one.site, name, value, mode) for one in found for name, value in one.arrays().items()]
+
+
+def _check_samples(window: int, max_samples: int, probe: object, *, single: bool, together: bool) -> None:
+    """Check the options that say which samples are measured.
+
+    Args:
+        window: as for `Tracker`.
+        max_samples: likewise.
+        probe: likewise.
+        single: whether there is a budget, which one process keeps for single steps.
+        together: whether processes are synchronized.
+    """
+    check_whole("window", window)
+    check_whole("max_samples", max_samples)
+    if probe is not None and window != 1:
+        raise ValueError(f"window pools training batches; with a probe it must be 1, got {window}")
+    if single and (window != 1 or together):
+        raise ValueError("budget requires window=1 and a single process; leave out budget, or window and synchronize")

@@ -5,8 +5,9 @@ does it say which estimator it takes in the projected space, or give the width. 
 (leave-one-out density) are judged: that of the largest leave-one-out likelihood, that of Eq. 9 with the labels, and an
 eighth of the median distance, which Eq. 9 gives without labels. The estimators that the paper names are judged beside
 it, at the width of Eq. 9 with labels on 1000 samples: features that are eigenvectors or rows of the kernel matrix,
-entropy dimension by dimension (Eq. 6), by nearest neighbors (Eq. 7), by binning and by Kolchinsky and Tracey's bound.
-Original is the sum over dimensions, which is exact for independent units and too large behind the layer.
+entropy dimension by dimension (Eq. 6), by nearest neighbors (Eq. 7) and by Kolchinsky and Tracey's bound. Binning gives
+log n for any distinct samples; it is shown, but was dropped from the readings after its numbers were seen. Original is
+the sum over dimensions, which is exact for independent units and too large behind the layer.
 """
 
 import math
