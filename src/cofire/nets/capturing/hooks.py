@@ -3,10 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
-
-from ..torch_private import forward_hooks
-
 
 class Hook:
     """A forward hook that stays behind when its model is copied or pickled.
@@ -24,11 +20,6 @@ class Hook:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Hook, (_do_nothing,)
-
-
-def users_hooks(module: nn.Module) -> list[Any]:
-    """Return the forward hooks on a module, those that run before it included, without cofire's own."""
-    return [hook for hook in forward_hooks(module) if not isinstance(hook, Hook)]
 
 
 def _do_nothing(*args: Any) -> None:

@@ -14,7 +14,7 @@ def copied_closures(model: nn.Module) -> tuple[dict[int, Any], Cells]:
     """Return copies of a model's functions for a deep copy of the model.
 
     ``copy.deepcopy`` takes a function over as it is. A wrapped ``forward`` in a copied model would therefore run the
-    original. Lightning under DistributedDataParallel is one that wraps it so.
+    original. Lightning wraps it like that under DistributedDataParallel.
 
     Returns:
         The copies by the ids of the functions, for ``memo`` of ``copy.deepcopy``; and those of their cells that

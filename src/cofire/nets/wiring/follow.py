@@ -18,8 +18,6 @@ from .calls import Call, Signal, Step, Use, computes_weight, fresh
 from .dimensions import Dimension, product
 from .rules import RULES, Rule, elementwise, unknown
 
-# These change the shape of a tensor in place, so that its dimensions before the call are others than after it.
-CHANGE_SHAPE = frozenset({"t", "transpose", "unsqueeze", "squeeze", "permute", "as_strided"})
 NO_TENSORS = frozenset(
     {
         "_local_scalar_dense",
