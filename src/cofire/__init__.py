@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .nets import CorrelationPenalty, Site, capture, correlation_penalty, sites, wire
+    from .nets import CorrelationPenalty, Site, capture, correlation_penalty, shrink, sites, wire
     from .record import Measure, Tracker
 
 _HOME = {"Measure": "record", "Tracker": "record"}  # all others are in nets
 
 __all__ = [
-    "CorrelationPenalty", "Measure", "Site", "Tracker", "__version__", "capture", "correlation_penalty", "sites",
-    "wire",
+    "CorrelationPenalty", "Measure", "Site", "Tracker", "__version__", "capture", "correlation_penalty", "shrink",
+    "sites", "wire",
 ]  # fmt: skip
 
 

@@ -16,12 +16,13 @@ from .penalties import (
     vicreg_covariance_penalty,
     weight_correlation_penalty,
 )
+from .shrinking import Shrunk, apply_plan, shrink
 from .wiring.wired_layers import Group, Layer, Wiring
 from .wiring.wiring import wire
 
 __all__ = [
     "Activations", "Capture", "CorrelationPenalty", "DeCovPenalty", "DropoutReport", "DropoutRow", "Group", "Layer",
-    "PenaltyLR", "PenaltyWeight", "Site", "Sites", "VICRegCovariancePenalty", "WeightCorrelationPenalty", "Wiring",
-    "capture", "correlation_penalty", "decov_penalty", "dropout_report", "sites", "vicreg_covariance_penalty",
-    "weight_correlation_penalty", "wire",
+    "PenaltyLR", "PenaltyWeight", "Shrunk", "Site", "Sites", "VICRegCovariancePenalty", "WeightCorrelationPenalty",
+    "Wiring", "apply_plan", "capture", "correlation_penalty", "decov_penalty", "dropout_report", "shrink", "sites",
+    "vicreg_covariance_penalty", "weight_correlation_penalty", "wire",
 ]  # fmt: skip

@@ -106,7 +106,7 @@ def admitted(model: nn.Module, data: Any, pattern: "Pattern | list[Pattern]") ->
     """
     batches, whole = as_batches(data), unwrap(model)
     asked, excluded = _asked(whole, pattern)
-    net = _copied(whole)
+    net = copied(whole)
     with evaluating(net):  # a loader draws random numbers
         first = next(iter(batches), None)
         if first is None:
@@ -141,7 +141,7 @@ def _asked(model: nn.Module, pattern: "Pattern | list[Pattern]") -> tuple[set[st
     return asked, excluded
 
 
-def _copied(model: nn.Module) -> nn.Module:
+def copied(model: nn.Module) -> nn.Module:
     """Return a copy that shares nothing with the model.
 
     Tensors that a hook has computed from parameters, as ``weight_norm`` and ``torch.nn.utils.prune`` do, are detached:

@@ -76,7 +76,7 @@ def links(net: nn.Module, first: Any, shared: Collection[str] = ()) -> Links:
     seen = Sightings(net, wiring.dimensions, {group.leaf: readers for group, readers in free.items()})
     seen.run(first)
     why |= {group: seen.reasons.get(group.leaf, "") for group in free}
-    titles = _titles(wiring.layers)
+    titles = titles_of(wiring.layers)
     found = {}
     for group in free:
         if not why[group]:
@@ -87,12 +87,12 @@ def links(net: nn.Module, first: Any, shared: Collection[str] = ()) -> Links:
             found[named[0] + place] = Link(named[0] + place, named, group.size, group.leaf, group.makers, readings)
     cut = {layer for link in found.values() for layer in link.layers}
     cut |= {owner(name) for group in free if not why[group] for name in group.riders}
-    left = {titles[layer]: _why_left(layer, why) for layer in reversed(wiring.layers)}
+    left = {titles[layer]: why_left(layer, why) for layer in reversed(wiring.layers)}
     left = {owner(name): reason for name, reason in wiring.left_out.items()} | dict(reversed(left.items()))
     return Links(found, {name: reason for name, reason in left.items() if name not in cut}, wiring.dimensions)
 
 
-def _titles(layers: Sequence[Layer]) -> dict[Layer, str]:
+def titles_of(layers: Sequence[Layer]) -> dict[Layer, str]:
     """Return the names to show: the module's, unless several of its parameters make different units."""
     groups = defaultdict(set)
     for layer in layers:
@@ -137,7 +137,8 @@ def _why_fixed(group: Group, shared: Collection[str]) -> str:
     return "" if group.readers else "no layer reads its units"
 
 
-def _why_left(layer: Layer, why: Mapping[Group, str]) -> str:
+def why_left(layer: Layer, why: Mapping[Group, str]) -> str:
+    """Return why a layer's units can't be cut, given the reasons of groups."""
     if layer.is_output:
         return UNITS_ARE_OUTPUTS
     return next(

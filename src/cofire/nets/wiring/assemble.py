@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from ..layer_names import clean, named_layers
 from .activations import Flow
-from .calls import Signal, Use, computes_weight
+from .calls import Signal, Step, Use, computes_weight
 from .dimensions import Dimension, agree, factors, fix, leaves, root, terms, total
 from .follow import Follower
 from .module_calls import ModuleCall
 from .places import Place, Places, places
-from .wired_layers import QKV, Group, Layer, WeightLayout, Wiring, equal_parts, gates_of, short_name
+from .wired_layers import QKV, Group, Layer, Operation, WeightLayout, Wiring, equal_parts, gates_of, short_name
 
 OUTPUT = "the model's output"
 
@@ -30,6 +30,7 @@ class Pass:
         uses: what parameters did.
         returned: the model's outputs.
         hidden: name of the class of a part of the output that can't be looked into; empty if there is none.
+        steps: the operations.
         unread: what nothing reads, and may lie in such a part.
     """
 
@@ -37,6 +38,7 @@ class Pass:
     calls: Sequence[ModuleCall]
     uses: Sequence[Use]
     returned: Sequence[Signal]
+    steps: Sequence[Step]
     hidden: str = ""
     unread: Sequence[Signal] = ()
 
@@ -76,6 +78,15 @@ def assemble(model: nn.Module, follower: Follower, passes: Sequence[Pass], notes
         dimensions={name: tuple(one.dimensions) for name, one in follower.parameter_signals.items()},
         places=found,
         notes=tuple(notes),
+        operations=_operations(min(passes, key=lambda one: one.training)),
+    )
+
+
+def _operations(seen: Pass) -> tuple[Operation, ...]:
+    read = {one for step in seen.steps for one in step.inputs} | {*seen.returned}
+    return tuple(
+        Operation(step.name, tuple(tuple(one.dimensions) if one in read else None for one in step.outputs))
+        for step in seen.steps
     )
 
 

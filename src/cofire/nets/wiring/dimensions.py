@@ -341,3 +341,18 @@ def kept(dimension: Dimension, cuts: Mapping[Dimension, Tensor]) -> Tensor:
     for part in node.parts:
         indices = (indices[:, None] * part.size + kept(part, cuts)).flatten()
     return indices
+
+
+def size_after(dimension: Dimension, sizes: Mapping[Dimension, int]) -> int:
+    """Return how large a dimension is once its leaves have the given sizes; others stay as they are.
+
+    Example:
+        >>> heads, size = Dimension(4), Dimension(16)
+        >>> size_after(total([product([heads, size])] * 3), {heads: 3})
+        144
+    """
+    node = root(dimension)
+    if node.kind == "leaf":
+        return sizes.get(node, node.size)
+    parts = [size_after(part, sizes) for part in node.parts]
+    return sum(parts) if node.kind == "sum" else math.prod(parts)

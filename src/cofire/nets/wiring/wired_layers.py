@@ -124,6 +124,14 @@ class Layer:
     mode: str = ""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Operation:
+    """An operation of a pass: its name, and the dimensions of each tensor that it put out; None if nothing read it."""
+
+    name: str
+    outputs: tuple[tuple[Dimension, ...] | None, ...]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Wiring:
     """How the units of a model are wired. Its text and its HTML are a table of the layers.
@@ -138,6 +146,7 @@ class Wiring:
         notes: sentences on how the wiring was found, if not by a pass on fake tensors in both modes.
         one_way: why the model may go other ways than the one that was seen, as one that decides by values does; empty
             if it can't.
+        operations: those of the pass in eval mode, in order; of the other one, if that alone could be followed.
     """
 
     layers: tuple[Layer, ...]
@@ -148,6 +157,7 @@ class Wiring:
     places: Mapping[bool, Places]
     notes: tuple[str, ...] = ()
     one_way: str = ""
+    operations: tuple[Operation, ...] = ()
 
     def __str__(self) -> str:
         rows = [HEAD, *map(_cells, self.layers)]

@@ -142,8 +142,11 @@ def seen_pass(training: bool, follower: Follower, watch: ModuleWatch, start: Sta
     """Return what a pass has shown."""
     found = look_into(output, caches=False)
     returned = list(map(follower.signal, found.tensors))
-    hidden = _unread(follower.steps[start.steps :]) if found.hidden else []
-    return Pass(training, watch.calls[start.calls :], follower.uses[start.uses :], returned, found.hidden, hidden)
+    steps = follower.steps[start.steps :]
+    hidden = _unread(steps) if found.hidden else []
+    return Pass(
+        training, watch.calls[start.calls :], follower.uses[start.uses :], returned, steps, found.hidden, hidden
+    )
 
 
 def written(given: Any, inputs: Iterable[Tensor]) -> list[Tensor]:

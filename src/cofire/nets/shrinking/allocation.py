@@ -1,0 +1,110 @@
+"""Share a budget among groups: take units where they cost the outputs least for what they save."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..wiring.dimensions import Dimension, leaves
+from .elimination import Elimination
+from .groups import Free, Term
+
+AHEAD = (128, 32, 8)
+"""Parts of a group that are looked ahead: its first units may cost more than later ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lot:
+    """Groups that are given the same number of units: one, or all of a kind.
+
+    Attributes:
+        groups: the groups.
+        error: the error by the number of units that are gone, summed over the groups, shape (n_units,).
+    """
+
+    groups: tuple[Free, ...]
+    error: Tensor
+
+    @property
+    def n_units(self) -> int:
+        """Units of each group."""
+        return self.groups[0].n_units
+
+
+def lots(groups: Sequence[Sequence[Free]], eliminations: Mapping[str, Elimination]) -> list[Lot]:
+    """Return the lots, with the errors of their groups added up."""
+    return [
+        Lot(tuple(some), sum((eliminations[one.name].error for one in some[1:]), eliminations[some[0].name].error))
+        for some in groups
+    ]
+
+
+def allocate(
+    lots: Sequence[Lot], terms: Sequence[Term], *, budget: float, steps: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Return how many units each group keeps so that the cost is within a budget, or as near as it gets.
+
+    Greedy: each step takes units from the lot with the least added error for what it saves, at the current sizes of
+    all others. Looking one step and several steps ahead finds groups whose first units cost more than later ones.
+
+    Args:
+        lots: the groups.
+        terms: the cost of all parameters.
+        budget: the cost to reach.
+        steps: of which number the size of a group is a multiple; 1 by default.
+
+    Returns:
+        Units by the group's name.
+    """
+    sizes: dict[Dimension, int] = {one.leaf: one.n_units for lot in lots for one in lot.groups}
+    by_lot = [_terms_of(lot, terms) for lot in lots]
+    total = sum(term.cost(sizes) for term in terms)
+    step = [max((steps or {}).get(one.name, 1) for one in lot.groups) for lot in lots]
+    choices: list[tuple[float, float, int] | None] = [None] * len(lots)
+    stale = [True] * len(lots)
+    while total > budget:
+        for k, lot in enumerate(lots):
+            if stale[k]:
+                choices[k] = _best_step(lot, by_lot[k], sizes, step[k])
+                stale[k] = False
+        open_lots = [k for k, one in enumerate(choices) if one is not None]
+        if not open_lots:
+            break
+        k = min(open_lots, key=lambda k: choices[k][0])  # pyright: ignore[reportOptionalSubscript]
+        _, saved, size = choices[k]  # pyright: ignore[reportGeneralTypeIssues]
+        for one in lots[k].groups:
+            sizes[one.leaf] = size
+        total -= saved
+        touched = {id(term) for term in by_lot[k]}
+        for other, own in enumerate(by_lot):
+            stale[other] |= any(id(term) in touched for term in own)
+    return {one.name: sizes[one.leaf] for lot in lots for one in lot.groups}
+
+
+def _terms_of(lot: Lot, terms: Sequence[Term]) -> list[Term]:
+    own = {one.leaf for one in lot.groups}
+    return [term for term in terms if any(leaf in own for one in term.dimensions for leaf in leaves(one))]
+
+
+def _best_step(
+    lot: Lot, terms: Sequence[Term], sizes: dict[Dimension, int], step: int
+) -> tuple[float, float, int] | None:
+    """Return the added error for each saved parameter, what is saved, and the new size; None if no step is left."""
+    now = sizes[lot.groups[0].leaf]
+    before = sum(term.cost(sizes) for term in terms)
+    targets = {(now - max(1, lot.n_units // part)) // step * step for part in AHEAD}
+    best = None
+    for size in targets:
+        if not 1 <= size < now:
+            continue
+        for one in lot.groups:
+            sizes[one.leaf] = size
+        saved = before - sum(term.cost(sizes) for term in terms)
+        if saved > 0:
+            added = float(lot.error[lot.n_units - size] - lot.error[lot.n_units - now])
+            rate = max(added, 0.0) / saved
+            if best is None or rate < best[0]:
+                best = rate, saved, size
+    for one in lot.groups:
+        sizes[one.leaf] = now
+    return best

@@ -1,0 +1,147 @@
+"""Backward elimination: in which order units go so that those that stay can make up for them best."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+RIDGE = 1e-4
+STEPS = 128
+"""Into how many removals a group is divided; units of one removal are chosen together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The inputs of readers, and what an error in them does to the network's output.
+
+    Attributes:
+        second: mean of x xᵀ over rows, float64, shape (n_columns, n_columns); a last row and column of ones if every
+            reader can add a constant.
+        sensitivity: mean over samples of the sum over rows of (Wᵀ g)(Wᵀ g)ᵀ, with g the gradient of a random projection
+            of the network's output, shape (n_columns, n_columns) without the ones.
+        units: the units that are read here, ascending, shape (n_present,).
+        columns: their columns, shape (n_present, n_columns_each).
+    """
+
+    second: Tensor
+    sensitivity: Tensor
+    units: Tensor
+    columns: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Elimination:
+    """The order in which the units of a group go.
+
+    Attributes:
+        order: the units, the first to go first; those that stay to the end come last, shape (n_units,).
+        error: expected squared error of the network's output, summed over its entries, once the first k of the order
+            are gone, shape (n_units,): ``error[0]`` is 0.
+    """
+
+    order: Tensor
+    error: Tensor
+
+    def kept(self, n: int) -> Tensor:
+        """Return the n units that stay, ascending."""
+        return self.order[len(self.order) - n :].sort().values
+
+
+class _Reader:
+    """The state of one set of inputs while units go."""
+
+    def __init__(self, one: Inputs, n_units: int, ridge: float) -> None:
+        second = one.second.clone()
+        n = one.sensitivity.shape[0]
+        scale = float(second.diagonal()[:n].mean())
+        second.diagonal()[:n] += ridge * scale if scale > 0 else 1.0
+        self.inverse = torch.linalg.inv(second)
+        self.sensitivity = torch.zeros_like(self.inverse)
+        self.sensitivity[:n, :n] = one.sensitivity
+        self.columns, self.place = one.columns, torch.full((n_units,), -1)
+        self.place[one.units] = torch.arange(len(one.units))
+        self.units = one.units
+        self.alive = torch.ones(len(one.units), dtype=torch.bool)
+
+    def saliencies(self, total: Tensor) -> None:
+        """Add to each unit the error that it would leave."""
+        columns = self.columns
+        if columns.shape[1] == 1:
+            at = columns[:, 0]
+            found = self.sensitivity[at, at] / self.inverse[at, at].clamp_min(1e-300)
+        else:
+            rows, across = columns[:, :, None], columns[:, None, :]
+            inverse, sensitivity = self.inverse[rows, across], self.sensitivity[rows, across]
+            inverse[~self.alive] = torch.eye(columns.shape[1], dtype=torch.float64)
+            found = torch.linalg.solve(inverse, sensitivity).diagonal(dim1=1, dim2=2).sum(1)
+        total[self.units] += torch.where(self.alive, found.clamp_min(0), 0.0)
+
+    def remove(self, units: Tensor) -> float:
+        """Take units out; return the error that they leave."""
+        places = self.place[units]
+        places = places[places >= 0]
+        if not len(places):
+            return 0.0
+        self.alive[places] = False
+        at = self.columns[places].flatten()
+        inverse, sensitivity = self.inverse, self.sensitivity
+        block = inverse[at][:, at]
+        made = torch.linalg.solve(block, inverse[at])
+        left = float(torch.linalg.solve(block, sensitivity[at][:, at]).diagonal().sum())
+        cross = sensitivity[:, at] @ made
+        sensitivity += made.T @ (sensitivity[at][:, at] @ made) - cross - cross.T
+        inverse -= inverse[:, at] @ made
+        for matrix in (inverse, sensitivity):
+            matrix[at] = 0
+            matrix[:, at] = 0
+        inverse[at, at] = 1
+        return max(left, 0.0)
+
+
+def eliminate(
+    inputs: Sequence[Inputs],
+    n_units: int,
+    *,
+    ridge: float = RIDGE,
+    advance: Callable[[int], None] = lambda number: None,
+) -> Elimination:
+    """Return the order in which the units of a group go.
+
+    At each step those units go that leave the least error once all others make up for them by least squares. Sets are
+    nested, so one run gives the error for every number of units.
+
+    Args:
+        inputs: those of all readers of the group; their errors are added.
+        n_units: number of units in the group.
+        ridge: share of the mean second moment that is added to each.
+        advance: called with how many more units are done.
+
+    Example:
+        >>> x = torch.randn(500, 2, dtype=torch.float64, generator=torch.manual_seed(0))
+        >>> x = torch.cat([x, x[:, :1]], 1)  # the third is a copy of the first
+        >>> one = Inputs(x.T @ x / 500, torch.eye(3, dtype=torch.float64), torch.arange(3), torch.arange(3)[:, None])
+        >>> found = eliminate([one], 3)
+        >>> found.order[0].item() in (0, 2), bool(found.error[1] < 1e-3), bool(found.error[2] > 0.5)
+        (True, True, True)
+    """
+    readers = [_Reader(one, n_units, ridge) for one in inputs]
+    alive = torch.ones(n_units, dtype=torch.bool)
+    order: list[int] = []
+    errors = [0.0]
+    while len(order) < n_units - 1:
+        total = torch.zeros(n_units, dtype=torch.float64)
+        for reader in readers:
+            reader.saliencies(total)
+        total[~alive] = torch.inf
+        number = min(max(1, n_units // STEPS), n_units - 1 - len(order))
+        gone = total.nan_to_num(nan=0.0, posinf=torch.inf).topk(number, largest=False).indices
+        before = errors[-1]
+        left = sum(reader.remove(gone) for reader in readers)
+        for k, unit in enumerate(gone.tolist(), 1):
+            order.append(unit)
+            errors.append(before + left * k / number)
+        alive[gone] = False
+        advance(number)
+    order += alive.nonzero()[:, 0].tolist()
+    return Elimination(torch.tensor(order), torch.tensor(errors, dtype=torch.float64))

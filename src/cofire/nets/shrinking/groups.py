@@ -1,0 +1,319 @@
+"""Find the groups of units that can be cut, with the weights that have to make up for what goes."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..loading.batches import arguments, batch_length, forward
+from ..surgery.cut_groups import named_tensors
+from ..surgery.groups import owner, titles_of, why_left
+from ..wiring.code_sizes import Attribute, code_sizes
+from ..wiring.dimensions import Dimension, leaves, root, size_after
+from ..wiring.wired_layers import Group, Wiring
+from ..wiring.wiring import wire
+from .contraction import Contraction, columns_of
+from .watching import Watch, running
+
+
+@dataclass(frozen=True, eq=False)
+class Free:
+    """A group of units that the wiring lets go.
+
+    Attributes:
+        name: of the first layer that makes them, numbered if its units fall into several groups.
+        layers: all layers that make them.
+        n_units: their number.
+        leaf: the dimension that stands for them.
+        makers: parameters that make them.
+        readers: parameters that take them in.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    n_units: int
+    leaf: Dimension
+    makers: tuple[str, ...]
+    readers: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class Reader:
+    """A weight that takes units in.
+
+    Attributes:
+        name: of the parameter.
+        columns: for each group that it reads, and each block of the weight, the unit of each column; -1 for none.
+        absorber: name of the bias, or of the running mean of a batch norm, that takes a constant in; empty if none.
+        source: name of the first reader that takes in the same data in the same way.
+        uses: how often it is used in a pass.
+        order: when it is used first.
+        rows: number of rows of the first batch.
+        refits: whether it may be changed: all that uses it are products.
+    """
+
+    name: str
+    columns: dict[Dimension, list[Tensor]] = field(default_factory=dict)
+    absorber: str = ""
+    source: str = ""
+    uses: int = 0
+    order: int = 0
+    rows: int = 0
+    refits: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """What can be cut from a network.
+
+    Attributes:
+        groups: by name.
+        readers: by the parameter's name, in the order of the network.
+        left: why other layers can't be cut.
+        wiring: the wiring.
+        attributes: numbers of modules that count dimensions.
+        positions: rows of a sample for each parameter that multiplies data; times its size, its multiplications.
+        largest: bytes of the largest tensor per sample.
+        learned: names of the parameters, tied ones once.
+        steps: of which number the size of a group must be a multiple, where that is not 1.
+    """
+
+    groups: dict[str, Free]
+    readers: dict[str, Reader]
+    left: dict[str, str]
+    wiring: Wiring
+    attributes: Mapping[Attribute, tuple[Dimension, ...]]
+    positions: Mapping[str, float]
+    largest: float
+    learned: tuple[str, ...]
+    steps: Mapping[str, int]
+
+    def count(self, sizes: Mapping[Dimension, int], *, per: str = "parameters") -> float:
+        """Return the number of parameters, or of multiplications with them, at the given sizes."""
+        return sum(one.cost(sizes) for one in self.terms(per))
+
+    def terms(self, per: str) -> list["Term"]:
+        """Return the cost of each parameter as a function of sizes."""
+        names = self.positions if per == "flops" else self.learned
+        return [
+            Term(self.wiring.dimensions[name], self.positions[name] if per == "flops" else 1.0)
+            for name in names
+            if name in self.wiring.dimensions
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """The cost of a parameter: the product of its axes' sizes, times a factor."""
+
+    dimensions: tuple[Dimension, ...]
+    factor: float
+
+    def cost(self, sizes: Mapping[Dimension, int]) -> float:
+        """Return it at the given sizes."""
+        return self.factor * prod(size_after(one, sizes) for one in self.dimensions)
+
+
+def structure(net: nn.Module, first: Any, shared: Sequence[str] = ()) -> Structure:
+    """Return what can be cut from a network.
+
+    Args:
+        net: a copy of the network in eval mode, whose parameters share no memory.
+        first: the first batch of the data; it shows how the network runs.
+        shared: names of parameters that shared memory before the network was copied.
+    """
+    args, kwargs = arguments(net, first)
+    wiring = wire(net, kwargs or args)
+    if wiring.one_way or not wiring.groups:
+        note = wiring.one_way or next(iter(wiring.notes), "none of its layers makes units")
+        reason = f"the model could not be followed in all that it may do: {note}"
+        left = {owner(name): reason for name, one in net.named_parameters() if one.dim() > 1}
+        return Structure({}, {}, left, wiring, {}, {}, 0.0, (), {})
+    why = {group: _why_fixed(group, shared) for group in wiring.groups}
+    free = [group for group, reason in why.items() if not reason]
+    seen = _Seen(net, wiring, {group.leaf: group.readers for group in free})
+    seen.run(first)
+    for group in free:
+        why[group] = seen.reasons.get(group.leaf, "")
+    groups: dict[str, Free] = {}
+    titles = titles_of(wiring.layers)
+    for group in free:
+        if not why[group]:
+            makers = [layer for layer in wiring.layers if group in layer.group]
+            named = tuple(dict.fromkeys(titles[layer] for layer in makers))
+            place = f"[{makers[0].group.index(group)}]" if len(makers[0].group) > 1 else ""
+            groups[named[0] + place] = Free(
+                named[0] + place, named, group.size, group.leaf, group.makers, group.readers
+            )
+    cut = {layer for one in groups.values() for layer in one.layers}
+    left = {titles[layer]: reason for layer in wiring.layers if (reason := _why_left(layer, why))}
+    leafs = {one.leaf for one in groups.values()}
+    for reader in seen.readers.values():
+        reader.columns = {leaf: one for leaf, one in reader.columns.items() if leaf in leafs}
+    readers = {name: one for name, one in seen.readers.items() if one.columns}
+    ordered = dict(sorted(readers.items(), key=lambda item: item[1].order))
+    n = batch_length(first)
+    return Structure(
+        groups,
+        ordered,
+        {name: reason for name, reason in left.items() if name not in cut},
+        wiring,
+        code_sizes(net, (args, kwargs), wiring),
+        {name: rows / n for name, rows in seen.positions.items()},
+        seen.watch.largest / n,
+        tuple(name for name, _ in net.named_parameters()),
+        {one.name: step for one in groups.values() if (step := seen.step(one.leaf)) > 1},
+    )
+
+
+class _Seen:
+    """What a pass shows of the readers of groups."""
+
+    def __init__(self, net: nn.Module, wiring: Wiring, wanted: Mapping[Dimension, Sequence[str]]) -> None:
+        self._net, self._wiring, self._wanted = net, wiring, wanted
+        self._tensors = named_tensors(net)
+        self._reads: dict[str, list[Dimension]] = defaultdict(list)
+        for leaf, names in wanted.items():
+            for name in names:
+                self._reads[name].append(leaf)
+        self._sources: dict[tuple[Any, ...], tuple[str, Tensor]] = {}
+        self._products: dict[str, int] = defaultdict(int)
+        self._grouped: set[str] = set()
+        self.readers: dict[str, Reader] = {}
+        self.reasons: dict[Dimension, str] = {}
+        self.positions: dict[str, float] = defaultdict(float)
+        self.watch = Watch(net, self._see)
+
+    def run(self, batch: Any) -> None:
+        """Run the network on a batch."""
+        with running(self._net), self.watch:
+            forward(self._net, batch)
+        self._sources.clear()
+        for name, one in self.readers.items():
+            one.absorber = self.watch.absorbs.get(name, "")
+            one.uses = self._products[name]
+            one.refits = self.watch.uses[name] == one.uses
+            if self.watch.uses[one.absorber] != one.uses:
+                one.absorber = ""
+        for leaf, names in self._wanted.items():
+            for name in names:
+                if leaf not in (self.readers[name].columns if name in self.readers else {}):
+                    self.reasons.setdefault(leaf, f"{name} reads its units, but not in a product along one of its axes")
+
+    def step(self, leaf: Dimension) -> int:
+        """Return of which number a group's size must be a multiple: rows of a grouped product begin at 16 bytes."""
+        sizes = [self._tensors[name].element_size() for name in self._grouped if self._has(name, leaf)]
+        return max((16 // size for size in sizes), default=1)
+
+    def _has(self, name: str, leaf: Dimension) -> bool:
+        return any(root(leaf) in leaves(one) for one in self._wiring.dimensions[name])
+
+    def _see(self, name: str, one: Contraction, run: Any) -> Tensor:
+        output = run()
+        self._products[name] += 1
+        if one.kind == "grouped":
+            self._grouped.add(name)
+        self.positions[name] += _n_rows(one) / max(1, one.weight.shape[0] if one.kind == "grouped" else 1)
+        if name in self._reads:
+            reader = self.readers.get(name)
+            if reader is None:
+                reader = self.readers[name] = Reader(name, order=len(self.readers))
+                reader.source = self._source(name, one)
+            reader.rows += _n_rows(one)
+            for leaf in self._reads[name]:
+                columns = _columns(self._wiring.dimensions[name], leaf, self._tensors[name], one)
+                if columns is None:
+                    self.reasons.setdefault(leaf, f"{name} reads products of its units, or along no axis of its own")
+                else:
+                    reader.columns.setdefault(leaf, columns)
+        return output
+
+    def _source(self, name: str, one: Contraction) -> str:
+        data = one.data
+        geometry = (one.kind, one.first, *(map(str, one.args[3:9]) if one.kind == "convolution" else ()))
+        size = tuple(one.weight.shape[2:]) if one.kind == "convolution" else ()
+        version = 0 if data.is_inference() else data._version
+        key = (data.data_ptr(), tuple(data.shape), data.stride(), version, geometry, size)
+        return self._sources.setdefault(key, (name, data))[0]
+
+
+def _n_rows(one: Contraction) -> int:
+    if one.kind == "convolution":
+        n = one.data.shape[0]
+        _, stride, padding, dilation = one.args[2:6]
+        for axis, (size, kernel) in enumerate(zip(one.data.shape[2:], one.weight.shape[2:], strict=True)):
+            at = min(axis, len(stride) - 1)
+            n *= (size + 2 * padding[at] - dilation[at] * (kernel - 1) - 1) // stride[at] + 1
+        return n
+    if one.kind == "transposed":
+        return one.data.numel() // one.data.shape[1]
+    return max(1, one.data.numel() // max(1, one.matrices()[0].shape[1]))
+
+
+def _columns(
+    dimensions: Sequence[Dimension], leaf: Dimension, parameter: Tensor, one: Contraction
+) -> list[Tensor] | None:
+    """Return for each block the unit of the group that each column reads; None if columns read no single units."""
+    for axis, dimension in enumerate(dimensions):
+        if leaf not in leaves(dimension):
+            continue
+        units = units_along(dimension, leaf)
+        if units is None:
+            continue
+        shape = [1] * parameter.dim()
+        shape[axis] = -1
+        labels = units.to(torch.int32).to(parameter.device).view(shape).expand(parameter.shape)
+        columns = columns_of(labels, parameter, one)
+        if columns is not None and any(bool((part >= 0).any()) for part in columns) and _even(columns):
+            return [part.cpu() for part in columns]
+    return None
+
+
+def _even(columns: Sequence[Tensor]) -> bool:
+    """Return whether each unit that a block reads has as many columns there as any other."""
+    counts = [part[part >= 0].unique(return_counts=True)[1] for part in columns]
+    return all(len(set(one.tolist())) <= 1 for one in counts)
+
+
+def units_along(dimension: Dimension, leaf: Dimension) -> Tensor | None:
+    """Return the unit at each index of a dimension, -1 where there is none; None where units meet one another."""
+    node, leaf = root(dimension), root(leaf)
+    if node is leaf:
+        return torch.arange(node.size)
+    if node.kind == "leaf":
+        return torch.full((node.size,), -1)
+    parts = [units_along(part, leaf) for part in node.parts]
+    if any(part is None for part in parts):
+        return None
+    if node.kind == "sum":
+        return torch.cat([part for part in parts if part is not None])
+    units = torch.tensor([-1])
+    for part in parts:
+        assert part is not None
+        outer, inner = units[:, None], part[None]
+        if bool(((outer >= 0) & (inner >= 0)).any()):
+            return None
+        units = torch.maximum(outer, inner).flatten()
+    return units
+
+
+def _why_fixed(group: Group, shared: Sequence[str]) -> str:
+    if tied := sorted({*group.makers, *group.readers, *group.riders} & {*shared}):
+        return f"{tied[0]} shares its memory with another parameter (tied weights)"
+    if group.fixed:
+        return f"its units are fixed: {group.fixed}"
+    if coupled := sorted(mark for mark in group.marks if mark.startswith("coupled")):
+        return f"its units are {coupled[0]}, so no weight can make up for them"
+    if both := [name for name in group.readers if name in group.riders]:
+        return f"{both[0]} reads its units and scales them"
+    if group.size < 2:
+        return "it has one unit"
+    return "" if group.readers else "no layer reads its units"
+
+
+def _why_left(layer: Any, why: Mapping[Group, str]) -> str:
+    return why_left(layer, why) if all(why[group] for group in layer.group) else ""

@@ -1,0 +1,203 @@
+"""Refit the readers of cut units, each toward what it put out in the network as it was."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...stats._base.progress import progress
+from ..loading.batches import forward
+from ..surgery.cut_groups import named_tensors
+from ..wiring.dimensions import root
+from .contraction import Contraction, put, viewed
+from .cutting import Keep, alive_entries
+from .groups import Reader, Structure
+from .lockstep import Waiting, in_lockstep
+from .ridge import Normal, Refit, Rows, refit, refit_wide
+from .statistics import WIDE, sampled
+from .watching import Watch, running
+
+HELD = 5
+"""Every so many batches, one chooses the ridge."""
+ROWS_PER_COLUMN = 40
+LEAST_ROWS = 20_000
+WIDE_ROWS = 3000
+
+
+class Refitting:
+    """Refits the readers of a smaller network.
+
+    Args:
+        net: the network as it was, in eval mode.
+        smaller: the smaller one, in eval mode; its weights change in place.
+        structure: of the network.
+        keep: the units that stay.
+        batches: the data, in memory.
+
+    Attributes:
+        few: readers with fewer than three rows for each column.
+        ridges: what was chosen for each reader.
+    """
+
+    def __init__(
+        self, net: nn.Module, smaller: nn.Module, structure: Structure, keep: Keep, batches: Sequence[Any]
+    ) -> None:
+        self._net, self._smaller, self._structure = net, smaller, structure
+        self._keep = {root(leaf): units for leaf, units in keep.items()}
+        self._batches = batches
+        self._tensors, self._new = named_tensors(net), named_tensors(smaller)
+        self._alive: dict[str, Tensor] = {}
+        self.few: list[str] = []
+        self.ridges: dict[str, float | None] = {}
+
+    def run(self) -> None:
+        """Refit all readers whose inputs were cut, in the order of the network."""
+        wanted = [
+            one for one in self._structure.readers.values() if one.refits and self._keep.keys() & one.columns.keys()
+        ]
+        several = [one.name for one in wanted if one.uses > 1]
+        if several:
+            self._refit_apart(several)
+        once = [one.name for one in wanted if one.uses == 1]
+        with progress("Refitting", len(once)) as advance:
+
+            def solve(name: str, passes: Sequence[tuple[int, Waiting, Waiting]]) -> None:
+                self._solve(name, passes)
+                advance(1)
+
+            in_lockstep((self._net, self._smaller), self._batches, once, solve)
+
+    def _refit_apart(self, names: Sequence[str]) -> None:
+        """Refit weights that are used several times, all at once, on the inputs that the network as it was has."""
+        seen: dict[str, list[tuple[int, Contraction, Tensor]]] = {name: [] for name in names}
+        number = 0
+
+        def see(name: str, one: Contraction, run: Any) -> Tensor:
+            output = run()
+            if name in seen:
+                seen[name].append((number, one, output))
+            return output
+
+        sums: dict[str, _Sums] = {}
+        layouts: dict[str, Contraction] = {}
+        with running(self._net):
+            for number, batch in enumerate(self._batches):  # noqa: B007 - see() reads it
+                with Watch(self._net, see):
+                    forward(self._net, batch)
+                for name, uses in seen.items():
+                    for at, one, output in uses:
+                        rows = one.rows()
+                        columns, outputs = self._masks(name, one)
+                        found = sums.setdefault(name, _Sums(columns, outputs, len(self._batches)))
+                        layouts[name] = one
+                        wanted = one.output_rows(output)
+                        if wanted is not None:
+                            for k, part in enumerate(rows):
+                                if columns[k].any():
+                                    found.add(k, part[:, columns[k]], wanted[k][:, outputs[k]], at)
+                    uses.clear()
+        where: dict[str, Contraction] = {}
+
+        def find(name: str, one: Contraction, run: Any) -> Tensor:
+            if name in sums:
+                where[name] = one
+            return run()
+
+        with running(self._smaller), Watch(self._smaller, find):
+            forward(self._smaller, self._batches[0])
+        for name, one in where.items():
+            self._write(self._structure.readers[name], one, sums[name])
+
+    def _masks(self, name: str, one: Contraction) -> tuple[list[Tensor], list[Tensor]]:
+        """Return which columns and which outputs of each block stay."""
+        if name not in self._alive:
+            dimensions = self._structure.wiring.dimensions[name]
+            self._alive[name] = alive_entries(dimensions, self._keep, self._tensors[name].shape)
+        found = viewed(self._alive[name], self._tensors[name], one)
+        return [part.any(0) for part in found], [part.any(1) for part in found]
+
+    def _solve(self, name: str, passes: Sequence[tuple[int, Waiting, Waiting]]) -> None:
+        if not passes:
+            return
+        one = passes[0][1].one
+        columns, outputs = self._masks(name, one)
+        sums = _Sums(columns, outputs, len(self._batches))
+        blocks = [k for k, part in enumerate(columns) if part.any()]
+        for number, first, second in passes:
+            rows = second.one.rows()
+            assert first.output is not None
+            wanted = first.one.output_rows(first.output)
+            if wanted is None:
+                wanted = [x @ w.T for x, w in zip(first.one.rows(), first.one.matrices(), strict=True)]
+            for at, k in enumerate(blocks):
+                if at < len(rows) and len(rows[at]) == len(wanted[k]):
+                    sums.add(k, rows[at], wanted[k][:, outputs[k]], number)
+        self._write(self._structure.readers[name], passes[0][2].one, sums)
+
+    def _write(self, reader: Reader, one: Contraction, sums: "_Sums") -> None:
+        """Solve for a reader's weight and write it into the smaller network."""
+        old = one.matrices(one.weight.detach())
+        constant = bool(reader.absorber) and one.kind in ("linear", "convolution")
+        found = [sums.solve(k, weight, constant=constant) for k, weight in zip(sums.blocks, old, strict=True)]
+        if any(part is None for part in found):
+            return
+        solved = [part for part in found if part is not None]
+        if not all(bool(part.weight.isfinite().all()) for part in solved):
+            return
+        with torch.no_grad():
+            put([part.weight.to(one.weight) for part in solved], one)
+            if constant:
+                self._add(reader, one, torch.cat([part.constant for part in solved if part.constant is not None]))
+        self.ridges[reader.name] = solved[0].ridge
+        if sums.few:
+            self.few.append(reader.name)
+
+    def _add(self, reader: Reader, one: Contraction, constant: Tensor) -> None:
+        """Let the bias take the constant in, or the batch norm behind the weight."""
+        tensor = self._new[reader.absorber]
+        if reader.absorber in dict(self._smaller.named_buffers(remove_duplicate=False)):
+            tensor.sub_(constant.to(tensor))
+            return
+        bias = one.args[2] if one.kind == "convolution" else one.args[0]
+        bias.detach().copy_(constant.to(bias))
+
+
+class _Sums:
+    """Rows of all blocks of a reader: their sums, or the rows themselves where there are more columns than that."""
+
+    def __init__(self, columns: Sequence[Tensor], outputs: Sequence[Tensor], n_batches: int) -> None:
+        self._columns = [int(part.sum()) for part in columns]
+        self._outputs = [int(part.sum()) for part in outputs]
+        self._n_batches = n_batches
+        self.blocks = [k for k, n in enumerate(self._columns) if n]
+        self._parts: dict[tuple[int, bool], Normal | Rows] = {}
+        self._n: dict[tuple[int, bool], int] = {}
+        self.few = False
+
+    def add(self, block: int, x: Tensor, y: Tensor, number: int) -> None:
+        """Add rows of a batch."""
+        n = self._columns[block]
+        if not len(x):
+            return
+        wide = n > WIDE
+        most = WIDE_ROWS if wide else max(LEAST_ROWS, ROWS_PER_COLUMN * n)
+        held = self._n_batches > 1 and number % min(HELD, self._n_batches) == min(HELD, self._n_batches) - 1
+        x, y = (sampled(part, max(1, most // self._n_batches)).float() for part in (x, y))
+        key = block, held
+        if key not in self._parts:
+            self._parts[key] = Rows() if wide else Normal.empty(n, self._outputs[block])
+        self._parts[key].add(x, y)
+        self._n[key] = self._n.get(key, 0) + len(x)
+
+    def solve(self, block: int, old: Tensor, *, constant: bool) -> Refit | None:
+        """Return the weight of a block; None if it had no rows to fit or to choose by."""
+        fit, held = self._parts.get((block, False)), self._parts.get((block, True))
+        if fit is None or held is None:
+            return None
+        self.few |= self._n[block, False] < 3 * self._columns[block]
+        if isinstance(fit, Rows) and isinstance(held, Rows):
+            return refit_wide(fit, held, old, constant=constant)
+        assert isinstance(fit, Normal)
+        assert isinstance(held, Normal)
+        return refit(fit, held, old, constant=constant)

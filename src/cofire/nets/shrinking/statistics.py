@@ -1,0 +1,265 @@
+"""What readers take in, and how much errors there move the network's outputs: one pass forward and backward."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...stats._base.wording import plural
+from ..loading.batches import batch_length, forward
+from ..surgery.cut_groups import named_tensors
+from ..surgery.output_change import numbers
+from ..wiring.dimensions import Dimension
+from .contraction import Contraction, put
+from .cutting import kept_columns
+from .elimination import RIDGE, Inputs
+from .groups import Free, Reader, Structure
+from .watching import Watch, running
+
+WIDE = 4096
+"""A convolution with more columns than this has one set of statistics for all its taps."""
+ROWS = 40_000
+"""Rows of a batch beyond this many are sampled evenly."""
+
+
+class Statistics:
+    """Second moments of what readers take in, and the sensitivity of the outputs to it.
+
+    Args:
+        net: the network, whose parameters all require gradients.
+        structure: what can be cut.
+        readers: names of those to look at.
+        seed: of the random projections of the outputs.
+
+    Attributes:
+        spread: variance of the outputs over samples, summed over their entries.
+    """
+
+    def __init__(self, net: nn.Module, structure: Structure, readers: Iterable[str], *, seed: int) -> None:
+        self._net, self._structure = net, structure
+        self._readers = {name: structure.readers[name] for name in readers}
+        self._heads = {one.source for one in self._readers.values()}
+        self._generator = torch.Generator().manual_seed(seed)
+        self._second: dict[str, list[Tensor]] = {}
+        self._rows: dict[str, list[int]] = {}
+        self._gradients: dict[str, list[Tensor]] = {}
+        self._layout: dict[str, Contraction] = {}
+        self._n = 0
+        self._sums: list[tuple[Tensor, Tensor]] = []
+        self.spread = 0.0
+
+    def run(self, batches: Iterable[Any], advance: Callable[[int], None] = lambda n: None) -> None:
+        """Run the network over data.
+
+        Raises:
+            ValueError: if the network puts out no floating-point numbers that depend on its parameters.
+        """
+        watch = Watch(self._net, self._see, self._see_gradient)
+        for batch in batches:
+            n = batch_length(batch)
+            watch.backward = False
+            with running(self._net, gradients=True), watch:
+                outputs = [one for one in numbers(forward(self._net, batch)) if one.requires_grad]
+                if not outputs:
+                    raise ValueError("the model's outputs have no gradient, so what an error does to them is not known")
+                loss = outputs[0].new_zeros(())
+                for one in outputs:
+                    noise = torch.randn(one.shape, generator=self._generator).to(one)
+                    loss = loss + (one * noise).sum()
+                watch.backward = True
+                loss.backward()
+            for parameter in self._net.parameters():
+                parameter.grad = None
+            self._add_spread([one.detach() for one in outputs], n)
+            self._n += n
+            advance(n)
+        total = 0.0
+        for sums, squares in self._sums:
+            total += float((squares - sums.square() / self._count).clamp_min(0).sum())
+        self.spread = total / self._n
+
+    @property
+    def _count(self) -> float:
+        return max(1.0, self._counted)
+
+    _counted = 0.0
+
+    def _add_spread(self, outputs: list[Tensor], n: int) -> None:
+        """Add to the variance of each unit of the outputs, over samples and positions."""
+        for k, one in enumerate(outputs):
+            flat = one.double().reshape(-1, one.shape[-1]) if one.dim() > 1 else one.double().reshape(-1, 1)
+            if k == len(self._sums):
+                self._sums.append((flat.new_zeros(flat.shape[1]), flat.new_zeros(flat.shape[1])))
+            sums, squares = self._sums[k]
+            self._sums[k] = sums + flat.sum(0), squares + flat.square().sum(0)
+            if k == 0:
+                self._counted += len(flat)
+
+    def _see(self, name: str, one: Contraction, run: Any) -> Tensor:
+        reader = self._readers.get(name)
+        if reader is None:
+            return run()
+        self._layout[name] = one
+        if name in self._heads:
+            with torch.no_grad():
+                self._add(name, [self._pooled(rows, one) for rows in one.rows()])
+        return run()
+
+    def _add(self, name: str, blocks: list[Tensor]) -> None:
+        if name not in self._second:
+            sizes = [rows.shape[1] + 1 for rows in blocks]
+            self._second[name] = [torch.zeros(size, size, dtype=torch.float64) for size in sizes]
+            self._rows[name] = [0] * len(blocks)
+        for k, rows in enumerate(blocks):
+            rows = sampled(rows.detach())
+            rows = torch.cat([rows, rows.new_ones(len(rows), 1)], 1).float()
+            self._second[name][k] += (rows.T @ rows).double().cpu()
+            self._rows[name][k] += len(rows)
+
+    def _see_gradient(self, name: str, blocks: list[Tensor]) -> None:
+        if name not in self._readers:
+            return
+        if name not in self._gradients:
+            self._gradients[name] = [torch.zeros(part.shape[1], part.shape[1], dtype=torch.float64) for part in blocks]
+        for k, rows in enumerate(blocks):
+            few = sampled(rows.detach()).float()
+            weight = len(rows) / max(1, len(few))
+            self._gradients[name][k] += weight * (few.T @ few).double().cpu()
+
+    def inputs(self, group: Free) -> list[Inputs]:
+        """Return the inputs of a group's readers, those of one source together.
+
+        Raises:
+            ValueError: if a reader saw too few rows.
+        """
+        by_source: dict[str, list[Reader]] = defaultdict(list)
+        for name in group.readers:
+            by_source[self._structure.readers[name].source].append(self._structure.readers[name])
+        found = []
+        for source, readers in by_source.items():
+            constant = all(one.absorber for one in readers)
+            for k in range(len(self._second.get(source, ()))):
+                one = self._inputs(group, source, readers, k, constant=constant)
+                if one is not None:
+                    found.append(one)
+        if not found:
+            raise ValueError(f"the units of {group.name!r} were read in no sample of the data")
+        return found
+
+    def _inputs(self, group: Free, source: str, readers: list[Reader], k: int, *, constant: bool) -> Inputs | None:
+        labels = self._labels(readers[0], group, k)
+        n_rows = self._rows[source][k]
+        if n_rows == 0 or not bool((labels >= 0).any()):
+            return None
+        if n_rows < 2:
+            raise ValueError(f"{source} was seen in {plural(n_rows, 'row')}; at least two are needed")
+        second = self._second[source][k] / n_rows
+        if not constant:
+            second = second[:-1, :-1]
+        sensitivity = sum(self._sensitivity(one.name, k) for one in readers)
+        assert isinstance(sensitivity, Tensor)
+        units = labels[labels >= 0].unique()
+        columns = torch.stack([(labels == unit).nonzero()[:, 0] for unit in units])
+        return Inputs(second, sensitivity, units, columns)
+
+    def _labels(self, reader: Reader, group: Free, k: int) -> Tensor:
+        labels, one = reader.columns[group.leaf][k], self._layout[reader.name]
+        return labels[:: _taps(one)] if self._wide(one) else labels
+
+    def _sensitivity(self, name: str, k: int) -> Tensor:
+        """Return Wᵀ G W of a reader, with G the second moment of the gradients at its outputs."""
+        one = self._layout[name]
+        weight = one.matrices(one.weight.detach())[k].double().cpu()
+        gradient = self._gradients.get(name)
+        middle = torch.eye(len(weight), dtype=torch.float64) if gradient is None else gradient[k] / self._n
+        if not self._wide(one):
+            return weight.T @ middle @ weight
+        taps = weight.view(len(weight), -1, _taps(one))
+        return sum(taps[:, :, t].T @ middle @ taps[:, :, t] for t in range(_taps(one)))  # pyright: ignore[reportReturnType]
+
+    def _wide(self, one: Contraction) -> bool:
+        return one.kind == "convolution" and one.weight[0].numel() > WIDE and _taps(one) > 1
+
+    def _pooled(self, rows: Tensor, one: Contraction) -> Tensor:
+        if not self._wide(one):
+            return rows
+        taps = _taps(one)
+        few = sampled(rows, ROWS // taps + 1)
+        return few.view(len(few), -1, taps).transpose(1, 2).reshape(-1, few.shape[1] // taps)
+
+    def made_up(self, keep: Mapping[Dimension, Tensor]) -> dict[str, Tensor]:
+        """Return readers' weights, of full size, that make up for units that go; those of removed units become 0.
+
+        All are fitted apart, on the inputs that the network as it was has. Their effect predicts what a cut does.
+        """
+        tensors = named_tensors(self._net)
+        found: dict[str, Tensor] = {}
+        for name, reader in self._readers.items():
+            one = self._layout.get(name)
+            if one is None or not keep.keys() & reader.columns.keys() or reader.source not in self._second:
+                continue
+            new = tensors[name].detach().clone()
+            view = new.as_strided(one.weight.size(), one.weight.stride(), one.weight.storage_offset())
+            constant = bool(reader.absorber) and one.kind in ("linear", "convolution")
+            made = [
+                self._fitted(reader, one, k, keep, constant=constant) for k in range(len(self._second[reader.source]))
+            ]
+            put([weight.to(new) for weight, _ in made], replace(one, weight=view))
+            found[name] = new
+            if constant:
+                self._add_constant(found, reader.absorber, torch.cat([added for _, added in made]))
+        return found
+
+    def _add_constant(self, found: dict[str, Tensor], absorber: str, added: Tensor) -> None:
+        """Let a bias take a constant in; that of the batch norm, where its running mean would."""
+        tensors = named_tensors(self._net)
+        norm, _, last = absorber.rpartition(".")
+        if last == "running_mean":
+            module = self._net.get_submodule(norm)
+            absorber = f"{norm}.bias"
+            if absorber not in tensors:
+                return
+            deviation = (tensors[f"{norm}.running_var"] + getattr(module, "eps", 1e-5)).sqrt()
+            added = added.to(deviation) * tensors[f"{norm}.weight"].detach() / deviation
+        old = tensors[absorber].detach()
+        if old.shape == added.shape:
+            found[absorber] = found.get(absorber, old) + added.to(old)
+
+    def _fitted(
+        self, reader: Reader, one: Contraction, k: int, keep: Mapping[Dimension, Tensor], *, constant: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return a reader's full-sized matrix after a cut, and what is added to its outputs."""
+        weight = one.matrices(one.weight.detach())[k].double().cpu()
+        n_rows = self._rows[reader.source][k]
+        taps = _taps(one) if self._wide(one) else 1
+        stays = kept_columns(reader.columns, keep, k, weight.shape[1])[::taps]
+        parts = weight.view(len(weight), -1, taps)
+        new = torch.zeros_like(parts)
+        added = weight.new_zeros(len(weight))
+        if n_rows < 2 or not stays.any():
+            return new.reshape(weight.shape), added
+        second = self._second[reader.source][k] / n_rows
+        mean = second[:-1, -1].clone()
+        second = second[:-1, :-1] - (torch.outer(mean, mean) if constant else 0)
+        inner = second[stays][:, stays]
+        inner.diagonal().add_(RIDGE * float(second.diagonal().mean()))
+        mixing = torch.linalg.solve(inner, second[stays][:, ~stays])
+        for tap in range(taps):
+            new[:, stays, tap] = parts[:, stays, tap] + parts[:, ~stays, tap] @ mixing.T
+        if constant:
+            added = (parts.sum(2) - new.sum(2)) @ mean
+        return new.reshape(weight.shape), added
+
+
+def _taps(one: Contraction) -> int:
+    return one.weight[0, 0].numel() if one.kind == "convolution" else 1
+
+
+def sampled(rows: Tensor, most: int = ROWS) -> Tensor:
+    """Return rows spread evenly over all, at most so many."""
+    if len(rows) <= most:
+        return rows
+    return rows[torch.linspace(0, len(rows) - 1, most, device=rows.device).long()]

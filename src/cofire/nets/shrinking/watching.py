@@ -1,0 +1,135 @@
+"""See the products of parameters and data while a network runs, forward and backward."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..surgery.cut_groups import named_tensors
+from ..torch_private import DispatchMode, outside_transforms, without_modes
+from .contraction import Contraction, contraction_of
+
+NORMS = frozenset(
+    {
+        "aten::native_batch_norm",
+        "aten::cudnn_batch_norm",
+        "aten::_native_batch_norm_legit_no_training",
+        "aten::_batch_norm_no_update",
+        "aten::_batch_norm_with_update",
+    }
+)
+MEANS = 3
+"""Which argument of these operations is the running mean."""
+
+
+class Watch(DispatchMode):
+    """Shows every product of a parameter and data inside its block.
+
+    Args:
+        net: the network; each of its parameters has memory of its own, unless two are the same.
+        see: called with the parameter's name, how it takes the data in, and a function that runs the operation and
+            returns its output; returns that output.
+        see_gradient: the same for gradients in a backward pass: called with the name and the gradient's rows by block.
+
+    Attributes:
+        uses: how often operations took each parameter in, other than to view it.
+        absorbs: for a parameter, what can take in a constant added to its output: its bias, or the running mean of the
+            batch norm behind it.
+        largest: bytes of the largest output.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        see: Callable[[str, Contraction, Callable[[], Tensor]], Tensor],
+        see_gradient: Callable[[str, list[Tensor]], None] | None = None,
+    ) -> None:
+        super().__init__()
+        named = reversed(named_tensors(net).items())
+        self._names = {one.untyped_storage().data_ptr(): name for name, one in named if one.numel()}
+        self._see, self._see_gradient = see, see_gradient
+        self.uses: Counter[str] = Counter()
+        self.absorbs: dict[str, str] = {}
+        self.largest = 0
+        self._last: tuple[Any, str] | None = None
+        self.backward = False
+
+    def name_of(self, value: Any) -> str | None:
+        """Return the parameter that a value is, or is a view of."""
+        if not isinstance(value, Tensor) or not value.numel():
+            return None
+        return self._names.get(value.untyped_storage().data_ptr())
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and show it if it is a product."""
+        kwargs = kwargs or {}
+        if self.backward:
+            self._gradient(func, args)
+            return func(*args, **kwargs)
+        run = lambda: func(*args, **kwargs)  # noqa: E731
+        found = contraction_of(func, args, self.name_of)
+        if found is None:
+            if func._schema.name in NORMS and self._last is not None and args[0] is self._last[0]:
+                mean = self.name_of(args[MEANS])
+                if mean:
+                    self.absorbs.setdefault(self._last[1], mean)
+            output = run()
+        else:
+            name, one = found
+            if bias := self._bias(func, args):
+                self.absorbs[name] = bias
+            output = self._see(name, one, run)
+            self._last = (output, name)
+        if self.name_of(output) is None:  # not a mere view
+            self.uses.update(name for one in args if (name := self.name_of(one)))
+        if isinstance(output, Tensor):
+            self.largest = max(self.largest, output.numel() * output.element_size())
+        return output
+
+    def _bias(self, func: Any, args: tuple[Any, ...]) -> str | None:
+        operation = func._schema.name
+        if operation == "aten::convolution":
+            return self.name_of(args[2])
+        return self.name_of(args[0]) if operation in ("aten::addmm", "aten::addmv", "aten::baddbmm") else None
+
+    def _gradient(self, func: Any, args: tuple[Any, ...]) -> None:
+        if self._see_gradient is None:
+            return
+        if func._schema.name == "aten::convolution_backward":
+            gradient, data, weight = args[:3]
+            if name := self.name_of(weight):
+                kind = "transposed" if args[7] else "convolution"
+                one = Contraction(kind, weight, data, False, (None, None, None, *args[4:10]))
+                self._see_gradient(name, one.gradient_windows(gradient))
+            return
+        found = contraction_of(func, args, self.name_of)
+        if found is not None:
+            self._see_gradient(found[0], found[1].rows())
+
+
+@contextmanager
+def running(net: nn.Module, *, gradients: bool = False) -> Iterator[None]:
+    """Let a network run in a block outside of the user's modes, with every product by itself.
+
+    These switches are the process's, those of `in_thread` the thread's.
+    """
+    fused = torch.backends.mkldnn.enabled, torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        if any(isinstance(one, nn.RNNBase) for one in net.modules()):
+            torch.backends.mkldnn.enabled = False  # it hides a recurrent layer's products; convolutions need it
+        with in_thread(gradients=gradients):
+            yield
+    finally:
+        torch.backends.mkldnn.enabled = fused[0]
+        torch.backends.mha.set_fastpath_enabled(fused[1])
+
+
+@contextmanager
+def in_thread(*, gradients: bool = False) -> Iterator[None]:
+    """Take the user's modes out of a block, and switch gradients on or off."""
+    with outside_transforms(), without_modes(), torch.inference_mode(False), torch.set_grad_enabled(gradients):
+        yield
