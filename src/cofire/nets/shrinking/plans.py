@@ -57,7 +57,7 @@ def apply_plan(model: M, plan: Mapping[str, Any]) -> M:
         >>> smaller = shrink(make(), torch.randn(300, 4), keep=0.5)
         >>> _ = apply_plan(fresh := make(), smaller.plan).load_state_dict(smaller.model.state_dict())
         >>> fresh[0]
-        Linear(in_features=4, out_features=8, bias=True)
+        Linear(in_features=4, out_features=7, bias=True)
     """
     if not isinstance(plan, Mapping) or plan.get("cofire_plan") != VERSION:
         raise ValueError(f"this is no plan of version {VERSION} that shrink wrote; pass the contents of plan.json")

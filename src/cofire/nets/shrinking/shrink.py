@@ -93,7 +93,7 @@ def shrink(
         >>> model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
         >>> smaller = shrink(model, torch.randn(600, 4), keep=0.5)
         >>> smaller.model[0].out_features, smaller.measured < 0.5
-        (8, True)
+        (7, True)
     """
     _check(keep, max_loss, per, round_to)
     whole = unwrap(model)
