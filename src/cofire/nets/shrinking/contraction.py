@@ -66,6 +66,16 @@ class Contraction:
             return list(output.movedim(1, -1).reshape(-1, output.shape[1]).chunk(self._groups, 1))
         return self._by_block(output)
 
+    @property
+    def adds(self) -> bool:
+        """Whether the operation adds something to the product, such as a bias or the stream of a residual network."""
+        at = 2 if self.kind in ("convolution", "transposed") else 3 if self.kind == "grouped" else None
+        return len(self.args) > 2 if at is None else len(self.args) > at and self.args[at] is not None
+
+    def products(self) -> list[Tensor]:
+        """Return rows times matrices: the outputs of each block without what is added, shape (n_rows, n_outputs)."""
+        return [x @ w.T for x, w in zip(self.rows(), self.matrices(), strict=True)]
+
     def _by_block(self, data: Tensor) -> list[Tensor]:
         """Return data whose features lie on the axis that the weight's side says, by block."""
         if self.kind == "linear":

@@ -217,7 +217,8 @@ class _Seen:
         self._products[name] += 1
         if one.kind == "grouped":
             self._grouped.add(name)
-        self.positions[name] += _n_rows(one) / max(1, one.weight.shape[0] if one.kind == "grouped" else 1)
+        blocks = len(one.matrices()) if one.kind in ("grouped", "batched") else 1  # a row meets one of them
+        self.positions[name] += _n_rows(one) / blocks
         if name in self._reads:
             reader = self.readers.get(name)
             if reader is None:

@@ -76,6 +76,8 @@ class _Run:
         self._back.release()
 
     def _see(self, name: str, one: Contraction, run: Callable[[], Tensor]) -> Tensor:
+        if self._given_up:  # the model's code caught what ended it
+            raise _Stopped
         if name not in self._stops:
             return run()
         output = run() if self._after else None

@@ -91,11 +91,10 @@ class Refitting:
                         columns, outputs = self._masks(name, one)
                         found = sums.setdefault(name, _Sums(columns, outputs, len(self._batches)))
                         layouts[name] = one
-                        wanted = one.output_rows(output)
-                        if wanted is not None:
-                            for k, part in enumerate(rows):
-                                if columns[k].any():
-                                    found.add(k, part[:, columns[k]], wanted[k][:, outputs[k]], at)
+                        wanted = self._wanted(name, one, output)
+                        for k, part in enumerate(rows):
+                            if columns[k].any():
+                                found.add(k, part[:, columns[k]], wanted[k][:, outputs[k]], at)
                     uses.clear()
         where: dict[str, Contraction] = {}
 
@@ -127,18 +126,23 @@ class Refitting:
         for number, first, second in passes:
             rows = second.one.rows()
             assert first.output is not None
-            wanted = first.one.output_rows(first.output)
-            if wanted is None:
-                wanted = [x @ w.T for x, w in zip(first.one.rows(), first.one.matrices(), strict=True)]
+            wanted = self._wanted(name, first.one, first.output)
             for at, k in enumerate(blocks):
                 if at < len(rows) and len(rows[at]) == len(wanted[k]):
                     sums.add(k, rows[at], wanted[k][:, outputs[k]], number)
         self._write(self._structure.readers[name], passes[0][2].one, sums)
 
+    def _wanted(self, name: str, one: Contraction, output: Tensor) -> list[Tensor]:
+        """Return what each block of a reader has to put out: all of it if the bias is refitted, else the product."""
+        if one.adds and not self._structure.readers[name].absorber:
+            return one.products()
+        rows = one.output_rows(output)
+        return one.products() if rows is None else rows
+
     def _write(self, reader: Reader, one: Contraction, sums: "_Sums") -> None:
         """Solve for a reader's weight and write it into the smaller network."""
         old = one.matrices(one.weight.detach())
-        constant = bool(reader.absorber) and one.kind in ("linear", "convolution")
+        constant = bool(reader.absorber)
         found = [sums.solve(k, weight, constant=constant) for k, weight in zip(sums.blocks, old, strict=True)]
         if any(part is None for part in found):
             return
@@ -160,7 +164,7 @@ class Refitting:
             tensor.sub_(constant.to(tensor))
             return
         bias = one.args[2] if one.kind == "convolution" else one.args[0]
-        bias.detach().copy_(constant.to(bias))
+        bias.detach().copy_(constant.to(bias).view(bias.shape))
 
 
 class _Sums:

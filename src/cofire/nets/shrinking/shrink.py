@@ -29,7 +29,8 @@ from .groups import Free, Structure, structure
 from .plans import plan_of
 from .refitting import Refitting
 from .shrunk import GroupCut, Point, Shrunk
-from .statistics import Statistics
+from .statistics import NOT_FINITE, Statistics
+from .watching import apart
 
 Score = Callable[[nn.Module, Sequence[Any]], float]
 """A model and batches → a number; larger is better."""
@@ -97,21 +98,19 @@ def shrink(
     """
     _check(keep, max_loss, per, round_to)
     whole = unwrap(model)
-    batches, given = in_memory(data), None if check is None else in_memory(check)
-    if given is None:
-        held, fit = divided(batches, third=1, of=3)
-    else:
-        held, fit = given, batches
-    if n_samples(fit) < 2 or not held:
-        raise ValueError(f"shrink needs at least 3 samples, got {n_samples(batches)}")
     left_alone = _named(whole, leave)
-    if keep is None and max_loss is None:
-        return _exact(whole, fit, held, score, left_alone)
-    with _prepared(whole) as net:
-        found = _Candidates.of(net, whole, fit, held, left_alone, per=per, uniform=uniform, round_to=round_to)
-        if found.lots:
-            found.learn(seed)
-        return _Search(found, score).run(keep, max_loss)
+    with apart(whole):
+        batches, given = in_memory(data), None if check is None else in_memory(check)
+        held, fit = divided(batches, third=1, of=3) if given is None else (given, batches)
+        if n_samples(fit) < 2 or not held:
+            raise ValueError(f"shrink needs at least 3 samples, got {n_samples(batches)}")
+        if keep is None and max_loss is None:
+            return _exact(whole, fit, held, score, left_alone)
+        with _prepared(whole) as net:
+            found = _Candidates.of(net, whole, fit, held, left_alone, per=per, uniform=uniform, round_to=round_to)
+            if found.lots:
+                found.learn(seed)
+            return _Search(found, score).run(keep, max_loss)
 
 
 def _check(keep: Any, max_loss: float | None, per: str, round_to: int) -> None:
@@ -127,7 +126,8 @@ def _check(keep: Any, max_loss: float | None, per: str, round_to: int) -> None:
                 )
     elif keep is not None and not (isinstance(keep, float | int) and not isinstance(keep, bool) and 0 < keep <= 1):
         raise ValueError(f"keep must be a share above 0 and at most 1, or units by layer; got {keep!r}")
-    if max_loss is not None and not (isinstance(max_loss, float | int) and isfinite(max_loss) and max_loss > 0):
+    number = isinstance(max_loss, float | int) and not isinstance(max_loss, bool)
+    if max_loss is not None and not (number and isfinite(max_loss) and max_loss > 0):
         raise ValueError(f"max_loss must be a number above 0, got {max_loss!r}")
     if per not in ("parameters", "flops"):
         raise ValueError(f"per must be 'parameters' or 'flops', got {per!r}")
@@ -182,7 +182,9 @@ class _Candidates:
     ) -> "_Candidates":
         """Find the groups that can be cut; nothing is computed for others."""
         first = fit[0]
-        shown(forward(net, first))
+        for batch in (first, *held):
+            if not all(bool(one.isfinite().all()) for one in shown(forward(net, batch))):
+                raise ValueError(NOT_FINITE)
         known = structure(net, first, tuple(memory_shared(model)))
         groups, bad = cuttable(net, known, arguments(net, first)) if known.groups else ([], {})
         left = {**known.left, **bad}
@@ -264,7 +266,7 @@ class _Search:
     def run(self, keep: Any, max_loss: float | None) -> Shrunk:
         """Return the smaller network that was asked for."""
         found = self._found
-        if not found.lots:
+        if not found.lots and not isinstance(keep, Mapping):
             return self._result(self._untouched(), found.held)
         if max_loss is None:
             sizes = self._wanted(keep) if isinstance(keep, Mapping) else self._reached(float(keep))
@@ -299,6 +301,8 @@ class _Search:
             one = next((one for one in named if one.name == name), named[0])
             if number > one.n_units:
                 raise ValueError(f"keep asks for {number:,} units of {name!r}, which has {one.n_units:,}")
+            if number < one.n_units and number % (step := found.step[one.name]):
+                raise ValueError(f"keep asks for {number:,} units of {name!r}, which must be a multiple of {step:,}")
             sizes[one.name] = number
         return sizes
 

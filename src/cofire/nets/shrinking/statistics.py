@@ -25,6 +25,12 @@ ROWS = 40_000
 """Rows of a batch beyond this many are sampled evenly."""
 
 
+NOT_FINITE = (
+    "the model puts out NaN or infinity for some of the data, so an error can't be measured; look for such numbers in "
+    "the data and the weights, or run it in a wider dtype"
+)
+
+
 class Statistics:
     """Second moments of what readers take in, and the sensitivity of the outputs to it.
 
@@ -48,7 +54,7 @@ class Statistics:
         self._gradients: dict[str, list[Tensor]] = {}
         self._layout: dict[str, Contraction] = {}
         self._n = 0
-        self._sums: list[tuple[Tensor, Tensor]] = []
+        self._sums: list[tuple[int, Tensor, Tensor]] = []
         self.spread = 0.0
 
     def run(self, batches: Iterable[Any], advance: Callable[[int], None] = lambda n: None) -> None:
@@ -65,6 +71,8 @@ class Statistics:
                 outputs = [one for one in numbers(forward(self._net, batch)) if one.requires_grad]
                 if not outputs:
                     raise ValueError("the model's outputs have no gradient, so what an error does to them is not known")
+                if not all(bool(one.isfinite().all()) for one in outputs):
+                    raise ValueError(NOT_FINITE)
                 loss = outputs[0].new_zeros(())
                 for one in outputs:
                     noise = torch.randn(one.shape, generator=self._generator).to(one)
@@ -77,26 +85,18 @@ class Statistics:
             self._n += n
             advance(n)
         total = 0.0
-        for sums, squares in self._sums:
-            total += float((squares - sums.square() / self._count).clamp_min(0).sum())
+        for count, sums, squares in self._sums:
+            total += float((squares - sums.square() / max(1, count)).clamp_min(0).sum())
         self.spread = total / self._n
-
-    @property
-    def _count(self) -> float:
-        return max(1.0, self._counted)
-
-    _counted = 0.0
 
     def _add_spread(self, outputs: list[Tensor], n: int) -> None:
         """Add to the variance of each unit of the outputs, over samples and positions."""
         for k, one in enumerate(outputs):
             flat = one.double().reshape(-1, one.shape[-1]) if one.dim() > 1 else one.double().reshape(-1, 1)
             if k == len(self._sums):
-                self._sums.append((flat.new_zeros(flat.shape[1]), flat.new_zeros(flat.shape[1])))
-            sums, squares = self._sums[k]
-            self._sums[k] = sums + flat.sum(0), squares + flat.square().sum(0)
-            if k == 0:
-                self._counted += len(flat)
+                self._sums.append((0, flat.new_zeros(flat.shape[1]), flat.new_zeros(flat.shape[1])))
+            count, sums, squares = self._sums[k]
+            self._sums[k] = count + len(flat), sums + flat.sum(0), squares + flat.square().sum(0)
 
     def _see(self, name: str, one: Contraction, run: Any) -> Tensor:
         reader = self._readers.get(name)

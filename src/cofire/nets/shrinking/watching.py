@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from weakref import ReferenceType, ref
 
 import torch
 from torch import Tensor, nn
@@ -49,12 +50,15 @@ class Watch(DispatchMode):
     ) -> None:
         super().__init__()
         named = reversed(named_tensors(net).items())
+        self._buffers = dict(net.named_buffers(remove_duplicate=False))
         self._names = {one.untyped_storage().data_ptr(): name for name, one in named if one.numel()}
         self._see, self._see_gradient = see, see_gradient
         self.uses: Counter[str] = Counter()
         self.absorbs: dict[str, str] = {}
         self.largest = 0
         self._last: tuple[Any, str] | None = None
+        self._made: dict[str, ReferenceType[Tensor]] = {}
+        self._shared: set[str] = set()
         self.backward = False
 
     def name_of(self, value: Any) -> str | None:
@@ -74,26 +78,46 @@ class Watch(DispatchMode):
         if found is None:
             if func._schema.name in NORMS and self._last is not None and args[0] is self._last[0]:
                 mean = self.name_of(args[MEANS])
-                if mean:
+                if mean and self._last[1] not in self._shared:
                     self.absorbs.setdefault(self._last[1], mean)
+            else:
+                self._share(args)
             output = run()
         else:
             name, one = found
-            if bias := self._bias(func, args):
+            self._share((one.data,))
+            if not kwargs and (bias := self._bias(one)):  # alpha and beta would scale it
                 self.absorbs[name] = bias
             output = self._see(name, one, run)
-            self._last = (output, name)
+            self._last = (output, name) if one.kind in ("linear", "convolution") else None
+            self._made[name] = ref(output)
         if self.name_of(output) is None:  # not a mere view
             self.uses.update(name for one in args if (name := self.name_of(one)))
         if isinstance(output, Tensor):
             self.largest = max(self.largest, output.numel() * output.element_size())
         return output
 
-    def _bias(self, func: Any, args: tuple[Any, ...]) -> str | None:
-        operation = func._schema.name
-        if operation == "aten::convolution":
-            return self.name_of(args[2])
-        return self.name_of(args[0]) if operation in ("aten::addmm", "aten::addmv", "aten::baddbmm") else None
+    def _share(self, args: tuple[Any, ...]) -> None:
+        """Note whose outputs an operation other than a norm takes in: the norm can't take up constants for it."""
+        taken = {id(one) for part in args for one in (part if isinstance(part, list | tuple) else (part,))}
+        for name, output in list(self._made.items()):
+            if (made := output()) is None:
+                del self._made[name]
+            elif id(made) in taken:
+                self._shared.add(name)
+                if self.absorbs.get(name) in self._buffers:
+                    del self.absorbs[name]
+
+    def _bias(self, one: Contraction) -> str | None:
+        """Return the name of what is added to each row alike."""
+        if one.kind == "convolution":
+            return self.name_of(one.args[2])
+        if one.kind != "linear" or not one.adds:
+            return None
+        bias, n = one.args[0], len(one.matrices()[0])
+        units = bias.dim() - 2 if one.first and one.data.dim() > 1 else -1
+        alike = bias.numel() == n and bias.dim() > 0 and bias.shape[units] == n
+        return self.name_of(bias) if alike else None
 
     def _gradient(self, func: Any, args: tuple[Any, ...]) -> None:
         if self._see_gradient is None:
@@ -108,6 +132,16 @@ class Watch(DispatchMode):
         found = contraction_of(func, args, self.name_of)
         if found is not None:
             self._see_gradient(found[0], found[1].rows())
+
+
+@contextmanager
+def apart(net: nn.Module) -> Iterator[None]:
+    """Leave inference mode, whose tensors have no gradients, and autocast, which multiplies copies of the weights."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        for device in {"cpu", *(one.device.type for one in net.parameters())}:
+            stack.enter_context(torch.autocast(device, enabled=False))
+        yield
 
 
 @contextmanager
