@@ -17,6 +17,7 @@ from ..wiring.dimensions import Dimension, leaves, root, size_after
 from ..wiring.wired_layers import Group, Wiring
 from ..wiring.wiring import wire
 from .contraction import Contraction, columns_of
+from .residuals import Residual, ResidualWatch
 from .watching import Watch, running
 
 
@@ -54,6 +55,7 @@ class Reader:
         order: when it is used first.
         rows: number of rows of the first batch.
         refits: whether it may be changed: all that uses it are products.
+        residual: what its output is added to; None if it goes into no sum.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Reader:
     order: int = 0
     rows: int = 0
     refits: bool = True
+    residual: Residual | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,12 +193,15 @@ class _Seen:
 
     def run(self, batch: Any) -> None:
         """Run the network on a batch."""
-        with running(self._net), self.watch:
+        sums = ResidualWatch(self.watch)
+        with running(self._net), self.watch, sums:
             forward(self._net, batch)
+        sums.forget()
         self._sources.clear()
         for name, one in self.readers.items():
             one.absorber = self.watch.absorbs.get(name, "")
             one.uses = self._products[name]
+            one.residual = sums.found.get(name) if one.uses == 1 else None
             one.refits = self.watch.uses[name] == one.uses
             if self.watch.uses[one.absorber] != one.uses:
                 one.absorber = ""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..loading.batches import forward
 from ..surgery.cut_groups import named_tensors
 from .contraction import Contraction
+from .residuals import Residual
 from .watching import Watch, in_thread, running
 
 
@@ -26,19 +27,24 @@ class Waiting:
         reader: the parameter's name.
         one: how it takes its data in.
         output: what it put out; None in the smaller network, which waits before it runs it.
+        added: what its output will be added to; None if it goes into no sum.
     """
 
     reader: str
     one: Contraction
     output: Tensor | None
+    added: Tensor | None
 
 
 class _Run:
     """A forward pass that stops at each reader that is to be refitted, in a thread of its own."""
 
-    def __init__(self, net: nn.Module, batch: Any, stops: set[str], *, after: bool) -> None:
+    def __init__(
+        self, net: nn.Module, batch: Any, stops: set[str], residuals: Mapping[str, Residual], *, after: bool
+    ) -> None:
         self._work: tuple[nn.Module, Any] | None = net, batch
-        self._stops, self._after = stops, after
+        self._stops, self._residuals, self._after = stops, residuals, after
+        self._watch: Watch | None = None
         self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)
         self.waiting: Waiting | None = None
         self.error: BaseException | None = None
@@ -66,13 +72,15 @@ class _Run:
             if not self._given_up:
                 assert self._work is not None
                 net, batch = self._work
-                with in_thread(), Watch(net, self._see):
+                remember = {one.operation for one in self._residuals.values()}
+                self._watch = Watch(net, self._see, remember=remember)
+                with in_thread(), self._watch:
                     forward(net, batch)
         except _Stopped:
             pass
         except BaseException as error:  # it is raised where the pass was resumed
             self.error = error
-        self._work = None
+        self._work = self._watch = None
         self._back.release()
 
     def _see(self, name: str, one: Contraction, run: Callable[[], Tensor]) -> Tensor:
@@ -81,19 +89,31 @@ class _Run:
         if name not in self._stops:
             return run()
         output = run() if self._after else None
-        self.waiting = Waiting(name, one, output)
+        self.waiting = Waiting(name, one, output, self._added(name))
         self._back.release()
         self._go.acquire()
         if self._given_up:
             raise _Stopped
         return run() if output is None else output
 
+    def _added(self, name: str) -> Tensor | None:
+        """Return what the product's output will be added to."""
+        residual = self._residuals.get(name)
+        if residual is None or self._watch is None:
+            return None
+        reference = self._watch.outputs.get(residual.operation)
+        return None if reference is None else reference()
+
 
 Solve = Callable[[str, Sequence[tuple[int, Waiting, Waiting]]], None]
 
 
 def in_lockstep(
-    nets: tuple[nn.Module, nn.Module], batches: Iterable[Any], readers: Sequence[str], solve: Solve
+    nets: tuple[nn.Module, nn.Module],
+    batches: Iterable[Any],
+    readers: Sequence[str],
+    solve: Solve,
+    residuals: Mapping[str, Residual],
 ) -> None:
     """Run two networks over all batches at once, stopping at each reader.
 
@@ -106,44 +126,33 @@ def in_lockstep(
         readers: names of the parameters to stop at, in the order of the network.
         solve: called at each reader with its name and, for each batch in which both networks use it, the batch's
             number and both passes.
+        residuals: for readers whose outputs are added to something, what that is.
     """
     stops, rank = set(readers), {name: k for k, name in enumerate(readers)}
     runs: list[tuple[_Run, _Run]] = []
     with running(nets[0]):
-        _run(nets, batches, stops, rank, solve, runs)
-
-
-def _run(
-    nets: tuple[nn.Module, nn.Module],
-    batches: Iterable[Any],
-    stops: set[str],
-    rank: Mapping[str, int],
-    solve: Solve,
-    runs: list[tuple[_Run, _Run]],
-) -> None:
-    try:
-        for batch in batches:
-            runs.append((_Run(_own(nets[0]), batch, stops, after=True), _Run(_own(nets[1]), batch, stops, after=False)))
-        for pair in runs:
-            for one in pair:
+        try:
+            for batch in batches:
+                first, second = (_Run(_own(net), batch, stops, residuals, after=net is nets[0]) for net in nets)
+                runs.append((first, second))
+            for one in [one for pair in runs for one in pair]:
                 one.resume()
-        while waiting := [one for pair in runs for one in pair if one.waiting is not None]:
-            name = min((one.waiting.reader for one in waiting if one.waiting), key=rank.__getitem__)
-            here = [
-                (k, first.waiting, second.waiting)
-                for k, (first, second) in enumerate(runs)
-                if first.waiting and second.waiting and first.waiting.reader == second.waiting.reader == name
-            ]
-            solve(name, here)
-            stops.discard(name)
-            del here
-            for one in waiting:
-                if one.waiting and one.waiting.reader == name:
-                    one.resume()
-    finally:
-        for pair in runs:
-            for one in pair:
+            while waiting := [one for pair in runs for one in pair if one.waiting is not None]:
+                name = min((one.waiting.reader for one in waiting if one.waiting), key=rank.__getitem__)
+                solve(name, _at(name, runs))
+                stops.discard(name)
+                for one in waiting:
+                    if one.waiting and one.waiting.reader == name:
+                        one.resume()
+        finally:
+            for one in [one for pair in runs for one in pair]:
                 one.give_up()
+
+
+def _at(name: str, runs: Iterable[tuple[_Run, _Run]]) -> list[tuple[int, Waiting, Waiting]]:
+    """Return the passes of batches in which both networks have come to a reader."""
+    pairs = [(k, first.waiting, second.waiting) for k, (first, second) in enumerate(runs)]
+    return [(k, a, b) for k, a, b in pairs if a and b and a.reader == b.reader == name]
 
 
 def _own(net: nn.Module) -> nn.Module:

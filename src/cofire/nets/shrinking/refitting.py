@@ -23,6 +23,8 @@ HELD = 5
 ROWS_PER_COLUMN = 40
 LEAST_ROWS = 20_000
 WIDE_ROWS = 3000
+LARGEST = 100.0
+"""A batch norm that scales by less than a hundredth is not asked to carry a correction."""
 
 
 class Refitting:
@@ -53,9 +55,7 @@ class Refitting:
 
     def run(self) -> None:
         """Refit all readers whose inputs were cut, in the order of the network."""
-        wanted = [
-            one for one in self._structure.readers.values() if one.refits and self._keep.keys() & one.columns.keys()
-        ]
+        wanted = self._downstream()
         several = [one.name for one in wanted if one.uses > 1]
         if several:
             self._refit_apart(several)
@@ -66,7 +66,14 @@ class Refitting:
                 self._solve(name, passes)
                 advance(1)
 
-            in_lockstep((self._net, self._smaller), self._batches, once, solve)
+            residuals = {name: one.residual for name, one in self._structure.readers.items() if one.residual}
+            in_lockstep((self._net, self._smaller), self._batches, once, solve, residuals)
+
+    def _downstream(self) -> list[Reader]:
+        """Return the readers that come at or behind the first one whose inputs were cut: the error reaches them all."""
+        readers = [one for one in self._structure.readers.values() if one.refits]
+        cut = [k for k, one in enumerate(readers) if self._keep.keys() & one.columns.keys()]
+        return readers[cut[0] :] if cut else []
 
     def _refit_apart(self, names: Sequence[str]) -> None:
         """Refit weights that are used several times, all at once, on the inputs that the network as it was has."""
@@ -127,10 +134,40 @@ class Refitting:
             rows = second.one.rows()
             assert first.output is not None
             wanted = self._wanted(name, first.one, first.output)
+            wanted = self._corrected(name, wanted, outputs, first, second)
             for at, k in enumerate(blocks):
                 if at < len(rows) and len(rows[at]) == len(wanted[k]):
-                    sums.add(k, rows[at], wanted[k][:, outputs[k]], number)
+                    sums.add(k, rows[at], wanted[k], number)
         self._write(self._structure.readers[name], passes[0][2].one, sums)
+
+    def _corrected(
+        self, name: str, wanted: Sequence[Tensor], outputs: Sequence[Tensor], first: Waiting, second: Waiting
+    ) -> list[Tensor]:
+        """Return the outputs to reach, of those that stay; where they go into a sum, that sum is reached.
+
+        What is added differs in the two networks by what went wrong before: the residual stream's error. The reader
+        makes up for it.
+        """
+        kept = [rows[:, part] for rows, part in zip(wanted, outputs, strict=True)]
+        residual = self._structure.readers[name].residual
+        if residual is None or first.added is None or second.added is None or len(kept) != 1:
+            return kept
+        scale = self._scale(residual.norm)
+        a, b = (_as_rows(one.added, one.one) for one in (first, second) if one.added is not None)
+        a = a[:, outputs[0]] if a.shape[1] == len(outputs[0]) else a
+        if scale is None or a.shape != kept[0].shape or b.shape != kept[0].shape:
+            return kept
+        return [kept[0] + (a - b) * scale]
+
+    def _scale(self, norm: str) -> Tensor | float | None:
+        """Return by what a difference behind a batch norm is multiplied in front of it; None if that is unbounded."""
+        if not norm:
+            return 1.0
+        module = self._smaller.get_submodule(norm)
+        weight, variance = self._new.get(f"{norm}.weight"), self._new[f"{norm}.running_var"]
+        deviation = (variance + getattr(module, "eps", 1e-5)).sqrt()
+        scale = deviation if weight is None else deviation / weight.detach()
+        return torch.where(scale.isfinite() & (scale.abs() < LARGEST * deviation), scale, torch.zeros_like(scale))
 
     def _wanted(self, name: str, one: Contraction, output: Tensor) -> list[Tensor]:
         """Return what each block of a reader has to put out: all of it if the bias is refitted, else the product."""
@@ -165,6 +202,13 @@ class Refitting:
             return
         bias = one.args[2] if one.kind == "convolution" else one.args[0]
         bias.detach().copy_(constant.to(bias).view(bias.shape))
+
+
+def _as_rows(tensor: Tensor, one: Contraction) -> Tensor:
+    """Return a tensor that is added to an operation's output, one row for each of its rows."""
+    if one.kind == "convolution":
+        return tensor.movedim(1, -1).reshape(-1, tensor.shape[1])
+    return tensor.reshape(-1, tensor.shape[-1])
 
 
 class _Sums:

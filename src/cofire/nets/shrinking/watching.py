@@ -1,7 +1,7 @@
 """See the products of parameters and data while a network runs, forward and backward."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from weakref import ReferenceType, ref
@@ -26,6 +26,16 @@ MEANS = 3
 """Which argument of these operations is the running mean."""
 
 
+UNCOUNTED = frozenset({"aten::detach", "aten::alias", "aten::lift_fresh"})
+"""Operations that torch adds or leaves out, depending on who looks on."""
+
+
+def first_of(output: Any) -> Tensor | None:
+    """Return the tensor that an operation put out, or the first of several."""
+    first = output[0] if isinstance(output, tuple | list) and output else output
+    return first if isinstance(first, Tensor) else None
+
+
 class Watch(DispatchMode):
     """Shows every product of a parameter and data inside its block.
 
@@ -34,12 +44,15 @@ class Watch(DispatchMode):
         see: called with the parameter's name, how it takes the data in, and a function that runs the operation and
             returns its output; returns that output.
         see_gradient: the same for gradients in a backward pass: called with the name and the gradient's rows by block.
+        remember: numbers of operations whose outputs are asked for later in the pass.
 
     Attributes:
         uses: how often operations took each parameter in, other than to view it.
         absorbs: for a parameter, what can take in a constant added to its output: its bias, or the running mean of the
             batch norm behind it.
         largest: bytes of the largest output.
+        number: how many operations have run, without those that only pass a tensor on.
+        outputs: of the operations whose numbers are in ``remember``, while they are alive.
     """
 
     def __init__(
@@ -47,6 +60,8 @@ class Watch(DispatchMode):
         net: nn.Module,
         see: Callable[[str, Contraction, Callable[[], Tensor]], Tensor],
         see_gradient: Callable[[str, list[Tensor]], None] | None = None,
+        *,
+        remember: Collection[int] = (),
     ) -> None:
         super().__init__()
         named = reversed(named_tensors(net).items())
@@ -56,6 +71,9 @@ class Watch(DispatchMode):
         self.uses: Counter[str] = Counter()
         self.absorbs: dict[str, str] = {}
         self.largest = 0
+        self.number = 0
+        self.outputs: dict[int, ReferenceType[Tensor]] = {}
+        self._remember = remember
         self._last: tuple[Any, str] | None = None
         self._made: dict[str, ReferenceType[Tensor]] = {}
         self._shared: set[str] = set()
@@ -93,6 +111,11 @@ class Watch(DispatchMode):
             self._made[name] = ref(output)
         if self.name_of(output) is None:  # not a mere view
             self.uses.update(name for one in args if (name := self.name_of(one)))
+        if func._schema.name not in UNCOUNTED:
+            first = first_of(output)
+            if self.number in self._remember and first is not None:
+                self.outputs[self.number] = ref(first)
+            self.number += 1
         if isinstance(output, Tensor):
             self.largest = max(self.largest, output.numel() * output.element_size())
         return output
