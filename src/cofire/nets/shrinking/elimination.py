@@ -55,7 +55,9 @@ class _Reader:
         second = one.second.clone()
         n = one.sensitivity.shape[0]
         scale = float(second.diagonal()[:n].mean())
-        second.diagonal()[:n] += ridge * scale if scale > 0 else 1.0
+        if len(second) > n:  # the constant takes up the means
+            scale -= float(second[:n, n].square().mean())
+        second.diagonal()[:n] += ridge * scale if scale > 1e-12 * float(second.diagonal().max()) else 1.0
         self.inverse = torch.linalg.inv(second)
         self.sensitivity = torch.zeros_like(self.inverse)
         self.sensitivity[:n, :n] = one.sensitivity
@@ -114,7 +116,7 @@ def eliminate(
     Args:
         inputs: those of all readers of the group; their errors are added.
         n_units: number of units in the group.
-        ridge: share of the mean second moment that is added to each.
+        ridge: share of the mean second moment, about the means if constants can be added, that is added to each.
         advance: called with how many more units are done.
 
     Example:

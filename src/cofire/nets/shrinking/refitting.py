@@ -15,7 +15,7 @@ from .cutting import Keep, alive_entries
 from .groups import Reader, Structure
 from .lockstep import Waiting, in_lockstep
 from .ridge import Normal, Refit, Rows, refit, refit_wide
-from .statistics import WIDE, sampled
+from .statistics import WIDE, precise, sampled
 from .watching import Watch, running
 
 HELD = 5
@@ -77,32 +77,25 @@ class Refitting:
 
     def _refit_apart(self, names: Sequence[str]) -> None:
         """Refit weights that are used several times, all at once, on the inputs that the network as it was has."""
-        seen: dict[str, list[tuple[int, Contraction, Tensor]]] = {name: [] for name in names}
+        sums: dict[str, _Sums] = {}
         number = 0
 
         def see(name: str, one: Contraction, run: Any) -> Tensor:
             output = run()
-            if name in seen:
-                seen[name].append((number, one, output))
+            if name in names:  # at once: what comes later may change the tensors in place
+                columns, outputs = self._masks(name, one)
+                constant = bool(self._structure.readers[name].absorber)
+                found = sums.setdefault(name, _Sums(columns, outputs, len(self._batches), constant=constant))
+                wanted = self._wanted(name, one, output)
+                for k, part in enumerate(one.rows()):
+                    if columns[k].any():
+                        found.add(k, part[:, columns[k]], wanted[k][:, outputs[k]], number)
             return output
 
-        sums: dict[str, _Sums] = {}
-        layouts: dict[str, Contraction] = {}
         with running(self._net):
             for number, batch in enumerate(self._batches):  # noqa: B007 - see() reads it
                 with Watch(self._net, see):
                     forward(self._net, batch)
-                for name, uses in seen.items():
-                    for at, one, output in uses:
-                        rows = one.rows()
-                        columns, outputs = self._masks(name, one)
-                        found = sums.setdefault(name, _Sums(columns, outputs, len(self._batches)))
-                        layouts[name] = one
-                        wanted = self._wanted(name, one, output)
-                        for k, part in enumerate(rows):
-                            if columns[k].any():
-                                found.add(k, part[:, columns[k]], wanted[k][:, outputs[k]], at)
-                    uses.clear()
         where: dict[str, Contraction] = {}
 
         def find(name: str, one: Contraction, run: Any) -> Tensor:
@@ -128,7 +121,8 @@ class Refitting:
             return
         one = passes[0][1].one
         columns, outputs = self._masks(name, one)
-        sums = _Sums(columns, outputs, len(self._batches))
+        constant = bool(self._structure.readers[name].absorber)
+        sums = _Sums(columns, outputs, len(self._batches), constant=constant)
         blocks = [k for k, part in enumerate(columns) if part.any()]
         for number, first, second in passes:
             rows = second.one.rows()
@@ -179,17 +173,14 @@ class Refitting:
     def _write(self, reader: Reader, one: Contraction, sums: "_Sums") -> None:
         """Solve for a reader's weight and write it into the smaller network."""
         old = one.matrices(one.weight.detach())
-        constant = bool(reader.absorber)
-        found = [sums.solve(k, weight, constant=constant) for k, weight in zip(sums.blocks, old, strict=True)]
-        if any(part is None for part in found):
-            return
-        solved = [part for part in found if part is not None]
+        solved = [sums.solve(k, weight) for k, weight in zip(sums.blocks, old, strict=True)]
         if not all(bool(part.weight.isfinite().all()) for part in solved):
             return
         with torch.no_grad():
             put([part.weight.to(one.weight) for part in solved], one)
-            if constant:
-                self._add(reader, one, torch.cat([part.constant for part in solved if part.constant is not None]))
+            constants = [part.constant for part in solved if part.constant is not None]
+            if len(constants) == len(solved):
+                self._add(reader, one, torch.cat(constants))
         self.ridges[reader.name] = solved[0].ridge
         if sums.few:
             self.few.append(reader.name)
@@ -214,10 +205,11 @@ def _as_rows(tensor: Tensor, one: Contraction) -> Tensor:
 class _Sums:
     """Rows of all blocks of a reader: their sums, or the rows themselves where there are more columns than that."""
 
-    def __init__(self, columns: Sequence[Tensor], outputs: Sequence[Tensor], n_batches: int) -> None:
+    def __init__(self, columns: Sequence[Tensor], outputs: Sequence[Tensor], n_batches: int, *, constant: bool) -> None:
         self._columns = [int(part.sum()) for part in columns]
         self._outputs = [int(part.sum()) for part in outputs]
-        self._n_batches = n_batches
+        self._n_batches, self._constant = n_batches, constant
+        self._centers: dict[int, tuple[Tensor, Tensor]] = {}
         self.blocks = [k for k, n in enumerate(self._columns) if n]
         self._parts: dict[tuple[int, bool], Normal | Rows] = {}
         self._n: dict[tuple[int, bool], int] = {}
@@ -231,21 +223,29 @@ class _Sums:
         wide = n > WIDE
         most = WIDE_ROWS if wide else max(LEAST_ROWS, ROWS_PER_COLUMN * n)
         held = self._n_batches > 1 and number % min(HELD, self._n_batches) == min(HELD, self._n_batches) - 1
-        x, y = (sampled(part, max(1, most // self._n_batches)).float() for part in (x, y))
+        x, y = (precise(sampled(part, max(1, most // self._n_batches))) for part in (x, y))
+        if self._constant:  # about means: a sum about 0 would lose what is small beside them
+            a, b = self._centers.setdefault(block, (x.mean(0), y.mean(0)))
+            x, y = x - a, y - b
         key = block, held
         if key not in self._parts:
             self._parts[key] = Rows() if wide else Normal.empty(n, self._outputs[block])
         self._parts[key].add(x, y)
         self._n[key] = self._n.get(key, 0) + len(x)
 
-    def solve(self, block: int, old: Tensor, *, constant: bool) -> Refit | None:
-        """Return the weight of a block; None if it had no rows to fit or to choose by."""
+    def solve(self, block: int, old: Tensor) -> Refit:
+        """Return the weight of a block: the old one if it had no rows to fit or to choose by, such as a rare expert."""
         fit, held = self._parts.get((block, False)), self._parts.get((block, True))
+        self.few |= self._n.get((block, False), 0) < 3 * self._columns[block]
         if fit is None or held is None:
-            return None
-        self.few |= self._n[block, False] < 3 * self._columns[block]
+            return Refit(old.double(), None, None)
         if isinstance(fit, Rows) and isinstance(held, Rows):
-            return refit_wide(fit, held, old, constant=constant)
-        assert isinstance(fit, Normal)
-        assert isinstance(held, Normal)
-        return refit(fit, held, old, constant=constant)
+            found = refit_wide(fit, held, old, constant=self._constant)
+        else:
+            assert isinstance(fit, Normal)
+            assert isinstance(held, Normal)
+            found = refit(fit, held, old, constant=self._constant)
+        if found.constant is not None:
+            a, b = self._centers[block]
+            found.constant += b.double() - found.weight @ a.double()
+        return found

@@ -51,6 +51,7 @@ class Statistics:
         self._generator = torch.Generator().manual_seed(seed)
         self._second: dict[str, list[Tensor]] = {}
         self._rows: dict[str, list[int]] = {}
+        self._center: dict[str, list[Tensor]] = {}
         self._gradients: dict[str, list[Tensor]] = {}
         self._layout: dict[str, Contraction] = {}
         self._n = 0
@@ -113,9 +114,10 @@ class Statistics:
             sizes = [rows.shape[1] + 1 for rows in blocks]
             self._second[name] = [torch.zeros(size, size, dtype=torch.float64) for size in sizes]
             self._rows[name] = [0] * len(blocks)
+            self._center[name] = [precise(rows.detach()).mean(0).nan_to_num() for rows in blocks]
         for k, rows in enumerate(blocks):
-            rows = sampled(rows.detach())
-            rows = torch.cat([rows, rows.new_ones(len(rows), 1)], 1).float()
+            rows = precise(sampled(rows.detach())) - self._center[name][k]
+            rows = torch.cat([rows, rows.new_ones(len(rows), 1)], 1)
             self._second[name][k] += (rows.T @ rows).double().cpu()
             self._rows[name][k] += len(rows)
 
@@ -125,7 +127,7 @@ class Statistics:
         if name not in self._gradients:
             self._gradients[name] = [torch.zeros(part.shape[1], part.shape[1], dtype=torch.float64) for part in blocks]
         for k, rows in enumerate(blocks):
-            few = sampled(rows.detach()).float()
+            few = precise(sampled(rows.detach()))
             weight = len(rows) / max(1, len(few))
             self._gradients[name][k] += weight * (few.T @ few).double().cpu()
 
@@ -156,7 +158,7 @@ class Statistics:
             return None
         if n_rows < 2:
             raise ValueError(f"{source} was seen in {plural(n_rows, 'row')}; at least two are needed")
-        second = self._second[source][k] / n_rows
+        second = self._moments(source, k)
         if not constant:
             second = second[:-1, :-1]
         sensitivity = sum(self._sensitivity(one.name, k) for one in readers)
@@ -164,6 +166,15 @@ class Statistics:
         units = labels[labels >= 0].unique()
         columns = torch.stack([(labels == unit).nonzero()[:, 0] for unit in units])
         return Inputs(second, sensitivity, units, columns)
+
+    def _moments(self, source: str, k: int) -> Tensor:
+        """Return mean second moments of a reader's inputs, with a last row and column of their means.
+
+        They were summed about the means of the first batch: a sum about 0 would lose what is small beside a mean.
+        """
+        back = torch.eye(len(self._second[source][k]), dtype=torch.float64)
+        back[:-1, -1] = self._center[source][k].double().cpu()
+        return back @ (self._second[source][k] / self._rows[source][k]) @ back.T
 
     def _labels(self, reader: Reader, group: Free, k: int) -> Tensor:
         labels, one = reader.columns[group.leaf][k], self._layout[reader.name]
@@ -241,7 +252,7 @@ class Statistics:
         added = weight.new_zeros(len(weight))
         if n_rows < 2 or not stays.any():
             return new.reshape(weight.shape), added
-        second = self._second[reader.source][k] / n_rows
+        second = self._moments(reader.source, k)
         mean = second[:-1, -1].clone()
         second = second[:-1, :-1] - (torch.outer(mean, mean) if constant else 0)
         inner = second[stays][:, stays]
@@ -256,6 +267,11 @@ class Statistics:
 
 def _taps(one: Contraction) -> int:
     return one.weight[0, 0].numel() if one.kind == "convolution" else 1
+
+
+def precise(rows: Tensor) -> Tensor:
+    """Return rows in single precision at least."""
+    return rows if rows.dtype == torch.float64 else rows.float()
 
 
 def sampled(rows: Tensor, most: int = ROWS) -> Tensor:
