@@ -77,6 +77,7 @@ class Watch(DispatchMode):
         self._last: tuple[Any, str] | None = None
         self._made: dict[str, ReferenceType[Tensor]] = {}
         self._shared: set[str] = set()
+        self._vectors: set[str] = set()
         self.backward = False
 
     def name_of(self, value: Any) -> str | None:
@@ -104,6 +105,8 @@ class Watch(DispatchMode):
         else:
             name, one = found
             self._share((one.data,))
+            if one.weight.dim() == 1:
+                self._vectors.add(name)
             if not kwargs and (bias := self._bias(one)):  # alpha and beta would scale it
                 self.absorbs[name] = bias
             output = self._see(name, one, run)
@@ -151,6 +154,11 @@ class Watch(DispatchMode):
                 kind = "transposed" if args[7] else "convolution"
                 one = Contraction(kind, weight, data, False, (None, None, None, *args[4:10]))
                 self._see_gradient(name, one.gradient_windows(gradient))
+            return
+        if func._schema.name == "aten::mul":  # a vector of weights is multiplied with the gradient of each row
+            for one, other in (args[:2], args[1::-1]):
+                if (name := self.name_of(one)) in self._vectors and name and isinstance(other, Tensor):
+                    self._see_gradient(name, [other.reshape(-1, 1)])
             return
         found = contraction_of(func, args, self.name_of)
         if found is not None:
