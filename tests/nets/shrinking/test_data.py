@@ -43,5 +43,5 @@ def test_all_parts_of_a_sample_go_together_and_other_tensors_stay():
 
 @pytest.mark.parametrize("data", [[], torch.zeros(0, 3), "text", {"x": torch.zeros(3)}, 3, iter([torch.zeros(3)])])
 def test_what_holds_no_samples_raises(data):
-    with pytest.raises(ValueError, match="data|sample"):
+    with pytest.raises(ValueError, match=r"data|sample"):
         in_memory(data)

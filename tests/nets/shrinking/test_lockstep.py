@@ -64,7 +64,7 @@ def test_each_network_runs_once_over_each_batch_however_many_readers_there_are()
             assert first.output is not None and second.output is None
 
     side_by_side((Net("old"), Net("new")), BATCHES, READERS, solve)
-    assert PASSES == {"old": len(BATCHES), "new": len(BATCHES)}
+    assert {"old": len(BATCHES), "new": len(BATCHES)} == PASSES
     assert solved == [(name, [0, 1, 2, 3]) for name in READERS]
 
 

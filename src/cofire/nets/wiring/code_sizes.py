@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple, TypeVar
 from weakref import ReferenceType, ref
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -27,6 +28,9 @@ SHAPING = frozenset(
     }
 )  # fmt: skip
 """Functions of torch that are told sizes of what they return."""
+
+KINDS: Mapping[type, Callable[[list[Any]], Any]] = {tuple: tuple, list: list, torch.Size: torch.Size}
+"""Containers of sizes."""
 
 
 class Attribute(NamedTuple):
@@ -127,11 +131,11 @@ class _SizesSeen(TorchFunctionMode):
             for name, value in own.items():
                 if type(value) is int and value > 1:
                     own[name] = Size.made(value, ((Attribute(path, name), value),))
-                elif type(value) is tuple or type(value) is list:
+                elif type(value) in KINDS:
                     items: list[Any] = list(value)
                     if items and all(type(one) is int for one in items):
                         made = [Size.made(one, ((Attribute(path, name, k), one),)) for k, one in enumerate(items)]
-                        own[name] = made if type(value) is list else tuple(made)
+                        own[name] = KINDS[type(value)](made)
 
     def forget(self) -> None:
         """Let the tensors of the pass go."""
