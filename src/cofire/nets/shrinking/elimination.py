@@ -1,8 +1,9 @@
 """Backward elimination: in which order units go so that those that stay can make up for them best."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,6 +43,22 @@ class Elimination:
 
     order: Tensor
     error: Tensor
+
+    def corrected(self, measured: Mapping[int, float]) -> "Elimination":
+        """Return the same order with errors that were measured where some units are gone.
+
+        What was measured beyond the expected error is added; it is interpolated by the number of units gone.
+
+        Args:
+            measured: squared errors by the number of units gone.
+        """
+        places = sorted({0: 0.0, **measured})
+        extra = [0.0 if k == 0 else max(0.0, measured[k] - float(self.error[k])) for k in places]
+        if len(places) > 1 and places[-1] < len(self.order):  # on as it went
+            extra.append(extra[-1] * len(self.order) / places[-1])
+            places.append(len(self.order))
+        added = np.interp(np.arange(len(self.error)), places, extra)
+        return Elimination(self.order, self.error + torch.from_numpy(added))
 
     def kept(self, n: int) -> Tensor:
         """Return the n units that stay, ascending."""

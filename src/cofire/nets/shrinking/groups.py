@@ -32,6 +32,7 @@ class Free:
         leaf: the dimension that stands for them.
         makers: parameters that make them.
         readers: parameters that take them in.
+        mixed: whether an operation mixes them, as a normalization does: then a cut changes what it makes of the others.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Free:
     leaf: Dimension
     makers: tuple[str, ...]
     readers: tuple[str, ...]
+    mixed: bool
 
 
 @dataclass(eq=False)
@@ -148,9 +150,10 @@ def structure(net: nn.Module, first: Any, shared: Sequence[str] = ()) -> Structu
         if not why[group]:
             makers = [layer for layer in wiring.layers if group in layer.group]
             named = tuple(dict.fromkeys(titles[layer] for layer in makers))
+            mixed = any(mark.startswith("reduced over") for mark in group.marks)
             place = f"[{makers[0].group.index(group)}]" if len(makers[0].group) > 1 else ""
             groups[named[0] + place] = Free(
-                named[0] + place, named, group.size, group.leaf, group.makers, group.readers
+                named[0] + place, named, group.size, group.leaf, group.makers, group.readers, mixed
             )
     cut = {layer for one in groups.values() for layer in one.layers}
     left = {titles[layer]: reason for layer in wiring.layers if (reason := _why_left(layer, why))}

@@ -37,6 +37,8 @@ Score = Callable[[nn.Module, Sequence[Any]], float]
 Per = Literal["parameters", "flops"]
 SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 """Shares of which the curve tells."""
+MIXED_AT = (128, 8)
+"""Parts of a group whose cut is measured where a normalization mixes its units."""
 SEARCH = 6
 """How many smaller networks are built to find the smallest that keeps ``max_loss``."""
 
@@ -268,6 +270,8 @@ class _Search:
         found = self._found
         if not found.lots and not isinstance(keep, Mapping):
             return self._result(self._untouched(), found.held)
+        if not isinstance(keep, Mapping):
+            self._measure_mixed()
         if max_loss is None:
             sizes = self._wanted(keep) if isinstance(keep, Mapping) else self._reached(float(keep))
             return self._result(self._build(sizes), found.held)
@@ -275,6 +279,20 @@ class _Search:
         if not choose:
             raise ValueError("max_loss needs at least two samples to check, one to choose by and one to report on")
         return self._result(self._smallest(max_loss, choose), report)
+
+    def _measure_mixed(self) -> None:
+        """Measure what cuts of groups cost whose units a normalization mixes; second moments don't tell."""
+        found = self._found
+        whole = {one.name: one.n_units for one in found.groups}
+        batches = found.fit[: max(1, len(found.fit) // 4)]
+        for one in [one for one in found.groups if one.mixed]:
+            squares = {}
+            for gone in {max(1, one.n_units // part) for part in MIXED_AT}:
+                if gone < one.n_units:
+                    built = self._build({**whole, one.name: one.n_units - gone})
+                    squares[gone] = output_error(found.model, built.model, batches).relative ** 2 * found.spread
+            if all(map(isfinite, squares.values())):
+                found.eliminations[one.name] = found.eliminations[one.name].corrected(squares)
 
     def _reached(self, share: float) -> dict[str, int]:
         sizes = self._found.sizes(share)
