@@ -132,7 +132,7 @@ class _SizesSeen(TorchFunctionMode):
                 if type(value) is int and value > 1:
                     own[name] = Size.made(value, ((Attribute(path, name), value),))
                 elif type(value) in KINDS:
-                    items: list[Any] = list(value)
+                    items: list[Any] = [*own[name]]
                     if items and all(type(one) is int for one in items):
                         made = [Size.made(one, ((Attribute(path, name, k), one),)) for k, one in enumerate(items)]
                         own[name] = KINDS[type(value)](made)
