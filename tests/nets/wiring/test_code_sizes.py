@@ -147,6 +147,15 @@ def test_a_smaller_network_runs_the_operations_that_are_predicted():
     assert not as_predicted(wiring.operations, ran_operations(other, as_arguments(x)), {group.leaf: 5})
 
 
+def test_shapes_are_those_at_the_operation():
+    class Turned(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).transpose_(0, 1)
+
+    shapes = [shape for _, shapes in ran_operations(Turned(6, 3), as_arguments(torch.zeros(2, 6))) for shape in shapes]
+    assert shapes[-2:] == [(2, 3), (3, 2)]
+
+
 def test_what_a_forward_raises_at_another_size_comes_out():
     model = Own(SPLITS["written out"][0])
     model.q = nn.Linear(6, 8)

@@ -287,7 +287,9 @@ class _Search:
         batches = found.fit[: max(1, len(found.fit) // 4)]
         for one in [one for one in found.groups if one.mixed]:
             squares = {}
-            for gone in {max(1, one.n_units // part) for part in MIXED_AT}:
+            step = found.step[one.name]
+            sizes = {(one.n_units - max(1, one.n_units // part)) // step * step for part in MIXED_AT}
+            for gone in {one.n_units - size for size in sizes}:
                 if gone < one.n_units:
                     built = self._build({**whole, one.name: one.n_units - gone})
                     squares[gone] = output_error(found.model, built.model, batches).relative ** 2 * found.spread

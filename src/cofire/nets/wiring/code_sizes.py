@@ -164,10 +164,13 @@ class _SizesSeen(TorchFunctionMode):
 
 
 def ran_operations(model: nn.Module, arguments: Arguments) -> list[tuple[str, list[tuple[int, ...]]]]:
-    """Return the operations of a pass in eval mode, each with the shapes that it put out."""
+    """Return the operations of a pass in eval mode, each with the shapes that it put out.
+
+    These are the shapes at the operation: a later one may turn a tensor in place, as a GRU does.
+    """
 
     def read(steps: list[Step]) -> list[tuple[str, list[tuple[int, ...]]]]:
-        return [(step.name, [tuple(one.tensor.shape) for one in step.outputs]) for step in steps]
+        return [(step.name, [tuple(d.size for d in one.dimensions) for one in step.outputs]) for step in steps]
 
     return _eval_pass(model, arguments, read)
 
