@@ -13,7 +13,7 @@ from cofire.nets.wiring.dimensions import Dimension
 
 
 def group(name: str, n_units: int) -> Free:
-    return Free(name, (name,), n_units, Dimension(n_units), (), ())
+    return Free(name, (name,), n_units, Dimension(n_units), (), (), mixed=False)
 
 
 def lot(*groups: Free, error: list[float]) -> Lot:

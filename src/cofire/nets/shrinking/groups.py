@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..loading.batches import arguments, batch_length, forward
 from ..surgery.cut_groups import named_tensors
 from ..surgery.groups import owner, titles_of, why_left
+from ..torch_private import version
 from ..wiring.code_sizes import Attribute, code_sizes
 from ..wiring.dimensions import Dimension, leaves, root, size_after
 from ..wiring.wired_layers import Group, Wiring
@@ -246,8 +247,7 @@ class _Seen:
         data = one.data
         geometry = (one.kind, one.first, *(map(str, one.args[3:9]) if one.kind == "convolution" else ()))
         size = tuple(one.weight.shape[2:]) if one.kind == "convolution" else ()
-        version = 0 if data.is_inference() else data._version
-        key = (data.data_ptr(), tuple(data.shape), data.stride(), version, geometry, size)
+        key = (data.data_ptr(), tuple(data.shape), data.stride(), version(data), geometry, size)
         return self._sources.setdefault(key, (name, data))[0]
 
 
