@@ -1,7 +1,10 @@
 """Shrink networks: cut what they can spare, and refit what stays in closed form."""
 
+from .export import Form, Saved, save
+from .forms.weights import load_shrunk
 from .plans import apply_plan
+from .scores import accuracy
 from .shrink import shrink
 from .shrunk import GroupCut, Point, Shrunk
 
-__all__ = ["GroupCut", "Point", "Shrunk", "apply_plan", "shrink"]
+__all__ = ["Form", "GroupCut", "Point", "Saved", "Shrunk", "accuracy", "apply_plan", "load_shrunk", "save", "shrink"]

@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
+from math import isfinite
 from typing import Any
 
 from torch import nn
+
+VERSION = 1
+"""Version of what `Shrunk.to_dict` returns; it grows when a name in it changes its meaning or goes."""
 
 
 @dataclass(frozen=True)
@@ -85,3 +90,73 @@ class Shrunk:
             f"predicted={'unknown' if self.predicted is None else format(self.predicted, '.3g')}{score}, "
             f"cuts={len(self.cuts)}, left={len(self.left)})"
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the model as plain values for JSON, with None for numbers that are not finite.
+
+        Errors are rms changes of the outputs, as shares of their standard deviation.
+
+        Example:
+            >>> import torch
+            >>> from cofire.nets.shrinking import shrink
+            >>> model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
+            >>> found = shrink(model, torch.randn(300, 4), keep=0.5).to_dict()
+            >>> found["version"], found["parameters"], found["groups"][0]["name"], found["left"]
+            (1, {'before': 114, 'after': 51}, '0', {'2': "its units are the network's outputs"})
+        """
+        before, after = self.n_parameters
+        fit, check = self.n_samples
+        return {
+            "version": VERSION,
+            "parameters": {"before": before, "after": after},
+            "share": _finite(self.share),
+            "per": self.per,
+            "predicted_error": _finite(self.predicted),
+            "measured_error": _finite(self.measured),
+            "score": None
+            if self.score is None
+            else dict(zip(("before", "after"), map(_finite, self.score), strict=True)),
+            "samples": {"fit": fit, "check": check},
+            "groups": [
+                {
+                    "name": name,
+                    "layers": list(cut.layers),
+                    "units": cut.n_units,
+                    "kept": list(cut.kept),
+                    "predicted_error": _finite(cut.predicted),
+                }
+                for name, cut in self.cuts.items()
+            ],
+            "left": dict(self.left),
+            "curve": [
+                {
+                    "share": _finite(one.share),
+                    "predicted_error": _finite(one.predicted),
+                    "measured_error": _finite(one.measured),
+                    "score": _finite(one.score),
+                }
+                for one in self.curve
+            ],
+            "notes": list(self.notes),
+        }
+
+    def _repr_html_(self) -> str:
+        before, after = self.n_parameters
+        moved = "unknown" if self.predicted is None else f"{100 * self.predicted:.3g} %"
+        said = [
+            f"Parameters: {before:,} before, {after:,} after.",
+            f"The outputs move by {100 * self.measured:.3g} % of their standard deviation, {moved} predicted.",
+            *([] if self.score is None else [f"Score: {self.score[0]:.4g} before, {self.score[1]:.4g} after."]),
+            *self.notes,
+        ]
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{cut.n_units:,}</td><td>{len(cut.kept):,}</td></tr>"
+            for name, cut in self.cuts.items()
+        )
+        head = "<tr><th>Group</th><th>Units</th><th>Kept</th></tr>"
+        lines = "".join(f"<p>{escape(line)}</p>" for line in said)
+        return f"{lines}<table><thead>{head}</thead><tbody>{rows}</tbody></table>" if rows else lines
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None
