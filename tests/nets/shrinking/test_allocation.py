@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cofire.nets.shrinking.allocation import Lot, allocate, lots
+from cofire.nets.shrinking.allocation import Lot, allocate
 from cofire.nets.shrinking.elimination import Elimination
 from cofire.nets.shrinking.groups import Free, Term
 from cofire.nets.wiring.dimensions import Dimension
@@ -17,7 +17,7 @@ def group(name: str, n_units: int) -> Free:
 
 
 def lot(*groups: Free, error: list[float]) -> Lot:
-    return Lot(groups, torch.tensor(error, dtype=torch.float64))
+    return Lot(groups, groups[0].n_units, torch.tensor(error, dtype=torch.float64))
 
 
 def cost(terms: list[Term], lots: list[Lot], sizes: dict[str, int]) -> float:
@@ -38,7 +38,7 @@ def problems(draw: st.DrawFn) -> tuple[list[Lot], list[Term]]:
         rises = sorted(draw(st.lists(st.floats(0.01, 10), min_size=n - 1, max_size=n - 1)))
         one = group(f"g{k}", n)
         errors = torch.tensor([0.0, *rises], dtype=torch.float64).cumsum(0)
-        found.append(Lot((one,), errors))
+        found.append(Lot((one,), n, errors))
         terms.append(Term((one.leaf, Dimension(draw(st.integers(1, 4)))), draw(st.sampled_from([1.0, 0.5]))))
     return found, terms
 
@@ -73,7 +73,7 @@ def test_sizes_are_multiples_of_steps_and_never_under_one(problem, share, step):
 def test_groups_of_a_lot_have_one_size():
     a, b, c = group("a", 5), group("b", 5), group("c", 5)
     errors = {name: Elimination(torch.arange(5), torch.tensor([0.0, 1, 2, 3, 4])) for name in "abc"}
-    tied = lots([[a, b], [c]], errors)
+    tied = [Lot.of(some, errors) for some in ([a, b], [c])]
     assert tied[0].error.tolist() == [0, 2, 4, 6, 8] and tied[1].error.tolist() == [0, 1, 2, 3, 4]
     terms = [Term((one.leaf,), 1.0) for one in (a, b, c)]
     sizes = allocate(tied, terms, budget=9)

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import gcd, lcm
 
+import torch
 from torch import Tensor
 
 from ..wiring.dimensions import Dimension, leaves
@@ -15,28 +17,28 @@ AHEAD = (128, 32, 8)
 
 @dataclass(frozen=True, eq=False)
 class Lot:
-    """Groups that are given the same number of units: one, or all of a kind.
+    """Groups that keep the same share of their units: one, or several that are tied.
 
     Attributes:
         groups: the groups.
-        error: the error by the number of units that are gone, summed over the groups, shape (n_units,).
+        n_units: the greatest common divisor of their sizes; so many steps lead from all to none.
+        error: the error by the number of steps, summed over the groups, shape (n_units,).
     """
 
     groups: tuple[Free, ...]
+    n_units: int
     error: Tensor
 
-    @property
-    def n_units(self) -> int:
-        """Units of each group."""
-        return self.groups[0].n_units
+    def size(self, group: Free, n: int) -> int:
+        """Return the size of a group when n of all steps are left."""
+        return group.n_units // self.n_units * n
 
-
-def lots(groups: Sequence[Sequence[Free]], eliminations: Mapping[str, Elimination]) -> list[Lot]:
-    """Return the lots, with the errors of their groups added up."""
-    return [
-        Lot(tuple(some), sum((eliminations[one.name].error for one in some[1:]), eliminations[some[0].name].error))
-        for some in groups
-    ]
+    @classmethod
+    def of(cls, groups: Sequence[Free], eliminations: Mapping[str, Elimination]) -> "Lot":
+        """Return the lot, with the errors of its groups added up."""
+        n = gcd(*(one.n_units for one in groups))
+        errors = [eliminations[one.name].error[:: one.n_units // n] for one in groups]
+        return cls(tuple(groups), n, torch.stack(errors).sum(0))
 
 
 def allocate(
@@ -59,26 +61,34 @@ def allocate(
     sizes: dict[Dimension, int] = {one.leaf: one.n_units for lot in lots for one in lot.groups}
     by_lot = [_terms_of(lot, terms) for lot in lots]
     total = sum(term.cost(sizes) for term in terms)
-    step = [max((steps or {}).get(one.name, 1) for one in lot.groups) for lot in lots]
+    step = [_common_step(lot, steps or {}) for lot in lots]
+    left = [lot.n_units for lot in lots]
     choices: list[tuple[float, float, int] | None] = [None] * len(lots)
     stale = [True] * len(lots)
     while total > budget:
         for k, lot in enumerate(lots):
             if stale[k]:
-                choices[k] = _best_step(lot, by_lot[k], sizes, step[k])
+                choices[k] = _best_step(lot, by_lot[k], sizes, left[k], step[k])
                 stale[k] = False
         open_lots = [k for k, one in enumerate(choices) if one is not None]
         if not open_lots:
             break
         k = min(open_lots, key=lambda k: choices[k][0])  # pyright: ignore[reportOptionalSubscript]
         _, saved, size = choices[k]  # pyright: ignore[reportGeneralTypeIssues]
+        left[k] = size
         for one in lots[k].groups:
-            sizes[one.leaf] = size
+            sizes[one.leaf] = lots[k].size(one, size)
         total -= saved
         touched = {id(term) for term in by_lot[k]}
         for other, own in enumerate(by_lot):
             stale[other] |= any(id(term) in touched for term in own)
     return {one.name: sizes[one.leaf] for lot in lots for one in lot.groups}
+
+
+def _common_step(lot: Lot, steps: Mapping[str, int]) -> int:
+    """Return of which number the steps left must be a multiple, so that the size of each group is one of its own."""
+    own = [(steps.get(one.name, 1), one.n_units // lot.n_units) for one in lot.groups]
+    return lcm(*(step // gcd(step, each) for step, each in own))
 
 
 def _terms_of(lot: Lot, terms: Sequence[Term]) -> list[Term]:
@@ -87,10 +97,9 @@ def _terms_of(lot: Lot, terms: Sequence[Term]) -> list[Term]:
 
 
 def _best_step(
-    lot: Lot, terms: Sequence[Term], sizes: dict[Dimension, int], step: int
+    lot: Lot, terms: Sequence[Term], sizes: dict[Dimension, int], now: int, step: int
 ) -> tuple[float, float, int] | None:
     """Return the added error for each saved parameter, what is saved, and the new size; None if no step is left."""
-    now = sizes[lot.groups[0].leaf]
     before = sum(term.cost(sizes) for term in terms)
     targets = {(now - max(1, lot.n_units // part)) // step * step for part in AHEAD}
     best = None
@@ -98,7 +107,7 @@ def _best_step(
         if not 1 <= size < now:
             continue
         for one in lot.groups:
-            sizes[one.leaf] = size
+            sizes[one.leaf] = lot.size(one, size)
         saved = before - sum(term.cost(sizes) for term in terms)
         if saved > 0:
             added = float(lot.error[lot.n_units - size] - lot.error[lot.n_units - now])
@@ -106,5 +115,5 @@ def _best_step(
             if best is None or rate < best[0]:
                 best = rate, saved, size
     for one in lot.groups:
-        sizes[one.leaf] = now
+        sizes[one.leaf] = lot.size(one, now)
     return best

@@ -180,6 +180,14 @@ def columns_of(labels: Tensor, parameter: Tensor, one: Contraction) -> list[Tens
     return None if any(one is None for one in found) else [one[0].long() for one in found if one is not None]
 
 
+def outputs_of(labels: Tensor, parameter: Tensor, one: Contraction) -> list[Tensor] | None:
+    """Return the label of each output of each block, as `columns_of` does for columns."""
+    found = [
+        matrix[:, :1] if bool((matrix == matrix[:, :1]).all()) else None for matrix in viewed(labels, parameter, one)
+    ]
+    return None if any(part is None for part in found) else [part[:, 0].long() for part in found if part is not None]
+
+
 def viewed(labels: Tensor, parameter: Tensor, one: Contraction) -> list[Tensor]:
     """Return numbers for each entry of a parameter as the matrices in which an operation uses these entries."""
     held = torch.empty_strided(parameter.shape, parameter.stride(), dtype=labels.dtype).copy_(labels)

@@ -122,6 +122,7 @@ def eliminate(
     inputs: Sequence[Inputs],
     n_units: int,
     *,
+    together: Tensor | None = None,
     ridge: float = RIDGE,
     advance: Callable[[int], None] = lambda number: None,
 ) -> Elimination:
@@ -133,6 +134,8 @@ def eliminate(
     Args:
         inputs: those of all readers of the group; their errors are added.
         n_units: number of units in the group.
+        together: for units that are multiplied with one another, as those of queries and keys: mean products of what
+            each adds to the output, shape (n_units, n_units). Nothing makes up for them, so an error is a sum of these.
         ridge: share of the mean second moment, about the means if constants can be added, that is added to each.
         advance: called with how many more units are done.
 
@@ -152,11 +155,15 @@ def eliminate(
         total = torch.zeros(n_units, dtype=torch.float64)
         for reader in readers:
             reader.saliencies(total)
+        if together is not None:
+            total += (together.diagonal() + 2 * together[:, ~alive].sum(1)).clamp_min(0)
         total[~alive] = torch.inf
         number = min(max(1, n_units // STEPS), n_units - 1 - len(order))
         gone = total.nan_to_num(nan=0.0, posinf=torch.inf).topk(number, largest=False).indices
         before = errors[-1]
         left = sum(reader.remove(gone) for reader in readers)
+        if together is not None:
+            left += max(0.0, float(together[gone][:, gone].sum() + 2 * together[gone][:, ~alive].sum()))
         for k, unit in enumerate(gone.tolist(), 1):
             order.append(unit)
             errors.append(before + left * k / number)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -14,10 +14,10 @@ from ..surgery.cut_groups import named_tensors
 from ..surgery.groups import owner, titles_of, why_left
 from ..torch_private import version
 from ..wiring.code_sizes import Attribute, code_sizes
-from ..wiring.dimensions import Dimension, leaves, root, size_after
+from ..wiring.dimensions import Dimension, factors, leaves, root, size_after, terms
 from ..wiring.wired_layers import Group, Wiring
 from ..wiring.wiring import wire
-from .contraction import Contraction, columns_of
+from .contraction import Contraction, columns_of, outputs_of
 from .residuals import Residual, ResidualWatch
 from .watching import Watch, running
 
@@ -34,6 +34,7 @@ class Free:
         makers: parameters that make them.
         readers: parameters that take them in.
         mixed: whether an operation mixes them, as a normalization does: then a cut changes what it makes of the others.
+        coupled: where one of the tensors is made in which they are multiplied with one another; None if they are not.
     """
 
     name: str
@@ -43,6 +44,26 @@ class Free:
     makers: tuple[str, ...]
     readers: tuple[str, ...]
     mixed: bool
+    coupled: "Coupled | None" = None
+
+
+@dataclass(frozen=True, eq=False)
+class Coupled:
+    """Where units that are multiplied with one another are made, as those of queries are.
+
+    Attributes:
+        maker: name of the parameter.
+        outputs: the unit of each output of each block; -1 for none.
+        axis: axis of the parameter on which they lie.
+        along: the unit at each index of that axis; -1 for none.
+        bias: name of the parameter that is added to them; empty if there is none.
+    """
+
+    maker: str
+    outputs: Sequence[Tensor]
+    axis: int
+    along: Tensor
+    bias: str = ""
 
 
 @dataclass(eq=False)
@@ -86,6 +107,7 @@ class Structure:
         largest: bytes of the largest tensor per sample.
         learned: names of the parameters, tied ones once.
         steps: of which number the size of a group must be a multiple, where that is not 1.
+        exponents: for a leaf, by which power of its share of units queries, say, are multiplied after a cut.
     """
 
     groups: dict[str, Free]
@@ -97,6 +119,22 @@ class Structure:
     largest: float
     learned: tuple[str, ...]
     steps: Mapping[str, int]
+    exponents: dict[Dimension, float] = field(default_factory=dict)
+
+    def bundles(self) -> list[list[Free]]:
+        """Return the groups, those together that a number of the model ties: it counts the units of each."""
+        by_leaf = {one.leaf: one for one in self.groups.values()}
+        bundle = {leaf: [one] for leaf, one in by_leaf.items()}
+        for dimensions in self.attributes.values():
+            own = [set(leaves(one)) for one in dimensions]
+            rest = [one - set.intersection(*own) for one in own]
+            tied = [next(iter(one)) for one in rest if len(one) == 1]
+            if len(tied) < len(rest) or not all(leaf in by_leaf for leaf in tied):
+                continue
+            joined = list(dict.fromkeys(one for leaf in tied for one in bundle[leaf]))
+            for one in joined:
+                bundle[one.leaf] = joined
+        return list({id(one): one for one in bundle.values()}.values())
 
     def count(self, sizes: Mapping[Dimension, int], *, per: str = "parameters") -> float:
         """Return the number of parameters, or of multiplications with them, at the given sizes."""
@@ -141,7 +179,8 @@ def structure(net: nn.Module, first: Any, shared: Sequence[str] = ()) -> Structu
         return Structure({}, {}, left, wiring, {}, {}, 0.0, (), {})
     why = {group: _why_fixed(group, shared) for group in wiring.groups}
     free = [group for group, reason in why.items() if not reason]
-    seen = _Seen(net, wiring, {group.leaf: group.readers for group in free})
+    coupled = {group.leaf: group.makers for group in free if _coupling(group)}
+    seen = _Seen(net, wiring, {group.leaf: group.readers for group in free}, coupled)
     seen.run(first)
     for group in free:
         why[group] = seen.reasons.get(group.leaf, "")
@@ -154,7 +193,14 @@ def structure(net: nn.Module, first: Any, shared: Sequence[str] = ()) -> Structu
             mixed = any(mark.startswith("reduced over") for mark in group.marks)
             place = f"[{makers[0].group.index(group)}]" if len(makers[0].group) > 1 else ""
             groups[named[0] + place] = Free(
-                named[0] + place, named, group.size, group.leaf, group.makers, group.readers, mixed
+                named[0] + place,
+                named,
+                group.size,
+                group.leaf,
+                group.makers,
+                group.readers,
+                mixed,
+                seen.makers.get(group.leaf),
             )
     cut = {layer for one in groups.values() for layer in one.layers}
     left = {titles[layer]: reason for layer in wiring.layers if (reason := _why_left(layer, why))}
@@ -180,7 +226,15 @@ def structure(net: nn.Module, first: Any, shared: Sequence[str] = ()) -> Structu
 class _Seen:
     """What a pass shows of the readers of groups."""
 
-    def __init__(self, net: nn.Module, wiring: Wiring, wanted: Mapping[Dimension, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        wiring: Wiring,
+        wanted: Mapping[Dimension, Sequence[str]],
+        coupled: Mapping[Dimension, Sequence[str]],
+    ) -> None:
+        self._coupled = coupled
+        self.makers: dict[Dimension, Coupled] = {}
         self._net, self._wiring, self._wanted = net, wiring, wanted
         self._tensors = named_tensors(net)
         self._reads: dict[str, list[Dimension]] = defaultdict(list)
@@ -209,6 +263,14 @@ class _Seen:
             one.refits = self.watch.uses[name] == one.uses
             if self.watch.uses[one.absorber] != one.uses:
                 one.absorber = ""
+        self.makers = {
+            leaf: replace(one, bias=self.watch.absorbs.get(one.maker, "")) for leaf, one in self.makers.items()
+        }
+        for leaf, names in self._coupled.items():
+            if leaf in self.makers and self._products[self.makers[leaf].maker] > 1:
+                self.reasons.setdefault(leaf, f"{self.makers[leaf].maker} makes its units several times")
+            elif leaf not in self.makers:
+                self.reasons.setdefault(leaf, f"{names[0]} makes its units, but not in a product along one of its axes")
         for leaf, names in self._wanted.items():
             for name in names:
                 if leaf not in (self.readers[name].columns if name in self.readers else {}):
@@ -229,6 +291,11 @@ class _Seen:
             self._grouped.add(name)
         blocks = len(one.matrices()) if one.kind in ("grouped", "batched") else 1  # a row meets one of them
         self.positions[name] += _n_rows(one) / blocks
+        for leaf, makers in self._coupled.items():
+            if name in makers and leaf not in self.makers:
+                made = _made(name, self._wiring.dimensions[name], leaf, self._tensors[name], one)
+                if made is not None:
+                    self.makers[leaf] = made
         if name in self._reads:
             reader = self.readers.get(name)
             if reader is None:
@@ -283,6 +350,39 @@ def _columns(
     return None
 
 
+def _made(
+    name: str, dimensions: Sequence[Dimension], leaf: Dimension, parameter: Tensor, one: Contraction
+) -> Coupled | None:
+    """Return where a weight makes the units of a group; None if its outputs are no single units.
+
+    Where one weight makes queries, keys and perhaps values, only the first of them count: what a unit adds to the
+    network's output goes through all.
+    """
+    for axis, dimension in enumerate(dimensions):
+        units = units_along(dimension, leaf) if leaf in leaves(dimension) else None
+        if units is None:
+            continue
+        head = factors(dimension)[0]
+        several = head.size if head.fixed and leaf not in leaves(head) else 0
+        units = _first_of(units, several or sum(leaf in leaves(term) for term in terms(dimension)))
+        shape = [1] * parameter.dim()
+        shape[axis] = -1
+        labels = units.to(torch.int32).to(parameter.device).view(shape).expand(parameter.shape)
+        outputs = outputs_of(labels, parameter, one)
+        if outputs is not None and any(bool((part >= 0).any()) for part in outputs):
+            return Coupled(name, [part.cpu() for part in outputs], axis, units)
+    return None
+
+
+def _first_of(labels: Tensor, parts: int) -> Tensor:
+    """Return labels with all but the first of so many equal parts of each label's places set to -1."""
+    places = (labels >= 0).nonzero()[:, 0]
+    new = torch.full_like(labels, -1)
+    first = places[: len(places) // max(1, parts)]
+    new[first] = labels[first]
+    return new
+
+
 def _even(columns: Sequence[Tensor]) -> bool:
     """Return whether each unit that a block reads has as many columns there as any other."""
     counts = [part[part >= 0].unique(return_counts=True)[1] for part in columns]
@@ -316,13 +416,15 @@ def _why_fixed(group: Group, shared: Sequence[str]) -> str:
         return f"{tied[0]} shares its memory with another parameter (tied weights)"
     if group.fixed:
         return f"its units are fixed: {group.fixed}"
-    if coupled := sorted(mark for mark in group.marks if mark.startswith("coupled")):
-        return f"its units are {coupled[0]}, so no weight can make up for them"
     if both := [name for name in group.readers if name in group.riders]:
         return f"{both[0]} reads its units and scales them"
     if group.size < 2:
         return "it has one unit"
-    return "" if group.readers else "no layer reads its units"
+    return "" if group.readers or _coupling(group) else "no layer reads its units"
+
+
+def _coupling(group: Group) -> bool:
+    return any(mark.startswith("coupled") for mark in group.marks)
 
 
 def _why_left(layer: Any, why: Mapping[Group, str]) -> str:

@@ -21,7 +21,7 @@ from ..surgery.fold import fold
 from ..surgery.groups import memory_shared
 from ..surgery.output_change import numbers, output_error, predicted_error, shown
 from ..wiring.dimensions import Dimension
-from .allocation import allocate, lots
+from .allocation import Lot, allocate
 from .cutting import cut_out, cuttable, kind_of
 from .data import divided, in_memory, n_samples
 from .elimination import Elimination, eliminate
@@ -161,7 +161,7 @@ class _Candidates:
     fit: list[Any]
     held: list[Any]
     structure: Structure
-    lots: list[Sequence[Free]]
+    lots: list[list[Free]]
     left: dict[str, str]
     per: Per
     step: dict[str, int]
@@ -188,17 +188,18 @@ class _Candidates:
             if not all(bool(one.isfinite().all()) for one in shown(forward(net, batch))):
                 raise ValueError(NOT_FINITE)
         known = structure(net, first, tuple(memory_shared(model)))
-        groups, bad = cuttable(net, known, arguments(net, first)) if known.groups else ([], {})
+        bundles, bad = cuttable(net, known, arguments(net, first)) if known.groups else ([], {})
         left = {**known.left, **bad}
-        for one in list(groups):
-            if leave.intersection(one.layers):
-                groups.remove(one)
-                left[one.name] = "it was to be left"
         kinds: dict[Any, list[Free]] = defaultdict(list)
-        for one in groups:
-            kinds[(kind_of(one.name), one.n_units) if uniform else one.name].append(one)
-        step = {one.name: max(round_to, known.steps.get(one.name, 1)) for one in groups}
-        return cls(net, model, fit, held, known, list(kinds.values()), left, per, step, {})
+        for groups in bundles:
+            if any(leave.intersection(one.layers) for one in groups):
+                left.update({one.name: "it was to be left" for one in groups})
+                continue
+            key = tuple((kind_of(one.name), one.n_units) for one in groups)
+            kinds[key if uniform else groups[0].name] += groups
+        lots = list(kinds.values())
+        step = {one.name: max(round_to, known.steps.get(one.name, 1)) for some in lots for one in some}
+        return cls(net, model, fit, held, known, lots, left, per, step, {})
 
     @property
     def groups(self) -> list[Free]:
@@ -214,7 +215,9 @@ class _Candidates:
         self.spread, self.statistics = statistics.spread, statistics
         with progress("Choosing units", sum(one.n_units for one in self.groups)) as advance:
             for one in self.groups:
-                self.eliminations[one.name] = eliminate(statistics.inputs(one), one.n_units, advance=advance)
+                self.eliminations[one.name] = eliminate(
+                    statistics.inputs(one), one.n_units, together=statistics.together(one), advance=advance
+                )
 
     def whole_cost(self) -> float:
         """Return the cost of the network as it is."""
@@ -223,7 +226,7 @@ class _Candidates:
     def sizes(self, share: float) -> dict[str, int]:
         """Return the sizes of all groups at a share."""
         return allocate(
-            lots(self.lots, self.eliminations),
+            [Lot.of(some, self.eliminations) for some in self.lots],
             self.structure.terms(self.per),
             budget=share * self.whole_cost(),
             steps=self.step,
@@ -323,7 +326,11 @@ class _Search:
                 raise ValueError(f"keep asks for {number:,} units of {name!r}, which has {one.n_units:,}")
             if number < one.n_units and number % (step := found.step[one.name]):
                 raise ValueError(f"keep asks for {number:,} units of {name!r}, which must be a multiple of {step:,}")
-            sizes[one.name] = number
+            lot = next(some for some in found.lots if one in some)
+            for tied in lot:
+                if number * tied.n_units % one.n_units:
+                    raise ValueError(f"{number:,} units of {name!r} leave no whole number of {tied.name!r}, tied to it")
+                sizes[tied.name] = number * tied.n_units // one.n_units
         return sizes
 
     def _untouched(self) -> _Built:

@@ -47,6 +47,12 @@ class Statistics:
     def __init__(self, net: nn.Module, structure: Structure, readers: Iterable[str], *, seed: int) -> None:
         self._net, self._structure = net, structure
         self._readers = {name: structure.readers[name] for name in readers}
+        self._coupled: dict[str, list[Free]] = defaultdict(list)
+        for one in structure.groups.values():
+            if one.coupled is not None:
+                self._coupled[one.coupled.maker].append(one)
+        self._outputs: dict[str, list[Tensor]] = {}
+        self._together: dict[str, Tensor] = {}
         self._heads = {one.source for one in self._readers.values()}
         self._generator = torch.Generator().manual_seed(seed)
         self._second: dict[str, list[Tensor]] = {}
@@ -54,7 +60,7 @@ class Statistics:
         self._center: dict[str, list[Tensor]] = {}
         self._gradients: dict[str, list[Tensor]] = {}
         self._layout: dict[str, Contraction] = {}
-        self._n = 0
+        self._n, self._batch = 0, 1
         self._sums: list[tuple[int, Tensor, Tensor]] = []
         self.spread = 0.0
 
@@ -67,7 +73,7 @@ class Statistics:
         watch = Watch(self._net, self._see, self._see_gradient)
         for batch in batches:
             n = batch_length(batch)
-            watch.backward = False
+            watch.backward, self._batch = False, n
             with running(self._net, gradients=True), watch:
                 outputs = [one for one in numbers(forward(self._net, batch)) if one.requires_grad]
                 if not outputs:
@@ -100,6 +106,10 @@ class Statistics:
             self._sums[k] = count + len(flat), sums + flat.sum(0), squares + flat.square().sum(0)
 
     def _see(self, name: str, one: Contraction, run: Any) -> Tensor:
+        if name in self._coupled:
+            output = run()
+            self._outputs[name] = one.output_rows(output.detach()) or []
+            run = lambda: output  # noqa: E731
         reader = self._readers.get(name)
         if reader is None:
             return run()
@@ -122,6 +132,8 @@ class Statistics:
             self._rows[name][k] += len(rows)
 
     def _see_gradient(self, name: str, blocks: list[Tensor]) -> None:
+        for group in self._coupled.get(name, ()):
+            self._add_together(group, self._outputs.get(name, []), blocks)
         if name not in self._readers:
             return
         if name not in self._gradients:
@@ -130,6 +142,23 @@ class Statistics:
             few = precise(sampled(rows.detach()))
             weight = len(rows) / max(1, len(few))
             self._gradients[name][k] += weight * (few.T @ few).double().cpu()
+
+    def _add_together(self, group: Free, outputs: list[Tensor], gradients: list[Tensor]) -> None:
+        """Add what each unit adds to the output: the sum of its entries times their gradients, over a sample's rows."""
+        assert group.coupled is not None
+        total = self._together.setdefault(group.name, torch.zeros(group.n_units, group.n_units, dtype=torch.float64))
+        for labels, rows, gradient in zip(group.coupled.outputs, outputs, gradients, strict=False):
+            here = labels >= 0
+            if rows.shape == gradient.shape and bool(here.any()):
+                moved = (rows.detach() * gradient.detach())[:, here].double().cpu()
+                by_unit = moved.new_zeros(len(moved), group.n_units).index_add_(1, labels[here], moved)
+                if len(moved) % self._batch == 0:
+                    by_unit = by_unit.view(self._batch, -1, group.n_units).sum(1)
+                total += by_unit.T @ by_unit
+
+    def together(self, group: Free) -> Tensor | None:
+        """Return mean products of what units add to the output; None if they are not multiplied with one another."""
+        return self._together[group.name] / self._n if group.name in self._together else None
 
     def inputs(self, group: Free) -> list[Inputs]:
         """Return the inputs of a group's readers, those of one source together.
@@ -147,7 +176,7 @@ class Statistics:
                 one = self._inputs(group, source, readers, k, constant=constant)
                 if one is not None:
                     found.append(one)
-        if not found:
+        if not found and group.readers:
             raise ValueError(f"the units of {group.name!r} were read in no sample of the data")
         return found
 
