@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cofire.nets.shrinking.allocation import Lot, allocate
 from cofire.nets.shrinking.elimination import Elimination
-from cofire.nets.shrinking.groups import Free, Term
+from cofire.nets.shrinking.free_groups import Free, Term
 from cofire.nets.wiring.dimensions import Dimension
 
 

@@ -22,7 +22,7 @@ from cofire.nets.shrinking.cutting import (
     kind_of,
     tried,
 )
-from cofire.nets.shrinking.groups import Free, Structure, structure
+from cofire.nets.shrinking.free_groups import Free, Structure, structure
 from cofire.nets.wiring.code_sizes import Attribute
 from cofire.nets.wiring.dimensions import Dimension, product, root, total
 

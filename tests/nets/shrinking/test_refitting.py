@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cofire.nets.loading.eval_mode import evaluating
 from cofire.nets.shrinking import shrink
 from cofire.nets.shrinking.cutting import cut_out
-from cofire.nets.shrinking.groups import structure
+from cofire.nets.shrinking.free_groups import structure
 from cofire.nets.shrinking.refitting import Refitting
 from cofire.nets.shrinking.ridge import Normal, refit
 from cofire.nets.surgery.cuts import copied

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cofire.nets.shrinking.groups import Structure, structure
+from cofire.nets.shrinking.free_groups import Structure, structure
 from cofire.nets.shrinking.statistics import NOT_FINITE, Statistics, precise, sampled
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..wiring.dimensions import Dimension, leaves
 from .elimination import Elimination
-from .groups import Free, Term
+from .free_groups import Free, Term
 
 AHEAD = (128, 32, 8)
 """Parts of a group that are looked ahead: its first units may cost more than later ones."""

@@ -16,11 +16,15 @@ from ..wiring.code_sizes import Attribute, as_predicted, ran_operations
 from ..wiring.dimensions import Dimension, kept, leaves, root, size_after
 from ..wiring.fake_copy import own_arguments, random_states_kept
 from ..wiring.wiring import Arguments
-from .groups import Free, Structure, units_along
+from .free_groups import Free, Structure, units_along
 from .watching import running
 
 Keep = Mapping[Dimension, Tensor]
 """For each group's leaf the units that stay, ascending."""
+
+
+OTHERWISE = "the code fixes its size: with fewer units, the network computes something else"
+NO_DIVISOR = "a number of the model ties it to others, with which its size has no common divisor"
 
 
 class Conflict(ValueError):
@@ -94,42 +98,14 @@ def _rescale(net: nn.Module, structure: Structure, keep: Keep) -> None:
                 tensors[one.bias].mul_(factor.to(tensors[one.bias]))
 
 
-def _entries(net: nn.Module, structure: Structure, leaf: Dimension) -> dict[str, list[Tensor]]:
-    """Return for each parameter that makes units of a leaf which indices of each axis are of any unit, as bools."""
-    readers = {name for one in structure.groups.values() if one.leaf is leaf for name in one.readers}
-    found = {}
-    for name, _ in net.named_parameters():
-        dimensions = structure.wiring.dimensions.get(name, ())
-        if name not in readers and any(leaf in leaves(one) for one in dimensions):
-            found[name] = [
-                torch.ones(one.size, dtype=torch.bool) if units is None or leaf not in leaves(one) else units >= 0
-                for one in dimensions
-                for units in [units_along(one, leaf)]
-            ]
-    return found
-
-
-def outer(parts: Sequence[Tensor]) -> Tensor:
-    """Return where all of several bools hold, with an axis for each.
-
-    Example:
-        >>> outer([torch.tensor([True, False]), torch.tensor([True, True, False])])
-        tensor([[ True,  True, False],
-                [False, False, False]])
-    """
-    found = torch.ones((), dtype=torch.bool)
-    for part in parts:
-        found = found[..., None] & part
-    return found
-
-
 def cuttable(net: nn.Module, structure: Structure, arguments: Arguments) -> tuple[list[list[Free]], dict[str, str]]:
     """Return the groups that can be cut together, those in one list that are tied, and why others can't be.
 
     All are cut to three quarters at once, in place and back again, and the smaller network runs on fake tensors: each
-    operation has to put out the shapes that the wiring predicts. Where it doesn't, groups are tried apart. Where units
-    are multiplied with one another, the smaller network runs on the example too, and must put out what the network does
-    without these units.
+    operation has to put out the shapes that the wiring predicts. Where it doesn't, groups are tried apart. Code may go
+    another way at another size, as that of shared heads does at a single one: such a group can be cut if the smaller
+    network, run on the example, puts out what the network does without these units. So must a network whose units are
+    multiplied with one another.
 
     Args:
         net: the network.
@@ -137,6 +113,7 @@ def cuttable(net: nn.Module, structure: Structure, arguments: Arguments) -> tupl
         arguments: an example of what it takes.
     """
     good: list[list[Free]] = []
+    otherwise: list[list[Free]] = []
     bad: dict[str, str] = {}
 
     def works(bundles: Sequence[Sequence[Free]]) -> str:
@@ -147,18 +124,20 @@ def cuttable(net: nn.Module, structure: Structure, arguments: Arguments) -> tupl
         reason = works([*good, *bundles]) if bundles else ""
         if not reason:
             good.extend(bundles)
-        elif len(bundles) == 1:
-            bad.update({one.name: reason for one in bundles[0]})
-        else:
+        elif len(bundles) > 1:
             add(bundles[: len(bundles) // 2])
             add(bundles[len(bundles) // 2 :])
+        elif reason == OTHERWISE and not (
+            any(one.mixed for one in bundles[0]) or _differs(net, structure, bundles[0], arguments)
+        ):
+            otherwise.extend(bundles)
+        else:
+            bad.update({one.name: reason for one in bundles[0]})
 
     every = []
     for groups in structure.bundles():
         if gcd(*(one.n_units for one in groups)) < 2:
-            bad.update(
-                {one.name: "a number of the model ties it to others, which have no common divisor" for one in groups}
-            )
+            bad.update({one.name: NO_DIVISOR for one in groups})
         else:
             every.append(groups)
     if every and works(every):
@@ -170,10 +149,10 @@ def cuttable(net: nn.Module, structure: Structure, arguments: Arguments) -> tupl
     else:
         good = every
     for groups in [groups for groups in good if any(one.coupled for one in groups)]:
-        if reason := _scaled(net, structure, groups, arguments):
+        if reason := _differs(net, structure, groups, arguments):
             good.remove(groups)
             bad.update({one.name: reason for one in groups})
-    return good, bad
+    return [*good, *otherwise], bad
 
 
 def _three_quarters(groups: Sequence[Free]) -> dict[Dimension, Tensor]:
@@ -182,50 +161,57 @@ def _three_quarters(groups: Sequence[Free]) -> dict[Dimension, Tensor]:
     return {one.leaf: torch.arange(one.n_units // n * left) for one in groups}
 
 
-def _scaled(net: nn.Module, structure: Structure, groups: Sequence[Free], arguments: Arguments) -> str:
-    """Find by which power of the share of units products of them are to be multiplied; return why none is right.
+def _differs(net: nn.Module, structure: Structure, groups: Sequence[Free], arguments: Arguments) -> str:
+    """Return why a network puts out something else with fewer units than without what they hold.
 
-    Attention may divide the products of queries and keys by the root of their number, in a way that no shape shows.
+    Attention may divide the products of queries and keys by the root of their number, in a way that no shape shows;
+    where that makes them the same, the power is noted.
     """
     keep = _three_quarters(groups)
     coupled = [one.leaf for one in groups if one.coupled]
     wanted = _without(net, structure, groups, keep, arguments)
-    for exponent in (0.0, 0.5):
+    for exponent in (0.0, 0.5) if coupled else (0.0,):
         structure.exponents.update(dict.fromkeys(coupled, exponent))
         change = cut_out(net, structure, keep)
         try:
             found = _outputs(net, arguments)
+        except Exception:  # whatever the user's forward raises on a width that it did not expect
+            found = []
         finally:
             change.take_back()
-        same = len(found) == len(wanted) and all(
-            a.shape == b.shape and bool((a - b).norm() <= 1e-3 * b.norm()) for a, b in zip(found, wanted, strict=True)
-        )
-        if same:
+        if len(found) == len(wanted) and all(map(_are_close, found, wanted)):
             return ""
     for leaf in coupled:
         del structure.exponents[leaf]
     return "the network computes something else with fewer of these units than without what they hold"
 
 
+def _are_close(found: Tensor, wanted: Tensor) -> bool:
+    return found.shape == wanted.shape and bool((found - wanted).norm() <= 1e-3 * wanted.norm())
+
+
 def _without(
     net: nn.Module, structure: Structure, groups: Sequence[Free], keep: Keep, arguments: Arguments
 ) -> list[Tensor]:
-    """Return the outputs of a network in which nothing makes the units that would go."""
-    change = Change()
+    """Return the outputs of a network in which nothing reads the units that would go; or makes them, if it multiplies
+    them with one another.
+    """
     zeroed: dict[str, Tensor] = {}
     for one in groups:
         gone = torch.ones(one.n_units + 1, dtype=torch.bool)
         gone[keep[one.leaf]] = False
         gone[-1] = False
-        for name in _entries(net, structure, one.leaf):
-            parts = [
-                gone[units] if units is not None and leaf_here else torch.ones(dimension.size, dtype=torch.bool)
-                for dimension in structure.wiring.dimensions[name]
-                for leaf_here in [one.leaf in leaves(dimension)]
-                for units in [units_along(dimension, one.leaf)]
-            ]
-            old = zeroed.get(name, named_tensors(net)[name].detach())
-            zeroed[name] = old.masked_fill(outer(parts).to(old.device), 0)
+        makers = {name for name, _ in net.named_parameters()} if one.coupled else set()
+        for name in {*one.readers, *makers}:
+            dimensions = structure.wiring.dimensions.get(name, ())
+            for axis, dimension in enumerate(dimensions):
+                units = units_along(dimension, one.leaf) if one.leaf in leaves(dimension) else None
+                if units is not None:
+                    old = zeroed.get(name, named_tensors(net)[name].detach())
+                    shape = [1] * old.dim()
+                    shape[axis] = -1
+                    zeroed[name] = old.masked_fill(gone[units].view(shape).to(old.device), 0)
+    change = Change()
     replace(net, zeroed, change)
     try:
         return _outputs(net, arguments)
@@ -254,7 +240,7 @@ def tried(net: nn.Module, structure: Structure, keep: Keep, arguments: Arguments
         change.take_back()
     sizes = {root(leaf): len(units) for leaf, units in keep.items()}
     if not as_predicted(structure.wiring.operations, ran, sizes):
-        return "the code fixes its size: with fewer units, the network computes something else"
+        return OTHERWISE
     return ""
 
 

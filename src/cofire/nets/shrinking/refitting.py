@@ -12,7 +12,7 @@ from ..surgery.cut_groups import named_tensors
 from ..wiring.dimensions import root
 from .contraction import Contraction, put, viewed
 from .cutting import Keep, alive_entries
-from .groups import Reader, Structure
+from .free_groups import Reader, Structure
 from .lockstep import Waiting, in_lockstep
 from .ridge import Normal, Refit, Rows, refit, refit_wide
 from .statistics import WIDE, precise, sampled

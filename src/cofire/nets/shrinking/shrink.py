@@ -25,7 +25,7 @@ from .allocation import Lot, allocate
 from .cutting import cut_out, cuttable, kind_of
 from .data import divided, in_memory, n_samples
 from .elimination import Elimination, eliminate
-from .groups import Free, Structure, structure
+from .free_groups import Free, Structure, structure
 from .plans import plan_of
 from .refitting import Refitting
 from .shrunk import GroupCut, Point, Shrunk

@@ -16,7 +16,7 @@ from ..wiring.dimensions import Dimension
 from .contraction import Contraction, put
 from .cutting import kept_columns
 from .elimination import RIDGE, Inputs
-from .groups import Free, Reader, Structure
+from .free_groups import Free, Reader, Structure
 from .watching import Watch, running
 
 WIDE = 4096

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cofire.nets.shrinking.groups import Structure, structure, units_along
+from cofire.nets.shrinking.free_groups import Structure, structure, units_along
 from cofire.nets.wiring.dimensions import Dimension, product, total
 
 
