@@ -3,11 +3,15 @@
 import importlib.util
 import os
 
+import hypothesis
 import pytest
 import torch
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the workers share the cores; threads that wait for one another would stall them all
+
+hypothesis.settings.register_profile("cofire", deadline=None)  # a test holds a law, and no machine to a time
+hypothesis.settings.load_profile("cofire")
 
 if importlib.util.find_spec("torchvision"):  # lightning, torchmetrics and transformers import it
     from architectures import register_operators_of_torchvision

@@ -1,5 +1,7 @@
 """Backward elimination against a twin that refits all readers for every candidate."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -90,7 +92,7 @@ def test_zeros_constants_and_copies_go_first_at_no_cost():
     reader = Reader(
         x, effect, torch.eye(4, dtype=torch.float64), torch.arange(6), torch.arange(6)[:, None], constant=True
     )
-    found = eliminate([reader.inputs()], 6, ridge=1e-9)
+    found = eliminate([replace(reader.inputs(), ridge=1e-9)], 6)
     first = set(found.order[:3].tolist())
     assert {4, 5} < first and len(first & {0, 1}) == 1
     assert float(found.error[3]) < 1e-6 * float(found.error[4])

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 
 RIDGE = 1e-4
+FEWER = 0.01
+AMPLE = 20
+"""With so many rows for each column, chance makes up for little, and a hundredth of the ridge is enough."""
 STEPS = 128
 """Into how many removals a group is divided; units of one removal are chosen together."""
 
@@ -23,12 +26,14 @@ class Inputs:
             of the network's output, shape (n_columns, n_columns) without the ones.
         units: the units that are read here, ascending, shape (n_present,).
         columns: their columns, shape (n_present, n_columns_each).
+        ridge: share of the mean second moment, about the means if constants can be added, that is added to each.
     """
 
     second: Tensor
     sensitivity: Tensor
     units: Tensor
     columns: Tensor
+    ridge: float = RIDGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +73,13 @@ class Elimination:
 class _Reader:
     """The state of one set of inputs while units go."""
 
-    def __init__(self, one: Inputs, n_units: int, ridge: float) -> None:
+    def __init__(self, one: Inputs, n_units: int) -> None:
         second = one.second.clone()
         n = one.sensitivity.shape[0]
         scale = float(second.diagonal()[:n].mean())
         if len(second) > n:  # the constant takes up the means
             scale -= float(second[:n, n].square().mean())
-        second.diagonal()[:n] += ridge * scale if scale > 1e-12 * float(second.diagonal().max()) else 1.0
+        second.diagonal()[:n] += one.ridge * scale if scale > 1e-12 * float(second.diagonal().max()) else 1.0
         self.inverse = torch.linalg.inv(second)
         self.sensitivity = torch.zeros_like(self.inverse)
         self.sensitivity[:n, :n] = one.sensitivity
@@ -118,12 +123,16 @@ class _Reader:
         return max(left, 0.0)
 
 
+def ridge_for(n_rows: int, n_columns: int) -> float:
+    """Return the ridge for second moments of so many rows."""
+    return RIDGE * (FEWER if n_rows >= AMPLE * n_columns else 1.0)
+
+
 def eliminate(
     inputs: Sequence[Inputs],
     n_units: int,
     *,
     together: Tensor | None = None,
-    ridge: float = RIDGE,
     advance: Callable[[int], None] = lambda number: None,
 ) -> Elimination:
     """Return the order in which the units of a group go.
@@ -136,7 +145,6 @@ def eliminate(
         n_units: number of units in the group.
         together: for units that are multiplied with one another, as those of queries and keys: mean products of what
             each adds to the output, shape (n_units, n_units). Nothing makes up for them, so an error is a sum of these.
-        ridge: share of the mean second moment, about the means if constants can be added, that is added to each.
         advance: called with how many more units are done.
 
     Example:
@@ -147,7 +155,7 @@ def eliminate(
         >>> found.order[0].item() in (0, 2), bool(found.error[1] < 1e-3), bool(found.error[2] > 0.5)
         (True, True, True)
     """
-    readers = [_Reader(one, n_units, ridge) for one in inputs]
+    readers = [_Reader(one, n_units) for one in inputs]
     alive = torch.ones(n_units, dtype=torch.bool)
     order: list[int] = []
     errors = [0.0]

@@ -353,7 +353,7 @@ class _Search:
         """Return the smallest network whose loss is within bounds, by bisection over shares."""
         found = self._found
         low, high, best = found.share(found.sizes(0.0)), 1.0, self._untouched()
-        before = self._score(found.model, choose) if self._score else 0.0
+        before = scored(self._score, found.model, choose) if self._score else 0.0
         share = self._first_guess(max_loss, low)
         for _ in range(SEARCH):
             built = self._build(found.sizes(share))
@@ -376,13 +376,15 @@ class _Search:
 
     def _loss(self, built: _Built, choose: list[Any], before: float) -> float:
         if self._score is not None:
-            return before - self._score(built.model, choose)
+            return before - scored(self._score, built.model, choose)
         return upper_error(self._found.model, built.model, choose)
 
     def _result(self, built: _Built, report: list[Any]) -> Shrunk:
         found, model = self._found, self._found.model
         measured = output_error(model, built.model, report).relative
-        score = None if self._score is None else (self._score(model, report), self._score(built.model, report))
+        score = None
+        if self._score is not None:
+            score = scored(self._score, model, report), scored(self._score, built.model, report)
         predicted = self._predicted(built.sizes, report) if built.sizes else 0.0
         point = Point(built.share, predicted, measured, None if score is None else score[1])
         curve = [*self._curve(built.share, report), point] if built.sizes else [point]
@@ -440,6 +442,18 @@ class _Search:
         return points
 
 
+def scored(score: Score, model: nn.Module, batches: Sequence[Any]) -> float:
+    """Return the score of a model.
+
+    Raises:
+        ValueError: if it is no number.
+    """
+    found = float(score(model, batches))
+    if not isfinite(found):
+        raise ValueError(f"score must return a finite number, larger is better; got {found!r}")
+    return found
+
+
 def upper_error(model: nn.Module, other: nn.Module, batches: Iterable[Any]) -> float:
     """Return the relative error of another network's outputs, two standard errors above its mean over batches."""
     squares, counts = [], []
@@ -460,7 +474,7 @@ def _exact(model: nn.Module, fit: list[Any], held: list[Any], score: Score | Non
     """Cut only what others explain exactly."""
     surgery = fold(model, fit, pattern=["*", *(f"!{name}" for name in sorted(leave))])
     measured = output_error(model, surgery.model, held).relative
-    scores = None if score is None else (score(model, held), score(surgery.model, held))
+    scores = None if score is None else (scored(score, model, held), scored(score, surgery.model, held))
     cuts = {name: GroupCut(cut.layers, cut.n_units, cut.kept, 0.0) for name, cut in surgery.cuts.items()}
     n = _n_parameters(model), _n_parameters(surgery.model)
     predicted = None if surgery.predicted is None else surgery.predicted.relative

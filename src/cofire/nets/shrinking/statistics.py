@@ -15,7 +15,7 @@ from ..surgery.output_change import numbers
 from ..wiring.dimensions import Dimension
 from .contraction import Contraction, put
 from .cutting import kept_columns
-from .elimination import RIDGE, Inputs
+from .elimination import Inputs, ridge_for
 from .free_groups import Free, Reader, Structure
 from .watching import Watch, running
 
@@ -194,7 +194,7 @@ class Statistics:
         assert isinstance(sensitivity, Tensor)
         units = labels[labels >= 0].unique()
         columns = torch.stack([(labels == unit).nonzero()[:, 0] for unit in units])
-        return Inputs(second, sensitivity, units, columns)
+        return Inputs(second, sensitivity, units, columns, ridge_for(n_rows, len(sensitivity)))
 
     def _moments(self, source: str, k: int) -> Tensor:
         """Return mean second moments of a reader's inputs, with a last row and column of their means.
@@ -285,7 +285,7 @@ class Statistics:
         mean = second[:-1, -1].clone()
         second = second[:-1, :-1] - (torch.outer(mean, mean) if constant else 0)
         inner = second[stays][:, stays]
-        inner.diagonal().add_(RIDGE * float(second.diagonal().mean()))
+        inner.diagonal().add_(ridge_for(n_rows, len(second)) * float(second.diagonal().mean()))
         mixing = torch.linalg.solve(inner, second[stays][:, ~stays])
         for tap in range(taps):
             new[:, stays, tap] = parts[:, stays, tap] + parts[:, ~stays, tap] @ mixing.T
