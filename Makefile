@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := demo,report,papers,dask,pandas,lightning,transformers,torchmetrics,loggers,docs,dev
+EXTRAS := demo,report,papers,dask,pandas,lightning,transformers,torchmetrics,onnx,loggers,docs,dev
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format lint types layers docs bench dist clean

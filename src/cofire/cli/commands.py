@@ -13,6 +13,7 @@ from .inspect import inspect
 from .merge import merge
 from .report import report
 from .reproduce import reproduce
+from .shrink_command import shrink
 from .users_errors import users_error
 from .watch import watch
 
@@ -40,6 +41,10 @@ COMMANDS = {
         "cofire compare runs/plain runs/dropout",
     ],
     merge: ["cofire merge nets.small:build --weights last.pt --data digits --out smaller.safetensors"],
+    shrink: [
+        "cofire shrink nets.small:build --weights last.pt --data digits --keep 0.7 --out smaller",
+        "cofire shrink nets.small:build --weights last.pt --data digits --max-loss 0.01 --score accuracy --out smaller",
+    ],
     reproduce: ["cofire reproduce jin2022.fig5 --scale smoke"],
     experiments: ["cofire experiments --scale paper"],
 }

@@ -18,14 +18,19 @@ def check_writable(output: Path, example: str = "report.html") -> None:
 
 def write_json(content: dict[str, Any], path: Path) -> None:
     """Write content with cofire's version, and say so."""
-    from .._version import __version__
     from ..record.runs.whole_files import replaced
 
-    # JSON has no NaN and no infinity; allow_nan=False catches one that was not turned into null.
     with replaced(path) as file:
-        text = json.dumps({"cofire": __version__, **content}, allow_nan=False, indent=1, ensure_ascii=True)
-        file.write(text.encode())
+        file.write(as_json(content).encode())
     typer.echo(f"Wrote {path}.")
+
+
+def as_json(content: dict[str, Any]) -> str:
+    """Return content with cofire's version as JSON."""
+    from .._version import __version__
+
+    # JSON has no NaN and no infinity; allow_nan=False catches one that was not turned into null.
+    return json.dumps({"cofire": __version__, **content}, allow_nan=False, indent=1, ensure_ascii=True)
 
 
 def open_in_browser(address: str) -> None:
