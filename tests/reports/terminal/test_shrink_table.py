@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from cofire.nets.shrinking import GroupCut, Point
-from cofire.reports.data.shrink_rows import beyond, costs, error_text, group_rows, layer_rows, why_nothing
+from cofire.reports.data.shrink_rows import beyond, costs, curve_rows, error_text, group_rows, layer_rows, why_nothing
 from cofire.reports.terminal.shrink_table import shrink_summary
 
 from ..shrunken import EVIL, network, shrunken
@@ -63,6 +63,11 @@ def test_nothing_removed_gives_reasons_alone():
 def test_a_curve_without_predictions_is_left_out():
     found = replace(shrunken(), predicted=None, curve=(Point(0.8, None), Point(0.6, None, 0.1), Point(0.5, None)))
     assert "not predicted." in shown(found) and "Predicted" not in shown(found)
+
+
+def test_a_size_that_was_built_stands_once_in_the_curve():
+    curve = (Point(0.8, 0.1), Point(0.6, 0.2, 0.21), Point(0.6, 0.2))
+    assert curve_rows(replace(shrunken(), curve=curve)) == list(curve[:2])
 
 
 def test_notes_and_multiplications_are_told():

@@ -104,8 +104,13 @@ def costs(shrunk: Shrunk) -> list[str]:
 
 
 def curve_rows(shrunk: Shrunk) -> list[Point]:
-    """Return the points of the curve of which anything is known."""
-    return [one for one in shrunk.curve if one.predicted is not None or one.measured is not None]
+    """Return the points of the curve of which anything is known; those that were measured stand for others there."""
+    measured = {one.share for one in shrunk.curve if one.measured is not None}
+    return [
+        one
+        for one in shrunk.curve
+        if one.measured is not None or (one.predicted is not None and one.share not in measured)
+    ]
 
 
 def beyond(shrunk: Shrunk, max_loss: float | None) -> str | None:
