@@ -111,6 +111,11 @@ class Contraction:
         return windows(gradient, self.weight.shape[2:], stride, padding, dilation, 1)
 
 
+def per_axis(values: Sequence[int], n: int, default: int = 1) -> list[int]:
+    """Return a number for each of n axes; torch takes one for all too, or none."""
+    return [*(values or [default])] * (n if len(values) < n else 1)
+
+
 def windows(
     data: Tensor,
     kernel: Sequence[int],
@@ -127,7 +132,7 @@ def windows(
                 [1., 2., 3.]])]
     """
     n = len(kernel)
-    stride, padding, dilation = ([*one] * n if len(one) == 1 else [*one] for one in (stride, padding, dilation))
+    stride, padding, dilation = per_axis(stride, n), per_axis(padding, n, 0), per_axis(dilation, n)
     x = functional.pad(data, [one for width in reversed(padding) for one in (width, width)])
     for axis, (size, step, apart) in enumerate(zip(kernel, stride, dilation, strict=True)):
         x = x.unfold(2 + axis, (size - 1) * apart + 1, step)

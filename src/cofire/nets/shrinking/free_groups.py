@@ -17,7 +17,7 @@ from ..wiring.code_sizes import Attribute, code_sizes
 from ..wiring.dimensions import Dimension, factors, leaves, root, size_after, terms
 from ..wiring.wired_layers import Group, Wiring
 from ..wiring.wiring import wire
-from .contraction import Contraction, columns_of, outputs_of
+from .contraction import Contraction, columns_of, outputs_of, per_axis
 from .residuals import Residual, ResidualWatch
 from .watching import Watch, running
 
@@ -320,11 +320,10 @@ class _Seen:
 
 def _n_rows(one: Contraction) -> int:
     if one.kind == "convolution":
-        n = one.data.shape[0]
-        _, stride, padding, dilation = one.args[2:6]
+        n, axes = one.data.shape[0], one.data.dim() - 2
+        stride, padding, dilation = (per_axis(one.args[k], axes, 0 if k == 4 else 1) for k in (3, 4, 5))
         for axis, (size, kernel) in enumerate(zip(one.data.shape[2:], one.weight.shape[2:], strict=True)):
-            at = min(axis, len(stride) - 1)
-            n *= (size + 2 * padding[at] - dilation[at] * (kernel - 1) - 1) // stride[at] + 1
+            n *= (size + 2 * padding[axis] - dilation[axis] * (kernel - 1) - 1) // stride[axis] + 1
         return n
     if one.kind == "transposed":
         return one.data.numel() // one.data.shape[1]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ...stats._base.progress import progress
-from ..loading.batches import forward
+from ..loading.batches import batch_length, forward
 from ..surgery.cut_groups import named_tensors
 from ..wiring.dimensions import root
 from .contraction import Contraction, put, viewed
@@ -23,6 +23,10 @@ HELD = 5
 ROWS_PER_COLUMN = 40
 LEAST_ROWS = 20_000
 WIDE_ROWS = 3000
+MEMORY = 4e9
+"""Bytes that the passes of all batches may hold at once; of more data than that, evenly spread batches are used."""
+HELD_AT_ONCE = 12
+"""A pass holds about so many tensors of the largest one's size, in both networks together."""
 LARGEST = 100.0
 """A batch norm that scales by less than a hundredth is not asked to carry a correction."""
 
@@ -47,7 +51,7 @@ class Refitting:
     ) -> None:
         self._net, self._smaller, self._structure = net, smaller, structure
         self._keep = {root(leaf): units for leaf, units in keep.items()}
-        self._batches = batches
+        self._batches = _within_memory(batches, structure.largest * HELD_AT_ONCE)
         self._tensors, self._new = named_tensors(net), named_tensors(smaller)
         self._alive: dict[str, Tensor] = {}
         self.few: list[str] = []
@@ -193,6 +197,14 @@ class Refitting:
             return
         bias = one.args[2] if one.kind == "convolution" else one.args[0]
         bias.detach().copy_(constant.to(bias).view(bias.shape))
+
+
+def _within_memory(batches: Sequence[Any], bytes_per_sample: float) -> Sequence[Any]:
+    """Return as many batches as fit, spread evenly; two at least, of which one chooses the ridges."""
+    n = max(2, int(MEMORY / max(1.0, bytes_per_sample * max(map(batch_length, batches)))))
+    if n >= len(batches):
+        return batches
+    return [batches[k * len(batches) // n] for k in range(n)]
 
 
 def _as_rows(tensor: Tensor, one: Contraction) -> Tensor:
