@@ -23,11 +23,14 @@ from .wiring import Arguments, tensors_of
 T = TypeVar("T")
 SHAPING = frozenset(
     {
-        "view", "reshape", "unflatten", "expand", "split", "split_with_sizes", "narrow", "new_zeros", "new_ones",
-        "new_empty", "new_full", "zeros", "ones", "empty", "full",
+        "view", "reshape", "unflatten", "expand", "narrow", "new_zeros", "new_ones", "new_empty", "new_full", "zeros",
+        "ones", "empty", "full",
     }
 )  # fmt: skip
 """Functions of torch that are told sizes of what they return."""
+PIECES = frozenset({"split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes"})
+PIECE_SIZES = ("split_size", "split_sizes", "split_size_or_sections")
+"""What they call the sizes of the pieces that they return."""
 
 KINDS: Mapping[type, Callable[[list[Any]], Any]] = {tuple: tuple, list: list, torch.Size: torch.Size}
 """Containers of sizes."""
@@ -144,23 +147,36 @@ class _SizesSeen(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run a function; note the sizes that it was given."""
         kwargs = kwargs or {}
-        output = func(*args, **kwargs)
-        if getattr(func, "__name__", "") in SHAPING and self.follower is not None:
-            leaves = tree_leaves((args, kwargs))
-            if any(isinstance(one, Size) for one in leaves):
-                numbers = [one for one in leaves if isinstance(one, int) and not isinstance(one, bool)]
-                for tensor in [one for one in tree_leaves(output) if isinstance(one, Tensor)]:
-                    self._note(tensor, numbers)
+        output, name = func(*args, **kwargs), getattr(func, "__name__", "")
+        if self.follower is None or not any(isinstance(one, Size) for one in tree_leaves((args, kwargs))):
+            return output
+        if name in PIECES:
+            self._note_pieces(output, *args[1:], **kwargs)
+        elif name in SHAPING:
+            numbers = [one for one in tree_leaves((args, kwargs)) if isinstance(one, int) and not isinstance(one, bool)]
+            for tensor in [one for one in tree_leaves(output) if isinstance(one, Tensor)]:
+                self._note(tensor, numbers)
         return output
 
     def _note(self, tensor: Tensor, numbers: Sequence[int]) -> None:
-        assert self.follower is not None
-        signal, shape = self.follower.signal(tensor), list(tensor.shape)
+        shape = list(tensor.shape)
         if len(numbers) == len(shape):
-            axes = [(axis, one) for axis, one in enumerate(numbers) if isinstance(one, Size)]
+            axes = list(enumerate(numbers))
         else:
-            axes = [(shape.index(one), one) for one in numbers if isinstance(one, Size) and shape.count(one) == 1]
-        self.used += [(signal, axis, one) for axis, one in axes]
+            axes = [(shape.index(one), one) for one in numbers if shape.count(one) == 1]
+        for axis, one in axes:
+            self._use(tensor, axis, one)
+
+    def _note_pieces(self, pieces: Sequence[Tensor], sizes: Any = 0, dim: int = 0, **given: Any) -> None:
+        """Note the sizes of pieces: one for each, or one for all but perhaps the last."""
+        sizes = next((given[name] for name in PIECE_SIZES if name in given), sizes)
+        each = sizes if isinstance(sizes, tuple | list) else [sizes] * len(pieces)
+        for piece, size in zip(pieces, each, strict=False):
+            self._use(piece, dim % piece.dim(), size)
+
+    def _use(self, tensor: Tensor, axis: int, size: int) -> None:
+        if isinstance(size, Size) and self.follower is not None and axis < tensor.dim() and tensor.shape[axis] == size:
+            self.used.append((self.follower.signal(tensor), axis, size))
 
 
 def ran_operations(model: nn.Module, arguments: Arguments) -> list[tuple[str, list[tuple[int, ...]]]]:
