@@ -10,11 +10,11 @@ from cofire.nets.shrinking.data import LEAST_BATCHES, divided, in_memory, n_samp
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=6), st.integers(2, 5), st.data())
 def test_samples_are_dealt_out_in_turn(lengths, of, data):
-    third = data.draw(st.integers(1, of - 1))
+    at = data.draw(st.integers(0, of - 1))
     numbers = torch.arange(sum(lengths))
-    first, others = divided(numbers.split(lengths), third=third, of=of)
+    first, others = divided(numbers.split(lengths), of=of, at=at)
     joined = [torch.cat(part).tolist() if part else [] for part in (first, others)]
-    assert joined[0] == [n for n in range(len(numbers)) if n % of < third]
+    assert joined[0] == [n for n in range(len(numbers)) if n % of == at]
     assert sorted(joined[0] + joined[1]) == numbers.tolist()
     assert n_samples(first) + n_samples(others) == len(numbers)
 

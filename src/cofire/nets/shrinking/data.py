@@ -33,20 +33,20 @@ def _chunks(batch: Any, size: int) -> list[Any]:
     return [picked(batch, torch.arange(start, min(n, start + size))) for start in range(0, n, size)]
 
 
-def divided(batches: Sequence[Any], *, third: int, of: int) -> tuple[list[Any], list[Any]]:
-    """Return the samples whose number leaves a rest of less than ``third`` when divided by ``of``, and the others.
+def divided(batches: Sequence[Any], *, of: int, at: int = 0) -> tuple[list[Any], list[Any]]:
+    """Return the samples whose number leaves the rest ``at`` when divided by ``of``, and the others.
 
     Samples are dealt out in turn, so that data sorted by class, say, are divided evenly.
 
     Example:
-        >>> first, others = divided([torch.arange(4), torch.arange(4, 7)], third=1, of=3)
+        >>> first, others = divided([torch.arange(4), torch.arange(4, 7)], of=3)
         >>> torch.cat(first).tolist(), torch.cat(others).tolist()
         ([0, 3, 6], [1, 2, 4, 5])
     """
     first, others, before = [], [], 0
     for batch in batches:
         number = torch.arange(before, before + batch_length(batch))
-        mine = (number % of) < third
+        mine = number % of == at
         for chosen, into in ((mine, first), (~mine, others)):
             if bool(chosen.any()):
                 into.append(picked(batch, chosen.nonzero()[:, 0]))

@@ -39,6 +39,8 @@ SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 """Shares of which the curve tells."""
 MIXED_AT = (128, 8)
 """Parts of a group whose cut is measured where a normalization mixes its units."""
+PARTS = 10
+"""Parts of the samples whose scores tell how sure a score is."""
 SEARCH = 6
 """How many smaller networks are built to find the smallest that keeps ``max_loss``."""
 
@@ -73,7 +75,7 @@ def shrink(
         keep: the share of parameters (or multiplications) that stays, or how many units of each layer stay.
         max_loss: instead of ``keep``: the largest error. The rms change of the outputs over their standard deviation,
             or with ``score`` the loss of that score. It is kept as measured: the cut is chosen on one half of the check
-            samples, with a margin of two standard errors for the error of outputs, and reported from the other half.
+            samples, with a margin of two standard errors, and reported from the other half.
         score: ``(model, batches) -> number``, larger is better.
         check: inputs to measure on. By default a third of ``data`` is held out for that.
         per: what ``keep`` is a share of: ``"parameters"``, or ``"flops"``, multiplications with parameters.
@@ -103,7 +105,7 @@ def shrink(
     left_alone = _named(whole, leave)
     with apart(whole):
         batches, given = in_memory(data), None if check is None else in_memory(check)
-        held, fit = divided(batches, third=1, of=3) if given is None else (given, batches)
+        held, fit = divided(batches, of=3) if given is None else (given, batches)
         if n_samples(fit) < 2 or not held:
             raise ValueError(f"shrink needs at least 3 samples, got {n_samples(batches)}")
         if keep is None and max_loss is None:
@@ -278,7 +280,7 @@ class _Search:
         if max_loss is None:
             sizes = self._wanted(keep) if isinstance(keep, Mapping) else self._reached(float(keep))
             return self._result(self._build(sizes), found.held)
-        report, choose = divided(found.held, third=1, of=2)
+        report, choose = divided(found.held, of=2)
         if not choose:
             raise ValueError("max_loss needs at least two samples to check, one to choose by and one to report on")
         return self._result(self._smallest(max_loss, choose), report)
@@ -376,8 +378,21 @@ class _Search:
 
     def _loss(self, built: _Built, choose: list[Any], before: float) -> float:
         if self._score is not None:
-            return before - scored(self._score, built.model, choose)
+            return before - scored(self._score, built.model, choose) + self._doubt(built, choose)
         return upper_error(self._found.model, built.model, choose)
+
+    def _doubt(self, built: _Built, choose: list[Any]) -> float:
+        """Return two standard errors of the loss of the score, from that of parts of the samples."""
+        assert self._score is not None
+        losses = []
+        for k in range(PARTS):
+            if part := divided(choose, of=PARTS, at=k)[0]:
+                old, new = (scored(self._score, model, part) for model in (self._found.model, built.model))
+                losses.append(old - new)
+        if len(losses) < 2:
+            return 0.0
+        spread = torch.tensor(losses, dtype=torch.float64).std()
+        return 2 * float(spread) / len(losses) ** 0.5
 
     def _result(self, built: _Built, report: list[Any]) -> Shrunk:
         found, model = self._found, self._found.model
