@@ -1,7 +1,7 @@
 """Cut groups out of a network and check, operation by operation, that the smaller one does what it should."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import gcd
 from typing import Any
@@ -101,11 +101,11 @@ def _rescale(net: nn.Module, structure: Structure, keep: Keep) -> None:
 def cuttable(net: nn.Module, structure: Structure, arguments: Arguments) -> tuple[list[list[Free]], dict[str, str]]:
     """Return the groups that can be cut together, those in one list that are tied, and why others can't be.
 
-    All are cut to three quarters at once, in place and back again, and the smaller network runs on fake tensors: each
-    operation has to put out the shapes that the wiring predicts. Where it doesn't, groups are tried apart. Code may go
-    another way at another size, as that of shared heads does at a single one: such a group can be cut if the smaller
-    network, run on the example, puts out what the network does without these units. So must a network whose units are
-    multiplied with one another.
+    All are cut to about three quarters at once, in place and back again, and the smaller network runs on fake tensors:
+    each operation has to put out the shapes that the wiring predicts. Where it doesn't, groups are tried apart. Code
+    may go another way at another size, as that of shared heads does at a single one: such a group can be cut if the
+    smaller network, run on the example, puts out what the network does without these units. So must a network whose
+    units are multiplied with one another.
 
     Args:
         net: the network.
@@ -115,10 +115,13 @@ def cuttable(net: nn.Module, structure: Structure, arguments: Arguments) -> tupl
     good: list[list[Free]] = []
     otherwise: list[list[Free]] = []
     bad: dict[str, str] = {}
+    trial: dict[int, dict[Dimension, Tensor]] = {}
+    sizes: Counter[int] = Counter()
 
-    def works(bundles: Sequence[Sequence[Free]]) -> str:
-        keep = {leaf: units for groups in bundles for leaf, units in _three_quarters(groups).items()}
-        return tried(net, structure, keep, arguments)
+    def works(bundles: Sequence[list[Free]]) -> str:
+        return tried(
+            net, structure, {leaf: units for groups in bundles for leaf, units in trial[id(groups)].items()}, arguments
+        )
 
     def add(bundles: Sequence[list[Free]]) -> None:
         reason = works([*good, *bundles]) if bundles else ""
@@ -134,11 +137,13 @@ def cuttable(net: nn.Module, structure: Structure, arguments: Arguments) -> tupl
         else:
             bad.update({one.name: reason for one in bundles[0]})
 
-    every = []
+    every: list[list[Free]] = []
     for groups in structure.bundles():
         if gcd(*(one.n_units for one in groups)) < 2:
             bad.update({one.name: NO_DIVISOR for one in groups})
         else:
+            trial[id(groups)] = _three_quarters(groups, less=sizes[groups[0].n_units])
+            sizes[groups[0].n_units] += 1
             every.append(groups)
     if every and works(every):
         kinds: dict[str, list[list[Free]]] = defaultdict(list)
@@ -155,9 +160,10 @@ def cuttable(net: nn.Module, structure: Structure, arguments: Arguments) -> tupl
     return [*good, *otherwise], bad
 
 
-def _three_quarters(groups: Sequence[Free]) -> dict[Dimension, Tensor]:
+def _three_quarters(groups: Sequence[Free], *, less: int = 0) -> dict[Dimension, Tensor]:
+    """Return units that stay: three quarters, or a few less, so that groups of one size come to different ones."""
     n = gcd(*(one.n_units for one in groups))
-    left = max(1, n - max(1, n // 4))
+    left = max(1, n - max(1, n // 4) - (less % (n // 4) if n >= 8 else 0))
     return {one.leaf: torch.arange(one.n_units // n * left) for one in groups}
 
 

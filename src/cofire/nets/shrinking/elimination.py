@@ -80,7 +80,7 @@ class _Reader:
         if len(second) > n:  # the constant takes up the means
             scale -= float(second[:n, n].square().mean())
         second.diagonal()[:n] += one.ridge * scale if scale > 1e-12 * float(second.diagonal().max()) else 1.0
-        self.inverse = torch.linalg.inv(second)
+        self.inverse = solved(second, torch.eye(len(second), dtype=torch.float64))
         self.sensitivity = torch.zeros_like(self.inverse)
         self.sensitivity[:n, :n] = one.sensitivity
         self.columns, self.place = one.columns, torch.full((n_units,), -1)
@@ -98,7 +98,7 @@ class _Reader:
             rows, across = columns[:, :, None], columns[:, None, :]
             inverse, sensitivity = self.inverse[rows, across], self.sensitivity[rows, across]
             inverse[~self.alive] = torch.eye(columns.shape[1], dtype=torch.float64)
-            found = torch.linalg.solve(inverse, sensitivity).diagonal(dim1=1, dim2=2).sum(1)
+            found = solved(inverse, sensitivity).diagonal(dim1=1, dim2=2).sum(1)
         total[self.units] += torch.where(self.alive, found.clamp_min(0), 0.0)
 
     def remove(self, units: Tensor) -> float:
@@ -111,8 +111,8 @@ class _Reader:
         at = self.columns[places].flatten()
         inverse, sensitivity = self.inverse, self.sensitivity
         block = inverse[at][:, at]
-        made = torch.linalg.solve(block, inverse[at])
-        left = float(torch.linalg.solve(block, sensitivity[at][:, at]).diagonal().sum())
+        made = solved(block, inverse[at])
+        left = float(solved(block, sensitivity[at][:, at]).diagonal().sum())
         cross = sensitivity[:, at] @ made
         sensitivity += made.T @ (sensitivity[at][:, at] @ made) - cross - cross.T
         inverse -= inverse[:, at] @ made
@@ -121,6 +121,14 @@ class _Reader:
             matrix[:, at] = 0
         inverse[at, at] = 1
         return max(left, 0.0)
+
+
+def solved(matrix: Tensor, right: Tensor) -> Tensor:
+    """Solve linear equations whose matrix is symmetric and not negative; least squares where it is singular."""
+    found, failed = torch.linalg.solve_ex(matrix, right)
+    if bool((failed == 0).all()) and bool(found.isfinite().all()):
+        return found
+    return torch.linalg.pinv(matrix, hermitian=True) @ right
 
 
 def ridge_for(n_rows: int, n_columns: int) -> float:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from .elimination import solved
+
 GRID = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
 """Ridges to choose from, as shares of the mean second moment; keeping the old weight is one more choice."""
 
@@ -101,7 +103,7 @@ def refit(fit: Normal, held: Normal, old: Tensor, *, constant: bool) -> Refit:
     weight = w0
     if ridge is not None:
         lifted = second + max(ridge, 1e-10) * scale * torch.eye(len(second), dtype=torch.float64)
-        weight = w0 + torch.linalg.solve(lifted, cross - second @ w0, left=True)
+        weight = w0 + solved(lifted, cross - second @ w0)
     added = both.outputs / both.n - weight.T @ (both.inputs / both.n) if constant else None
     return Refit(weight.T, added, ridge)
 

@@ -22,7 +22,7 @@ from ..surgery.groups import memory_shared
 from ..surgery.output_change import numbers, output_error, predicted_error, shown
 from ..wiring.dimensions import Dimension
 from .allocation import Lot, allocate
-from .cutting import cut_out, cuttable, kind_of
+from .cutting import OTHERWISE, cut_out, cuttable, kind_of, tried
 from .data import divided, in_memory, n_samples
 from .elimination import Elimination, eliminate
 from .free_groups import Free, Structure, structure
@@ -226,13 +226,33 @@ class _Candidates:
         return self.structure.count({}, per=self.per)
 
     def sizes(self, share: float) -> dict[str, int]:
-        """Return the sizes of all groups at a share."""
-        return allocate(
-            [Lot.of(some, self.eliminations) for some in self.lots],
-            self.structure.terms(self.per),
-            budget=share * self.whole_cost(),
-            steps=self.step,
-        )
+        """Return the sizes of all groups at a share; groups that the code does not allow these sizes are left."""
+        while True:
+            sizes = allocate(
+                [Lot.of(some, self.eliminations) for some in self.lots],
+                self.structure.terms(self.per),
+                budget=share * self.whole_cost(),
+                steps=self.step,
+            )
+            bad = self._refused(sizes)
+            if not bad:
+                return sizes
+            self.left.update({one.name: reason for some, reason in bad for one in some})
+            self.lots = [some for some in self.lots if all(some is not one for one, _ in bad)]
+
+    def _refused(self, sizes: Mapping[str, int]) -> list[tuple[list[Free], str]]:
+        """Return the lots that can't have their sizes, with the reasons; all were tried at others."""
+        keep, arguments_ = self.keep(sizes), arguments(self.net, self.fit[0])
+        reason = tried(self.net, self.structure, keep, arguments_) if keep else ""
+        if reason in ("", OTHERWISE):  # where code goes another way, numbers have decided
+            return []
+        apart = []
+        for some in self.lots:
+            own = {one.leaf: keep[one.leaf] for one in some if one.leaf in keep}
+            alone = tried(self.net, self.structure, own, arguments_) if own else ""
+            if alone not in ("", OTHERWISE):
+                apart.append((some, alone))
+        return apart or [(some, reason) for some in self.lots]
 
     def share(self, sizes: Mapping[str, int]) -> float:
         """Return the share that sizes come to."""

@@ -15,7 +15,7 @@ from ..surgery.output_change import numbers
 from ..wiring.dimensions import Dimension
 from .contraction import Contraction, put
 from .cutting import kept_columns
-from .elimination import Inputs, ridge_for
+from .elimination import Inputs, ridge_for, solved
 from .free_groups import Free, Reader, Structure
 from .watching import Watch, running
 
@@ -286,7 +286,7 @@ class Statistics:
         second = second[:-1, :-1] - (torch.outer(mean, mean) if constant else 0)
         inner = second[stays][:, stays]
         inner.diagonal().add_(ridge_for(n_rows, len(second)) * float(second.diagonal().mean()))
-        mixing = torch.linalg.solve(inner, second[stays][:, ~stays])
+        mixing = solved(inner, second[stays][:, ~stays])
         for tap in range(taps):
             new[:, stays, tap] = parts[:, stays, tap] + parts[:, ~stays, tap] @ mixing.T
         if constant:
