@@ -102,7 +102,25 @@ def test_what_a_unit_saves_follows_the_sizes_of_all_others(n_units, seed, share)
         if not rates:
             break
         sizes[min(rates, key=rates.__getitem__)] -= 1
+    while True:
+        rates = {}
+        for one, n in zip(groups, n_units, strict=True):
+            larger = sizes | {one.name: sizes[one.name] + 1}
+            if sizes[one.name] < n and cost(terms, found, larger) <= budget:
+                added = cost(terms, found, larger) - cost(terms, found, sizes)
+                rates[one.name] = (error(found, sizes) - error(found, larger)) / max(added, 1e-9)
+        if not rates:
+            break
+        sizes[max(rates, key=rates.__getitem__)] += 1
     assert given_sizes == sizes
+
+
+def test_what_a_large_last_step_took_too_much_is_given_back():
+    tied, fine = [group("a", 4), group("b", 4)], group("fine", 16)
+    both = [lot(*tied, error=[0.0, 0.1, 1.0, 2.0]), lot(fine, error=[0.0, 0.001, *range(1, 15)])]
+    terms = [*(Term((one.leaf,), 10.0) for one in tied), Term((fine.leaf,), 1.0)]
+    # One unit of "fine" goes first, then one of the others: 75. Another of the others makes 55, so "fine" has it back.
+    assert allocate(both, terms, budget=74) == {"a": 2, "b": 2, "fine": 16}
 
 
 def test_a_first_unit_that_costs_much_is_looked_past():

@@ -76,13 +76,47 @@ def allocate(
         k = min(open_lots, key=lambda k: choices[k][0])  # pyright: ignore[reportOptionalSubscript]
         _, saved, size = choices[k]  # pyright: ignore[reportGeneralTypeIssues]
         left[k] = size
-        for one in lots[k].groups:
-            sizes[one.leaf] = lots[k].size(one, size)
+        _resize(lots[k], sizes, size)
         total -= saved
         touched = {id(term) for term in by_lot[k]}
         for other, own in enumerate(by_lot):
             stale[other] |= any(id(term) in touched for term in own)
+    _give_back(lots, by_lot, sizes, left, step, budget - total)
     return {one.name: sizes[one.leaf] for lot in lots for one in lot.groups}
+
+
+def _give_back(
+    lots: Sequence[Lot],
+    by_lot: Sequence[Sequence[Term]],
+    sizes: dict[Dimension, int],
+    left: list[int],
+    step: Sequence[int],
+    room: float,
+) -> None:
+    """Let lots grow again while the budget has room, as the last steps, which may be large, went beyond it."""
+    while True:
+        best: tuple[float, float, int, int] | None = None
+        for k, lot in enumerate(lots):
+            larger = lot.n_units if left[k] + step[k] > lot.n_units else left[k] + step[k]
+            if larger == left[k]:
+                continue
+            before = sum(term.cost(sizes) for term in by_lot[k])
+            _resize(lot, sizes, larger)
+            cost = sum(term.cost(sizes) for term in by_lot[k]) - before
+            _resize(lot, sizes, left[k])
+            gain = float(lot.error[lot.n_units - left[k]] - lot.error[lot.n_units - larger])
+            if cost <= room and (best is None or gain / max(cost, 1e-9) > best[0]):
+                best = gain / max(cost, 1e-9), cost, k, larger
+        if best is None:
+            return
+        _, cost, k, left[k] = best
+        room -= cost
+        _resize(lots[k], sizes, left[k])
+
+
+def _resize(lot: Lot, sizes: dict[Dimension, int], n: int) -> None:
+    for one in lot.groups:
+        sizes[one.leaf] = lot.size(one, n)
 
 
 def _common_step(lot: Lot, steps: Mapping[str, int]) -> int:
@@ -106,14 +140,12 @@ def _best_step(
     for size in targets:
         if not 1 <= size < now:
             continue
-        for one in lot.groups:
-            sizes[one.leaf] = lot.size(one, size)
+        _resize(lot, sizes, size)
         saved = before - sum(term.cost(sizes) for term in terms)
         if saved > 0:
             added = float(lot.error[lot.n_units - size] - lot.error[lot.n_units - now])
             rate = max(added, 0.0) / saved
             if best is None or rate < best[0]:
                 best = rate, saved, size
-    for one in lot.groups:
-        sizes[one.leaf] = lot.size(one, now)
+    _resize(lot, sizes, now)
     return best

@@ -1,6 +1,7 @@
 """Plans: what makes a fresh model of the old size fit the state dict of the smaller one."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, TypeVar
 
 from torch import nn
@@ -27,7 +28,7 @@ def plan_of(
                 "layers": list(cut.layers),
                 "units": cut.n_units,
                 "kept": list(cut.kept),
-                "predicted_error": cut.predicted,
+                "predicted_error": cut.predicted if isfinite(cut.predicted) else None,
             }
             for name, cut in cuts.items()
         },

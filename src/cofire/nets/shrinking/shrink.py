@@ -471,8 +471,10 @@ class _Search:
         least = found.share(found.sizes(0.0))
         points = []
         for one in SHARES:
-            if one >= least and abs(one - share) > 0.005:
-                sizes = found.sizes(one)
+            if one < least:
+                continue
+            sizes = found.sizes(one)
+            if abs(found.share(sizes) - share) > 0.005:
                 points.append(Point(found.share(sizes), self._predicted(sizes, batches)))
         return points
 
@@ -507,6 +509,10 @@ def upper_error(model: nn.Module, other: nn.Module, batches: Iterable[Any]) -> f
 
 def _exact(model: nn.Module, fit: list[Any], held: list[Any], score: Score | None, leave: set[str]) -> Shrunk:
     """Cut only what others explain exactly."""
+    for batch in held:
+        with evaluating(model):
+            if not all(bool(one.isfinite().all()) for one in shown(forward(model, batch))):
+                raise ValueError(NOT_FINITE)
     surgery = fold(model, fit, pattern=["*", *(f"!{name}" for name in sorted(leave))])
     measured = output_error(model, surgery.model, held).relative
     scores = None if score is None else (scored(score, model, held), scored(score, surgery.model, held))
