@@ -25,9 +25,9 @@ ROWS = []
 INTRODUCTION = """# The zoo, shrunk
 
 `cofire.shrink` cuts {works} of {n} architectures of the [zoo](zoo.md) with at most 30 million parameters to three
-quarters of these (torch {version}): the smaller network has the size that was asked for, runs on other inputs, and is
-what its plan makes of a fresh model. Weights are random, so that errors mean nothing here. `pytest tests/zoo/test_shrunken.py
---run-slow` writes this page.
+quarters of these (torch {version}): the smaller network has the size that was asked for, runs on other inputs, and
+is what its plan makes of a fresh model. Weights are random, so that errors mean nothing here. The page is written by
+`pytest tests/zoo/test_shrunken.py --run-slow`.
 
 The columns: how many *groups* of units lost some, and the share of the parameters that is *left*.
 """
