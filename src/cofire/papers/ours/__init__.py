@@ -2,6 +2,6 @@
 
 from ..framework.experiment import Experiment
 from .gap_ranking import GENERALIZATION
-from .pruning_accuracy import PRUNING
+from .shrink_scores import SHRINK
 
-EXPERIMENTS: tuple[Experiment, ...] = (PRUNING, GENERALIZATION)
+EXPERIMENTS: tuple[Experiment, ...] = (SHRINK, GENERALIZATION)
