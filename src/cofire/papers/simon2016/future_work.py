@@ -1,7 +1,7 @@
 """The paper's future work: the penalty on convolutions, and a learning rate that follows its drop.
 
-A convolution's channels are the units, its positions the samples. The penalty is that of the author's code with a
-weight of 0.1. Trained alike: without a penalty, with it, and with it while the learning rate falls with it
+A convolution's channels are the units, its positions the samples. The penalty is as the paper prints it, with a weight
+of 0.1: the author's code divides it by the number of samples, which for positions leaves next to nothing. Trained alike: without a penalty, with it, and with it while the learning rate falls with it
 (`PenaltyLR`). Perceptrons are SMALL on 10,000 images of MNIST, convolutional networks have 16, 32 and 64 channels and
 learn 5000 pictures of CIFAR-10; SGD at .05 with momentum .8, batches of 50, torch's initialization.
 """
@@ -72,8 +72,7 @@ def _learn(model: nn.Sequential, data: Dataset, settings: Settings, kind: str) -
     optimizer = settings.make_optimizer(model.parameters())
     layers = [name for name, _ in model.named_children() if name.startswith(("conv", "hidden"))]
     penalized = kind != PLAIN
-    options = {"weight": WEIGHT, "scale": "per_sample"}
-    with CorrelationPenalty(model, layers, **options) if penalized else nullcontext() as penalty:  # type: ignore[arg-type]
+    with CorrelationPenalty(model, layers, weight=WEIGHT) if penalized else nullcontext() as penalty:
         scheduler = PenaltyLR(optimizer, penalty, floor=0.5 * len(layers)) if penalty and kind == FOLLOWING else None
         per_epoch = settings.steps_per_epoch(len(data.train_x))
         for step, (x, y) in batches(data.train_x, data.train_y, settings):
@@ -158,6 +157,7 @@ FUTURE = Experiment(
     claims=claims_of(__package__, "future", CHECKS),
     minutes={"smoke": 0.2, "quick": 5, "paper": 2000},
     notes=notes_of(__doc__),
+    version=2,
     **texts_of(__package__, "future"),
     together=False,
 )
