@@ -205,4 +205,4 @@ def test_building_a_smaller_network_runs_each_once_over_each_batch():
         assert len(found.cuts) == depth - 1
         return PASSES["deep"]
 
-    assert passes(2) == passes(6)
+    assert passes(6) == passes(9)  # whose curves have as many points
