@@ -1,9 +1,10 @@
 """The paper's future work: the penalty on convolutions, and a learning rate that follows its drop.
 
-A convolution's channels are the units, its positions the samples. The penalty is as the paper prints it, with a weight
-of 0.1: the author's code divides it by the number of samples, which for positions leaves next to nothing. Trained alike: without a penalty, with it, and with it while the learning rate falls with it
-(`PenaltyLR`). Perceptrons are SMALL on 10,000 images of MNIST, convolutional networks have 16, 32 and 64 channels and
-learn 5000 pictures of CIFAR-10; SGD at .05 with momentum .8, batches of 50, torch's initialization.
+A convolution's channels are the units, its positions the samples. The penalty is as the paper prints it, with a
+weight of 0.1: the author's code divides it by the number of samples, which for positions leaves next to nothing.
+Trained alike: without a penalty, with it, and with it while the learning rate falls with it (`PenaltyLR`).
+Perceptrons are SMALL on 10,000 images of MNIST, convolutional networks have 16, 32 and 64 channels and learn 5000
+pictures of CIFAR-10; SGD at .05 with momentum .8, batches of 50, torch's initialization.
 """
 
 from collections.abc import Iterator
