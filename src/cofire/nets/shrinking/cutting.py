@@ -98,65 +98,86 @@ def _rescale(net: nn.Module, structure: Structure, keep: Keep) -> None:
                 tensors[one.bias].mul_(factor.to(tensors[one.bias]))
 
 
-def cuttable(net: nn.Module, structure: Structure, arguments: Arguments) -> tuple[list[list[Free]], dict[str, str]]:
-    """Return the groups that can be cut together, those in one list that are tied, and why others can't be.
+Bundles = list[list[Free]]
+"""Groups that can be cut, those in one list that a number of the model ties."""
 
-    All are cut to about three quarters at once, in place and back again, and the smaller network runs on fake tensors:
-    each operation has to put out the shapes that the wiring predicts. Where it doesn't, groups are tried apart. Code
-    may go another way at another size, as that of shared heads does at a single one: such a group can be cut if the
-    smaller network, run on the example, puts out what the network does without these units. So must a network whose
-    units are multiplied with one another.
+
+def cuttable(net: nn.Module, structure: Structure, arguments: Arguments) -> tuple[Bundles, dict[str, str]]:
+    """Return the groups that can be cut together, and why others can't be; all are tried at about three quarters.
+
+    Where units are multiplied with one another, the smaller network must put out what the network does without them.
 
     Args:
         net: the network.
         structure: its groups.
         arguments: an example of what it takes.
     """
-    good: list[list[Free]] = []
-    otherwise: list[list[Free]] = []
     bad: dict[str, str] = {}
-    trial: dict[int, dict[Dimension, Tensor]] = {}
+    every: Bundles = []
+    keep: dict[Dimension, Tensor] = {}
     sizes: Counter[int] = Counter()
-
-    def works(bundles: Sequence[list[Free]]) -> str:
-        return tried(
-            net, structure, {leaf: units for groups in bundles for leaf, units in trial[id(groups)].items()}, arguments
-        )
-
-    def add(bundles: Sequence[list[Free]]) -> None:
-        reason = works([*good, *bundles]) if bundles else ""
-        if not reason:
-            good.extend(bundles)
-        elif len(bundles) > 1:
-            add(bundles[: len(bundles) // 2])
-            add(bundles[len(bundles) // 2 :])
-        elif reason == OTHERWISE and not (
-            any(one.mixed for one in bundles[0]) or _differs(net, structure, bundles[0], arguments)
-        ):
-            otherwise.extend(bundles)
-        else:
-            bad.update({one.name: reason for one in bundles[0]})
-
-    every: list[list[Free]] = []
     for groups in structure.bundles():
         if gcd(*(one.n_units for one in groups)) < 2:
             bad.update({one.name: NO_DIVISOR for one in groups})
         else:
-            trial[id(groups)] = _three_quarters(groups, less=sizes[groups[0].n_units])
+            keep |= _three_quarters(groups, less=sizes[groups[0].n_units])
             sizes[groups[0].n_units] += 1
             every.append(groups)
-    if every and works(every):
-        kinds: dict[str, list[list[Free]]] = defaultdict(list)
-        for groups in every:
-            kinds[kind_of(groups[0].name)].append(groups)
-        for bundles in kinds.values():
-            add(bundles)
-    else:
-        good = every
+    good, refused = allowed(net, structure, every, keep, arguments)
+    bad |= refused
     for groups in [groups for groups in good if any(one.coupled for one in groups)]:
-        if reason := _differs(net, structure, groups, arguments):
+        if reason := _differs(net, structure, groups, keep, arguments):
             good.remove(groups)
             bad.update({one.name: reason for one in groups})
+    return good, bad
+
+
+def allowed(
+    net: nn.Module, structure: Structure, bundles: Bundles, keep: Keep, arguments: Arguments
+) -> tuple[Bundles, dict[str, str]]:
+    """Return the groups that can be cut to given units together, and why others can't be.
+
+    All are cut at once, in place and back again, and the smaller network runs on fake tensors: each operation has to
+    put out the shapes that the wiring predicts. Where it doesn't, groups are tried apart. Code may go another way at
+    another size, as that of shared heads does at a single one: such a group can be cut if the smaller network, run on
+    the example, puts out what the network does without these units.
+
+    Args:
+        net: the network.
+        structure: its groups.
+        bundles: those to try.
+        keep: the units that stay; groups that are not named stay whole.
+        arguments: an example of what the network takes.
+    """
+    good: Bundles = []
+    otherwise: Bundles = []
+    bad: dict[str, str] = {}
+
+    def works(some: Bundles) -> str:
+        leafs = [one.leaf for groups in some for one in groups if one.leaf in keep]
+        return tried(net, structure, {leaf: keep[leaf] for leaf in leafs}, arguments) if leafs else ""
+
+    def add(some: Bundles) -> None:
+        reason = works([*good, *some])
+        if not reason:
+            good.extend(some)
+        elif len(some) > 1:
+            add(some[: len(some) // 2])
+            add(some[len(some) // 2 :])
+        elif reason == OTHERWISE and not (
+            any(one.mixed for one in some[0]) or _differs(net, structure, some[0], keep, arguments)
+        ):
+            otherwise.extend(some)
+        else:
+            bad.update({one.name: reason for one in some[0]})
+
+    if not works(bundles):
+        return list(bundles), {}
+    kinds: dict[str, Bundles] = defaultdict(list)
+    for groups in bundles:
+        kinds[kind_of(groups[0].name)].append(groups)
+    for some in kinds.values():
+        add(some)
     return [*good, *otherwise], bad
 
 
@@ -167,13 +188,13 @@ def _three_quarters(groups: Sequence[Free], *, less: int = 0) -> dict[Dimension,
     return {one.leaf: torch.arange(one.n_units // n * left) for one in groups}
 
 
-def _differs(net: nn.Module, structure: Structure, groups: Sequence[Free], arguments: Arguments) -> str:
+def _differs(net: nn.Module, structure: Structure, groups: Sequence[Free], keep: Keep, arguments: Arguments) -> str:
     """Return why a network puts out something else with fewer units than without what they hold.
 
     Attention may divide the products of queries and keys by the root of their number, in a way that no shape shows;
     where that makes them the same, the power is noted.
     """
-    keep = _three_quarters(groups)
+    keep = {one.leaf: keep[one.leaf] for one in groups}
     coupled = [one.leaf for one in groups if one.coupled]
     wanted = _without(net, structure, groups, keep, arguments)
     for exponent in (0.0, 0.5) if coupled else (0.0,):

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite, sqrt
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from ..surgery.groups import memory_shared
 from ..surgery.output_change import numbers, output_error, predicted_error, shown
 from ..wiring.dimensions import Dimension
 from .allocation import Lot, allocate
-from .cutting import OTHERWISE, cut_out, cuttable, kind_of, tried
+from .cutting import allowed, cut_out, cuttable, kind_of
 from .data import divided, in_memory, n_samples
 from .elimination import Elimination, eliminate
 from .free_groups import Free, Structure, structure
@@ -226,33 +226,25 @@ class _Candidates:
         return self.structure.count({}, per=self.per)
 
     def sizes(self, share: float) -> dict[str, int]:
-        """Return the sizes of all groups at a share; groups that the code does not allow these sizes are left."""
-        while True:
-            sizes = allocate(
-                [Lot.of(some, self.eliminations) for some in self.lots],
-                self.structure.terms(self.per),
-                budget=share * self.whole_cost(),
-                steps=self.step,
-            )
-            bad = self._refused(sizes)
-            if not bad:
-                return sizes
-            self.left.update({one.name: reason for some, reason in bad for one in some})
-            self.lots = [some for some in self.lots if all(some is not one for one, _ in bad)]
+        """Return the sizes of all groups at a share."""
+        return allocate(
+            [Lot.of(some, self.eliminations) for some in self.lots],
+            self.structure.terms(self.per),
+            budget=share * self.whole_cost(),
+            steps=self.step,
+        )
 
-    def _refused(self, sizes: Mapping[str, int]) -> list[tuple[list[Free], str]]:
-        """Return the lots that can't have their sizes, with the reasons; all were tried at others."""
-        keep, arguments_ = self.keep(sizes), arguments(self.net, self.fit[0])
-        reason = tried(self.net, self.structure, keep, arguments_) if keep else ""
-        if reason in ("", OTHERWISE):  # where code goes another way, numbers have decided
-            return []
-        apart = []
-        for some in self.lots:
-            own = {one.leaf: keep[one.leaf] for one in some if one.leaf in keep}
-            alone = tried(self.net, self.structure, own, arguments_) if own else ""
-            if alone not in ("", OTHERWISE):
-                apart.append((some, alone))
-        return apart or [(some, reason) for some in self.lots]
+    def allowed_sizes(self, share: float) -> dict[str, int]:
+        """Return the sizes at a share that the code allows; groups to which it doesn't allow theirs are left."""
+        while refused := self.refused(sizes := self.sizes(share)):
+            self.left.update(refused)
+            self.lots = [some for some in self.lots if not any(one.name in refused for one in some)]
+        return sizes
+
+    def refused(self, sizes: Mapping[str, int]) -> dict[str, str]:
+        """Return which groups can't have these sizes, with the reasons; all were tried at others."""
+        keep = self.keep(sizes)
+        return allowed(self.net, self.structure, self.lots, keep, arguments(self.net, self.fit[0]))[1] if keep else {}
 
     def share(self, sizes: Mapping[str, int]) -> float:
         """Return the share that sizes come to."""
@@ -267,6 +259,16 @@ class _Candidates:
             if sizes[one.name] < one.n_units
         }
 
+    def cuts(self, sizes: Mapping[str, int]) -> dict[str, GroupCut]:
+        """Return the cuts that sizes come to, by group."""
+        found = {}
+        for one in self.groups:
+            order, n = self.eliminations[one.name], sizes[one.name]
+            if n < one.n_units:
+                share = float(order.error[one.n_units - n]) / self.spread if self.spread > 0 else float("nan")
+                found[one.name] = GroupCut(one.layers, one.n_units, tuple(order.kept(n).tolist()), sqrt(share))
+        return found
+
     def expected(self, sizes: Mapping[str, int]) -> float:
         """Return the relative error that the eliminations expect, in sample."""
         total = sum(float(self.eliminations[one.name].error[one.n_units - sizes[one.name]]) for one in self.groups)
@@ -277,11 +279,12 @@ class _Candidates:
 class _Built:
     """A smaller network that was built."""
 
-    sizes: Mapping[str, int]
-    share: float
     model: nn.Module
-    counts: Mapping[str, Any]
-    few: Sequence[str]
+    share: float = 1.0
+    keep: Mapping[Dimension, Tensor] = field(default_factory=dict)
+    cuts: Mapping[str, GroupCut] = field(default_factory=dict)
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    few: Sequence[str] = ()
 
 
 class _Search:
@@ -315,14 +318,15 @@ class _Search:
             step = found.step[one.name]
             sizes = {(one.n_units - max(1, one.n_units // part)) // step * step for part in MIXED_AT}
             for gone in {one.n_units - size for size in sizes}:
-                if gone < one.n_units:
-                    built = self._build({**whole, one.name: one.n_units - gone})
+                cut = {**whole, one.name: one.n_units - gone}
+                if gone < one.n_units and not found.refused(cut):
+                    built = self._build(cut)
                     squares[gone] = output_error(found.model, built.model, batches).relative ** 2 * found.spread
             if all(map(isfinite, squares.values())):
                 found.eliminations[one.name] = found.eliminations[one.name].corrected(squares)
 
     def _reached(self, share: float) -> dict[str, int]:
-        sizes = self._found.sizes(share)
+        sizes = self._found.allowed_sizes(share)
         if (smallest := self._found.share(sizes)) > share + 1e-9:
             raise ValueError(
                 f"keep={share:g} can't be reached: what can be cut leaves at least {smallest:.3g} of the "
@@ -353,10 +357,12 @@ class _Search:
                 if number * tied.n_units % one.n_units:
                     raise ValueError(f"{number:,} units of {name!r} leave no whole number of {tied.name!r}, tied to it")
                 sizes[tied.name] = number * tied.n_units // one.n_units
+        for name, reason in found.refused(sizes).items():
+            raise ValueError(f"{sizes[name]:,} units of {name!r} can't stay: {reason}")
         return sizes
 
     def _untouched(self) -> _Built:
-        return _Built({}, 1.0, copied(self._found.model), {}, ())
+        return _Built(copied(self._found.model))
 
     def _build(self, sizes: Mapping[str, int]) -> _Built:
         """Return the smaller network at the given sizes, refitted."""
@@ -364,12 +370,12 @@ class _Search:
         keep = found.keep(sizes)
         smaller = copied(found.model)
         if not keep:
-            return _Built(sizes, 1.0, smaller, {}, ())
+            return _Built(smaller)
         change = cut_out(smaller, found.structure, keep)
         with evaluating(smaller):
             refitting = Refitting(found.net, smaller, found.structure, keep, found.fit)
             refitting.run()
-        return _Built(sizes, found.share(sizes), smaller, change.counts, refitting.few)
+        return _Built(smaller, found.share(sizes), keep, found.cuts(sizes), change.counts, refitting.few)
 
     def _smallest(self, max_loss: float, choose: list[Any]) -> _Built:
         """Return the smallest network whose loss is within bounds, by bisection over shares."""
@@ -378,7 +384,7 @@ class _Search:
         before = scored(self._score, found.model, choose) if self._score else 0.0
         share = self._first_guess(max_loss, low)
         for _ in range(SEARCH):
-            built = self._build(found.sizes(share))
+            built = self._build(found.allowed_sizes(share))
             if self._loss(built, choose, before) <= max_loss:
                 best, high = built, share
             else:
@@ -420,21 +426,9 @@ class _Search:
         score = None
         if self._score is not None:
             score = scored(self._score, model, report), scored(self._score, built.model, report)
-        predicted = self._predicted(built.sizes, report) if built.sizes else 0.0
+        predicted = self._predicted(built.keep, report) if built.cuts else 0.0
         point = Point(built.share, predicted, measured, None if score is None else score[1])
-        curve = [*self._curve(built.share, report), point] if built.sizes else [point]
-        cuts = {
-            one.name: GroupCut(
-                one.layers,
-                one.n_units,
-                tuple(found.eliminations[one.name].kept(built.sizes[one.name]).tolist()),
-                sqrt(float(found.eliminations[one.name].error[one.n_units - built.sizes[one.name]]) / found.spread)
-                if found.spread > 0
-                else float("nan"),
-            )
-            for one in found.groups
-            if built.sizes and built.sizes[one.name] < one.n_units
-        }
+        curve = [*self._curve(built.share, report), point] if built.cuts else [point]
         notes = []
         if built.few:
             notes.append(
@@ -443,9 +437,9 @@ class _Search:
             )
         return Shrunk(
             built.model,
-            plan_of(model, built.model, cuts, built.counts),
-            cuts,
-            found.left,
+            plan_of(model, built.model, built.cuts, built.counts),
+            built.cuts,
+            {name: reason for name, reason in found.left.items() if name not in built.cuts},
             built.share,
             found.per,
             tuple(sorted(curve, key=lambda one: -one.share)),
@@ -457,12 +451,12 @@ class _Search:
             tuple(notes),
         )
 
-    def _predicted(self, sizes: Mapping[str, int], batches: Sequence[Any]) -> float | None:
+    def _predicted(self, keep: Mapping[Dimension, Tensor], batches: Sequence[Any]) -> float | None:
         """Return how far the outputs move to first order, on held-out samples, by weights fitted apart."""
         found = self._found
         if found.statistics is None:
             return None
-        weights = found.statistics.made_up(found.keep(sizes))
+        weights = found.statistics.made_up(keep)
         moved = predicted_error(found.net, weights, batches)
         return None if moved is None or not isfinite(moved.relative) else moved.relative
 
@@ -475,7 +469,7 @@ class _Search:
                 continue
             sizes = found.sizes(one)
             if abs(found.share(sizes) - share) > 0.005:
-                points.append(Point(found.share(sizes), self._predicted(sizes, batches)))
+                points.append(Point(found.share(sizes), self._predicted(found.keep(sizes), batches)))
         return points
 
 
