@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from ..layer_names import named_layers
 from ..surgery.cut_groups import Change, cut, named_tensors, replace
 from ..surgery.output_change import numbers
+from ..surgery.tensor_axes import units_along
 from ..wiring.code_sizes import Attribute, as_predicted, ran_operations
 from ..wiring.dimensions import Dimension, kept, leaves, root, size_after
 from ..wiring.fake_copy import own_arguments, random_states_kept
 from ..wiring.wiring import Arguments
-from .free_groups import Free, Structure, units_along
+from .free_groups import Free, Structure
 from .watching import running
 
 Keep = Mapping[Dimension, Tensor]

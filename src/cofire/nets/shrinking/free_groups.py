@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..loading.batches import arguments, batch_length, forward
 from ..surgery.cut_groups import named_tensors
 from ..surgery.groups import owner, titles_of, why_left
+from ..surgery.tensor_axes import units_along
 from ..torch_private import version
 from ..wiring.code_sizes import Attribute, code_sizes
 from ..wiring.dimensions import Dimension, factors, leaves, root, size_after, terms
@@ -77,7 +78,6 @@ class Reader:
         source: name of the first reader that takes in the same data in the same way.
         uses: how often it is used in a pass.
         order: when it is used first.
-        rows: number of rows of the first batch.
         refits: whether it may be changed: all that uses it are products.
         residual: what its output is added to; None if it goes into no sum.
     """
@@ -88,7 +88,6 @@ class Reader:
     source: str = ""
     uses: int = 0
     order: int = 0
-    rows: int = 0
     refits: bool = True
     residual: Residual | None = None
 
@@ -301,7 +300,6 @@ class _Seen:
             if reader is None:
                 reader = self.readers[name] = Reader(name, order=len(self.readers))
                 reader.source = self._source(name, one)
-            reader.rows += _n_rows(one)
             for leaf in self._reads[name]:
                 columns = _columns(self._wiring.dimensions[name], leaf, self._tensors[name], one)
                 if columns is None:
@@ -386,28 +384,6 @@ def _even(columns: Sequence[Tensor]) -> bool:
     """Return whether each unit that a block reads has as many columns there as any other."""
     counts = [part[part >= 0].unique(return_counts=True)[1] for part in columns]
     return all(len(set(one.tolist())) <= 1 for one in counts)
-
-
-def units_along(dimension: Dimension, leaf: Dimension) -> Tensor | None:
-    """Return the unit at each index of a dimension, -1 where there is none; None where units meet one another."""
-    node, leaf = root(dimension), root(leaf)
-    if node is leaf:
-        return torch.arange(node.size)
-    if node.kind == "leaf":
-        return torch.full((node.size,), -1)
-    parts = [units_along(part, leaf) for part in node.parts]
-    if any(part is None for part in parts):
-        return None
-    if node.kind == "sum":
-        return torch.cat([part for part in parts if part is not None])
-    units = torch.tensor([-1])
-    for part in parts:
-        assert part is not None
-        outer, inner = units[:, None], part[None]
-        if bool(((outer >= 0) & (inner >= 0)).any()):
-            return None
-        units = torch.maximum(outer, inner).flatten()
-    return units
 
 
 def _why_fixed(group: Group, shared: Sequence[str]) -> str:

@@ -50,11 +50,12 @@ class _Run:
         self.error: BaseException | None = None
         self._given_up = False
         self._thread = threading.Thread(target=self._main, daemon=True)
-        self._thread.start()
 
     def resume(self) -> None:
         """Go on until the next reader or the end."""
         self.waiting = None
+        if self._thread.ident is None:
+            self._thread.start()
         self._go.release()
         self._back.acquire()
         if self.error is not None:
@@ -64,7 +65,8 @@ class _Run:
         """End the thread."""
         self._given_up = True
         self._go.release()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _main(self) -> None:
         self._go.acquire()

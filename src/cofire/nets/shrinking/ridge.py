@@ -1,6 +1,7 @@
 """Refit one weight: least squares toward what it put out before, pulled toward its old entries."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ class Normal:
     @classmethod
     def empty(cls, n_columns: int, n_outputs: int) -> "Normal":
         """Return sums over nothing."""
-        zeros = lambda *shape: torch.zeros(*shape, dtype=torch.float64)  # noqa: E731
+        zeros = partial(torch.zeros, dtype=torch.float64)
         return cls(zeros(n_columns, n_columns), zeros(n_columns, n_outputs), zeros(n_columns), zeros(n_outputs))
 
     def add(self, x: Tensor, y: Tensor) -> None:

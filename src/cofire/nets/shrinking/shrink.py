@@ -1,7 +1,7 @@
 """`shrink`: cut what a network can spare, and refit what stays in closed form."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite, sqrt
@@ -19,7 +19,8 @@ from ..loading.eval_mode import evaluating
 from ..surgery.cuts import copied
 from ..surgery.fold import fold
 from ..surgery.groups import memory_shared
-from ..surgery.output_change import numbers, output_error, predicted_error, shown
+from ..surgery.output_change import output_error, predicted_error, shown, summed_errors
+from ..surgery.output_errors import ErrorSums, combined
 from ..wiring.dimensions import Dimension
 from .allocation import Lot, allocate
 from .cutting import allowed, cut_out, cuttable, kind_of
@@ -485,20 +486,20 @@ def scored(score: Score, model: nn.Module, batches: Sequence[Any]) -> float:
     return found
 
 
-def upper_error(model: nn.Module, other: nn.Module, batches: Iterable[Any]) -> float:
+def upper_error(model: nn.Module, other: nn.Module, batches: Sequence[Any]) -> float:
     """Return the relative error of another network's outputs, two standard errors above its mean over batches."""
-    squares, counts = [], []
-    spread = output_error(model, other, list(batches))
-    for batch in batches:
-        with evaluating(model), evaluating(other):
-            mine, theirs = numbers(forward(model, batch)), numbers(forward(other, batch))
-        squares.append(sum(float((b.double() - a.double()).square().sum()) for a, b in zip(mine, theirs, strict=True)))
-        counts.append(sum(one.numel() for one in mine))
-    if len(squares) < 2 or not spread.rms:
-        return spread.relative
-    mean = torch.tensor(squares, dtype=torch.float64) / torch.tensor(counts, dtype=torch.float64)
+    sums: list[ErrorSums] = []
+    means, square, entries = [], 0.0, 0
+    for sums in summed_errors(model, other, batches):
+        total, n = sum(one.square for one in sums), sum(one.entries for one in sums)
+        means.append((total - square) / (n - entries))
+        square, entries = total, n
+    error = combined(sums)
+    if len(means) < 2 or not error.rms:
+        return error.relative
+    mean = torch.tensor(means, dtype=torch.float64)
     high = float(mean.mean() + 2 * mean.std() / len(mean) ** 0.5)
-    return spread.relative * sqrt(high / float(mean.mean()))
+    return error.relative * sqrt(high / float(mean.mean()))
 
 
 def _exact(model: nn.Module, fit: list[Any], held: list[Any], score: Score | None, leave: set[str]) -> Shrunk:

@@ -105,19 +105,16 @@ class Statistics:
             count, sums, squares = self._sums[k]
             self._sums[k] = count + len(flat), sums + flat.sum(0), squares + flat.square().sum(0)
 
-    def _see(self, name: str, one: Contraction, run: Any) -> Tensor:
+    def _see(self, name: str, one: Contraction, run: Callable[[], Tensor]) -> Tensor:
+        output = run()
         if name in self._coupled:
-            output = run()
             self._outputs[name] = one.output_rows(output.detach()) or []
-            run = lambda: output  # noqa: E731
-        reader = self._readers.get(name)
-        if reader is None:
-            return run()
-        self._layout[name] = one
+        if name in self._readers:
+            self._layout[name] = one
         if name in self._heads:
             with torch.no_grad():
                 self._add(name, [self._pooled(rows, one) for rows in one.rows()])
-        return run()
+        return output
 
     def _add(self, name: str, blocks: list[Tensor]) -> None:
         if name not in self._second:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 from weakref import ReferenceType, ref
 
@@ -92,7 +93,7 @@ class Watch(DispatchMode):
         if self.backward:
             self._gradient(func, args)
             return func(*args, **kwargs)
-        run = lambda: func(*args, **kwargs)  # noqa: E731
+        run = partial(func, *args, **kwargs)
         found = contraction_of(func, args, self.name_of)
         if found is None:
             if func._schema.name in NORMS and self._last is not None and args[0] is self._last[0]:

@@ -1,7 +1,7 @@
 """How far a network's outputs move when it is cut, predicted before and measured after."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -69,6 +69,12 @@ def output_error(model: nn.Module, other: nn.Module, data: Any) -> OutputError:
         >>> round(output_error(model, other, torch.randn(100, 2)).rms, 6)
         0.5
     """
+    *_, sums = [[], *summed_errors(model, other, data)]  # the last are those of all batches
+    return combined(sums)
+
+
+def summed_errors(model: nn.Module, other: nn.Module, data: Any) -> Iterator[list[ErrorSums]]:
+    """Yield, after each batch, the errors of all outputs summed so far; arguments and errors as for `output_error`."""
     sums: list[ErrorSums] = []
     with evaluating(model), evaluating(other):
         for batch in as_batches(data):
@@ -76,7 +82,7 @@ def output_error(model: nn.Module, other: nn.Module, data: Any) -> OutputError:
             if [one.shape for one in mine] != [one.shape for one in theirs]:
                 raise ValueError("the two networks put out different shapes; compare networks of the same task")
             _add(sums, [b.double() - a.double() for a, b in zip(mine, theirs, strict=True)], mine)
-    return combined(sums)
+            yield sums
 
 
 def numbers(output: Any) -> list[Tensor]:

@@ -25,28 +25,37 @@ def places(dimension: Dimension, leaf: Dimension) -> Tensor | None:
                 [1, 4],
                 [2, 5]])
     """
-    units = _units(dimension, root(leaf))
-    if bool((units == SEVERAL).any()):
+    units = units_along(dimension, leaf)
+    if units is None:
         return None
     there = (units >= 0).nonzero()[:, 0]
-    return there[units[there].argsort(stable=True)].view(leaf.size, -1).T
+    return there[units[there].argsort(stable=True)].view(root(leaf).size, -1).T
 
 
-NONE, SEVERAL = -1, -2
+def units_along(dimension: Dimension, leaf: Dimension) -> Tensor | None:
+    """Return the unit at each index of a dimension, -1 where there is none; None where units meet one another.
 
-
-def _units(dimension: Dimension, leaf: Dimension) -> Tensor:
-    """Return the unit at each index of a dimension."""
-    node = root(dimension)
+    Example:
+        >>> from cofire.nets.wiring.dimensions import Dimension, product, total
+        >>> heads, size = Dimension(2), Dimension(3)
+        >>> units_along(total([product([heads, size]), Dimension(1)]), heads)
+        tensor([ 0,  0,  0,  1,  1,  1, -1])
+    """
+    node, leaf = root(dimension), root(leaf)
     if node is leaf:
         return torch.arange(node.size)
     if node.kind == "leaf":
-        return torch.full((node.size,), NONE)
+        return torch.full((node.size,), -1)
+    parts = [units_along(part, leaf) for part in node.parts]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
     if node.kind == "sum":
-        return torch.cat([_units(part, leaf) for part in node.parts])
-    units = torch.tensor([NONE])
-    for part in node.parts:
-        outer, inner = units[:, None], _units(part, leaf)[None]
-        clash = (outer != NONE) & (inner != NONE)
-        units = torch.where(clash, SEVERAL, torch.where(outer == NONE, inner, outer)).flatten()
+        return torch.cat(known)
+    units = torch.tensor([-1])
+    for part in known:
+        outer, inner = units[:, None], part[None]
+        if bool(((outer >= 0) & (inner >= 0)).any()):
+            return None
+        units = torch.maximum(outer, inner).flatten()
     return units
