@@ -1,9 +1,9 @@
 """Shrink networks: cut what they can spare, and refit what stays in closed form."""
 
+from ..surgery.scores import accuracy
 from .export import Form, Saved, save
 from .forms.weights import load_shrunk
 from .plans import apply_plan
-from .scores import accuracy
 from .shrink import shrink
 from .shrunk import GroupCut, Point, Shrunk
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..layer_names import unwrap
-from ..loading.batches import as_batches, forward
-from ..loading.eval_mode import evaluating
+from ..loading.batches import as_batches
 from .cuts import Surgery
 from .output_change import output_error
 from .output_errors import OutputError
+from .scores import NoLabels, accuracy
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def cost(model: nn.Module, surgery: Surgery, data: Any) -> Cost:
     if not isfinite(measured.rms):
         raise ValueError("the network's outputs on these inputs are NaN or infinite; leave such inputs out")
     n_before, n_after = (sum(one.numel() for one in net.parameters()) for net in (unwrap(model), surgery.model))
-    before, after = (accuracy(net, batches) for net in (model, surgery.model))
+    before, after = (_accuracy(net, batches) for net in (model, surgery.model))
     return Cost(
         parameters=(n_before, n_after),
         predicted=surgery.predicted,
@@ -72,23 +72,8 @@ def cost(model: nn.Module, surgery: Surgery, data: Any) -> Cost:
     )
 
 
-def accuracy(model: nn.Module, batches: Iterable[Any]) -> float | None:
-    """Return the share of samples whose largest logit is that of their label; None without class labels."""
-    right, seen = 0, 0
-    with evaluating(model):
-        for batch in batches:
-            labels = _labels(batch)
-            if labels is None:
-                return None
-            logits = forward(model, batch)
-            if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(labels):
-                return None
-            right += int((logits.argmax(1) == labels.to(logits.device)).sum())
-            seen += len(labels)
-    return right / seen if seen else None
-
-
-def _labels(batch: Any) -> Tensor | None:
-    labels = batch[1] if isinstance(batch, list | tuple) and len(batch) > 1 else None
-    whole = isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()
-    return labels if whole else None
+def _accuracy(model: nn.Module, batches: Iterable[Any]) -> float | None:
+    try:
+        return accuracy(model, batches)
+    except NoLabels:
+        return None

@@ -1,4 +1,4 @@
-"""Scores of networks, as `shrink` takes them: the larger, the better."""
+"""Scores of networks: the larger, the better."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +7,11 @@ from torch import Tensor, nn
 
 from ..loading.batches import forward
 from ..loading.eval_mode import evaluating
-from ..surgery.output_change import numbers
+from .output_change import numbers
+
+
+class NoLabels(ValueError):
+    """The data have no class labels, or the model no logits for them."""
 
 
 def accuracy(model: nn.Module, batches: Iterable[Any]) -> float:
@@ -18,7 +22,8 @@ def accuracy(model: nn.Module, batches: Iterable[Any]) -> float:
         batches: (inputs, labels), with a whole number for each sample.
 
     Raises:
-        ValueError: if a batch has no class labels, or the model puts out no logits for them.
+        NoLabels: if a batch has no class labels, or the model puts out no logits for them.
+        ValueError: if there is no batch.
 
     Example:
         >>> import torch
@@ -39,7 +44,7 @@ def accuracy(model: nn.Module, batches: Iterable[Any]) -> float:
 def _labels(batch: Any) -> Tensor:
     labels = batch[1] if isinstance(batch, list | tuple) and len(batch) > 1 else None
     if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point() or labels.is_complex():
-        raise ValueError(
+        raise NoLabels(
             "accuracy needs batches (inputs, labels), with the class of each sample as a whole number; "
             f"got {_described(batch)}"
         )
@@ -59,9 +64,9 @@ def _logits(output: Any, labels: Tensor) -> Tensor:
     found = next((one for one in numbers(output) if one.ndim == 2 and len(one) == len(labels)), None)
     if found is None:
         shapes = ", ".join(str(tuple(one.shape)) for one in numbers(output)) or "no numbers"
-        raise ValueError(
+        raise NoLabels(
             f"accuracy needs one row of logits for each of {len(labels):,} samples; the model puts out {shapes}"
         )
     if not bool((labels < found.shape[1]).all()):
-        raise ValueError(f"a label is {int(labels.max())}, but the model tells {found.shape[1]} classes apart")
+        raise NoLabels(f"a label is {int(labels.max())}, but the model tells {found.shape[1]} classes apart")
     return found.cpu()
