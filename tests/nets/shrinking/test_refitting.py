@@ -215,3 +215,35 @@ def test_features_far_from_zero_are_fitted_as_well(mean):
     batches = list(torch.randn(200, 3).split(20))
     smaller, _ = refitted(model, batches, {"0": [0, 1, 2, 3, 4, 6, 7]})
     assert output_error(model.double(), smaller.double(), [x.double() for x in batches]).relative < 5e-3
+
+
+class Attention(nn.Module):
+    """Attention that divides by the root of the heads' size by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(6, 16)
+        self.q, self.k, self.v, self.out = (nn.Linear(16, n) for n in (16, 16, 16, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.inner(x)
+        q, k, v = (f(h).unflatten(-1, (2, -1)).transpose(1, 2) for f in (self.q, self.k, self.v))
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+def test_queries_that_hold_nothing_go_without_a_trace_though_all_others_grow():
+    """The refit behind a cut one must not undo what makes up for the smaller number of queries and keys."""
+    model = Attention().double()
+    with torch.no_grad():
+        for one in (model.q, model.k):
+            rows = one.weight.view(2, 8, -1)
+            rows[:, 5:] = 0
+            one.bias.view(2, 8)[:, 5:] = 0
+        model.inner.weight[12:] = model.inner.weight[:4]
+        model.inner.bias[12:] = model.inner.bias[:4]
+    x = torch.randn(120, 5, 6, dtype=torch.float64)
+    found = shrink(model, x, keep={"inner": 12, "q[1]": 5})
+    assert found.model.q.weight.shape == (10, 12)
+    assert found.measured < 1e-4
+    assert found.predicted is not None and found.predicted < 1e-3

@@ -17,7 +17,7 @@ from ..wiring.code_sizes import Attribute, as_predicted, ran_operations
 from ..wiring.dimensions import Dimension, kept, leaves, root, size_after
 from ..wiring.fake_copy import own_arguments, random_states_kept
 from ..wiring.wiring import Arguments
-from .free_groups import Free, Structure
+from .free_groups import Coupled, Free, Structure
 from .watching import running
 
 Keep = Mapping[Dimension, Tensor]
@@ -84,19 +84,33 @@ def attribute_values(
 def _rescale(net: nn.Module, structure: Structure, keep: Keep) -> None:
     """Multiply queries, say, whose products with keys are divided by a root of their number, after a cut."""
     tensors = named_tensors(net)
-    for group in structure.groups.values():
-        exponent, one = structure.exponents.get(group.leaf, 0.0), group.coupled
-        if one is None or not exponent or group.leaf not in keep:
-            continue
-        stays = kept(structure.wiring.dimensions[one.maker][one.axis], keep)
-        factor = torch.where(one.along[stays] >= 0, (len(keep[group.leaf]) / group.n_units) ** exponent, 1.0)
-        weight = tensors[one.maker]
-        shape = [1] * weight.dim()
-        shape[one.axis] = -1
+    for name, (one, factor) in rescaled(structure, keep).items():
+        factor = factor[kept(structure.wiring.dimensions[name][one.axis], keep)]
         with torch.no_grad():
-            weight.mul_(factor.view(shape).to(weight))
+            tensors[name].mul_(along_axis(factor, one.axis, tensors[name]))
             if one.bias and tensors[one.bias].shape == factor.shape:
                 tensors[one.bias].mul_(factor.to(tensors[one.bias]))
+
+
+def rescaled(structure: Structure, keep: Keep) -> dict[str, tuple[Coupled, Tensor]]:
+    """Return by what the makers of units are multiplied in a cut: for each, where they lie and a factor for each index.
+
+    Attention divides products of queries and keys by a root of their number, and that falls.
+    """
+    found = {}
+    for group in structure.groups.values():
+        exponent, one = structure.exponents.get(group.leaf, 0.0), group.coupled
+        if one is not None and exponent and group.leaf in keep:
+            share = len(keep[group.leaf]) / group.n_units
+            found[one.maker] = one, torch.where(one.along >= 0, share**exponent, 1.0)
+    return found
+
+
+def along_axis(values: Tensor, axis: int, tensor: Tensor) -> Tensor:
+    """Return values for each index of an axis so that they broadcast over a tensor, in its type."""
+    shape = [1] * tensor.dim()
+    shape[axis] = -1
+    return values.view(shape).to(tensor)
 
 
 Bundles = list[list[Free]]

@@ -11,7 +11,7 @@ from ..loading.batches import batch_length, forward
 from ..surgery.cut_groups import named_tensors
 from ..wiring.dimensions import root
 from .contraction import Contraction, put, viewed
-from .cutting import Keep, alive_entries
+from .cutting import Keep, alive_entries, along_axis, rescaled
 from .free_groups import Reader, Structure
 from .lockstep import Waiting, in_lockstep
 from .ridge import Normal, Refit, Rows, refit, refit_wide
@@ -54,6 +54,7 @@ class Refitting:
         self._batches = _within_memory(batches, structure.largest * HELD_AT_ONCE)
         self._tensors, self._new = named_tensors(net), named_tensors(smaller)
         self._alive: dict[str, Tensor] = {}
+        self._factors = rescaled(structure, self._keep)
         self.few: list[str] = []
         self.ridges: dict[str, float | None] = {}
 
@@ -131,12 +132,21 @@ class Refitting:
         for number, first, second in passes:
             rows = second.one.rows()
             assert first.output is not None
-            wanted = self._wanted(name, first.one, first.output)
+            wanted = self._scaled(name, first.one, self._wanted(name, first.one, first.output))
             wanted = self._corrected(name, wanted, outputs, first, second)
             for at, k in enumerate(blocks):
                 if at < len(rows) and len(rows[at]) == len(wanted[k]):
                     sums.add(k, rows[at], wanted[k], number)
         self._write(self._structure.readers[name], passes[0][2].one, sums)
+
+    def _scaled(self, name: str, one: Contraction, wanted: list[Tensor]) -> list[Tensor]:
+        """Return the outputs to reach with queries, say, as large as fewer of them have to be."""
+        if name not in self._factors:
+            return wanted
+        made, factor = self._factors[name]
+        parameter = self._tensors[name]
+        each = viewed(along_axis(factor, made.axis, parameter).expand(parameter.shape), parameter, one)
+        return [rows * part[:, 0] for rows, part in zip(wanted, each, strict=True)]
 
     def _corrected(
         self, name: str, wanted: Sequence[Tensor], outputs: Sequence[Tensor], first: Waiting, second: Waiting

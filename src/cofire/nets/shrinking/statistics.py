@@ -14,9 +14,9 @@ from ..surgery.cut_groups import named_tensors
 from ..surgery.output_change import numbers
 from ..wiring.dimensions import Dimension
 from .contraction import Contraction, put
-from .cutting import kept_columns
+from .cutting import along_axis, kept_columns
 from .elimination import Inputs, ridge_for, solved
-from .free_groups import Free, Reader, Structure
+from .free_groups import Coupled, Free, Reader, Structure
 from .watching import Watch, running
 
 WIDE = 4096
@@ -248,7 +248,19 @@ class Statistics:
             found[name] = new
             if constant:
                 self._add_constant(found, reader.absorber, torch.cat([added for _, added in made]))
+        for group in self._structure.groups.values():
+            if group.coupled is not None and group.leaf in keep:
+                self._leave_out(found, group.coupled, keep[group.leaf])
         return found
+
+    def _leave_out(self, found: dict[str, Tensor], one: Coupled, stays: Tensor) -> None:
+        """Let nothing make units that go, of those that are multiplied with one another."""
+        tensors = named_tensors(self._net)
+        gone = (one.along >= 0) & ~torch.isin(one.along, stays)
+        weight = found.get(one.maker, tensors[one.maker].detach())
+        found[one.maker] = weight.masked_fill(along_axis(gone, one.axis, gone.new_empty(weight.shape)), 0)
+        if one.bias and tensors[one.bias].shape == gone.shape:
+            found[one.bias] = found.get(one.bias, tensors[one.bias].detach()).masked_fill(gone, 0)
 
     def _add_constant(self, found: dict[str, Tensor], absorber: str, added: Tensor) -> None:
         """Let a bias take a constant in; that of the batch norm, where its running mean would."""
