@@ -101,3 +101,24 @@ def test_entries_of_tuples_and_lists_keep_their_type(kind):
     assert type(fresh.sizes) is type(found.model.sizes) is kind
     assert list(fresh.sizes) == list(found.model.sizes) == [3, 2, 4] and fresh.width == 8
     assert torch.equal(fresh(x), found.model(x))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"shapes": None},
+        {"counts": [1]},
+        {"shapes": {"0.weight": 7}},
+        {"shapes": {"0.weight": [7.0, 4]}},
+        {"shapes": {"0.weight": [7]}},
+        {"shapes": {"0.weight": [0, 4]}},
+        {"counts": {"0.out_features": "7"}},
+        {"counts": {"0.forward": 7}},
+    ],
+)
+def test_a_damaged_plan_is_a_value_error_and_leaves_the_model_alone(damage):
+    model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2))
+    plan = {"cofire_plan": 1, "groups": {}, "shapes": {}, "counts": {}} | damage
+    with pytest.raises(ValueError, match="plan"):
+        apply_plan(model, plan)
+    assert model[0].weight.shape == (16, 4) and model[0].out_features == 16

@@ -1,6 +1,6 @@
 """Plans: what makes a fresh model of the old size fit the state dict of the smaller one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -62,18 +62,19 @@ def apply_plan(model: M, plan: Mapping[str, Any]) -> M:
     """
     if not isinstance(plan, Mapping) or plan.get("cofire_plan") != VERSION:
         raise ValueError(f"this is no plan of version {VERSION} that shrink wrote; pass the contents of plan.json")
+    shapes, counts = plan.get("shapes"), plan.get("counts")
+    if not isinstance(shapes, Mapping) or not isinstance(counts, Mapping):
+        raise ValueError("the plan is damaged: it lacks the table of shapes or that of counts")
     net = unwrap(model)
     tensors, modules = named_tensors(net), named_layers(net)
     smaller = {}
-    for name, shape in plan["shapes"].items():
+    for name, shape in shapes.items():
         old = tensors.get(name)
-        fits = old is not None and len(shape) == old.dim() and all(type(one) is int for one in shape)
-        if old is None or not fits or not all(0 < new <= size for new, size in zip(shape, old.shape, strict=True)):
+        if old is None or not _fits(shape, old.shape):
             got = "no tensor of that name" if old is None else f"shape {tuple(old.shape)}"
-            raise ValueError(f"the plan is for another model: it cuts {name} to {tuple(shape)}, the model has {got}")
+            raise ValueError(f"the plan is for another model: it cuts {name} to {shape}, the model has {got}")
         smaller[name] = old.detach()[tuple(slice(size) for size in shape)]
-    values = [(modules, key, value) for key, value in plan["counts"].items()]
-    checked = [_count(*one) for one in values]
+    checked = [_count(modules, key, value) for key, value in counts.items()]
     replace(net, smaller, Change())
     for module, name, value in checked:
         setattr(module, name, value)
@@ -91,6 +92,11 @@ def _count(modules: Mapping[str, nn.Module], key: str, value: Any) -> tuple[nn.M
         if all(_is_no_larger(one, was) for one, was in zip(new, list(old), strict=True)):
             return modules[path], name, like(old, new)
     raise ValueError(f"the plan is for another model: it sets {key} to {value!r}, the model has {old!r}")
+
+
+def _fits(shape: Any, old: Sequence[int]) -> bool:
+    """Return whether a shape can be cut from another."""
+    return isinstance(shape, list) and len(shape) == len(old) and all(map(_is_no_larger, shape, old))
 
 
 def _is_no_larger(value: object, old: object) -> bool:

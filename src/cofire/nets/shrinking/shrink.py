@@ -382,11 +382,11 @@ class _Search:
         """Return the smallest network whose loss is within bounds, by bisection over shares."""
         found = self._found
         low, high, best = found.share(found.sizes(0.0)), 1.0, self._untouched()
-        before = scored(self._score, found.model, choose) if self._score else 0.0
+        whole = self._scores(found.model, choose)
         share = self._first_guess(max_loss, low)
         for _ in range(SEARCH):
             built = self._build(found.allowed_sizes(share))
-            if self._loss(built, choose, before) <= max_loss:
+            if self._loss(built, choose, whole) <= max_loss:
                 best, high = built, share
             else:
                 low = share
@@ -403,23 +403,22 @@ class _Search:
         fine = [one for one in shares if self._found.expected(self._found.sizes(one)) <= max_loss]
         return min(fine, default=shares[0])
 
-    def _loss(self, built: _Built, choose: list[Any], before: float) -> float:
-        if self._score is not None:
-            return before - scored(self._score, built.model, choose) + self._doubt(built, choose)
-        return upper_error(self._found.model, built.model, choose)
+    def _loss(self, built: _Built, choose: list[Any], whole: Sequence[float]) -> float:
+        """Return the loss, two standard errors above what was measured; ``whole`` are the scores of the network."""
+        if self._score is None:
+            return upper_error(self._found.model, built.model, choose)
+        lost = torch.tensor(whole, dtype=torch.float64) - torch.tensor(
+            self._scores(built.model, choose), dtype=torch.float64
+        )
+        doubt = 2 * float(lost[1:].std()) / (len(lost) - 1) ** 0.5 if len(lost) > 2 else 0.0
+        return float(lost[0]) + doubt
 
-    def _doubt(self, built: _Built, choose: list[Any]) -> float:
-        """Return two standard errors of the loss of the score, from that of parts of the samples."""
-        assert self._score is not None
-        losses = []
-        for k in range(PARTS):
-            if part := divided(choose, of=PARTS, at=k)[0]:
-                old, new = (scored(self._score, model, part) for model in (self._found.model, built.model))
-                losses.append(old - new)
-        if len(losses) < 2:
-            return 0.0
-        spread = torch.tensor(losses, dtype=torch.float64).std()
-        return 2 * float(spread) / len(losses) ** 0.5
+    def _scores(self, model: nn.Module, batches: list[Any]) -> list[float]:
+        """Return the score of all samples, and those of parts of them, which tell how sure it is."""
+        if self._score is None:
+            return []
+        parts = [divided(batches, of=PARTS, at=k)[0] for k in range(PARTS)]
+        return [scored(self._score, model, some) for some in (batches, *parts) if some]
 
     def _result(self, built: _Built, report: list[Any]) -> Shrunk:
         found, model = self._found, self._found.model

@@ -81,7 +81,10 @@ def why_nothing(keep: float | None, max_loss: float | None) -> str:
     if keep is not None:
         return "--keep 1 asks for the whole network." if keep == 1 else "No layer can be cut that far."
     if max_loss is not None:
-        return f"No layer can be cut within --max-loss {max_loss:g}."
+        return (
+            f"No layer can be cut within --max-loss {max_loss:g}, less a margin of two standard errors. "
+            "More data make the margin smaller."
+        )
     return "No unit that can be cut is explained exactly by others; --keep and --max-loss allow an error."
 
 
