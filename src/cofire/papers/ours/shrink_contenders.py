@@ -15,12 +15,13 @@ from ...nets.shrinking.contraction import Contraction
 from ...nets.shrinking.cutting import cut_out, cuttable
 from ...nets.shrinking.data import in_memory
 from ...nets.shrinking.elimination import eliminate
-from ...nets.shrinking.free_groups import Free, Structure, structure, units_along
+from ...nets.shrinking.free_groups import Free, Structure, structure
 from ...nets.shrinking.refitting import Refitting
 from ...nets.shrinking.statistics import Statistics
 from ...nets.shrinking.watching import Watch, running
 from ...nets.surgery.cut_groups import named_tensors
 from ...nets.surgery.cuts import copied
+from ...nets.surgery.tensor_axes import units_along
 from ...nets.wiring.dimensions import Dimension, leaves
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

@@ -257,6 +257,7 @@ SHRINK = Experiment(
     claims=claims_of(__package__, "shrink", CHECKS),
     minutes={"smoke": 0.2, "quick": 8, "medium": 300, "paper": 1000},
     notes=notes_of(__doc__),
+    version=2,
     **texts_of(__package__, "shrink"),
     together=False,
     tables={"Score times 100": scores, "Error of the outputs in percent": errors},
