@@ -12,13 +12,13 @@ from torch.overrides import TorchFunctionMode
 
 from ..layer_names import named_layers
 from ..tensors_in import look_into
-from ..torch_private import FakeTensorMode, tree_leaves
+from ..torch_private import tree_leaves
 from .calls import Signal, Step
 from .dimensions import Dimension, factors, root, size_after
-from .fake_copy import SafeCopies, clear_leaks, fake_arguments, fake_copy, never_run, undisturbed
+from .fake_copy import SafeCopies, clear_leaks, fake_arguments, never_run, undisturbed
 from .follow import Follower
 from .wired_layers import Operation, Wiring
-from .wiring import Arguments, tensors_of
+from .wiring import Arguments, on_fakes, tensors_of
 
 T = TypeVar("T")
 SHAPING = frozenset(
@@ -230,13 +230,8 @@ def _eval_pass(
 def _followed(
     model: nn.Module, arguments: Arguments, read: Callable[[list[Step]], T], sizes: "_SizesSeen | None"
 ) -> tuple[T, list[ReferenceType[Tensor]]]:
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    made = fake_copy(model, mode)
+    mode, made, follower = on_fakes(model)
     made.eval()
-    follower = Follower(tensors_of(made))
-    for name, tensor in tensors_of(model).items():
-        if name in follower.parameter_signals:
-            follower.also(name, tensor)
     given = fake_arguments(arguments, mode)
     follower.give(look_into(given).tensors)
     with ExitStack() as stack:

@@ -93,12 +93,7 @@ def wire_on_fakes(model: nn.Module, arguments: Arguments, *, method: str = "") -
 
 
 def _followed(model: nn.Module, arguments: Arguments, method: str) -> tuple[Wiring, list[ReferenceType[Tensor]]]:
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    made = fake_copy(model, mode)
-    follower = Follower(tensors_of(made))
-    for name, tensor in tensors_of(model).items():
-        if name in follower.parameter_signals:
-            follower.also(name, tensor)
+    mode, made, follower = on_fakes(model)
     passes: list[Pass] = []
     failure: Exception | None = None
     with ModuleWatch(made, follower) as watch:
@@ -122,6 +117,17 @@ def _followed(model: nn.Module, arguments: Arguments, method: str) -> tuple[Wiri
         [] if failure is None else [f"followed in {_mode(passes[0])} mode only; in the other, {_first_line(failure)}"]
     )
     return assemble(model, follower, passes, notes), [*follower.made, *map(ref, tensors_of(made).values())]
+
+
+def on_fakes(model: nn.Module) -> tuple[FakeTensorMode, nn.Module, Follower]:
+    """Return a mode of fake tensors, a copy of a model with such parameters, and what follows a pass of it."""
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    made = fake_copy(model, mode)
+    follower = Follower(tensors_of(made))
+    for name, tensor in tensors_of(model).items():
+        if name in follower.parameter_signals:
+            follower.also(name, tensor)
+    return mode, made, follower
 
 
 @dataclass(frozen=True)
