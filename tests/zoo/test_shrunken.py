@@ -76,6 +76,8 @@ def test_three_quarters_of_an_architecture_work(architecture):
     try:
         found = shrink(model, [architecture.example() if k else example for k in range(3)], keep=0.75)
     except ValueError as error:
+        if "can't be reached" not in str(error):
+            raise
         ROWS.append(Row(row.library, row.name, n, "-", "-", str(error).partition(";")[0]))
         pytest.xfail(str(error))
     if not found.cuts:

@@ -16,7 +16,7 @@ from ..surgery.tensor_axes import units_along
 from ..torch_private import version
 from ..wiring.code_sizes import Attribute, code_sizes
 from ..wiring.dimensions import Dimension, factors, leaves, root, size_after, terms
-from ..wiring.wired_layers import Group, Wiring
+from ..wiring.wired_layers import Group, Layer, Wiring
 from ..wiring.wiring import wire
 from .contraction import Contraction, columns_of, outputs_of, per_axis
 from .residuals import Residual, ResidualWatch
@@ -183,24 +183,8 @@ def structure(net: nn.Module, first: Any, shared: Sequence[str] = ()) -> Structu
     seen.run(first)
     for group in free:
         why[group] = seen.reasons.get(group.leaf, "")
-    groups: dict[str, Free] = {}
     titles = titles_of(wiring.layers)
-    for group in free:
-        if not why[group]:
-            makers = [layer for layer in wiring.layers if group in layer.group]
-            named = tuple(dict.fromkeys(titles[layer] for layer in makers))
-            mixed = any(mark.startswith("reduced over") for mark in group.marks)
-            place = f"[{makers[0].group.index(group)}]" if len(makers[0].group) > 1 else ""
-            groups[named[0] + place] = Free(
-                named[0] + place,
-                named,
-                group.size,
-                group.leaf,
-                group.makers,
-                group.readers,
-                mixed,
-                seen.makers.get(group.leaf),
-            )
+    groups = {one.name: one for group in free if not why[group] for one in [_free(group, wiring, titles, seen)]}
     cut = {layer for one in groups.values() for layer in one.layers}
     left = {titles[layer]: reason for layer in wiring.layers if (reason := _why_left(layer, why))}
     leafs = {one.leaf for one in groups.values()}
@@ -219,6 +203,22 @@ def structure(net: nn.Module, first: Any, shared: Sequence[str] = ()) -> Structu
         seen.watch.largest / n,
         tuple(name for name, _ in net.named_parameters()),
         {one.name: step for one in groups.values() if (step := seen.step(one.leaf)) > 1},
+    )
+
+
+def _free(group: Group, wiring: Wiring, titles: Mapping[Layer, str], seen: "_Seen") -> Free:
+    makers = [layer for layer in wiring.layers if group in layer.group]
+    named = tuple(dict.fromkeys(titles[layer] for layer in makers))
+    place = f"[{makers[0].group.index(group)}]" if len(makers[0].group) > 1 else ""
+    return Free(
+        named[0] + place,
+        named,
+        group.size,
+        group.leaf,
+        group.makers,
+        group.readers,
+        mixed=any(mark.startswith("reduced over") for mark in group.marks),
+        coupled=seen.makers.get(group.leaf),
     )
 
 
