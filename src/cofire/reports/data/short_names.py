@@ -4,8 +4,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
-from os.path import commonprefix
+from itertools import pairwise, takewhile
 
 LONGEST = 26
 CUT = "…"
@@ -57,10 +56,16 @@ def common_ends(names: Iterable[str]) -> tuple[str, str]:
     every = [_PARTS.findall(name) for name in dict.fromkeys(names)]
     if len(every) < 2:
         return "", ""
-    start = commonprefix([parts[:-1] for parts in every])
+    start = _shared([parts[:-1] for parts in every])
     # A part keeps its dot at its end; seen from the end of a name, the dot before a part goes with it.
     turned = [_PARTS.findall("".join(parts[len(start) :])[::-1])[:-1] for parts in every]
-    return "".join(start), "".join(commonprefix(turned))[::-1]
+    return "".join(start), "".join(_shared(turned))[::-1]
+
+
+def _shared(many: Sequence[Sequence[str]]) -> Sequence[str]:
+    """Return what several sequences of parts or letters begin with."""
+    length = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*many, strict=False)))
+    return many[0][:length]
 
 
 def _without_start(inner: Mapping[str, str], longest: int) -> dict[str, str]:
@@ -135,7 +140,7 @@ def _cut(shown: Mapping[str, str], longest: int) -> dict[str, str]:
     alphabet = ["", *sorted(set(shown.values())), ""]
     differs: dict[str, int] = defaultdict(int)
     for one, other in pairwise(alphabet):
-        shared = len(commonprefix([one, other]))
+        shared = len(_shared([one, other]))
         for text in (one, other):
             differs[text] = max(differs[text], shared)
     return {
@@ -158,7 +163,7 @@ def _window(text: str, place: int, longest: int) -> str:
 
 
 def _distinct(inner: Mapping[str, str], shown: Mapping[str, str], longest: int) -> dict[str, str]:
-    """Number the names that look the same; those that were not shortened stay as they are."""
+    """Add numbers to names that look the same; those that were not shortened stay as they are."""
     found: dict[str, str] = {}
     used: set[str] = set()
     for name in sorted(shown, key=lambda name: shown[name] != inner[name]):
