@@ -50,7 +50,7 @@ def test_it_waits_for_a_run_shows_it_and_stops_at_ctrl_c(tmp_path: Path) -> None
         assert process.stdout is not None
         said = process.stdout.readline()
         (port,) = re.findall(r"http://127\.0\.0\.1:(\d+)/", said)
-        assert said.startswith(f"Watching {run} at ") and "Waiting for a run in" in process.stdout.readline()
+        assert said.startswith(f"Watching {run} at ") and "Waiting for a run to begin in" in process.stdout.readline()
         assert get(int(port))[0] == 503
         with Run.open(run, mode="write") as opened:
             opened.table([Row("run", 7, 0, "fc", "nc", "{}", 0.5, 10, 0)])

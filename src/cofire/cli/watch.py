@@ -30,8 +30,8 @@ def watch(
     page = LivePage(runs)
     with Server(page, port=port) as server:
         typer.echo(f"Watching {', '.join(map(str, runs))} at {server.address} until Ctrl-C.")
-        for directory in page.missing:
-            typer.echo(f"Waiting for a run in {directory}.")
+        for sentence in page.waiting.values():
+            typer.echo(sentence)
         if show:
             open_in_browser(server.address)
         try:

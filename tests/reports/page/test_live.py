@@ -1,5 +1,6 @@
 """The page that follows runs: what it takes for new, what it shows, and that the writer does not notice."""
 
+import json
 import os
 import re
 import sqlite3
@@ -25,13 +26,13 @@ def nc(step: int, run: str = "run", value: float = 0.5) -> Row:
 def test_waits_for_what_has_not_begun(tmp_path):
     live = LivePage([tmp_path / "later" / "run"])
     page = live.page()
-    assert live.missing == [tmp_path / "later" / "run"]
+    assert list(live.waiting) == [tmp_path / "later" / "run"]
     assert not page.shows_runs and "Waiting for a run to begin in" in page.html
 
 
 def test_runs_that_have_begun_are_shown_without_the_others(make_run, tmp_path):
     live = LivePage([make_run({"fc": 0.3}), tmp_path / "later"])
-    assert live.missing == [tmp_path / "later"]
+    assert list(live.waiting) == [tmp_path / "later"]
     assert live.page().shows_runs and "fc" in live.page().html
 
 
@@ -57,6 +58,32 @@ def test_news_waits_until_the_run_had_its_share_of_time(tmp_path, monkeypatch):
         assert not live.is_newer(shown)
         now += SHORTEST
         assert live.is_newer(shown) and not live.is_newer(live.version)
+
+
+@pytest.mark.parametrize("name", ["", "run.json", "rows.sqlite", "rows.sqlite-wal"])
+def test_a_loop_of_links_is_told_until_it_is_mended(name, make_run, tmp_path):
+    run = make_run({"fc": 0.3})
+    live = LivePage([run])
+    shown, looping = live.page(), run / name
+    kept = looping.rename(tmp_path / "kept") if looping.exists() else None
+    looping.symlink_to(looping)
+    assert live.version != shown.version
+    if name != "rows.sqlite-wal":  # a table that is not written to has none
+        assert not live.page().shows_runs and "Trying again" in live.page().html
+    looping.unlink()
+    if kept is not None:
+        kept.rename(looping)
+    assert live.page().shows_runs
+
+
+def test_the_page_says_when_each_run_was_written_to(make_run):
+    runs = [make_run({"fc": 0.3}, name=name) for name in "ab"]
+    for run, hour in zip(runs, (1, 2), strict=True):
+        for file in run.iterdir():
+            os.utime(file, (3600 * hour, 3600 * hour))
+    os.utime(runs[0] / "run.json", (9e8, 9e8))  # it holds no numbers
+    (recorded,) = re.findall(r'id="recorded">(.*?)</script>', LivePage(runs).page().html)
+    assert json.loads(recorded) == [["a", 3_600_000], ["b", 7_200_000]]
 
 
 @pytest.mark.parametrize("moment", ["no table yet", "an empty table", "half a description"])

@@ -1,6 +1,8 @@
 """The live page in a real browser: it renews itself, and keeps what the reader has set."""
 
+import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,7 @@ def test_the_page_renews_itself_and_keeps_what_was_set(server, tab, tmp_path, ma
     playwright.expect(tab.locator("main")).to_contain_text("Waiting for a run to begin")
     run = make_run({"fc1": 0.3, "fc2": 0.1}, steps=(0, 100))
     playwright.expect(tab.locator("main")).to_contain_text("step 100")
-    playwright.expect(tab.locator("footer")).to_contain_text("follows the run")
+    playwright.expect(tab.locator("#live b")).to_have_text("Live")
     complaints.clear()  # of the page that was not there yet
     tab.locator("#theme").click()
     theme = tab.evaluate("document.documentElement.dataset.theme")
@@ -68,7 +70,7 @@ def test_the_page_renews_itself_and_keeps_what_was_set(server, tab, tmp_path, ma
 def test_a_page_that_was_there_before_the_first_row_follows_the_end_too(server, tab, tmp_path, make_run):
     Run.open(tmp_path / "run", mode="write").close()
     tab.goto(server.address)
-    playwright.expect(tab.locator("footer")).to_contain_text("follows the run")
+    playwright.expect(tab.locator("#live b")).to_have_text("Live")
     make_run({"fc1": 0.3}, steps=(0, 100))
     playwright.expect(tab.locator("#step-now")).to_have_text("100 of 100")
 
@@ -76,11 +78,11 @@ def test_a_page_that_was_there_before_the_first_row_follows_the_end_too(server, 
 def test_it_says_so_when_nobody_answers(server, tab, make_run):
     make_run({"fc1": 0.3}, steps=(0, 100))
     tab.goto(server.address)
-    playwright.expect(tab.locator("footer")).to_contain_text("follows the run")
+    playwright.expect(tab.locator("#live b")).to_have_text("Live")
     server.closing.set()
     server.shutdown()
     server.socket.close()
-    playwright.expect(tab.locator("footer")).to_contain_text("does not answer")
+    playwright.expect(tab.locator("#live b")).to_contain_text("cofire watch does not answer")
 
 
 SORTS = """document.querySelectorAll("th button").forEach((button) => button.addEventListener("click", () => {
@@ -118,7 +120,7 @@ def test_the_page_is_left_alone_while_somebody_drags_or_types(server, tab, make_
     tab.locator("#filter").fill("fc")
     with Run.open(run, mode="write") as writing:
         writing.table([Row("run", 200, 2, "fc1", "nc", "{}", 0.6, 1000, 0)])
-    playwright.expect(tab.locator("footer")).to_contain_text("There are new recordings")
+    playwright.expect(tab.locator("#live b")).to_contain_text("New recordings appear when")
     assert tab.locator("main").text_content() == "100"
     tab.mouse.move(5, 300)
     tab.mouse.down()
@@ -127,6 +129,36 @@ def test_the_page_is_left_alone_while_somebody_drags_or_types(server, tab, make_
     tab.mouse.up()
     playwright.expect(tab.locator("main")).to_have_text("200")
     assert tab.locator("#filter").input_value() == "fc"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(5, "5 s ago"), (150, "2 min ago"), (7500, "2 h 5 min ago"), (5 * 86400, "5 days ago")]
+)
+def test_the_age_of_the_data_is_shown(seconds, words, server, tab, make_run):
+    run = make_run({"fc1": 0.3}, steps=(0, 100))
+    then = time.time() - seconds
+    for file in run.iterdir():
+        os.utime(file, (then, then))
+    tab.goto(server.address)
+    told = tab.locator("#live span")
+    playwright.expect(told).to_contain_text(words.partition(" ")[2] if seconds < 60 else f"last recording {words}")
+    if seconds < 60:
+        before = told.inner_text()
+        until(tab, f"document.querySelector('#live span').textContent !== {before!r}")  # it grows while nothing is new
+
+
+def test_several_runs_are_told_apart(server, tab, make_run):
+    make_run({"fc1": 0.3}, steps=(0, 100))
+    server.page.directories.append(make_run({"fc1": 0.2}, name="<b>" + "long_" * 12))
+    tab.set_viewport_size({"width": 360, "height": 700})
+    tab.goto(server.address)
+    playwright.expect(tab.locator("#live span")).to_contain_text("<b>long_long_")
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_before_the_first_recording_there_is_no_age(server, tab):
+    tab.goto(server.address)
+    playwright.expect(tab.locator("#live")).to_have_text("Live" + "no recording yet")
 
 
 def test_a_reloaded_page_and_its_controls_agree(server, tab, make_run):

@@ -1,5 +1,6 @@
 """Real requests: the page, news of it, and what is refused."""
 
+import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -99,6 +100,40 @@ def test_other_names_are_refused(server, host):
 def test_this_machines_names_are_ours(server):
     for name in ("localhost", "127.0.0.1"):
         assert ask(server, Host=f"{name}:{server.server_port}")[0].status == 200
+
+
+def test_http_leaves_out_its_own_port(server, monkeypatch):
+    monkeypatch.setattr(server, "server_port", 80)
+    assert server.is_for_us("localhost") and server.is_for_us("127.0.0.1") and server.is_for_us("127.0.0.1:80")
+    assert not server.is_for_us("evil.example") and not server.is_for_us("127.0.0.1:8765")
+
+
+@pytest.mark.parametrize("target", ["http://[::1", "http://a]b/", "http://[x]/"])
+def test_what_is_no_address_is_answered_in_words(target, server, capsys):
+    with socket.create_connection((LOOPBACK, server.server_port), timeout=30) as raw:
+        raw.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost:{server.server_port}\r\n\r\n".encode())
+        answer = raw.makefile("rb").read()
+    assert b" 400 " in answer.splitlines()[0] and b"is no address" in answer and capsys.readouterr().err == ""
+
+
+def test_a_port_that_needs_an_administrator(run, monkeypatch):
+    def bind(self: Server) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Server, "server_bind", bind)
+    with pytest.raises(OSError, match="cannot open port 80: only an administrator may open it; 0 takes any free port"):
+        Server(LivePage([run]), port=80)
+
+
+def test_a_loop_of_links_is_answered(server, run):
+    kept = run.rename(run.parent / "kept")
+    run.symlink_to(run)
+    answer, body = ask(server)
+    assert answer.status == 503 and "Too many levels of symbolic links" in body
+    assert ask(server, "/changes?since=older")[1].endswith("data: new recordings\n\n")
+    run.unlink()
+    kept.rename(run)
+    assert ask(server)[0].status == 200
 
 
 def test_a_request_without_a_host_is_refused(server):

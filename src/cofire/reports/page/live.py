@@ -1,11 +1,13 @@
 """The page of runs that are still being written, renewed whenever something was recorded."""
 
+import json
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from stat import S_ISREG
 from threading import Lock
 
 from ...record.runs.run_directory import DESCRIPTION, TABLE
@@ -14,6 +16,8 @@ from .html import digest, page, rendered, source, view_of
 # Drawing takes at most a tenth of one core: the rest belongs to the training.
 SHORTEST = 1.0  # seconds between two pages
 SHARE = 0.1
+# SQLite writes to the log first, so that the table's own file may stay the same for long.
+RECORDED = (TABLE, f"{TABLE}-wal")
 
 
 @dataclass(frozen=True)
@@ -50,18 +54,16 @@ class LivePage:
         self._next_page_at = 0.0
 
     @property
-    def missing(self) -> list[Path]:
-        """Return the directories in which no run has begun."""
-        return [directory for directory in self.directories if not (directory / DESCRIPTION).is_file()]
+    def waiting(self) -> dict[Path, str]:
+        """Return the directories in which no run has begun, or that can't be read, with a sentence on each."""
+        sentences = {directory: _why_waiting(directory) for directory in self.directories}
+        return {directory: sentence for directory, sentence in sentences.items() if sentence}
 
     @property
     def version(self) -> str:
         """Return a hash that changes when anything is written to the runs."""
-        # SQLite writes to the log first, so that the table's own file may stay the same for long.
         files = [
-            _size_and_time(directory / name)
-            for directory in self.directories
-            for name in (DESCRIPTION, TABLE, f"{TABLE}-wal")
+            _size_and_time(directory / name) for directory in self.directories for name in (DESCRIPTION, *RECORDED)
         ]
         return sha256(repr(files).encode()).hexdigest()[:24]
 
@@ -81,22 +83,40 @@ class LivePage:
             return self._page
 
     def _made(self, version: str) -> Page:
-        missing = self.missing
+        waiting = self.waiting
+        begun = [directory for directory in self.directories if directory not in waiting]
+        times = list(map(_recorded_at, begun))  # before reading, so that no age is less than it is
         try:
-            views = [view_of(directory) for directory in self.directories if directory not in missing]
+            views = list(map(view_of, begun))
         except (OSError, ValueError) as error:
             return _waiting(version, [f"{error}. Trying again."])
         if not views:
-            return _waiting(version, [f"Waiting for a run to begin in {directory}." for directory in missing])
-        return Page(version, followed(page(views), version), True)
+            return _waiting(version, list(waiting.values()))
+        recorded = [(view.name, time) for view, time in zip(views, times, strict=True)]
+        return Page(version, followed(page(views), version, recorded), True)
 
 
-def _size_and_time(path: Path) -> tuple[int, int] | None:
+def _why_waiting(directory: Path) -> str | None:
+    try:
+        begun = S_ISREG((directory / DESCRIPTION).stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        begun = False
+    except OSError as error:  # a loop of links, or a folder of somebody else's
+        return f"Cannot read {directory}: {error.strerror}. Trying again."
+    return None if begun else f"Waiting for a run to begin in {directory}."
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
     try:
         found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    except OSError as error:
+        return -1, error.errno or 0
     return found.st_size, found.st_mtime_ns
+
+
+def _recorded_at(directory: Path) -> int:
+    """Return when something was last written to a run, in milliseconds since 1970."""
+    return max(_size_and_time(directory / name)[1] for name in RECORDED) // 10**6
 
 
 def _waiting(version: str, sentences: Sequence[str]) -> Page:
@@ -106,17 +126,24 @@ def _waiting(version: str, sentences: Sequence[str]) -> Page:
 _SCRIPTS = re.compile(r"script-src ('sha256-[^']+')")
 
 
-def followed(html: str, version: str) -> str:
+def followed(html: str, version: str, recorded: Sequence[tuple[str, int]] = ()) -> str:
     """Add the script that renews a page, and allow it and its requests to the page's own server in the policy.
+
+    Args:
+        html: the page.
+        version: of the runs that it shows.
+        recorded: when each run was last written to, in milliseconds since 1970.
 
     Example:
         >>> html = followed("<i>script-src 'sha256-a'</i><body></body>", "1")
         >>> print(html.splitlines()[0])
-        <i>script-src 'sha256-a' 'sha256-...'; connect-src 'self'</i><body><script data-version="1">...
+        <i>script-src 'sha256-a' 'sha256-...'; connect-src 'self'</i><body><script ...
     """
     script = source("live.js")
     allowed, found = _SCRIPTS.subn(rf"script-src \1 '{digest(script)}'; connect-src 'self'", html, count=1)
     content, end, rest = allowed.rpartition("</body>")
     if not (found and end):
         raise RuntimeError("the page has no script policy or no </body> for the live script")
-    return f'{content}<script data-version="{version}">{script}</script>\n{end}{rest}'
+    times = json.dumps(list(recorded)).replace("<", "\\u003c")  # a run's name may hold </script>
+    data = f'<script type="application/json" id="recorded">{times}</script>'
+    return f'{content}{data}<script data-version="{version}">{script}</script>\n{end}{rest}'

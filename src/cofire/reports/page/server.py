@@ -14,6 +14,7 @@ from .live import LivePage
 
 LOOPBACK = "127.0.0.1"
 PORT = 8765
+HTTP_PORT = 80
 LOOK_EVERY = 0.5  # seconds
 BREATHE_EVERY = 15.0  # seconds between signs of life, whose failure shows that a browser has left
 
@@ -39,7 +40,8 @@ class Server(ThreadingHTTPServer):
             super().__init__((LOOPBACK, wanted), _Handler)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or port is not None:
-                raise OSError(f"cannot open port {wanted}: {error.strerror}; 0 takes any free port") from error
+                why = "only an administrator may open it" if error.errno == errno.EACCES else error.strerror
+                raise OSError(f"cannot open port {wanted}: {why}; 0 takes any free port") from error
             super().__init__((LOOPBACK, 0), _Handler)
 
     def server_bind(self) -> None:
@@ -62,7 +64,11 @@ class Server(ThreadingHTTPServer):
 
         A page elsewhere could point its own name at this machine, and would then read our answers as its own.
         """
-        return host in {f"{LOOPBACK}:{self.server_port}", f"localhost:{self.server_port}"}
+        port = f":{self.server_port}"
+        ours = {f"{name}{port}" for name in (LOOPBACK, "localhost")}
+        if self.server_port == HTTP_PORT:  # which browsers leave out
+            ours |= {LOOPBACK, "localhost"}
+        return host in ours
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report errors, except that a browser left."""
@@ -76,7 +82,11 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "cofire", ""
 
     def do_GET(self) -> None:
-        asked = urlsplit(self.path)
+        try:
+            asked = urlsplit(self.path)
+        except ValueError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, f"{self.path!r} is no address ({error}); try {self.server.address}")
+            return
         if not self.server.is_for_us(self.headers.get("Host")):
             self._refuse(HTTPStatus.MISDIRECTED_REQUEST, f"This server answers only to {self.server.address}")
         elif asked.path == "/":

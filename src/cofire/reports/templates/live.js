@@ -61,19 +61,42 @@
   addEventListener("focusout", () => setTimeout(renew));
   document.addEventListener("visibilitychange", renew);
 
-  const status = document.querySelector("footer p");
-  const at = new Date().toLocaleTimeString("en-GB");
-  const report = (words) => (status.textContent = `Made by cofire. ${words}`);
-  const follow = () => report(`This page follows the run; last renewed at ${at}.`);
-  status.setAttribute("role", "status");
-  follow();
+  // Whether cofire watch still answers, and how old the numbers are. Only what changes seldom is read aloud.
+  const make = (tag, parent, attributes = {}) => {
+    const node = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    return parent.appendChild(node);
+  };
+  const pill = make("p", document.body, { id: "live" });
+  make("i", pill, { "aria-hidden": "true" });
+  const status = make("b", pill, { role: "status" });
+  const age = make("span", pill, { role: "timer", "aria-live": "off" });
+  const report = (state, words) => {
+    pill.dataset.state = state;
+    status.textContent = words;
+  };
+  const since = (then) => {
+    const seconds = Math.max(0, Math.floor((Date.now() - then) / 1000));
+    const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
+    if (minutes < 1) return `${seconds} s ago`;
+    if (hours < 1) return `${minutes} min ago`;
+    return hours < 48 ? `${hours} h ${minutes % 60} min ago` : `${Math.floor(hours / 24)} days ago`;
+  };
+  const runs = JSON.parse(document.getElementById("recorded").textContent);
+  const named = ([name, then]) => (runs.length > 1 ? `${name} ${since(then)}` : since(then));
+  const tick = () => (age.textContent = runs.length ? `last recording ${runs.map(named).join(", ")}` : "no recording yet");
+  tick();
+  setInterval(tick, 1000);
+
+  document.querySelector("footer p").textContent = "Made by cofire. cofire watch renews this page with every recording.";
+  report("waiting", "Connecting");
   const changes = new EventSource(`changes?since=${version}`);
-  changes.addEventListener("open", follow);
-  changes.addEventListener("error", () => report(`cofire watch does not answer; this page is as of ${at}.`));
+  changes.addEventListener("open", () => report("live", "Live"));
+  changes.addEventListener("error", () => report("lost", "Not live: cofire watch does not answer"));
   changes.addEventListener("message", () => {
     changes.close();
     renewed = true;
-    report("There are new recordings; they appear when you stop typing or dragging.");
+    report("held", "New recordings appear when you stop typing or dragging");
     renew();
   });
 })();
