@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.harness import measure, report
-from cofire import Measure, Tracker
-from cofire.record import EverySteps, correlation, epsilon, weight_correlation
+from cofire import Tracker
+from cofire.record import EverySteps, Measure, correlation, epsilon, weight_correlation
 
 EVERY = 10
 Tick = Callable[[], object]

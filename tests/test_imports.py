@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from importlib import import_module
+from pkgutil import walk_packages
 
 import pytest
 
@@ -21,7 +23,7 @@ def imported_by(code: str) -> set[str]:
 def test_cofire_imports_not_even_torch():
     modules = imported_by("import cofire")
     assert not modules & {*HEAVY, "torch", "numpy"}
-    assert {name for name in modules if name.startswith("cofire")} == {"cofire", "cofire._version"}
+    assert {name for name in modules if name.startswith("cofire")} == {"cofire", "cofire._public", "cofire._version"}
 
 
 def test_everything_but_the_leaves_does_without_heavy_packages():
@@ -43,13 +45,34 @@ def test_truth_is_there_when_it_is_asked_for():
     assert "cofire.stats.truth.cases" in imported_by("from cofire.stats import truth")
 
 
-@pytest.mark.parametrize("name", cofire.__all__)
-def test_the_index_leads_to_what_it_names(name):
-    assert getattr(cofire, name) is not None
-    assert name in dir(cofire)
+ENTRY = {
+    *("inspect", "shrink", "compare", "report", "Tracker", "capture", "wire", "CorrelationPenalty"),
+    *("neuronal_correlation", "weight_correlation", "dependence_score", "entropy_knn"),
+}
+PARTS = {"integrations", "nets", "papers", "record", "reports", "stats"}
+PACKAGES = ["cofire", *(one.name for one in walk_packages(cofire.__path__, "cofire.") if one.ispkg)]
+OTHERS = ("lightning", "loggers", "mlflow", "tensorboard", "torchmetrics", "transformers", "wandb")
 
 
-@pytest.mark.parametrize("module", ["cofire", "cofire.stats"])
-def test_a_name_that_is_not_there_is_named(module):
-    with pytest.raises(AttributeError, match=f"module '{module}' has no attribute 'nowhere'"):
-        _ = __import__(module, fromlist=["_"]).nowhere
+def test_the_index_offers_what_users_need_and_nothing_else():
+    assert set(dir(cofire)) == {*ENTRY, *PARTS, "__version__"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_completion_offers_public_names_only(package):
+    found = import_module(package)
+    assert dir(found) == sorted(getattr(found, "__all__", []))
+    for name in set(dir(found)) - set(OTHERS):
+        assert getattr(found, name) is not None
+
+
+@pytest.mark.parametrize("name", ["nets.surgery.fold", "stats.redundancy.effective_rank", "record.runs.rows.Row"])
+def test_modules_are_imported_when_they_are_asked_for(name):
+    assert f"cofire.{name.rpartition('.')[0]}" in imported_by(f"import cofire\ncofire.{name}")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_name_that_is_not_there_is_named(package):
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nowhere'"):
+        _ = import_module(package).nowhere
+    assert not hasattr(import_module(package), "_nowhere")

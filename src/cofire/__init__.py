@@ -4,28 +4,31 @@ This file is the index of public names; each is imported from its own file when 
 so that ``import cofire`` itself costs nothing.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ._public import public
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .nets import CorrelationPenalty, Site, capture, correlation_penalty, shrink, sites, wire
-    from .record import Measure, Tracker
-
-_HOME = {"Measure": "record", "Tracker": "record"}  # all others are in nets
+    from . import integrations, nets, papers, record, reports, stats
+    from .nets import CorrelationPenalty, capture, shrink, wire
+    from .nets.redundancy import inspect
+    from .record import Tracker
+    from .reports import compare, report
+    from .stats import dependence_score, entropy_knn, neuronal_correlation, weight_correlation
 
 __all__ = [
-    "CorrelationPenalty", "Measure", "Site", "Tracker", "__version__", "capture", "correlation_penalty", "shrink",
-    "sites", "wire",
+    "CorrelationPenalty", "Tracker", "__version__", "capture", "compare", "dependence_score", "entropy_knn", "inspect",
+    "integrations", "nets", "neuronal_correlation", "papers", "record", "report", "reports", "shrink", "stats",
+    "weight_correlation", "wire",
 ]  # fmt: skip
 
+_HOMES = {
+    "nets": ("CorrelationPenalty", "capture", "shrink", "wire"),
+    "nets.redundancy": ("inspect",),
+    "record": ("Tracker",),
+    "reports": ("compare", "report"),
+    "stats": ("dependence_score", "entropy_knn", "neuronal_correlation", "weight_correlation"),
+}
 
-def __getattr__(name: str) -> object:
-    if name in __all__:
-        return getattr(import_module(f".{_HOME.get(name, 'nets')}", __name__), name)
-    raise AttributeError(f"module 'cofire' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = public(__name__, {name: home for home, names in _HOMES.items() for name in names})

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cofire import Measure, Tracker
-from cofire.record import Row, correlation
+from cofire import Tracker
+from cofire.record import Measure, Row, correlation
 from cofire.record.budget import Budget
 from cofire.record.some_units import correlation_of_some, of_some_units, unit_error
 from cofire.stats import neuronal_correlation

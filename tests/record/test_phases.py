@@ -126,7 +126,7 @@ def test_it_stops_a_training_as_a_trackers_sink() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh())
     course = iter(noisy(RISE_AND_FALL, 1, 0.004)[0])
     watch = PhaseWatch("level")
-    level = cofire.Measure(lambda x: next(course), sites="0", name="level")
+    level = cofire.record.Measure(lambda x: next(course), sites="0", name="level")
     with cofire.Tracker(model, [level], every=1, sink=watch) as tracker:
         while not watch.decorrelating and tracker.steps < STEPS:
             model(torch.randn(8, 4))

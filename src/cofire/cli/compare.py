@@ -56,6 +56,7 @@ def _side(
     from ..nets.loading.pretrained_folders import has_weights
     from ..record import Run
     from ..reports import read
+    from ..reports.comparing import measured_side
     from ..reports.data.comparison import Side
 
     if Path(target).is_dir() and not has_weights(Path(target)):
@@ -73,9 +74,7 @@ def _side(
     settings |= {"data": data, "at most": f"{max_samples:,} inputs"} if data else {}
     for note in found.notes:
         typer.echo(f"Note on {target}: {note}.")
-    report = _report(found, data, max_samples)
-    settings |= {"assumed": "; ".join(report.assumptions())} if report.assumptions() else {}
-    return Side.of_report(target, report, settings)
+    return measured_side(target, _report(found, data, max_samples), settings)
 
 
 def _with_weights(factory: str, weights: str, key: str | None, allow_unexpected: bool) -> Target:
@@ -92,7 +91,7 @@ def _with_weights(factory: str, weights: str, key: str | None, allow_unexpected:
 
 
 def _report(found: Target, data: str | None, max_samples: int) -> "RedundancyReport":
-    from ..nets.redundancy import LEAST_INPUTS, redundancy_report
+    from ..nets.redundancy import redundancy_report
 
     if data is not None and found.model is None:
         raise ValueError(
@@ -101,8 +100,4 @@ def _report(found: Target, data: str | None, max_samples: int) -> "RedundancyRep
     with progress_bar(f"Inspecting {found.name}") as show:
         if data is None or found.model is None:
             return weights_report(found, progress=show)
-        report = redundancy_report(found.model, load_data(data, max_samples=max_samples), progress=show)
-    few = next((layer for layer in report.layers if not layer.enough_inputs), None)
-    if few is not None:
-        raise ValueError(f"{few.n_inputs} inputs are too few to compare by; run at least {LEAST_INPUTS}")
-    return report
+        return redundancy_report(found.model, load_data(data, max_samples=max_samples), progress=show)

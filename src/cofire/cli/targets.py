@@ -1,7 +1,7 @@
 """What commands load: a checkpoint or ``module:factory``, and the data to run it on."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,17 +90,13 @@ def _with_numbers(model: "nn.Module", target: str) -> "nn.Module":
 
 def weights_report(found: Target, **options: Any) -> "RedundancyReport":
     """Return how redundant a target's weights are; what could not be read from a file is left out with the reason."""
-    from ..nets.redundancy import weight_redundancy_report
+    from ..nets.redundancy import checkpoint_report, weight_redundancy_report
 
     if found.model is not None:
         return weight_redundancy_report(found.model, **options)
     if found.checkpoint is None:
         raise ValueError(f"{found.name} holds no weights")
-    if not found.checkpoint.weights:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(found.checkpoint.left_out.items())[:3])
-        raise ValueError(f"{found.name} holds no {f'weight that can be read ({reasons})' if reasons else 'tensors'}")
-    report = weight_redundancy_report(found.checkpoint.weights, config=found.checkpoint.config, **options)
-    return replace(report, left_out={**report.left_out, **found.checkpoint.left_out})
+    return checkpoint_report(found.checkpoint, **options)
 
 
 def load_data(data: str, *, max_samples: int) -> Iterable[Any]:

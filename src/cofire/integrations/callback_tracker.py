@@ -25,6 +25,7 @@ class TrackingCallback:
         measures: Iterable[Measure] | None = None,
         *,
         run: str | Path | WritableRun | None = None,
+        overwrite: bool = False,
         every: Any = OFTEN_AT_FIRST,
         sink: Any = None,
         probe: Any = None,
@@ -35,7 +36,7 @@ class TrackingCallback:
         budget: float | None = None,
     ) -> None:
         self._measures = None if measures is None else list(measures)
-        self._sink, self._mask = sink, mask
+        self._sink, self._mask, self._overwrite = sink, mask, overwrite
         self._options = {"run": run, "every": every, "probe": probe, "window": window}
         self._options |= {"max_samples": max_samples, "seed": seed, "budget": budget}
         self._tracker: Tracker | None = None
@@ -77,6 +78,7 @@ class TrackingCallback:
             mask=mask if self._mask is None else self._mask,
             synchronize=several,
             state=self._state,
+            overwrite=self._overwrite and not self._state,  # a resumed training continues its run
             **self._options,
         )
 

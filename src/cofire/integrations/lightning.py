@@ -28,7 +28,7 @@ class NeuronCallback(TrackingCallback, Callback):
     Args:
         measures: as for `Tracker`; by default `cofire.record.correlation()`. Their ``sites`` are layers of the
             LightningModule, such as ``"net.*"``.
-        run, every, sink, probe, window, max_samples, seed, mask, budget: as for `Tracker`.
+        run, overwrite, every, sink, probe, window, max_samples, seed, mask, budget: as for `Tracker`.
 
     Raises:
         ValueError: when the fit begins, for a wrong argument or a site pattern that matches no layer.

@@ -41,7 +41,7 @@ class NeuronCallback(TrackingCallback, TrainerCallback, ExportableState):
     Args:
         measures: as for `Tracker`; by default `cofire.record.correlation` of all layers except embeddings and the
             output layer, whose units are the vocabulary.
-        run, every, sink, probe, window, max_samples, seed, budget: as for `Tracker`.
+        run, overwrite, every, sink, probe, window, max_samples, seed, budget: as for `Tracker`.
         mask: as for `Tracker`; by default the argument ``attention_mask``, if the model has one.
 
     Raises:

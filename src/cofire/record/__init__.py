@@ -1,5 +1,6 @@
 """Following a model through its training: measures, schedules, the tracker, and what a run leaves behind."""
 
+from .._public import public
 from .measures import (
     Cautioned,
     Measure,
@@ -28,3 +29,5 @@ __all__ = [
     "Tracker", "Turn", "WritableRun", "correlation", "dependence", "entropy", "epsilon", "find_phases", "resumable",
     "total_correlation", "weight_correlation", "width",
 ]  # fmt: skip
+
+__getattr__, __dir__ = public(__name__)

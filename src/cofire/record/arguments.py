@@ -33,3 +33,12 @@ def check_objects(model: object, run: object, sink: object) -> None:
         raise ValueError("run is a directory's path, got an empty one; give '.' for the current directory")
     if sink is not None and not callable(sink):
         raise ValueError(f"a sink must be callable with a list of rows, got {type(sink).__qualname__}")
+
+
+def check_overwrite(overwrite: bool, run: object, state: object) -> None:
+    """Refuse to overwrite what isn't given by its path, or what is to be continued."""
+    if overwrite and not isinstance(run, str | Path):
+        got = "none" if run is None else "an open run; open it with Run.open(..., mode='write', overwrite=True)"
+        raise ValueError(f"overwrite=True needs the run's directory, got {got}")
+    if overwrite and state is not None:
+        raise ValueError("overwrite=True starts over, and state continues an earlier training; give one of them")

@@ -15,15 +15,16 @@ from ..nets.capturing.padding_masks import Mask
 from ..nets.layers.layer_weights import known_layers
 from ..nets.wiring.live_wiring import live_wiring
 from .across_processes import group_of, training_batches
-from .arguments import Sink, check_objects, check_seed, check_whole
+from .arguments import Sink, check_objects, check_overwrite, check_seed, check_whole
 from .budget import Budget, Overhead, budget_of
 from .late_arrays import LateArrays
-from .measures import Measure, Statistic, as_measures
+from .measures import Measure, Statistic, as_measures, default_measures
 from .measures.measure import Shared
 from .probe import Probe
 from .recording import Found, Plan, Taken, Task, model_facts, requests_of, take
 from .runs.rows import Array, Row
 from .runs.run_directory import WritableRun
+from .runs.starting_over import how_to_start_over
 from .schedule import GeometricSteps, Schedule, as_schedule
 
 OFTEN_AT_FIRST = GeometricSteps(1.1)
@@ -34,7 +35,7 @@ class Tracker:
 
     Call `step` after each optimizer step, and `end_epoch` after each epoch::
 
-        with cofire.Tracker(model, measures=[correlation()], run="runs/a", every=100) as tracker:
+        with cofire.Tracker(model, run="runs/a", every=100) as tracker:
             for x, y in batches:
                 ...
                 optimizer.step()
@@ -52,8 +53,10 @@ class Tracker:
     Args:
         model: the model.
         measures: `Measure`s, or plain functions from samples (n_samples, n_units) to a number or a mapping
-            of numbers.
-        run: where rows go: a directory, created if absent, or an open run. None: to the sink only.
+            of numbers. By default `correlation` of all layers, and `weight_correlation` if any has weights.
+        run: where rows go: a directory, created if absent, or an open run. ``"runs/auto"`` is a new directory each
+            time: ``runs/run-1``, ``runs/run-2``, ... None: to the sink only.
+        overwrite: remove an earlier run of the directory, for a script that is run again.
         every: the schedule of measures without one of their own: ``10``, ``"epoch"``, a list of steps, or a
             `Schedule`; by default geometric steps, each a tenth larger than the last.
         sink: any callable; it also gets the rows of each recording. If its ``takes_arrays`` is true, it is called with
@@ -94,9 +97,10 @@ class Tracker:
     def __init__(
         self,
         model: nn.Module,
-        measures: Iterable[Measure | Statistic],
+        measures: Iterable[Measure | Statistic] | None = None,
         *,
         run: str | Path | WritableRun | None = None,
+        overwrite: bool = False,
         every: Schedule | int | str | Iterable[int] = OFTEN_AT_FIRST,
         sink: Sink | None = None,
         probe: Any = None,
@@ -110,10 +114,13 @@ class Tracker:
         state: Mapping[str, Any] | None = None,
     ) -> None:
         check_objects(model, run, sink)
+        check_overwrite(overwrite, run, state)
         check_seed(seed)
         _check_samples(window, max_samples, probe, single=budget is not None, together=synchronize is not False)
         self._budget = budget_of(budget)
-        self._plan = Plan.of(model, as_measures(measures), as_schedule(every))
+        self._plan = Plan.of(
+            model, default_measures(model) if measures is None else as_measures(measures), as_schedule(every)
+        )
         self.group = group_of(synchronize)
         self._source = (
             training_batches(
@@ -134,7 +141,7 @@ class Tracker:
         self._described = -1
         self._taken: set[Taken] = set()  # at this step, by the step and by the end of an epoch
         self._late = LateArrays()
-        self._owned = WritableRun(run) if isinstance(run, str | Path) else None
+        self._owned = WritableRun(run, overwrite=overwrite) if isinstance(run, str | Path) else None
         self._run = self._owned if isinstance(run, str | Path) else run
         self._first_pass = self._started(model, state)
 
@@ -166,6 +173,11 @@ class Tracker:
         if isinstance(self._source, Probe):
             self._record(self._plan.due(0))
         self._arm()
+
+    @property
+    def run(self) -> WritableRun | None:
+        """The run that rows go to; None if they go to the sink only."""
+        return self._run
 
     @property
     def steps(self) -> int:
@@ -227,7 +239,7 @@ class Tracker:
         if self._waiting and self._run is not None:
             raise ValueError(
                 f"{self._run.directory} holds an earlier run, up to step {self._run.table.last_step()}; "
-                "resume it (load_state_dict, or cofire.record.resumable), or choose another directory"
+                f"{how_to_start_over(self._run.directory)}; load_state_dict or cofire.record.resumable continue it"
             )
 
     def _arm(self) -> None:

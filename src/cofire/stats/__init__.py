@@ -1,8 +1,8 @@
 """Statistics: arrays in, numbers out. Nothing here knows about modules."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .._public import public
 from .correlation.dropout_laws import dropout_correlation, dropout_second_moment
 from .correlation.moments import Moments
 from .correlation.preactivation import epsilon, preactivation_correlation, preactivation_neuronal_correlation
@@ -60,9 +60,5 @@ __all__ = [
     "weight_correlation_summary",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> object:
-    # importing it takes a third of this index's time, and only tests and benchmarks need it
-    if name == "truth":
-        return import_module(".truth", __name__)
-    raise AttributeError(f"module 'cofire.stats' has no attribute {name!r}")
+# The distributions take a third of the time that this index takes, and only tests and benchmarks need them.
+__getattr__, __dir__ = public(__name__)

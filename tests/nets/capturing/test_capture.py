@@ -282,7 +282,7 @@ def test_shared_modules_have_one_name_and_answer_to_both():
         wrapper(torch.randn(3, 4))
     assert list(acts) == ["0#0", "0#1"]
     assert torch.equal(acts["2#1"], acts["0#1"])
-    assert cofire.sites(model, "b")[0].layer == "a"
+    assert cofire.nets.sites(model, "b")[0].layer == "a"
 
 
 def test_a_part_of_the_model_and_two_captures_at_once(net):

@@ -232,7 +232,7 @@ def test_recursion_is_one_pass():
 def test_torchscript_is_left_out_or_refused():
     scripted = torch.jit.script(nn.Linear(4, 3))
     model = nn.Sequential(nn.Linear(4, 4), scripted)
-    assert "TorchScript" in cofire.sites(model, example=torch.ones(2, 4)).left_out["1"]
+    assert "TorchScript" in cofire.nets.sites(model, example=torch.ones(2, 4)).left_out["1"]
     with pytest.raises(ValueError, match="TorchScript"):
         Capture(model, "1")
 

@@ -51,25 +51,25 @@ EXAMPLE = torch.ones(3, 4)
     ],
 )
 def test_patterns(model, pattern, expected):
-    assert [str(site) for site in cofire.sites(model, pattern, example=EXAMPLE)] == expected
+    assert [str(site) for site in cofire.nets.sites(model, pattern, example=EXAMPLE)] == expected
 
 
 def test_without_an_example_layers_are_assumed_by_their_types(model):
-    found = cofire.sites(model)
+    found = cofire.nets.sites(model)
     assert [site.layer for site in found] == ["encoder.0", "encoder.3.0", "head", "spare"]
     assert all("no example" in found.assumed[site.layer] for site in found)
-    assert not cofire.sites(model, example=EXAMPLE).assumed
+    assert not cofire.nets.sites(model, example=EXAMPLE).assumed
 
 
 def test_left_out_says_why(model):
-    left_out = cofire.sites(model, example=EXAMPLE).left_out
+    left_out = cofire.nets.sites(model, example=EXAMPLE).left_out
     assert left_out["spare"] == "never ran"
     assert left_out["encoder.2"] == left_out["flat"] == left_out["encoder"] == "makes no units of its own"
     assert "head" not in left_out
 
 
 def test_levels_that_the_output_does_not_show_are_named():
-    left_out = cofire.sites(nn.Sequential(nn.LSTM(3, 4, num_layers=2)), example=torch.ones(5, 2, 3)).left_out
+    left_out = cofire.nets.sites(nn.Sequential(nn.LSTM(3, 4, num_layers=2)), example=torch.ones(5, 2, 3)).left_out
     assert left_out["0.ih_l0"] == left_out["0.hh_l0"] == "its units do not show in the output of 0"
     assert "0.ih_l1" not in left_out
 
@@ -89,14 +89,14 @@ def test_levels_that_the_output_does_not_show_are_named():
 )
 def test_bad_patterns_say_what_to_do(model, pattern, message):
     with pytest.raises(ValueError, match=message):
-        cofire.sites(model, pattern)
+        cofire.nets.sites(model, pattern)
     with pytest.raises(ValueError, match=message):
         cofire.nets.Capture(model, pattern)
 
 
 def test_stage_is_checked(model):
     with pytest.raises(ValueError, match="'pre' or 'post'"):
-        cofire.sites(model, stage="middle")
+        cofire.nets.sites(model, stage="middle")
 
 
 def test_lists_of_modules_cannot_be_captured():
@@ -120,13 +120,13 @@ def test_modules_of_the_users_own_make_units_where_their_parameters_do():
     class DropPath(Swish):
         pass
 
-    found = cofire.sites(nn.Sequential(Layer(), Swish(), DropPath(), nn.LayerNorm(2)), example=torch.ones(3, 2))
+    found = cofire.nets.sites(nn.Sequential(Layer(), Swish(), DropPath(), nn.LayerNorm(2)), example=torch.ones(3, 2))
     assert [site.layer for site in found] == ["0"]
     assert set(found.left_out) == {"1", "2", "3"}
 
 
 def test_a_site_is_its_name_and_a_sequence_slices(model):
-    found = cofire.sites(model, example=EXAMPLE)
+    found = cofire.nets.sites(model, example=EXAMPLE)
     assert found[0] == Site("encoder.0") == Site("encoder.0", unit_axis=2)
     assert len(found[1:]) == len(found) - 1
     assert {Site("a"): 1}[Site("a", unit_axis=1)] == 1

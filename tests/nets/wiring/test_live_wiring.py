@@ -147,7 +147,7 @@ def test_units_of_the_models_own_parameters_that_do_not_show_are_named():
 
     model, x = Attention(), torch.randn(7, 5, 8)
     reason = "its units do not show in the output of the model"
-    found = cofire.sites(model, example=x)
+    found = cofire.nets.sites(model, example=x)
     assert [str(site) for site in found] == ["head"] and found.left_out == {"q": reason, "k": reason}
     with cofire.capture(model) as acts:
         model(x)

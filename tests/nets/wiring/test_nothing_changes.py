@@ -113,7 +113,7 @@ def state(model):
 
 LOOKS = (
     wire,
-    lambda model, x: cofire.sites(model, example=x),
+    lambda model, x: cofire.nets.sites(model, example=x),
     lambda model, x: prune(model, x, keep=0.5),
     lambda model, x: fold(model, [(x, x), (x, x)]),
 )

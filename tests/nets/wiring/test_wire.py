@@ -633,7 +633,7 @@ def test_what_computes_a_weight_is_no_layer():
     for mode in (True, False):
         shown = {name: place.unit_axis for name, (place, *_) in wiring.places[mode].items()}
         assert {name for name, axis in shown.items() if axis is not None} == {"", "0", "1", "2"}
-    assert [str(site) for site in cofire.sites(model, example=ROWS)] == ["0", "2"]
+    assert [str(site) for site in cofire.nets.sites(model, example=ROWS)] == ["0", "2"]
     with cofire.capture(model) as acts:
         assert model[0].weight.shape == (10, 6)  # which runs the parametrization, outside of a pass
         model(ROWS)

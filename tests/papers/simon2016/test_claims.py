@@ -6,7 +6,7 @@ from math import isnan, nan
 import pytest
 import torch
 
-from cofire import correlation_penalty
+from cofire.nets import correlation_penalty
 from cofire.papers.framework.claim_table import Table
 from cofire.papers.framework.verdicts import Verdict
 from cofire.papers.simon2016 import FIG2, FIG3, FIG4

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cofire import correlation_penalty
+from cofire.nets import correlation_penalty
 from cofire.papers.training.datasets import Dataset, digits
 from cofire.papers.training.loop import OPTIMIZERS, Settings, batches
 from cofire.papers.training.models import mlp

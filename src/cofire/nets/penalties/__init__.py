@@ -1,5 +1,6 @@
 """Penalties to add to a loss, which keep the units of a network from co-varying."""
 
+from ..._public import public
 from .activation_penalties import correlation_penalty, decov_penalty, vicreg_covariance_penalty
 from .penalty import Penalty
 from .penalty_modules import (
@@ -17,3 +18,5 @@ __all__ = [
     "VICRegCovariancePenalty", "WeightCorrelationPenalty", "correlation_penalty", "decov_penalty",
     "vicreg_covariance_penalty", "weight_correlation_penalty",
 ]  # fmt: skip
+
+__getattr__, __dir__ = public(__name__)

@@ -34,7 +34,7 @@ class ActivationPenalty(Penalty):
 
     Args:
         model: the network; None if each call passes activations.
-        pattern: the layers, as for ``cofire.sites``. A layer and the activation module after it count once.
+        pattern: the layers, as for ``cofire.nets.sites``. A layer and the activation module after it count once.
         weight: as for `Penalty`.
         stage: "post" (after the activation function) or "pre".
         mask: which samples count, as for ``cofire.capture``.
@@ -188,7 +188,7 @@ class WeightCorrelationPenalty(Penalty):
 
     Args:
         model: the network; None if each call passes weights.
-        pattern: the layers, as for ``cofire.sites``.
+        pattern: the layers, as for ``cofire.nets.sites``.
         weight: as for `Penalty`.
 
     Which parameters are weights, and how they hold their units, shows in the first forward pass of the model; before

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ...stats._base.display import Shown
+from ...stats._base.display import Shown, text_table
 from ...stats._base.quantities import QUANTITIES
 from ...stats._base.wording import plural
 from ...stats.redundancy.activation_redundancy import Redundancy
@@ -156,11 +156,8 @@ class RedundancyReport(Shown):
 
     def __str__(self) -> str:
         rows = [COLUMNS, *(_cells(layer) for layer in self.by_redundancy)]
-        columns = [column for column in zip(*rows, strict=True) if set(column[1:]) != {DASH}]
-        widths = [max(map(len, column)) for column in columns]
-        cells = [[cell.rjust(width) for cell in column] for column, width in zip(columns, widths, strict=True)]
-        cells[0] = [cell.ljust(widths[0]) for cell in columns[0]]
-        lines = ["  ".join(row).rstrip() for row in zip(*cells, strict=True)]
+        columns = {title: cells for title, *cells in zip(*rows, strict=True) if set(cells) != {DASH}}
+        lines = text_table(columns)
         reasons = [f"left out, {reason}: {_some(names)}" for reason, names in self.reasons().items()]
         return "\n".join([*lines, *self.assumptions(), *reasons])
 

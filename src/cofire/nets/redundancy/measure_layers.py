@@ -51,8 +51,8 @@ def redundancy_report(
         model: the network.
         data: a tensor of inputs, or a collection of batches. The first element of a tuple goes to the model, a mapping
             as keyword arguments.
-        pattern: the layers, as for :func:`cofire.sites`; by default all that make units. Weights are measured in all
-            layers.
+        pattern: the layers, as for :func:`cofire.nets.sites`; by default all that make units. Weights are measured in
+            all layers.
         threshold: abs(rho) at and above which units count as duplicates.
         significance: accepted chance that independent units of a layer show any duplicate.
         unexplained: share of variance that the recommended width may leave.

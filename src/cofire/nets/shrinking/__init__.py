@@ -1,5 +1,6 @@
 """Shrink networks: cut what they can spare, and refit what stays in closed form."""
 
+from ..._public import public
 from ..surgery.scores import accuracy
 from .export import Form, Saved, save
 from .forms.weights import load_shrunk
@@ -8,3 +9,5 @@ from .shrink import shrink
 from .shrunk import GroupCut, Point, Shrunk
 
 __all__ = ["Form", "GroupCut", "Point", "Saved", "Shrunk", "accuracy", "apply_plan", "load_shrunk", "save", "shrink"]
+
+__getattr__, __dir__ = public(__name__)

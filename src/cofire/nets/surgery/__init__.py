@@ -1,5 +1,6 @@
 """Make networks smaller: fold units into others that explain them, or prune to a given number."""
 
+from ..._public import public
 from .cost import Cost, cost
 from .cuts import Cut, Surgery
 from .fold import fold
@@ -20,3 +21,5 @@ __all__ = [
     "output_error",
     "prune",
 ]
+
+__getattr__, __dir__ = public(__name__)

@@ -248,7 +248,7 @@ def score_rows(
 
 
 def correlation_penalties(x: Tensor) -> Tensor:
-    """Compute `cofire.correlation_penalty` of several networks at once; constant units do not count here either.
+    """Compute `cofire.nets.correlation_penalty` of several networks at once; constant units do not count here either.
 
     Args:
         x: activations, shape (n_models, n_samples, n_units).
@@ -257,7 +257,7 @@ def correlation_penalties(x: Tensor) -> Tensor:
         One penalty per network, shape (n_models,).
 
     Example:
-        >>> from cofire import correlation_penalty
+        >>> from cofire.nets import correlation_penalty
         >>> x = torch.randn(3, 50, 4, generator=torch.Generator().manual_seed(0))
         >>> bool(correlation_penalties(x)[1].isclose(correlation_penalty(x[1])))
         True

@@ -55,7 +55,7 @@ class Measure:
             has ``n_units_seen``, the rows state this number of units looked at; else all of the layer's units.
         parameters: numbers, strings, lists, dicts. One that depends on the layer's width may be given as a
             function of the number of units; the rows state its value.
-        sites: which layers: a pattern as `cofire.sites` takes it. By default all layers with units of their own:
+        sites: which layers: a pattern as `cofire.nets.sites` takes it. By default all layers with units of their own:
             activation modules and normalizations have those of the layer before them. A pattern that only excludes
             (``"!head"``) keeps the others of these.
         every: when: a `Schedule` or its shorthand (``10``, ``"epoch"``, ``[0, 100]``). None leaves it to the

@@ -13,6 +13,7 @@ from ...stats._base.wording import with_article
 from ..arguments import check_whole
 from .rng_state import restore_rng, rng_states
 from .run_directory import WritableRun
+from .starting_over import how_to_start_over
 
 TERMINATED = 128 + signal.SIGTERM
 
@@ -41,7 +42,7 @@ class Resumable:
             if last := self._run.table.last_step():
                 raise ValueError(
                     f"{self._run.directory} has rows up to step {last} but no checkpoint to continue from; "
-                    "choose another directory, or remove this one to start over"
+                    f"{how_to_start_over(self._run.directory)}"
                 )
             self._save(0)
             return 0

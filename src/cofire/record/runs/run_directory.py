@@ -17,6 +17,7 @@ import torch
 from ..._version import __version__
 from .rows import Row, Rows
 from .run_lock import Lock
+from .starting_over import how_to_start_over, placed
 from .training_checkpoints import Checkpoints
 from .whole_files import replaced, sweep
 
@@ -53,19 +54,29 @@ class Run:
     @overload
     @staticmethod
     def open(
-        directory: str | Path, *, mode: Literal["write"], config: Mapping[str, Any] | None = None
+        directory: str | Path,
+        *,
+        mode: Literal["write"],
+        config: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
     ) -> "WritableRun": ...
     @staticmethod
     def open(
-        directory: str | Path, *, mode: Literal["read", "write"] = "read", config: Mapping[str, Any] | None = None
+        directory: str | Path,
+        *,
+        mode: Literal["read", "write"] = "read",
+        config: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
     ) -> "Run":
         """Open a run directory.
 
         Args:
-            directory: its path; created for writing.
+            directory: its path; created for writing. ``"runs/auto"`` is a new directory each time: ``runs/run-1``,
+                ``runs/run-2``, ...
             mode: ``"read"`` or ``"write"``.
             config: for writing: what determines the run's numbers (numbers, strings, lists and dicts of
                 these). It must equal the run's when that is resumed; None skips the check.
+            overwrite: for writing: remove an earlier run of the directory. Files of other names stay.
 
         Raises:
             DamagedRows: if its rows cannot be read.
@@ -74,7 +85,7 @@ class Run:
             ValueError: when writing, if the configuration differs from the run's.
         """
         if mode == "write":
-            return WritableRun(directory, config)
+            return WritableRun(directory, config, overwrite=overwrite)
         if mode != "read":
             raise ValueError(f"mode must be 'read' or 'write', got {mode!r}")
         if not (Path(directory) / DESCRIPTION).is_file():
@@ -140,14 +151,18 @@ class Run:
 class WritableRun(Run):
     """A run directory open for writing, by one process at a time."""
 
-    def __init__(self, directory: str | Path, config: Mapping[str, Any] | None = None) -> None:
-        self.directory = Path(directory)
+    def __init__(
+        self, directory: str | Path, config: Mapping[str, Any] | None = None, *, overwrite: bool = False
+    ) -> None:
         normal = _as_json(config)
+        self.directory = placed(Path(directory))
         if self.directory.exists() and not self.directory.is_dir():
             raise NotADirectoryError(f"{self.directory} is a file; give a directory")
         self.directory.mkdir(parents=True, exist_ok=True)
         self._lock = Lock(self.directory / "lock")
         try:
+            if overwrite:
+                self._remove_earlier()
             self._start(normal)
         except BaseException:
             self._lock.release()
@@ -166,6 +181,12 @@ class WritableRun(Run):
         self.checkpoints = Checkpoints(self.directory / "checkpoints")
         self.checkpoints.tidy()
 
+    def _remove_earlier(self) -> None:
+        Checkpoints(self.directory / "checkpoints").drop_after(-1)
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            (self.directory / f"{TABLE}{suffix}").unlink(missing_ok=True)
+        (self.directory / DESCRIPTION).unlink(missing_ok=True)  # last: what is left of a run is told by it
+
     def _refuse_changes(self, config: dict[str, Any] | None) -> None:
         kept = self.facts["config"]
         if config is None or kept is None or config == kept:
@@ -173,7 +194,8 @@ class WritableRun(Run):
         changes = "\n  ".join(differences(kept, config))
         raise ValueError(
             f"{self.directory} was started with another configuration and cannot be resumed with this one:\n"
-            f"  {changes}\nGive the configuration it was started with, or choose another directory"
+            f"  {changes}\nGive the configuration it was started with, or start over: "
+            f"{how_to_start_over(self.directory)}"
         )
 
     @property

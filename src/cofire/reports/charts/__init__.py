@@ -1,1 +1,5 @@
 """Charts, drawn as SVG."""
+
+from ..._public import public
+
+__getattr__, __dir__ = public(__name__)

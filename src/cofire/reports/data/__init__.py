@@ -1,1 +1,5 @@
 """Read runs and compare networks."""
+
+from ..._public import public
+
+__getattr__, __dir__ = public(__name__)

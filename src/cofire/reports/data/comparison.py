@@ -8,7 +8,9 @@ from typing import Literal
 
 from ...nets.redundancy import LayerRedundancy, RedundancyReport
 from ...nets.redundancy.layer_redundancy import rank_of
+from ...stats._base.display import Shown, text_table
 from ...stats._base.quantities import QUANTITIES, Quantity
+from ...stats._base.wording import plural
 from ...stats.correlation.summary import debiased_square
 from ...stats.redundancy.activation_redundancy import rank_of_square
 from .formatting import count, number
@@ -164,17 +166,33 @@ class Pair:
         """Return the second network's number minus the first's."""
         return self.b[quantity].minus(self.a[quantity])
 
+    def both(self, quantity: str) -> str:
+        """Return both numbers as text, with an arrow between them if they differ."""
+        digits = min(COMPARED[quantity].digits, 2)  # two digits keep a table within 80 columns
+        values = [side[quantity].value for side in (self.a, self.b)]
+        a, b = (number(value, digits) if digits else count(value) for value in values)
+        return a if a == b else f"{a} → {b}"
+
     def clear(self, quantity: str) -> bool:
         """Return whether the difference is more than chance; never true of an effective rank without an interval."""
         return quantity != "rank" and self.difference(quantity).clear
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two networks whose layers are matched by name."""
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
+    """Two networks whose layers are matched by name; ``str()`` is a table."""
 
     a: Side
     b: Side
+
+    def __repr__(self) -> str:
+        return f"Comparison({self.a.name!r}, {self.b.name!r}, {plural(len(self.pairs), 'layer')} in both)"
+
+    def __str__(self) -> str:
+        columns = {"layer": [pair.layer for pair in self.pairs]}
+        for name in self.quantities:
+            columns[COMPARED[name].label] = [pair.both(name) for pair in self.pairs]
+        return "\n".join([f"{self.a.name} → {self.b.name}", *text_table(columns)])
 
     @cached_property
     def pairs(self) -> list[Pair]:

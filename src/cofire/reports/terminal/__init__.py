@@ -1,1 +1,5 @@
 """Tables for the terminal."""
+
+from ..._public import public
+
+__getattr__, __dir__ = public(__name__)

@@ -4,8 +4,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..data.comparison import COMPARED, Comparison, Pair
-from ..data.formatting import count, number, shorten, shorten_all
+from ..data.comparison import COMPARED, Comparison
+from ..data.formatting import shorten, shorten_all
 from ..findings.comparison_findings import findings, headline
 from . import run_table
 
@@ -36,13 +36,7 @@ def comparison_summary(comparison: Comparison, *, width: int = run_table.WIDTH) 
 def _table(comparison: Comparison, width: int) -> Table:
     columns = {"Layer": shorten_all([run_table.printable(pair.layer) for pair in comparison.pairs], 16)}
     for name in comparison.quantities:
-        columns[COMPARED[name].label] = [_both(pair, name) for pair in comparison.pairs]
+        columns[COMPARED[name].label] = [pair.both(name) for pair in comparison.pairs]
         if name == "nc":
             columns[DIFFERENCE] = [pair.difference(name).text(name, signed=True) for pair in comparison.pairs]
     return run_table.fitted(columns, LESS_IMPORTANT, width=width)
-
-
-def _both(pair: Pair, name: str) -> str:
-    digits = min(COMPARED[name].digits, 2)  # two digits keep the table within 80 columns
-    a, b = (number(side[name].value, digits) if digits else count(side[name].value) for side in (pair.a, pair.b))
-    return a if a == b else f"{a} → {b}"

@@ -1,6 +1,6 @@
 """Results as tables of names and values, for a terminal of 80 columns and for notebooks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from html import escape
 from typing import Any
@@ -42,6 +42,22 @@ class Shown:
             for name, value in _rows(self)
         )
         return f"<table><caption>{escape(type(self).__name__)}</caption><tbody>{cells}</tbody></table>"
+
+
+def text_table(columns: Mapping[str, Sequence[str]]) -> list[str]:
+    r"""Return the lines of a table: titles above cells, the first column to the left, all others to the right.
+
+    Example:
+        >>> print(*text_table({"layer": ["0", "2"], "units": ["64", "3"]}), sep="\n")
+        layer  units
+        0         64
+        2          3
+    """
+    cells = []
+    for title, column in columns.items():
+        width = max(map(len, (title, *column)))
+        cells.append([cell.rjust(width) if cells else cell.ljust(width) for cell in (title, *column)])
+    return ["  ".join(row).rstrip() for row in zip(*cells, strict=True)]
 
 
 def _rows(result: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

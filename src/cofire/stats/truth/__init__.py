@@ -1,5 +1,6 @@
 """Distributions with known moments, entropy or information, for tests, docs and benchmarks."""
 
+from ..._public import public
 from .cases import pairs
 from .continuous import Exponential, GammaExponential, Uniform, UniformNoise
 from .distribution import Affine, Distribution, Independent, Monotone
@@ -12,3 +13,5 @@ __all__ = [
     "MultivariateNormal", "MultivariateStudentT", "NormalWithAtoms", "OverlappingUniform", "RectifiedNormal",
     "Uniform", "UniformNoise", "ZeroInflatedPoisson", "pairs",
 ]  # fmt: skip
+
+__getattr__, __dir__ = public(__name__)

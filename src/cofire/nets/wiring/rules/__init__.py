@@ -6,6 +6,7 @@ that it touches. To teach cofire an operation, add a rule to one of these files 
 ``tests/nets/wiring/test_rules.py``.
 """
 
+from ...._public import public
 from . import choices, contractions
 from .entrywise import along, elementwise
 from .norms import batch_norm, group_norm, layer_norm
@@ -32,3 +33,5 @@ __all__ = [
     "unsqueeze",
     "view",
 ]
+
+__getattr__, __dir__ = public(__name__)
