@@ -1,7 +1,11 @@
 """Two networks side by side: what differs, how sure that is, and that names are text and nothing else."""
 
+import csv
 import json
+import re
 from io import StringIO
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -12,8 +16,9 @@ from torch import nn
 from cofire.nets.redundancy import redundancy_report, weight_redundancy_report
 from cofire.record import Run, Tracker, correlation, weight_correlation, width
 from cofire.reports import read
+from cofire.reports.charts.dumbbells import draw, dumbbells
 from cofire.reports.data.comparison import COMPARED, Comparison, Estimate, Side
-from cofire.reports.findings.comparison_findings import as_plain, findings, headline
+from cofire.reports.findings.comparison_findings import as_plain, findings, headline, remark
 from cofire.reports.page.comparison_page import write_comparison
 from cofire.reports.terminal.comparison_table import comparison_summary
 
@@ -49,7 +54,8 @@ def test_a_clear_rise_is_told_with_both_numbers_and_the_difference():
     assert found.pairs[0].layer == "0"
     assert difference.value == pytest.approx(alike.layers["0"]["nc"].value - plain.layers["0"]["nc"].value)
     assert 0 < difference.low < difference.value < difference.high
-    assert headline(found).startswith("In the second network, units fire together more in ")
+    a, b = (f"{of.layers['2']['nc'].value:.3f}" for of in (plain, alike))
+    assert headline(found) == f"Units fire together more in 2: {a} → {b}."
     rise = next(one for one in findings(found) if one.kind == "nc")
     assert rise.level == "watch"
     assert difference.text("nc", signed=True) in dict(rise.points)["0"]
@@ -113,7 +119,7 @@ def test_weights_alone():
     sides = [Side.of_report(name, weight_redundancy_report(network(alike=name == "b")), {}) for name in "ab"]
     found = Comparison(*sides)
     assert not {"nc", "width"} & set(found.quantities)
-    assert headline(found) == "In the second network, weight vectors are more alike in 1 of 2 layers."
+    assert headline(found).startswith("Weight vectors are more alike in 0: ")
 
 
 def test_weights_beside_a_run_are_compared_by_weights_alone():
@@ -129,17 +135,107 @@ def test_weights_beside_a_run_are_compared_by_weights_alone():
     assert "holds weights only" not in shown(Comparison(run, elsewhere)) + shown(Comparison(weights, weights))
 
 
-def test_the_headline_counts_both_ways():
-    sides = [
-        Side(
-            name, {str(i): {**side("", network()).layers["0"], "nc": Estimate(), "wc": Estimate(v)} for i, v in at}, {}
-        )
-        for name, at in (("a", enumerate((0.1, 0.5, 0.5))), ("b", enumerate((0.5, 0.1, 0.1))))
+def of_numbers(**numbers: tuple[tuple[float, float], ...]) -> Comparison:
+    """Two networks with layers "0", "1", … of these numbers; of correlations, intervals of ± 0.05."""
+    unknown = {name: Estimate() for name in COMPARED}
+    layers = [
+        {
+            str(place): unknown
+            | {
+                name: Estimate(of[place][which], of[place][which] - 0.05, of[place][which] + 0.05)
+                if name == "nc"
+                else Estimate(of[place][which])
+                for name, of in numbers.items()
+            }
+            for place in range(len(next(iter(numbers.values()))))
+        }
+        for which in (0, 1)
     ]
-    assert (
-        headline(Comparison(*sides))
-        == "In the second network, weight vectors are more alike in 1 and less in 2 of 3 layers."
+    return Comparison(*(Side(name, of, {}) for name, of in zip("ab", layers, strict=True)))
+
+
+def test_the_headline_is_the_largest_change_beyond_its_uncertainty():
+    found = of_numbers(nc=((0.1, 0.15), (0.5, 0.2), (0.2, 0.4)))
+    assert headline(found) == "Units fire together less in 1: 0.500 → 0.200."
+    assert remark(found) == (
+        "The largest real change is −0.300 (−0.37 to −0.23); correlation is higher in 1 and lower in 1 of 3 layers."
     )
+    assert [pair.layer for pair in found.by_effect("nc")] == ["1", "2", "0"]
+
+
+def test_a_larger_difference_that_may_be_chance_is_no_headline():
+    sides = of_numbers(nc=((0.1, 0.2), (0.2, 0.35)))
+    unsure = Estimate(0.9, 0.1, 1.0)
+    found = Comparison(sides.a, Side("b", {**sides.b.layers, "0": {**sides.b.layers["0"], "nc": unsure}}, {}))
+    assert [pair.layer for pair in found.by_effect("nc")] == ["0", "1"]
+    assert headline(found) == "Units fire together more in 1: 0.200 → 0.350."
+
+
+@pytest.mark.parametrize(("n_layers", "sure"), [(1, True), (60, False)])
+def test_the_largest_of_many_differences_has_to_stand_out_from_all(n_layers, sure):
+    found = of_numbers(nc=((0.1, 0.18), *((0.2, 0.2),) * (n_layers - 1)))
+    assert found.pairs[0].real("nc")
+    assert (headline(found) == "Units fire together more in 0: 0.100 → 0.180.") == sure
+    assert ("chance alone gives differences as large" in remark(found)) != sure
+
+
+def test_where_correlation_stays_the_headline_tells_what_changed_else():
+    found = of_numbers(nc=((0.1, 0.1), (0.2, 0.21)), constant=((3, 3), (1, 15)), wc=((0.1, 0.9), (0.1, 0.1)))
+    assert headline(found) == "More units are constant in 1: 1 → 15."
+    assert remark(found) == "The largest difference in correlation is +0.010 (−0.06 to 0.08), within its uncertainty."
+    assert headline(of_numbers(nc=((0.1, 0.1),), units=((8, 5),))) == "0 has fewer units: 8 → 5."
+
+
+def test_weights_count_only_where_they_differ_by_something():
+    found = of_numbers(wc=((0.1, 0.11), (0.3, 0.3)))
+    assert headline(found) == "No layer's weight correlation differs clearly."
+    assert headline(of_numbers(wc=((0.1, 0.125),))) == "Weight vectors are more alike in 0: 0.100 → 0.125."
+
+
+def test_the_figure_has_all_layers_the_largest_change_first(tmp_path):
+    found = of_numbers(nc=tuple((0.3, 0.3 + 0.01 * place) for place in range(60)))
+    page = write_comparison(found, tmp_path / "page.html").read_text()
+    drawn = [re.findall(r"<title>(\d+): ", svg) for svg in re.findall(r'<svg class="chart dumbbells".*?</svg>', page)]
+    assert drawn == [[str(place) for place in range(59, 59 - n, -1)] for n in (40, 40, 60, 60)]  # wide and narrow
+    (numbers,) = re.findall(r'class="numbers">(.*?)</script>', page)
+    rows = json.loads(numbers)["rows"]
+    assert len(rows) == 60 and rows[0][0] == "59" and rows[0][1:4] == pytest.approx([0.3, 0.25, 0.35])
+    assert rows[0][-1] is True and rows[-1][-1] is False
+
+
+@pytest.mark.parametrize("values", [((0.0, 0.0),), ((0.5, 0.5),), ((-0.02, 0.01),), ((0.4, 0.41), (0.42, 0.4))])
+def test_every_figure_lies_within_its_frame(values):
+    figure = dumbbells(of_numbers(nc=values), "nc")
+    low, high = figure.ends
+    assert low < high and low <= min(min(pair) for pair in values) - 0.05 and high >= max(map(max, values)) + 0.05
+    assert "nan" not in draw(figure) and "nan" not in draw(figure, width=400)
+
+
+def test_the_page_saves_its_figure_and_fits_a_phone(browser, tmp_path):
+    evil = '=HYPERLINK("http://x")' + "_with_a_long_name" * 9
+    sides = of_numbers(nc=((0.1, 0.5), (0.4, 0.2)))
+    sides = [Side(evil, {evil: one.layers["0"], "1": one.layers["1"]}, {evil: evil}) for one in (sides.a, sides.b)]
+    page = write_comparison(Comparison(*sides), tmp_path / "page.html")
+    tab = browser.new_page(viewport={"width": 360, "height": 700})
+    told: list[str] = []
+    tab.on("console", lambda message: told.append(message.text))
+    tab.goto(page.as_uri() + "?theme=dark")
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    saved = {}
+    for words in ("SVG", "CSV"):
+        with tab.expect_download() as download:
+            tab.get_by_role("button", name=f"Save as {words}").press("Enter")
+        saved[words] = Path(download.value.path()).read_text()
+        assert download.value.suggested_filename == f"comparison-nc.{words.lower()}"
+    tab.close()
+    rows = list(csv.DictReader(StringIO(saved["CSV"])))
+    assert [row["layer"] for row in rows] == [f"'{evil}", "1"]  # no spreadsheet takes it for a formula
+    assert float(rows[1]["difference"]) == pytest.approx(-0.2) and rows[1]["real"] == "true"
+    svg = ElementTree.fromstring(saved["SVG"])
+    circles = [one for one in svg.iter() if one.tag.endswith("circle")]
+    assert len(circles) == 4 and all(one.get("fill", "").startswith("rgb") for one in circles)
+    assert not [one for one in svg.iter() if one.get("class")]
+    assert told == []
 
 
 def test_runs_are_compared_as_last_recorded(tmp_path):

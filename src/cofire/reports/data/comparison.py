@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import hypot, isfinite, nan
+from statistics import NormalDist
 from typing import Literal
 
 from ...nets.redundancy import LayerRedundancy, RedundancyReport
@@ -25,6 +26,9 @@ COMPARED: Mapping[str, Quantity] = {
     "width": QUANTITIES["width"],
 }
 """The quantities that are compared, by their keys in the JSON of ``cofire compare``."""
+
+NOTABLE_WC = 0.02
+"""The smallest difference of weight correlations worth a word; they are exact, so that any could be told."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,13 @@ class Estimate:
             return Estimate(value)
         mine, theirs = self._reach, other._reach
         return Estimate(value, value - hypot(mine[0], theirs[1]), value + hypot(mine[1], theirs[0]))
+
+    def widened(self, times: float) -> "Estimate":
+        """Return the same number with an interval that reaches ``times`` as far to both sides."""
+        if not self.has_interval:
+            return self
+        low, high = self._reach
+        return Estimate(self.value, self.value - times * low, self.value + times * high)
 
     @property
     def _reach(self) -> tuple[float, float]:
@@ -173,9 +184,31 @@ class Pair:
         a, b = (number(value, digits) if digits else count(value) for value in values)
         return a if a == b else f"{a} → {b}"
 
-    def clear(self, quantity: str) -> bool:
-        """Return whether the difference is more than chance; never true of an effective rank without an interval."""
-        return quantity != "rank" and self.difference(quantity).clear
+    def clear(self, quantity: str, *, among: int = 1) -> bool:
+        """Return whether the difference is more than chance; never true of an effective rank without an interval.
+
+        Args:
+            quantity: by its key in `COMPARED`.
+            among: how many layers were looked at to find this one. The 95 % is then that of all their intervals
+                together (Bonferroni), as the largest of many differences is large by chance.
+        """
+        return quantity != "rank" and self.difference(quantity).widened(_times_wider(among)).clear
+
+    def real(self, quantity: str, *, among: int = 1) -> bool:
+        """Return whether a difference is clear and, for weights, whose numbers are exact, large enough."""
+        large = quantity != "wc" or abs(self.difference(quantity).value) >= NOTABLE_WC
+        return large and self.clear(quantity, among=among)
+
+
+def _times_wider(n_intervals: int) -> float:
+    """Return by how much wider intervals of normal estimates are that hold in 95 % of cases all at once.
+
+    Example:
+        >>> _times_wider(1), round(_times_wider(20), 2)
+        (1.0, 1.54)
+    """
+    quantile = NormalDist().inv_cdf
+    return quantile(1 - 0.025 / n_intervals) / quantile(0.975)
 
 
 @dataclass(frozen=True, repr=False)
@@ -199,6 +232,21 @@ class Comparison(Shown):
         """Return the layers that both networks have, in the order of the first."""
         both = [(name, found, self.b.layers[name]) for name, found in self.a.layers.items() if name in self.b.layers]
         return [Pair(name, *map(_weights_only, (a, b))) if self.mixed else Pair(name, a, b) for name, a, b in both]
+
+    def by_effect(self, quantity: str) -> list[Pair]:
+        """Return the layers in which both networks have a number, the largest difference first."""
+        known = [pair for pair in self.pairs if pair.difference(quantity).known]
+        return sorted(known, key=lambda pair: -abs(pair.difference(quantity).value))
+
+    @property
+    def main(self) -> str:
+        """Return the key of the quantity to look at first: correlation, or that of weights if there is no other."""
+        return "nc" if "nc" in self.quantities else "wc"
+
+    def largest_real(self, quantity: str) -> Pair | None:
+        """Return the layer with the largest difference that stands out from chance among all layers."""
+        found = self.by_effect(quantity)
+        return next((pair for pair in found if pair.real(quantity, among=len(found))), None)
 
     @property
     def mixed(self) -> bool:

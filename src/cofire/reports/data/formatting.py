@@ -14,12 +14,12 @@ def number(value: float | None, digits: int = 3) -> str:
     """Format a value to ``digits`` places with a real minus sign; NaN and None become a dash.
 
     Example:
-        >>> number(0.12345), number(-2.5, 1), number(float("nan"))
-        ('0.123', '−2.5', '–')
+        >>> number(0.12345), number(-2.5, 1), number(-1e-9), number(float("nan"))
+        ('0.123', '−2.5', '0.000', '–')
     """
     if value is None or not isfinite(value):
         return MISSING
-    return f"{value:.{digits}f}".replace("-", "−")
+    return f"{value:z.{digits}f}".replace("-", "−")
 
 
 def count(value: float | None) -> str:

@@ -1,32 +1,66 @@
 """The differences between two networks in sentences, and a comparison as JSON."""
 
-from collections.abc import Callable
-from math import isfinite
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import isfinite, nan
 from typing import Any
 
 from ..data.comparison import COMPARED, Comparison, Estimate, Pair
-from ..data.formatting import listing, plural
+from ..data.formatting import listing, plural, shorten
 from .finding import Finding, Level, about, by_urgency
 
-NOTABLE_WC = 0.02
 MOST = 6
+LONGEST = 60
 CHANGING = ("nc", "constant", "width", "units", "wc")
 
 
+CALLED = {"nc": "correlation", "wc": "weight correlation"}
+LARGEST: Mapping[str, tuple[str, str]] = {
+    "nc": ("Units fire together more in {layer}", "Units fire together less in {layer}"),
+    "constant": ("More units are constant in {layer}", "Fewer units are constant in {layer}"),
+    "width": ("More units are needed in {layer}", "Fewer units are needed in {layer}"),
+    "units": ("{layer} has more units", "{layer} has fewer units"),
+    "wc": ("Weight vectors are more alike in {layer}", "Weight vectors are less alike in {layer}"),
+}
+"""What a rise and a fall of each quantity mean, in the order in which a headline looks for a change."""
+
+
 def headline(comparison: Comparison) -> str:
-    """Return the comparison in one sentence."""
-    pairs = comparison.pairs
-    if not pairs:
+    """Return the largest real change in one sentence: in correlation, or where that has none in another quantity."""
+    if not comparison.pairs:
         return "The two networks have no layer of the same name."
-    of_units = "nc" in comparison.quantities
-    quantity, what, alike = ("nc", "units fire together", "") if of_units else ("wc", "weight vectors are", " alike")
-    moved = [pair.difference(quantity).value for pair in pairs if _moved(pair, quantity)]
+    for quantity in dict.fromkeys((comparison.main, *LARGEST)):
+        if pair := comparison.largest_real(quantity):
+            rose = pair.difference(quantity).value > 0
+            words = LARGEST[quantity][0 if rose else 1].format(layer=shorten(pair.layer, LONGEST))
+            a, b = (replace(side[quantity], low=nan, high=nan).text(quantity) for side in (pair.a, pair.b))
+            return f"{words}: {a} → {b}."
+    return f"No layer's {CALLED[comparison.main]} differs clearly."
+
+
+def remark(comparison: Comparison) -> str:
+    """Return how sure the headline is, and how many layers differ."""
+    quantity = comparison.main
+    layers = comparison.by_effect(quantity)
+    if not layers:
+        return ""
+    moved = [pair.difference(quantity).value for pair in layers if pair.real(quantity)]
+    rose = sum(value > 0 for value in moved)
+    found = [(word, number) for word, number in (("higher", rose), ("lower", len(moved) - rose)) if number]
+    counts = " and ".join(f"{word} in {number}" for word, number in found)
+    of_layers = f"{CALLED[quantity]} is {counts} of {plural(len(layers), 'layer')}"
     if not moved:
-        return f"No layer's {'correlation' if of_units else 'weight correlation'} differs clearly."
-    more = sum(value > 0 for value in moved)
-    found = [(word, number) for word, number in (("more", more), ("less", len(moved) - more)) if number]
-    parts = [f"{word}{'' if place else alike} in {number}" for place, (word, number) in enumerate(found)]
-    return f"In the second network, {what} {' and '.join(parts)} of {plural(len(pairs), 'layer')}."
+        return (
+            f"The largest difference in {CALLED[quantity]} is {_largest(layers[0], quantity)}, within its uncertainty."
+        )
+    if pair := comparison.largest_real(quantity):
+        return f"The largest real change is {_largest(pair, quantity)}; {of_layers}."
+    return f"By 95 % intervals, {of_layers}: among so many layers, chance alone gives differences as large."
+
+
+def _largest(pair: Pair, quantity: str) -> str:
+    difference = pair.difference(quantity)
+    return f"{difference.text(quantity, signed=True)}{', an exact number' if not difference.has_interval else ''}"
 
 
 def findings(comparison: Comparison) -> list[Finding]:
@@ -42,8 +76,7 @@ def findings(comparison: Comparison) -> list[Finding]:
 
 def _changed(comparison: Comparison, quantity: str) -> list[Finding]:
     """Return the findings about one quantity: layers in which it rose, and those in which it fell."""
-    moved = [(pair, pair.difference(quantity).value) for pair in comparison.pairs if _moved(pair, quantity)]
-    moved.sort(key=lambda one: -abs(one[1]))
+    moved = [(pair, pair.difference(quantity).value) for pair in comparison.by_effect(quantity) if pair.real(quantity)]
 
     def of(change: str, level: Level, values: Callable[[float], bool]) -> list[Finding]:
         points = [(pair.layer, _both(pair, quantity)) for pair, value in moved if values(value)]
@@ -59,11 +92,6 @@ def _both(pair: Pair, quantity: str) -> str:
     """Return both numbers and their difference in words."""
     a, b = (side[quantity].text(quantity) for side in (pair.a, pair.b))
     return f"{a} → {b}, {pair.difference(quantity).text(quantity, signed=True)}"
-
-
-def _moved(pair: Pair, quantity: str) -> bool:
-    """Return whether a difference is more than chance and, for weights, whose numbers are exact, large enough."""
-    return pair.clear(quantity) and (quantity != "wc" or abs(pair.difference(quantity).value) >= NOTABLE_WC)
 
 
 def _unmatched(comparison: Comparison) -> list[Finding]:
@@ -97,6 +125,7 @@ def as_plain(comparison: Comparison) -> dict[str, Any]:
         ],
         "only_a": comparison.only_a,
         "only_b": comparison.only_b,
+        "headline": headline(comparison),
         "findings": [
             {"kind": one.kind, "level": one.level, "headline": one.headline, "points": list(map(list, one.points))}
             for one in findings(comparison)

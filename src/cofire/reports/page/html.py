@@ -30,7 +30,21 @@ WIDE = 1160.0
 HALF = 440.0
 NARROW = 400.0
 MOST_WEDGES = 60  # the phases of at most this many lines are drawn; those of more are only described
-SCRIPTS = ("base", "runs", "theme", "time", "curves", "table", "spreads", "maps", "matrix", "scatter", "pairs", "main")
+SCRIPTS = (
+    "base",
+    "runs",
+    "theme",
+    "time",
+    "curves",
+    "table",
+    "spreads",
+    "maps",
+    "matrix",
+    "scatter",
+    "pairs",
+    "save",
+    "main",
+)
 
 
 def write_report(runs: str | Path | Run | Sequence[str | Path | Run], path: str | Path = "report.html") -> Path:

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from ..data.comparison import COMPARED, Comparison
 from ..data.formatting import shorten, shorten_all
-from ..findings.comparison_findings import findings, headline
+from ..findings.comparison_findings import findings, headline, remark
 from . import run_table
 
 DIFFERENCE = "Difference"
@@ -25,7 +25,8 @@ def comparison_summary(comparison: Comparison, *, width: int = run_table.WIDTH) 
     """
     names = [shorten(run_table.printable(side.name), (width - 3) // 2) for side in (comparison.a, comparison.b)]
     return Group(
-        Text(headline(comparison), style="bold"),
+        Text(run_table.printable(headline(comparison)), style="bold"),
+        *([Text(remark(comparison))] if remark(comparison) else []),
         Text(f"{names[0]} → {names[1]}", style="dim"),
         Text(),
         *([_table(comparison, width), Text()] if comparison.pairs else []),

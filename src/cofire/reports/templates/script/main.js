@@ -4,6 +4,7 @@ wireTime();
 wireTable();
 wireCurves();
 wireSpreads();
+wireSaving();
 const drawThumbs = wireThumbs();
 const startPairs = wirePairs();
 wirePrint(drawThumbs);

@@ -1,0 +1,67 @@
+"""What the numbers of a page mean, and their thresholds: names with sentences, for its list of definitions."""
+
+from ...nets.redundancy import LEAST_INPUTS
+from ...stats._base.definitions import COPY, NEARLY_ZERO, UNEXPLAINED
+from ...stats._base.quantities import QUANTITIES
+from ..data.formatting import percent
+from ..data.trends import CLEAR, FAINT
+from .run_findings import STRONG
+
+Meaning = tuple[str, str]
+
+
+def of_quantity(name: str, more: str = "") -> Meaning:
+    """Return a recorded quantity with its symbol, its definition and what a high value means.
+
+    Example:
+        >>> of_quantity("n_units")
+        ('Units', 'Units of the layer.')
+    """
+    quantity = QUANTITIES[name]
+    symbol = f", {quantity.symbol}" if quantity.symbol.lower() not in quantity.title.lower() else ""
+    return quantity.title + symbol, " ".join(filter(None, (quantity.meaning, more)))
+
+
+INTERVAL: Meaning = (
+    "95 % interval",
+    "It covers the sampling of inputs, not training again with another seed. Samples that depend on one another "
+    "(positions of an image, tokens of a text) make it too narrow.",
+)
+FIRE_TOGETHER: Meaning = (
+    "Fire together",
+    f"The whole interval of the debiased correlation lies above {CLEAR}; from {STRONG} on, the finding asks for "
+    f"action. Below {FAINT}, units are close to uncorrelated. All are conventions.",
+)
+CORRELATION: tuple[Meaning, ...] = (
+    of_quantity("nc_debiased", "0 means uncorrelated, 1 that all units are copies."),
+    INTERVAL,
+    FIRE_TOGETHER,
+    of_quantity("nc", "Noise included: compare it with the noise floor."),
+    of_quantity("nc_noise_floor", "√(2/(π(n − 1))) for n samples."),
+)
+COPIES: Meaning = (
+    "Copies",
+    f"Units whose |ρ| with one that stays is at least {COPY}: on these samples they equal it up to scale and shift.",
+)
+WEIGHT_COPIES: Meaning = (
+    "Copies",
+    f"Units whose incoming weights have a |cosine| of at least {COPY} with those of one that stays. Before the "
+    "activation function they equal it up to scale and shift.",
+)
+CONSTANT: Meaning = ("Constant", "Units whose variance over the samples is exactly 0: they carry nothing.")
+DEAD: Meaning = (
+    "Dead",
+    f"Units whose incoming weights have a norm below {NEARLY_ZERO:g} of the layer's median, or that the batch norm "
+    "behind has switched off: they say nearly the same of every input.",
+)
+WIDTH: Meaning = (
+    "Recommended width",
+    "The fewest units of which all others are linear combinations, so that on average at most "
+    f"{percent(UNEXPLAINED)} of a unit's variance is left unexplained. A verdict needs at least {LEAST_INPUTS} inputs.",
+)
+EXPLAINED: Meaning = (
+    "Explained",
+    "The share of a unit's variance that linear combinations of the others explain; the median over units.",
+)
+WEIGHT_CORRELATION: Meaning = of_quantity("wc", "Chance gives about √(2/(π m)) for m inputs.")
+RANK: Meaning = of_quantity("effective_rank", "By entropy: the exponential of the entropy of the shares instead.")
