@@ -224,7 +224,7 @@ def test_the_page_saves_its_figure_and_fits_a_phone(browser, tmp_path):
     saved = {}
     for words in ("SVG", "CSV"):
         with tab.expect_download() as download:
-            tab.get_by_role("button", name=f"Save as {words}").press("Enter")
+            tab.get_by_role("button", name=f"Save comparison-nc as {words}").press("Enter")
         saved[words] = Path(download.value.path()).read_text()
         assert download.value.suggested_filename == f"comparison-nc.{words.lower()}"
     tab.close()

@@ -31,19 +31,8 @@ HALF = 440.0
 NARROW = 400.0
 MOST_WEDGES = 60  # the phases of at most this many lines are drawn; those of more are only described
 SCRIPTS = (
-    "base",
-    "runs",
-    "theme",
-    "time",
-    "curves",
-    "table",
-    "spreads",
-    "maps",
-    "matrix",
-    "scatter",
-    "pairs",
-    "save",
-    "main",
+    *("base", "save", "runs", "theme", "time", "curves", "table", "spreads", "maps", "matrix", "scatter", "pairs"),
+    *("figures", "main"),
 )
 
 

@@ -4,7 +4,7 @@ wireTime();
 wireTable();
 wireCurves();
 wireSpreads();
-wireSaving();
+wireFigures();
 const drawThumbs = wireThumbs();
 const startPairs = wirePairs();
 wirePrint(drawThumbs);

@@ -1,63 +1,82 @@
-// Figures with a data-save, which names the file, save as SVG and as CSV. Their numbers are {columns, rows}: in a
-// script of the figure, or as a function in `numbersOf` where they follow from the recorded data.
-const numbersOf = new Map();
+// Charts as SVG files that look as on the page, and their numbers as CSV.
+const DRAWN = [
+  ...["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap"],
+  ...["stroke-linejoin", "opacity", "paint-order", "shape-rendering", "font-family", "font-size", "font-weight"],
+];
+const UNPRINTABLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g; // XML has no way to write these
 
-const wireSaving = () => all("figure[data-save]").forEach(wireSave);
-const wireSave = (figure) => {
-  const { save } = figure.dataset;
-  const bar = make("span", "", { class: "save", role: "group", "aria-label": `Save ${save}` });
-  const button = (words, type, content) => {
-    const node = bar.appendChild(make("button", words, { type: "button", "aria-label": `Save as ${words}` }));
-    node.addEventListener("click", () => download(`${save}.${words.toLowerCase()}`, type, content()));
-  };
-  button("SVG", "image/svg+xml", () => svgText(all("svg", figure).find((one) => one.getClientRects().length)));
-  const written = figure.querySelector("script.numbers");
-  const numbers = numbersOf.get(figure) ?? (written && (() => JSON.parse(written.textContent)));
-  if (numbers) button("CSV", "text/csv", () => csvText(numbers()));
-  (figure.querySelector("figcaption") ?? figure).prepend(bar);
+const saveFile = (name, type, text) => {
+  const link = make("a", "", { download: `${name.replace(/[^\p{L}\p{N}._-]+/gu, "-").slice(0, 80)}.${type === "text/csv" ? "csv" : "svg"}` });
+  link.href = URL.createObjectURL(new Blob([text], { type: `${type};charset=utf-8` }));
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 };
 
-const download = (name, type, content) => {
-  const address = URL.createObjectURL(new Blob([content], { type: `${type};charset=utf-8` }));
-  make("a", "", { href: address, download: name.replace(/[^\w.-]+/g, "-") }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
-};
-
-// A name that a spreadsheet would take for a formula gets an apostrophe before it.
-const cell = (value) => {
-  if (typeof value !== "string") return Number.isFinite(value) || typeof value === "boolean" ? String(value) : "";
-  const words = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(words) ? `"${words.replaceAll('"', '""')}"` : words;
-};
-const csvText = ({ columns, rows }) => [columns, ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
-
-// The picture as it is drawn now: outside the page there is no style sheet, so that each mark gets its own attributes.
-const PAINTED = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray",
-  "stroke-linejoin", "stroke-linecap", "paint-order", "opacity", "font-family", "font-size", "font-weight"];
-const svgText = (svg) => {
+// The page's style sheet does not go with the file: what it does to each part is written into it.
+const svgFile = (svg, title) => {
   const copy = svg.cloneNode(true);
-  const copies = all("*", copy);
-  all("*", svg).forEach((node, place) => {
-    const style = getComputedStyle(node);
-    if (style.display === "none") return copies[place].remove();
-    for (const name of PAINTED) copies[place].setAttribute(name, plainColor(style.getPropertyValue(name)));
-    ["class", "data-line"].forEach((name) => copies[place].removeAttribute(name));
+  const parts = [svg, ...svg.querySelectorAll("*")];
+  [copy, ...copy.querySelectorAll("*")].forEach((node, index) => {
+    const style = getComputedStyle(parts[index]);
+    for (const key of DRAWN) if (style.getPropertyValue(key)) node.setAttribute(key, style.getPropertyValue(key));
+    node.removeAttribute("class");
   });
-  const [, , width, height] = svg.getAttribute("viewBox").split(" ");
-  const paper = makeSvg("rect", { width: "100%", height: "100%", fill: plainColor(getComputedStyle(document.body).backgroundColor) });
-  copy.prepend(paper);
-  for (const name of ["class", "data-frame"]) copy.removeAttribute(name);
-  for (const [name, value] of Object.entries({ width, height })) copy.setAttribute(name, value);
-  return new XMLSerializer().serializeToString(copy);
+  const [, , width, height] = copy.getAttribute("viewBox").split(" ").map(Number);
+  for (const [key, value] of Object.entries({ xmlns: "http://www.w3.org/2000/svg", width, height })) copy.setAttribute(key, value);
+  const paper = makeSvg("rect", { width, height, fill: getComputedStyle(document.body).backgroundColor });
+  copy.prepend(makeSvg("title", {}, title), paper);
+  return new XMLSerializer().serializeToString(copy).replace(UNPRINTABLE, "");
 };
 
-// Mixed colors are computed in a space that other programs may not know.
-const swatch = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-const plainColor = (value) => {
-  if (!/^(color|oklab|oklch|lab|lch)\(/.test(value)) return value;
-  swatch.clearRect(0, 0, 1, 1);
-  swatch.fillStyle = value;
-  swatch.fillRect(0, 0, 1, 1);
-  const [red, green, blue, alpha] = swatch.getImageData(0, 0, 1, 1).data;
-  return `rgba(${red}, ${green}, ${blue}, ${alpha / 255})`;
+// A cell of text that a spreadsheet would take for a formula begins with an apostrophe.
+const csvCell = (value) => {
+  if (typeof value === "number") return Number.isFinite(value) ? String(value) : "";
+  const text = String(value ?? "");
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 };
+const csvFile = (rows) => rows.map((row) => `${row.map(csvCell).join(",")}\r\n`).join("");
+
+// Buttons below a chart; `svg` returns the drawing, `rows` the numbers with their heading.
+const addSave = (host, title, { svg, rows }) => {
+  const line = make("p", "", { class: "save" });
+  const button = (words, act) => {
+    const node = make("button", words, { type: "button", "aria-label": `Save ${title()} as ${words}` });
+    node.addEventListener("click", act);
+    line.append(node);
+  };
+  if (svg) button("SVG", () => saveFile(title(), "image/svg+xml", svgFile(svg(), title())));
+  if (rows) button("CSV", async () => saveFile(title(), "text/csv", csvFile(await rows())));
+  host.append(line);
+};
+
+const seriesRows = (run, series) => [
+  ["run", "layer", "quantity", "step", "value"],
+  ...series.flatMap(({ site, measure, steps, values }) =>
+    steps.map((step, place) => [runs[run].name, site, measure, step, values[place]]),
+  ),
+];
+
+// The visible map as an image in a drawing, as it is zoomed.
+const mapSvg = (canvas) => {
+  const svg = makeSvg("svg", { viewBox: `0 0 ${canvas.width} ${canvas.height}` });
+  svg.append(makeSvg("image", { href: canvas.toDataURL(), width: canvas.width, height: canvas.height }));
+  return svg;
+};
+const mapRows = (map) => [
+  ["unit", ...map.units.map((unit) => `unit ${unit}`)],
+  ...map.units.map((unit, row) => [
+    unit,
+    ...map.units.map((_, column) => {
+      const byte = row === column ? 0 : byteOf(map, row, column);
+      return byte ? Number(LEVELS[byte].toFixed(3)) : NaN;
+    }),
+  ]),
+];
+
+const tableRows = (table) => [
+  [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim()),
+  ...[...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) =>
+    [...row.cells].map((cell) => cell.querySelector("bdi[title]")?.title ?? cell.textContent.trim().replaceAll(MINUS, "-")),
+  ),
+];
