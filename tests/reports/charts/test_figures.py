@@ -1,7 +1,9 @@
 from math import nan
 
+import pytest
+
 from cofire.reports.charts import svg
-from cofire.reports.charts.figures import Chart, Line, charts, shades, side_by_side
+from cofire.reports.charts.figures import Chart, Line, charts, chosen_layers, is_geometric, shade, side_by_side
 from cofire.reports.data.run_view import Layer, Series, View
 from cofire.reports.data.trends import phases_of
 
@@ -84,9 +86,51 @@ def test_the_domain_holds_all_values_and_the_floor() -> None:
     assert low == -0.5 and high > 0.4
 
 
-def test_shades_stay_within_the_ramp() -> None:
-    assert {shade.split("-")[0] for shade in shades(6)} == {"hue"}
-    assert max(int(shade.split("-")[1]) for shade in shades(500)) == 11
+def many() -> View:
+    """Layers whose correlation rises the more, the deeper they are; that of the tenth falls."""
+    courses = [[0.1, 0.1 + 0.01 * place] for place in range(60)]
+    courses[9] = [0.5, 0.05]
+    return View("run", tuple(layer(f"blocks.{place}.fc", course) for place, course in enumerate(courses)))
+
+
+def test_of_many_layers_the_most_telling_are_drawn_over_the_range_of_all() -> None:
+    view = many()
+    chosen = chosen_layers([view])
+    assert len(chosen) == 6 and {"blocks.0.fc", "blocks.9.fc", "blocks.59.fc"} <= set(chosen)
+    (chart,) = [chart for chart in charts(view) if chart.key == "nc"]
+    assert [line.site for _, line in chart.drawn] == chosen and len(chart.lines) == 60
+    assert [line.shade for _, line in chart.drawn] == [shade(place) for place in range(6)]
+    assert chart.band == [(0, 0.1, 0.5), (100, 0.05, 0.1 + 0.01 * 59)]
+    drawn = str(svg.chart(chart))
+    assert drawn.count('class="line"') == 6 and drawn.count('class="band"') == 1
+
+
+def test_few_layers_are_all_drawn_without_a_band() -> None:
+    (chart,) = [chart for chart in charts(View("run", many().layers[:8])) if chart.key == "nc"]
+    assert len(chart.drawn) == 8 and chart.band == [] and len({line.shade for _, line in chart.drawn}) == 8
+
+
+def test_layers_without_a_correlation_are_drawn_too() -> None:
+    view = View("run", tuple(Layer(str(place), {"wc": Series((0, 1), (0.1, 0.2))}) for place in range(20)))
+    (chart,) = charts(view)
+    assert len(chart.drawn) == 6
+
+
+@pytest.mark.parametrize(
+    ("steps", "logarithmic"),
+    [
+        ([0, 1, 2, 4, 8], True),
+        ([1, 10, 100, 1000], True),
+        ([0, *(int(1.1**power) + power for power in range(60))], True),
+        ([0], False),
+        ([5, 5000], False),
+        (list(range(0, 5000, 250)), False),
+        ([100, 200, 300, 450, 600], False),
+        ([0, 0, 0, 0], False),
+    ],
+)
+def test_geometric_steps_have_a_logarithmic_axis(steps: list[int], logarithmic: bool) -> None:
+    assert is_geometric(steps) == logarithmic
 
 
 def test_charts_of_several_runs_share_axes_and_colors() -> None:

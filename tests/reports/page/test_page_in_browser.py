@@ -83,6 +83,11 @@ def move_to(page: Any, place: int) -> None:
     page.locator("#step").fill(str(place))
 
 
+def unfold(page: Any, section: str) -> None:
+    """As on a phone, where most sections are folded at first."""
+    page.locator(f"#{section} > details.fold > summary").click()
+
+
 def names(page: Any) -> list[str]:
     return [row.inner_text() for row in page.locator("#layers-table tbody tr:visible th").all()]
 
@@ -207,6 +212,7 @@ def test_a_map_zooms_by_wheel_keys_buttons_and_drags(show: Show) -> None:
 
 def test_two_fingers_zoom(show: Show) -> None:
     page = show("one", viewport={"width": 400, "height": 900}, has_touch=True)
+    unfold(page, "pairs")
     page.locator(".map canvas").first.scroll_into_view_if_needed()
     whole, box = pixels(page, ".map canvas"), page.locator(".map canvas").first.bounding_box()
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -332,6 +338,7 @@ def test_names_that_mean_harm_are_text(show: Show) -> None:
 def test_a_phone_scrolls_in_one_direction(name: str, show: Show) -> None:
     page = show(name, viewport={"width": 360, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    unfold(page, "layers")
     page.locator("#by-nc_debiased button").click()
     assert names(page)[0] == "encoder.0"
 

@@ -4,20 +4,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
+import numpy as np
+
 from ...stats._base.quantities import QUANTITIES, Quantity
-from ..data.formatting import labels, number
+from ..data.formatting import number
 from ..data.run_view import BEFORE_ACTIVATION, Layer, Series, View
-from ..data.trends import phases_of
+from ..data.short_names import TINY, short_names
+from ..data.trends import phases_of, telling_layers
 from .panels import panels
 
-SHADES = 12
-CATEGORIES = 6
+HUES = 8
+CHOSEN = 6  # of more than HUES layers, this many are drawn at first
 ALIKE = 1.25  # layers share one floor if the highest of theirs is at most this many times the lowest
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart; ``shade`` names its color, ``site`` and ``measure`` the rows it shows."""
+    """One line of a chart; ``shade`` names its color, "" if it is not drawn; ``site`` and ``measure`` name its rows."""
 
     name: str
     series: Series
@@ -59,6 +62,8 @@ class Chart:
         span: the first and last step, if other charts share the axis.
         values: the ends of the axis of values, likewise.
         names: the names in all charts beside this one, so that each leaves the same room for them.
+
+    With many layers only the chosen ones are drawn, over the range of all.
     """
 
     key: str
@@ -88,6 +93,19 @@ class Chart:
         return low - room * (not self.from_zero), high + room
 
     @property
+    def drawn(self) -> list[tuple[int, Line]]:
+        """Return the lines that are drawn, with their places among all."""
+        return [(index, line) for index, line in enumerate(self.lines) if line.shade]
+
+    @property
+    def band(self) -> list[tuple[int, float, float]]:
+        """Return the range of all lines at each step that most of them have, if some are not drawn."""
+        if len(self.drawn) == len(self.lines):
+            return []
+        by_step = _by_step([line.series for line in self.lines])
+        return [(step, min(of), max(of)) for step, of in by_step.items() if 2 * len(of) > len(self.lines)]
+
+    @property
     def steps(self) -> list[int]:
         """Return all steps at which any line has a value."""
         return sorted({step for line in self.lines for step in line.series.steps})
@@ -101,8 +119,8 @@ class Chart:
     @property
     def alternative(self) -> str:
         """Return the chart in words, for screen readers."""
-        ends = [f"{line.name} ends at {number(line.series.last)}" for line in self.lines[:8]]
-        rest = [f"and {len(self.lines) - 8} more"] if len(self.lines) > 8 else []
+        ends = [f"{line.name} ends at {number(line.series.last)}" for _, line in self.drawn[:8]]
+        rest = [f"{len(self.lines) - len(ends)} more"] if len(self.lines) > len(ends) else []
         return f"{self.title} over training. " + "; ".join(ends + rest) + "."
 
 
@@ -110,28 +128,27 @@ def _finite(many: Iterable[Series]) -> list[float]:
     return [value for series in many for value in series.values if isfinite(value)]
 
 
-def shades(n_lines: int) -> list[str]:
-    """Return color names for lines in order of depth: distinct hues for few, a ramp for many.
+def shade(place: int) -> str:
+    """Return the name of a line's color by its place among those that are drawn.
 
     Example:
-        >>> shades(3), shades(24)[0], shades(24)[-1]
-        (['hue-0', 'hue-1', 'hue-2'], 'depth-0', 'depth-11')
+        >>> shade(1), shade(9)
+        ('hue-1', 'hue-1')
     """
-    if n_lines <= CATEGORIES:
-        return [f"hue-{index}" for index in range(n_lines)]
-    return [f"depth-{round(index * (SHADES - 1) / (n_lines - 1))}" for index in range(n_lines)]
+    return f"hue-{place % HUES}"
 
 
 def is_geometric(steps: Sequence[int]) -> bool:
-    """Return whether most steps are so early that only a logarithmic axis shows them.
+    """Return whether a logarithmic axis spaces ascending steps more evenly than a linear one.
 
     Example:
-        >>> is_geometric(range(0, 1000, 100)), is_geometric([1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024])
-        (False, True)
+        >>> is_geometric(range(0, 1000, 100)), is_geometric([0, 1, 2, 4, 8, 16]), is_geometric([0, 50, 1000])
+        (False, True, False)
     """
-    if len(steps) < 6 or steps[-1] <= 0:
+    if len(steps) < 4 or steps[-1] <= 0:
         return False
-    return sum(step <= steps[-1] / 10 for step in steps) > len(steps) / 2
+    linear, logarithmic = np.diff(np.asarray(steps, float)), np.diff(np.log1p(np.asarray(steps, float)))
+    return bool(logarithmic.std() / logarithmic.mean() < linear.std() / linear.mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,17 +186,28 @@ def _group(drawn: Sequence[Chart | None]) -> Group:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """The short name and the color of a layer."""
+    """The short name and the color of a layer, "" if its curves are not drawn."""
 
     label: str
     shade: str
 
 
-def _styles(views: Iterable[View]) -> dict[str, Style]:
+def _styles(views: Sequence[View]) -> dict[str, Style]:
+    """Return the styles of all layers; if there are many, only the most telling ones have a color."""
     layers = (layer for view in views for layer in view.layers)
     names = list(dict.fromkeys(layer.name.removesuffix(BEFORE_ACTIVATION) for layer in layers))
-    drawn = zip(labels(names).items(), shades(len(names)), strict=True)
-    return {name: Style(label, shade) for (name, label), shade in drawn}
+    chosen = chosen_layers(views)
+    short = short_names(names, TINY)
+    return {name: Style(short[name], shade(chosen.index(name)) if name in chosen else "") for name in names}
+
+
+def chosen_layers(views: Sequence[View]) -> list[str]:
+    """Return the names of the layers whose curves are drawn at first: all if they are few, or the most telling ones."""
+    layers = {layer.name.removesuffix(BEFORE_ACTIVATION): layer for view in views for layer in view.layers}
+    if len(layers) <= HUES:
+        return list(layers)
+    telling = {layer.name.removesuffix(BEFORE_ACTIVATION) for layer in telling_layers(views[0].measured, CHOSEN)}
+    return [name for name in layers if name in telling] or list(layers)[:CHOSEN]
 
 
 def charts(view: View, styles: Mapping[str, Style] | None = None) -> list[Chart]:
@@ -278,8 +306,7 @@ def _training(view: View) -> list[Chart]:
 def _training_chart(key: str, title: str, group: dict[str, Series]) -> Chart:
     group = {name: series for name, series in group.items() if series.defined}
     lines = tuple(
-        Line(_short(name), series, shade, measure=name)
-        for (name, series), shade in zip(group.items(), shades(len(group)), strict=True)
+        Line(_short(name), series, shade(place), measure=name) for place, (name, series) in enumerate(group.items())
     )
     return Chart(key, title, "As the training loop logged it.", lines, logarithmic=_logarithmic(lines))
 

@@ -7,15 +7,13 @@ import numpy as np
 from markupsafe import Markup
 
 from ...stats._base.quantities import QUANTITIES
-from ..data.formatting import number, percent, shorten
+from ..data.formatting import number, percent
 from ..data.run_view import Series
 from .axes import Frame, Scale, decades, figure_svg, grid, rule, steps_axis, text, tick_label, ticks, trace
-from .figures import Chart, Line, PhaseRow
+from .figures import Chart, Line
 from .histograms import Histogram
 
 LABEL_GAP = 14.0
-MOST_LABELS = 8
-LONGEST = 13
 
 
 def chart(figure: Chart, *, width: float = 400, height: float = 250) -> Markup:
@@ -27,10 +25,11 @@ def chart(figure: Chart, *, width: float = 400, height: float = 250) -> Markup:
         *grid(frame, y, ticks(*figure.domain), tick_label),
         *steps_axis(frame, x, _steps_marked(figure)),
         *_floor(frame, figure, x, y),
-        *(_path(index, line, x, y) for index, line in enumerate(figure.lines)),
+        *_band(figure, x, y),
+        *(_path(index, line, x, y) for index, line in figure.drawn),
         *_floor_label(frame, figure, x, y),
         *_peaks(figure, x, y),
-        *_labels(frame, figure.lines, y),
+        *_labels(frame, figure.drawn, y),
     ]
     return figure_svg(frame, parts, figure.alternative, "chart")
 
@@ -47,40 +46,26 @@ def _peaks(figure: Chart, x: Scale, y: Scale) -> list[str]:
     marks = []
     for row in figure.phases:
         series = figure.lines[row.line].series
-        if row.decorrelated:
+        if row.decorrelated and row.shade:
             cx, cy = x(row.peak), y(series.values[series.steps.index(row.peak)])
             shape = f"M{cx:.1f} {cy - 5.5:.1f}l5 5.5l-5 5.5l-5-5.5Z"
             marks.append(f'<g class="{row.shade}" data-line="{row.line}"><path class="peak" d="{shape}"/></g>')
     return marks
 
 
-def phases(figure: Chart, *, width: float = 400) -> Markup:
-    """Draw the phases of a chart below it, on its axis of steps: wedges that widen in growth and narrow in a fall."""
-    row = 18 if len(figure.phases) <= MOST_LABELS else 14
-    frame = Frame(width, row * len(figure.phases) + 8, right=_room(figure), top=2, bottom=6)
-    x = frame.horizontal(*figure.ends, logarithmic=figure.logarithmic)
-    parts = [
-        _wedges(one, frame.top + (place + 0.5) * row, row * 0.36, x, frame) for place, one in enumerate(figure.phases)
-    ]
-    description = "Phases. " + "; ".join(f"{one.name}: {one.description}" for one in figure.phases[:12]) + "."
-    return figure_svg(frame, parts, description, "phases")
-
-
-def _wedges(of: PhaseRow, middle: float, reach: float, x: Scale, frame: Frame) -> str:
-    start, peak, end = x(of.start), x(of.peak), x(of.end)
-    parts = [rule(frame.left, middle, frame.end, middle, "grid")]
-    for there, tip, kind in ((of.grew, start, "growth"), (of.decorrelated, end, "fall")):
-        if there:
-            path = f"M{tip:.1f} {middle:.1f}L{peak:.1f} {middle - reach:.1f}V{middle + reach:.1f}Z"
-            parts.append(f'<path class="{kind}" d="{path}"/>')
-    name = text(frame.end + 8, middle + 4, shorten(of.name, LONGEST), "name")
-    return f'<g class="{of.shade}" data-line="{of.line}">{"".join(parts)}{name}</g>'
-
-
 def _room(figure: Chart) -> float:
     """Return the width that the names at the ends of lines need, here and in the charts beside this one."""
     names = [*figure.names, *(line.name for line in figure.lines)]
-    return 16 + 7.4 * max((len(shorten(name, LONGEST)) for name in names), default=0)
+    return 16 + 7.4 * max((len(name) for name in names), default=0)
+
+
+def _band(figure: Chart, x: Scale, y: Scale) -> list[str]:
+    """Draw the range of all lines behind those that are drawn."""
+    if not figure.band:
+        return []
+    upper = [(x(step), y(high)) for step, _, high in figure.band]
+    lower = [(x(step), y(low)) for step, low, _ in reversed(figure.band)]
+    return [f'<path class="band" d="{trace([*upper, *lower])}Z"/>']
 
 
 def _points(series: Series, x: Scale, y: Scale) -> list[list[tuple[float, float]]]:
@@ -132,26 +117,15 @@ def _floor_label(frame: Frame, figure: Chart, x: Scale, y: Scale) -> list[str]:
     return []
 
 
-def _labels(frame: Frame, lines: Sequence[Line], y: Scale) -> list[str]:
+def _labels(frame: Frame, lines: Sequence[tuple[int, Line]], y: Scale) -> list[str]:
     """Draw names at the ends of lines, moved apart where they would overlap."""
-    wanted = [(y(line.series.last), index) for index, line in enumerate(lines) if isfinite(line.series.last)]
-    chosen = sorted(_most_telling(wanted), key=lambda pair: pair[0])
-    places = spread([place for place, _ in chosen], LABEL_GAP, frame.top + 4, frame.base - LABEL_GAP)
+    known = ((y(line.series.last), index, line) for index, line in lines if isfinite(line.series.last))
+    wanted = sorted(known, key=lambda one: one[0])
+    places = spread([place for place, _, _ in wanted], LABEL_GAP, frame.top + 4, frame.base - LABEL_GAP)
     return [
-        f'<g class="{lines[index].shade}" data-line="{index}">'
-        + text(frame.end + 8, place + 4, shorten(lines[index].name, LONGEST), "name")
-        + "</g>"
-        for place, (_, index) in zip(places, chosen, strict=True)
+        f'<g class="{line.shade}" data-line="{index}">{text(frame.end + 8, place + 4, line.name, "name")}</g>'
+        for place, (_, index, line) in zip(places, wanted, strict=True)
     ]
-
-
-def _most_telling(wanted: list[tuple[float, int]]) -> list[tuple[float, int]]:
-    """Choose the lines to name: all if they are few, or else the first, last, lowest, middle and highest."""
-    if len(wanted) <= MOST_LABELS:
-        return wanted
-    by_value = sorted(wanted, key=lambda pair: pair[0])
-    telling = [wanted[0], wanted[-1], by_value[0], by_value[-1], by_value[len(by_value) // 2]]
-    return list(set(telling))
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -6,7 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise, takewhile
 
+from .run_view import BEFORE_ACTIVATION
+
 LONGEST = 26
+TINY = 14
+"""Characters of a short name beside a chart, and on a phone."""
 CUT = "…"
 _PARTS = re.compile(r"[^./]*[./]|[^./]+$")
 _WORDS = re.compile(r"[^./:#_\s…-]*[./_\s…-]|[:#]?[^./:#_\s…-]+")
@@ -44,6 +48,23 @@ def short_names(names: Iterable[str], longest: int = LONGEST) -> dict[str, str]:
     for kind in (_PARTS, _WORDS):
         shown = _without_words(shown, longest, kind)
     return _distinct(inner, _cut(shown, longest), longest)
+
+
+def short_site_names(sites: Iterable[str], longest: int = LONGEST) -> dict[str, str]:
+    """Return short names of sites: that of a layer, with ``:pre`` for the site before its activation function.
+
+    Example:
+        >>> short_site_names(["net.0.fc", "net.0.fc:pre", "net.1.fc"])
+        {'net.0.fc': '0', 'net.0.fc:pre': '0:pre', 'net.1.fc': '1'}
+    """
+    sites = list(dict.fromkeys(sites))
+    pre = BEFORE_ACTIVATION if any(site.endswith(BEFORE_ACTIVATION) for site in sites) else ""
+    layers = short_names((site.removesuffix(BEFORE_ACTIVATION) for site in sites), longest - len(pre))
+    return (
+        {site: layers[site.removesuffix(BEFORE_ACTIVATION)] + pre * site.endswith(BEFORE_ACTIVATION) for site in sites}
+        if pre
+        else layers
+    )
 
 
 def common_ends(names: Iterable[str]) -> tuple[str, str]:

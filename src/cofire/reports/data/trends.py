@@ -1,6 +1,6 @@
 """The correlation of a layer with its interval, and how it changed during training."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Literal
@@ -54,6 +54,23 @@ def correlation_at(layer: Layer, index: int) -> Correlation:
 def firing_together(layers: Iterable[Layer]) -> list[Layer]:
     """Return the layers whose whole interval lies above `CLEAR`."""
     return [layer for layer in layers if correlation_at(layer, -1).low > CLEAR]
+
+
+def telling_layers(layers: Sequence[Layer], most: int) -> list[Layer]:
+    """Return the layers whose courses say most about all, in the network's order.
+
+    These are the first, the last, the highest and the lowest at the end, and those that rose and fell most; the next
+    highest fill up what is missing.
+    """
+    known = [(layer, _course(layer)) for layer in layers]
+    known = [(layer, course) for layer, course in known if course]
+    if not known:
+        return list(layers[:most])
+    last = sorted(known, key=lambda one: -one[1][-1][1].value)
+    change = sorted(known, key=lambda one: one[1][-1][1].value - one[1][0][1].value)
+    wanted = [last[0], last[-1], change[-1], change[0], known[0], known[-1], *last]
+    names = list(dict.fromkeys(layer.name for layer, _ in wanted))[:most]
+    return [layer for layer, _ in known if layer.name in names]
 
 
 def direction(layer: Layer) -> Literal["rose", "fell", "peaked", "steady"]:

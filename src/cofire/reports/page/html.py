@@ -16,24 +16,26 @@ from ...record.runs.whole_files import replaced
 from ...stats._base.definitions import COPY
 from ...stats._base.quantities import QUANTITIES
 from ..charts import svg
-from ..charts.figures import side_by_side
+from ..charts.figures import chosen_layers, side_by_side
+from ..charts.heatmaps import layers_over_training
 from ..data import formatting
-from ..data.run_view import Layer, View, read
+from ..data.run_view import BEFORE_ACTIVATION, Layer, View, read
+from ..data.short_names import common_ends, short_site_names
 from ..data.trends import correlation_at
 from ..findings.summary_questions import several
 from ..findings.unit_findings import spare
 from .layer_table import columns_of, rows_of, shown
-from .script_data import chart_data, page_data
+from .script_data import chart_data, heatmap_data, page_data
 from .sections import reach, sections_of
 
 WIDE = 1160.0
 HALF = 440.0
 NARROW = 400.0
-MOST_WEDGES = 60  # the phases of at most this many lines are drawn; those of more are only described
 SCRIPTS = (
-    *("base", "save", "runs", "theme", "time", "curves", "table", "spreads", "maps", "matrix", "scatter", "pairs"),
-    *("figures", "main"),
+    *("base", "save", "runs", "theme", "folds", "time", "chosen", "heatmap", "heatmap_pointer", "curves", "table"),
+    *("spreads", "maps", "matrix", "scatter", "pairs", "figures", "main"),
 )
+STYLES = ("style", "training")
 
 
 def write_report(runs: str | Path | Run | Sequence[str | Path | Run], path: str | Path = "report.html") -> Path:
@@ -84,25 +86,31 @@ def _at_one_moment(run: str | Path) -> View:
 
 def page(views: Sequence[View]) -> str:
     """Return the report on one or more runs as HTML."""
-    sections = sections_of(views)
+    sections, groups = sections_of(views), side_by_side(views)
+    sites = list(dict.fromkeys(layer.name for view in views for layer in view.layers))
     return rendered(
         "page.html",
         data=page_data(views, [section.pairs for section in sections], [section.histograms for section in sections]),
         sections=sections,
         several=several(views),
-        groups=side_by_side(views),
+        groups=groups,
+        heatmaps=layers_over_training(views, groups),
+        chosen=chosen_layers(views),
+        n_layers=len({site.removesuffix(BEFORE_ACTIVATION) for site in sites}),
+        ends=common_ends(site.removesuffix(BEFORE_ACTIVATION) for site in sites),
         columns=columns_of(sections),
         rows=rows_of(sections),
         shown=shown,
         reach=reach([layer for view in views for layer in view.measured]),
-        labels=formatting.labels(dict.fromkeys(layer.name for view in views for layer in view.layers)),
+        labels=short_site_names(sites),
         places=[{layer.name: index for index, layer in enumerate(view.layers)} for view in views],
     )
 
 
 def rendered(template: str, *, data: Any = None, **context: Any) -> str:
     """Render a template with the page's style, script, data and content-security policy."""
-    style, script = source("style.css"), page_script()
+    style = "".join(source(f"{name}.css") for name in STYLES)
+    script = page_script()
     text = (
         _environment()
         .get_template(template)
@@ -129,14 +137,13 @@ def _environment() -> Environment:
     filters = (formatting.number, formatting.count, formatting.percent, formatting.plural, formatting.shorten)
     environment.filters.update({one.__name__: one for one in filters})
     environment.globals.update(
-        {one.__name__: one for one in (chart_data, whisker, correlation_at, spare)},
+        {one.__name__: one for one in (chart_data, heatmap_data, whisker, correlation_at, spare)},
         svg=svg,
         QUANTITIES=QUANTITIES,
         COPY=COPY,
         WIDE=WIDE,
         HALF=HALF,
         NARROW=NARROW,
-        MOST_WEDGES=MOST_WEDGES,
     )
     return environment
 

@@ -1,15 +1,18 @@
 """The data of the page's script: the series and the pairs of each run, in few bytes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
 from ...stats._base.quantities import QUANTITIES
 from ..charts.figures import Chart
+from ..charts.heatmaps import LayersOverTraining
 from ..charts.histograms import Histogram
 from ..charts.pair_maps import Pairs
 from ..charts.panels import DRAWN
 from ..data.run_view import Layer, Series, View
+from ..data.short_names import TINY, short_site_names
 from .layer_table import COPIES
 
 DIGITS = 5
@@ -23,20 +26,27 @@ Grids = dict[tuple[int, ...], int]
 def page_data(views: Sequence[View], pairs: Sequence[Sequence[Pairs]], spreads: Sequence[Sequence[Histogram]]) -> Any:
     """Return all runs, and how to show each quantity, as plain data for JSON."""
     runs = zip(views, pairs, spreads, strict=True)
+    sites = [layer.name for view in views for layer in view.layers]
+    short, tiny = short_site_names(sites), short_site_names(sites, TINY)
     return {
         "quantities": {name: {"label": QUANTITIES[name].label, "digits": QUANTITIES[name].digits} for name in SENT},
-        "runs": [_run(view, of_pairs, of_spreads) for view, of_pairs, of_spreads in runs],
+        "runs": [_run(view, of_pairs, of_spreads, short, tiny) for view, of_pairs, of_spreads in runs],
     }
 
 
-def _run(view: View, pairs: Sequence[Pairs], spreads: Sequence[Histogram]) -> dict[str, Any]:
+def _run(
+    view: View, pairs: Sequence[Pairs], spreads: Sequence[Histogram], short: Mapping[str, str], tiny: Mapping[str, str]
+) -> dict[str, Any]:
     grids: Grids = {}
     units = {layer.name: layer.last("n_units") for layer in view.layers}
     places = {layer.name: index for index, layer in enumerate(view.layers)}
     return {
         "name": view.name,
         "last": view.last_step or 0,
-        "layers": [{"name": layer.name, "series": _layer(layer, grids)} for layer in view.layers],
+        "layers": [
+            {"name": layer.name, "label": short[layer.name], "tiny": tiny[layer.name], "series": _layer(layer, grids)}
+            for layer in view.layers
+        ],
         "training": {name: _series(series, grids) for name, series in view.training.items()},
         "grids": list(grids),  # after the series, which fill it
         "pairs": [{"layer": places[one.layer], "units": _or_none(units[one.layer]), **_pairs(one)} for one in pairs],
@@ -103,13 +113,32 @@ def _sample(pairs: Pairs) -> dict[str, Any] | None:
 
 def chart_data(chart: Chart, run: int, places: Mapping[str, int]) -> dict[str, Any]:
     """Return a chart's axes, and where the script finds its lines; layer −1 stands for the training itself."""
+    peaks = {row.line: row.peak for row in chart.phases if row.decorrelated}
     return {
         "run": run,
         "logarithmic": chart.logarithmic,
         "steps": chart.ends,
         "values": chart.domain,
         "lines": [
-            {"name": line.name, "shade": line.shade, "layer": places.get(line.site, -1), "measure": line.measure}
-            for line in chart.lines
+            {
+                "name": line.name,
+                "shade": line.shade,
+                "layer": places.get(line.site, -1),
+                "measure": line.measure,
+                "floor": QUANTITIES[line.measure].floor if line.floor.steps else None,
+                "peak": peaks.get(index),
+            }
+            for index, line in enumerate(chart.lines)
         ],
+    }
+
+
+def heatmap_data(heatmaps: LayersOverTraining, ends: tuple[str, str]) -> dict[str, Any]:
+    """Return the scales and phases of the heatmaps, and the parts of names that their rows leave out."""
+    return {
+        "maps": [asdict(one) for one in heatmaps.maps],
+        "logarithmic": heatmaps.logarithmic,
+        "phases": heatmaps.phases,
+        "start": ends[0],
+        "end": ends[1],
     }

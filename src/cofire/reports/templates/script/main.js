@@ -1,6 +1,9 @@
 // Wire everything in the order of the page: the visible parts are drawn first, the small maps last.
 wireTheme();
+wireFolds();
 wireTime();
+wireChosen();
+wireHeatmap();
 wireTable();
 wireCurves();
 wireSpreads();
