@@ -50,8 +50,8 @@ def merge(
     from rich.console import Console
 
     from ..nets.surgery import cost, merged_bytes
-    from ..record.runs.whole_files import replaced
     from ..reports.terminal.merge_table import merge_summary
+    from ..stats._base.whole_files import replaced
 
     check_writable(output, "smaller.safetensors")
     if output.suffix != ".safetensors":

@@ -18,7 +18,7 @@ def check_writable(output: Path, example: str = "report.html") -> None:
 
 def write_json(content: dict[str, Any], path: Path) -> None:
     """Write content with cofire's version, and say so."""
-    from ..record.runs.whole_files import replaced
+    from ..stats._base.whole_files import replaced
 
     with replaced(path) as file:
         file.write(as_json(content).encode())

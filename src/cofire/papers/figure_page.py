@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ..record.runs.whole_files import replaced
+from ..stats._base.whole_files import replaced
 from ..stats._base.wording import plural
 from .framework.claim_table import MissingRows
 from .framework.experiment import Claim, Experiment, Scale

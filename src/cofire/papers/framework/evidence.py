@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...record.runs.rows import canonical
-from ...record.runs.whole_files import replaced
+from ...stats._base.whole_files import replaced
 from .experiment import Experiment, Scale
 from .repetitions import Failure, Found, Number, Repetition
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...record.runs.rows import canonical
-from ...record.runs.whole_files import replaced
+from ...stats._base.whole_files import replaced
 from ...stats._base.wording import plural
 from .claim_table import MissingRows, Table
 from .evidence import Source

@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ...record.runs.whole_files import replaced
+from ...stats._base.whole_files import replaced
 from .estimates import interval
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic, perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
-from ...record.runs.whole_files import replaced
+from ...stats._base.whole_files import replaced
 from .tasks import DATA_ROOT
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ...record.runs.rows import Row, canonical
 from ...record.runs.run_lock import Lock
-from ...record.runs.whole_files import sweep
+from ...stats._base.whole_files import sweep
 from .experiment import Experiment, Scale
 from .repetitions import Failure, Found, Number, Repetition
 from .tasks import Task

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...stats._base.quantities import QUANTITIES
+from ...stats._base.whole_files import replaced
 from .sqlite_connections import DamagedRows, Reading, Writing
 from .table_format import SOURCES, VERSION, damaged_at, digest, prepare, seal, verify, version_of, write_recording
-from .whole_files import replaced
 
 if TYPE_CHECKING:
     import pandas

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from ..._version import __version__
+from ...stats._base.whole_files import replaced, sweep
 from .rows import Row, Rows
 from .run_lock import Lock
 from .starting_over import how_to_start_over, placed
 from .training_checkpoints import Checkpoints
-from .whole_files import replaced, sweep
 
 if TYPE_CHECKING:
     import pandas

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
+from ...stats._base.whole_files import replaced, sweep, sync_directory
 from ...stats._base.wording import with_article
 from .table_format import digest
-from .whole_files import replaced, sweep, sync_directory
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d{12,})-([0-9a-f]{32})\.pt")

@@ -12,9 +12,9 @@ from markupsafe import Markup
 
 from ...record.runs.run_directory import Run
 from ...record.runs.sqlite_connections import WrittenMeanwhileError
-from ...record.runs.whole_files import replaced
 from ...stats._base.definitions import COPY
 from ...stats._base.quantities import QUANTITIES
+from ...stats._base.whole_files import replaced
 from ..charts import svg
 from ..charts.figures import chosen_layers, side_by_side
 from ..charts.heatmaps import layers_over_training

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cofire.record.runs.whole_files import replaced
+from cofire.stats._base.whole_files import replaced
 
 
 def write(path: Path, content: bytes = b"new") -> None:
