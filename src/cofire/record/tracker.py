@@ -23,7 +23,7 @@ from .measures.measure import Shared
 from .probe import Probe
 from .recording import Found, Plan, Taken, Task, model_facts, requests_of, take
 from .runs.rows import Array, Row
-from .runs.run_directory import WritableRun
+from .runs.run_directory import FollowingRun, WritableRun
 from .runs.starting_over import how_to_start_over
 from .schedule import GeometricSteps, Schedule, as_schedule
 
@@ -130,9 +130,11 @@ class Tracker:
             else Probe(model, probe, max_samples=max_samples, seed=seed, mask=mask, per_call=per_call)
         )
         self._window = window
-        if self.group is not None and dist.get_rank(self.group) > 0:
+        follows = self.group is not None and dist.get_rank(self.group) > 0
+        if follows:
             # The rows are the same on all processes, so only one writes them.
-            run, sink = None, sink if getattr(sink, "on_every_process", False) else None
+            run = FollowingRun(run) if isinstance(run, str | Path) else run
+            sink = sink if getattr(sink, "on_every_process", False) else None
         self._sink = sink
         self._sink_takes_arrays = bool(getattr(sink, "takes_arrays", False))
         self._seed = seed
@@ -142,7 +144,8 @@ class Tracker:
         self._taken: set[Taken] = set()  # at this step, by the step and by the end of an epoch
         self._late = LateArrays()
         self._owned = WritableRun(run, overwrite=overwrite) if isinstance(run, str | Path) else None
-        self._run = self._owned if isinstance(run, str | Path) else run
+        self._given = self._owned if isinstance(run, str | Path) else run
+        self._run = None if follows or isinstance(self._given, FollowingRun) else self._given
         self._first_pass = self._started(model, state)
 
     def __repr__(self) -> str:
@@ -177,7 +180,7 @@ class Tracker:
     @property
     def run(self) -> WritableRun | None:
         """The run that rows go to; None if they go to the sink only."""
-        return self._run
+        return self._given
 
     @property
     def steps(self) -> int:
@@ -336,12 +339,21 @@ class Tracker:
         return {
             "step": self._step,
             "epoch": self._epoch,
+            "seed": self._seed,
             "arrays": self._late.state_dict(),
             "source": self._source.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state; rows of later steps are removed from the run, as they will be recorded again."""
+        """Continue from a state; rows of later steps are removed from the run, as they will be recorded again.
+
+        Raises:
+            ValueError: if it is that of a tracker with another seed.
+        """
+        if (seed := state.get("seed", self._seed)) != self._seed:
+            raise ValueError(
+                f"the state is that of a tracker with seed={seed}, and this one has seed={self._seed}; give the same"
+            )
         self._step, self._epoch = state["step"], state["epoch"]
         self._taken.clear()
         waiting = self._late.load_state_dict(state["arrays"], run=self._name)

@@ -173,7 +173,7 @@ def test_nothing_stays_of_what_could_not_be_written(smaller, x, tmp_path, monkey
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="no space left on device") as raised:
         save(smaller, tmp_path / "out", x[:4])
-    assert raised.value.filename == str(tmp_path / "out") and not list(tmp_path.iterdir())
+    assert str(tmp_path / "out ") in str(raised.value) and not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

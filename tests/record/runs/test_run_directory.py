@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cofire.record import Array, Row, Run, RunLocked
-from cofire.record.runs.run_directory import differences
+from cofire.record.runs.description import differences
 
 
 def row(step: int, value: float = 0.5) -> Row:

@@ -1,6 +1,5 @@
 """Write a smaller network in the forms in which others load it, and load each again before it counts as written."""
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from ...stats._base.whole_files import check_no_link, new_folder
 from ..layer_names import unwrap
 from ..loading.batches import batch_length
 from ..surgery.cuts import copied
@@ -91,19 +91,8 @@ def save(
         True
     """
     target = check_folder(folder)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        temporary.mkdir()
-        saved = _Writer(shrunk, temporary, example, target, factory).run(original)
-        for path in (*temporary.rglob("*"), temporary, temporary.parent):
-            _sync(path)
-        os.replace(temporary, target)  # noqa: PTH105 - the name of the system call, which tests replace
-    except BaseException as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(error, OSError):  # name the folder that was asked for
-            raise OSError(error.errno, (error.strerror or str(error)).lower(), str(folder)) from error
-        raise
-    return saved
+    with new_folder(target) as temporary:
+        return _Writer(shrunk, temporary, example, target, factory).run(original)
 
 
 def check_folder(folder: str | Path) -> Path:
@@ -112,6 +101,7 @@ def check_folder(folder: str | Path) -> Path:
     Raises:
         ValueError: if it can't be.
     """
+    check_no_link(Path(folder))
     target = Path(folder).resolve()
     if target.exists() and not target.is_dir():
         raise ValueError(f"{folder} is a file; name a new folder")
@@ -244,11 +234,3 @@ def _size(free: bool, example: Any) -> str:
 
 def _line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,23 +1,31 @@
 """The append-only table of a run: numbers in rows, arrays beside them, in one SQLite file."""
 
-import csv
-import io
 import json
 import math
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...stats._base.quantities import QUANTITIES
-from ...stats._base.whole_files import replaced
+from . import table_exports
+from .packing import from_bytes, text, to_bytes, whole
 from .sqlite_connections import DamagedRows, Reading, Writing
-from .table_format import SOURCES, VERSION, damaged_at, digest, prepare, seal, verify, version_of, write_recording
+from .table_format import (
+    SOURCES,
+    VERSION,
+    damaged_at,
+    digest,
+    lost_rows,
+    prepare,
+    seal,
+    verify,
+    version_of,
+    write_recording,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -122,10 +130,11 @@ class Rows:
 
     Args:
         path: the file; created, with its folders, if absent.
+        new: whether it may be absent or empty.
 
     Raises:
         DamagedRows: if the file is not a table of rows.
-        ValueError: if a newer version of cofire wrote it.
+        ValueError: if it is a link, or a newer version of cofire wrote it.
 
     Example:
         >>> import tempfile
@@ -136,11 +145,13 @@ class Rows:
         >>> rows.close()
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, new: bool = True) -> None:
         self.path = Path(path)
+        if not new and self.path.stat().st_size == 0:  # SQLite would begin to write to it
+            raise lost_rows(self.path)
         writing = Writing(self.path)
         try:
-            prepare(writing)
+            prepare(writing, new=new)
         except BaseException:
             writing.close()
             raise
@@ -185,7 +196,7 @@ class Rows:
             seen.add(key)
             groups.setdefault(key[:2], ([], []))[0].append(row)
         for run, step, site, name, value, mode in (Array(*array) for array in arrays):
-            packed = run, _whole(step), site, name, _to_bytes(value), mode
+            packed = text(run), whole(step), text(site), text(name), to_bytes(value), text(mode)
             groups.setdefault(packed[:2], ([], []))[1].append(packed)
         with self._connection.transaction() as connection:
             for key, group in groups.items():
@@ -234,8 +245,8 @@ class Rows:
         try:
             if checksum not in (None, digest(content)):
                 raise ValueError("its checksum differs")
-            return np.load(io.BytesIO(content), allow_pickle=False)
-        except (EOFError, TypeError, ValueError) as error:
+            return from_bytes(content)
+        except (TypeError, ValueError) as error:
             raise damaged_at(self._connection, f"the array {name!r} of site {site!r} at step {at}", at) from error
 
     def arrays(self) -> list[tuple[str, int, str, str]]:
@@ -267,6 +278,10 @@ class Rows:
         """Return the largest step that has a row; None if there are no rows."""
         source, _ = self._sources()
         return self._connection.fetch(f"SELECT max(step) FROM {source}")[0][0]
+
+    def recordings(self, *, until: int = 2**63 - 1) -> int:
+        """Return how many recordings there are up to a step: one for all that was written at once of a run and step."""
+        return self._connection.fetch("SELECT count(*) FROM recordings WHERE step <= ?", (whole(until),))[0][0]
 
     def rename(self, run: str) -> None:
         """Give all rows and arrays to that run."""
@@ -308,34 +323,28 @@ class Rows:
         Raises:
             ImportError: if pandas is absent.
         """
-        return _need("pandas").DataFrame(self.select(), columns=list(Row._fields))
+        return table_exports.to_pandas(self.select(), Row._fields)
 
     def to_csv(self, path: str | Path) -> None:
-        """Write all rows to a CSV file with a header."""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(Row._fields)
-        writer.writerows(self.select())
-        with replaced(path) as file:
-            file.write(text.getvalue().encode())
+        """Write all rows to a CSV file with a header.
+
+        Text that a spreadsheet would run as a formula, such as a layer named ``=2+3``, gets an apostrophe before it.
+
+        Raises:
+            ValueError: if the file is the table itself.
+        """
+        table_exports.refuse_same(path, self.path)
+        table_exports.write_csv(path, Row._fields, self.select())
 
     def to_parquet(self, path: str | Path) -> None:
         """Write all rows to a Parquet file.
 
         Raises:
             ImportError: if pandas or pyarrow is absent.
+            ValueError: if the file is the table itself.
         """
-        _need("pyarrow")
-        frame = self.to_pandas()
-        with replaced(path) as file:
-            frame.to_parquet(file, index=False)
-
-
-def _need(package: str) -> Any:
-    try:
-        return import_module(package)
-    except ImportError as error:
-        raise ImportError(f'this needs {package}; install it with: pip install "cofire[pandas]"') from error
+        table_exports.refuse_same(path, self.path)
+        table_exports.write_parquet(path, self.select(), Row._fields)
 
 
 def _row(values: Sequence[Any]) -> Row:
@@ -347,33 +356,21 @@ def _row(values: Sequence[Any]) -> Row:
 def _where(**equal: Any) -> tuple[str, list[object]]:
     given = {column: value for column, value in equal.items() if value is not None}
     if "step" in given:
-        given["step"] = _whole(given["step"])
+        given["step"] = whole(given["step"])
     clause = " AND ".join(f"{column} = ?" for column in given)
     return (f"WHERE {clause}" if clause else "", list(given.values()))
 
 
-def _to_bytes(value: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, np.asarray(value), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _whole(value: Any) -> int:
-    whole = operator.index(value)
-    if not -(2**63) <= whole < 2**63:
-        raise ValueError("SQLite stores whole numbers of at most 64 bits")
-    return whole
-
-
 def _plain(row: Row) -> Row:
     """Return a row of Python's own numbers: SQLite would store those of numpy and torch as bytes."""
-    texts = row.run, row.site, row.measure, row.parameters, row.unit or ""
     try:
-        whole = {name: _whole(value) for name in _WHOLE if (value := getattr(row, name)) is not None}
-        if row.mode not in MODES or not all(isinstance(text, str) for text in texts):
+        numbers = {name: whole(value) for name in _WHOLE if (value := getattr(row, name)) is not None}
+        texts = {name: text(getattr(row, name)) for name in ("run", "site", "measure", "parameters", "mode")}
+        if texts["mode"] not in MODES:
             raise TypeError
-        return row._replace(value=float(row.value), **whole)
-    except (TypeError, ValueError):
+        unit = None if row.unit is None else text(row.unit)
+        return row._replace(value=float(row.value), unit=unit, **texts, **numbers)
+    except (OverflowError, TypeError, ValueError):
         raise ValueError(
             f"a row has text, a number as value, whole numbers of at most 64 bits, and a mode of {MODES}; got {row}"
         ) from None

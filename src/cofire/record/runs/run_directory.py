@@ -1,11 +1,8 @@
 """Run directories: configuration, rows, checkpoints, and a lock for the writer."""
 
 import json
-import os
 import platform
-import sys
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -15,10 +12,15 @@ import numpy as np
 import torch
 
 from ..._version import __version__
-from ...stats._base.whole_files import replaced, sweep
+from ...stats._base.whole_files import check_no_link, made_folder, replaced, sweep, sync
+from ...stats._base.wording import plural
+from .description import as_json, differences, made, read_facts
+from .packing import text
+from .processes import follows
 from .rows import Row, Rows
 from .run_lock import Lock
 from .starting_over import how_to_start_over, placed
+from .sqlite_connections import DamagedRows
 from .training_checkpoints import Checkpoints
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "run.json"
 TABLE = "rows.sqlite"
+CHECKPOINTS = "checkpoints"
 
 
 class Run:
@@ -59,6 +62,7 @@ class Run:
         mode: Literal["write"],
         config: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        shared: bool = True,
     ) -> "WritableRun": ...
     @staticmethod
     def open(
@@ -67,6 +71,7 @@ class Run:
         mode: Literal["read", "write"] = "read",
         config: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        shared: bool = True,
     ) -> "Run":
         """Open a run directory.
 
@@ -77,19 +82,24 @@ class Run:
             config: for writing: what determines the run's numbers (numbers, strings, lists and dicts of
                 these). It must equal the run's when that is resumed; None skips the check.
             overwrite: for writing: remove an earlier run of the directory. Files of other names stay.
+            shared: for writing in several processes of ``torch.distributed``: whether they share the directory. Then
+                the first writes, and the others get a `FollowingRun`. With False each writes a directory of its own.
 
         Raises:
-            DamagedRows: if its rows cannot be read.
+            DamagedRows: if its rows cannot be read, or are gone.
             FileNotFoundError: when reading, if there is no run.
             RunLocked: when writing, if another writer has it open.
-            ValueError: when writing, if the configuration differs from the run's.
+            ValueError: when writing, if the configuration differs from the run's, or a part of the run is missing.
         """
         if mode == "write":
-            return WritableRun(directory, config, overwrite=overwrite)
+            if shared and follows():
+                return FollowingRun(directory)
+            return WritableRun(directory, config, overwrite=overwrite, shared=shared)
         if mode != "read":
             raise ValueError(f"mode must be 'read' or 'write', got {mode!r}")
         if not (Path(directory) / DESCRIPTION).is_file():
-            raise FileNotFoundError(f"{directory} is not a run directory: it has no {DESCRIPTION}")
+            lost = f"; its {TABLE} is there" if (Path(directory) / TABLE).is_file() else ""
+            raise FileNotFoundError(f"{directory} is not a run directory: it has no {DESCRIPTION}{lost}")
         return Run(directory)
 
     @cached_property
@@ -99,18 +109,22 @@ class Run:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The content of ``run.json``."""
-        return json.loads((self.directory / DESCRIPTION).read_text())
+        """The content of ``run.json``.
+
+        Raises:
+            ValueError: if it is damaged.
+        """
+        return read_facts(self.directory / DESCRIPTION)
 
     @property
     def config(self) -> dict[str, Any]:
         """The configuration that determines the run's numbers."""
-        return self.facts["config"] or {}
+        return self.facts.get("config") or {}
 
     @property
     def left_out(self) -> dict[str, str]:
         """The layers that were not measured, with the reason."""
-        return self.facts.get("left_out", {})
+        return self.facts.get("left_out") or {}
 
     def rows(
         self, *, site: str | None = None, measure: str | None = None, step: int | None = None, mode: str | None = None
@@ -152,13 +166,19 @@ class WritableRun(Run):
     """A run directory open for writing, by one process at a time."""
 
     def __init__(
-        self, directory: str | Path, config: Mapping[str, Any] | None = None, *, overwrite: bool = False
+        self,
+        directory: str | Path,
+        config: Mapping[str, Any] | None = None,
+        *,
+        overwrite: bool = False,
+        shared: bool = False,
     ) -> None:
-        normal = _as_json(config)
-        self.directory = placed(Path(directory))
+        normal = as_json(config)
+        self.directory, self.shared = placed(Path(directory)), shared
+        text(self.name)
         if self.directory.exists() and not self.directory.is_dir():
             raise NotADirectoryError(f"{self.directory} is a file; give a directory")
-        self.directory.mkdir(parents=True, exist_ok=True)
+        made_folder(self.directory)
         self._lock = Lock(self.directory / "lock")
         try:
             if overwrite:
@@ -169,26 +189,50 @@ class WritableRun(Run):
             raise
 
     def _start(self, config: dict[str, Any] | None) -> None:
+        description = self.directory / DESCRIPTION
+        for name in (DESCRIPTION, CHECKPOINTS):
+            check_no_link(self.directory / name)
         sweep(self.directory)
-        if (self.directory / DESCRIPTION).exists():
-            self._refuse_changes(config)
-        else:
-            versions = {"cofire": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
-            versions["python"] = platform.python_version()
-            self._write_facts({"config": config, "versions": versions, "made": _made(), "left_out": {}})
-        self.table = Rows(self.directory / TABLE)
-        self.table.rename(self.name)  # the directory may have been renamed
-        self.checkpoints = Checkpoints(self.directory / "checkpoints")
+        self.checkpoints = Checkpoints(self.directory / CHECKPOINTS)
         self.checkpoints.tidy()
+        described = description.exists()
+        if described:
+            self._refuse_changes(config)
+            self._refuse_lost(TABLE, lost=not (self.directory / TABLE).exists())
+        else:
+            self._refuse_lost(DESCRIPTION, lost=self.checkpoints.exist)
+        self.table = Rows(self.directory / TABLE, new=not described)
+        try:
+            if not described:
+                # It is written last, so that a run that has it has all else.
+                self._refuse_lost(DESCRIPTION, lost=self.table.recordings() > 0)
+                versions = {"cofire": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
+                versions["python"] = platform.python_version()
+                sync(self.directory)
+                self._write_facts({"config": config, "versions": versions, "made": made(), "left_out": {}})
+            self.table.rename(self.name)  # the directory may have been renamed
+        except BaseException:
+            self.table.close()
+            raise
+
+    def _refuse_lost(self, name: str, *, lost: bool) -> None:
+        if lost:
+            raise DamagedRows(
+                f"{self.directory} has lost its {name}, which an earlier process wrote; restore it from a backup, or "
+                "choose another directory"
+            )
 
     def _remove_earlier(self) -> None:
-        Checkpoints(self.directory / "checkpoints").drop_after(-1)
+        Checkpoints(self.directory / CHECKPOINTS).drop_after(-1)
         for suffix in ("", "-wal", "-shm", "-journal"):
             (self.directory / f"{TABLE}{suffix}").unlink(missing_ok=True)
         (self.directory / DESCRIPTION).unlink(missing_ok=True)  # last: what is left of a run is told by it
 
     def _refuse_changes(self, config: dict[str, Any] | None) -> None:
-        kept = self.facts["config"]
+        facts = self.facts
+        if "config" not in facts:
+            raise ValueError(f"{self.directory / DESCRIPTION} is damaged: it has no config; restore it from a backup")
+        kept = facts["config"]
         if config is None or kept is None or config == kept:
             return
         changes = "\n  ".join(differences(kept, config))
@@ -206,7 +250,7 @@ class WritableRun(Run):
     def describe(self, **facts: object) -> None:
         """Add facts to ``run.json``, such as the model or the layers left out; write only what changes."""
         old = self.facts
-        new = {**old, **(_as_json(facts) or {})}
+        new = {**old, **(as_json(facts) or {})}
         if new != old:
             self._write_facts(new)
 
@@ -222,15 +266,34 @@ class WritableRun(Run):
         """
         # A power loss must not leave a checkpoint that is ahead of the rows.
         self.table.flush()
-        self.checkpoints.save(step, states)
+        self.checkpoints.save(step, states, recordings=self.table.recordings(until=step))
 
     def load(self) -> tuple[int, dict[str, Any]] | None:
-        """Return the newest intact checkpoint, or None; remove rows and checkpoints of later steps."""
+        """Return the newest intact checkpoint, or None; remove rows and checkpoints of later steps.
+
+        Raises:
+            DamagedRows: if rows are gone that were there when it was saved.
+            ValueError: if all checkpoints are damaged.
+        """
         found = self.checkpoints.load()
-        if found is not None:
-            self.table.drop_after(found[0])
-            self.checkpoints.drop_after(found[0])
-        return found
+        if found is None:
+            if self.checkpoints.exist:
+                raise ValueError(
+                    f"all checkpoints in {self.checkpoints.directory} are damaged; restore one from a backup, or "
+                    "choose another directory"
+                )
+            return None
+        self.table.last_step()  # verifies what is there
+        there = self.table.recordings(until=found.step)
+        if there < found.recordings:
+            raise DamagedRows(
+                f"{self.table.path} has lost rows: up to step {found.step} it has {plural(there, 'recording')}, and "
+                f"had {found.recordings:,} when the checkpoint of that step was saved; restore it from a backup, or "
+                "choose another directory"
+            )
+        self.table.drop_after(found.step)
+        self.checkpoints.drop_after(found.step)
+        return found.step, found.states
 
     def close(self) -> None:
         """Close the table and release the directory."""
@@ -238,46 +301,39 @@ class WritableRun(Run):
         self._lock.release()
 
 
-def differences(old: object, new: object, path: str = "") -> Iterator[str]:
-    """Return where two nested configurations differ.
+class FollowingRun(WritableRun):
+    """A run directory that another process writes: it loads checkpoints and reads rows, and writes nothing.
 
-    Example:
-        >>> list(differences({"lr": 0.1, "net": {"width": 8}}, {"lr": 0.2, "net": {"width": 8}, "seed": 1}))
-        ['lr: was 0.1, now 0.2', 'seed: was absent, now 1']
+    `Run.open` returns one with ``mode="write"`` on all but the first process of ``torch.distributed``. What is recorded
+    into it is left to the first process.
     """
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(key for key in new if key not in old)]:
-            place = f"{path}.{key}" if path else str(key)
-            yield from differences(old.get(key, _ABSENT), new.get(key, _ABSENT), place)
-    elif old != new:
-        yield f"{path}: was {_shown(old)}, now {_shown(new)}"
 
+    def __init__(self, directory: str | Path) -> None:
+        self.directory, self.shared = Path(directory), True
+        self.checkpoints = Checkpoints(self.directory / CHECKPOINTS)
 
-_ABSENT = object()
+    @cached_property
+    def table(self) -> Rows:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The rows, for reading."""
+        return Rows.read(self.directory / TABLE)
 
+    @property
+    def begun(self) -> bool:
+        """False: the first process says whether the run has to be resumed."""
+        return False
 
-def _shown(value: object) -> str:
-    return "absent" if value is _ABSENT else json.dumps(value)
+    def describe(self, **facts: object) -> None:
+        """Do nothing."""
 
+    def save(self, step: int, states: Mapping[str, Any]) -> None:
+        """Do nothing."""
 
-def _as_json(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if config is None:
-        return None
-    try:
-        return json.loads(json.dumps(dict(config), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"a configuration must be made of numbers, strings, booleans, None, lists and dicts: {error}"
-        ) from None
+    def load(self) -> tuple[int, dict[str, Any]] | None:
+        """Return the newest intact checkpoint, or None."""
+        found = self.checkpoints.load()
+        return None if found is None else (found.step, found.states)
 
-
-def _made() -> dict[str, Any]:
-    # The program's folder is left out, because reports that show the command may be shared.
-    program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-    return {
-        "command": " ".join([program, *sys.argv[1:]]),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "platform": platform.platform(),
-        "threads": torch.get_num_threads(),
-        "cores": os.cpu_count(),
-    }
+    def close(self) -> None:
+        """Close the table, if it was read."""
+        if "table" in vars(self):
+            self.table.close()

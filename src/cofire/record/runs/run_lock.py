@@ -7,6 +7,8 @@ import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ...stats._base.whole_files import check_no_link
+
 
 class RunLocked(OSError):
     """Another writer holds the run directory."""
@@ -31,10 +33,12 @@ class Lock:
 
     Raises:
         RunLocked: if another process holds it, or this one.
+        ValueError: if it is a link; the lock's text would overwrite what that leads to.
     """
 
     def __init__(self, path: Path) -> None:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        check_no_link(path)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,14 +1,20 @@
 """Connections to a SQLite file: one that writes, and one that reads without leaving a trace."""
 
+import shutil
 import sqlite3
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
+
+from ...stats._base.whole_files import check_no_link, made_folder
 
 # Errors of the machine rather than of the file, which may be fine.
 _MACHINE = ("BUSY", "CANTOPEN", "FULL", "IOERR", "LOCKED", "NOMEM", "PERM", "READONLY")
+# What sqlite3 raises. It decodes its own messages too, and values may be no text or too large.
+_ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
 
 
 class DamagedRows(ValueError):
@@ -24,7 +30,10 @@ class _Connection:
 
     def __init__(self, path: Path, address: str, *, uri: bool) -> None:
         self.path = path
-        self._connection = sqlite3.connect(address, uri=uri, timeout=30, check_same_thread=False)
+        try:
+            self._connection = sqlite3.connect(address, uri=uri, timeout=30, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise self._explained(error, "read from") from error
         self._finalizer = weakref.finalize(self, self._connection.close)
         try:
             self.fetch("SELECT count(*) FROM sqlite_master")
@@ -42,13 +51,15 @@ class _Connection:
         """
         try:
             return self._connection.execute(query, values).fetchall()
-        except (sqlite3.Error, UnicodeDecodeError) as error:  # sqlite3 decodes its own error messages too
+        except _ERRORS as error:
             raise self._explained(error, "read from") from error
 
     def _explained(self, error: Exception, doing: str) -> Exception:
         """Return the error to raise in place of SQLite's own, which names no file."""
         if isinstance(error, sqlite3.ProgrammingError):
             return ValueError(f"{self.path} is closed; close a tracker before the run it writes to")
+        if isinstance(error, UnicodeEncodeError | OverflowError):
+            return ValueError(f"{self.path} can't hold this value: {error}")
         if isinstance(error, sqlite3.IntegrityError):
             return ValueError(f"rows could not be {doing} {self.path}: {error}")
         name = getattr(error, "sqlite_errorname", "")  # such as SQLITE_IOERR_READ; absent for text that isn't UTF-8
@@ -74,36 +85,65 @@ class Writing(_Connection):
     """A connection for writing; the file is created, with its folders, if absent."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._files = (path, path.with_name(path.name + "-wal"))
+        for one in self._files:
+            check_no_link(one)
+        made_folder(path.parent)
         super().__init__(path, str(path), uri=False)
         # In WAL mode NORMAL loses nothing when the process dies; `flush` makes rows safe from power loss.
         self.fetch("PRAGMA journal_mode=WAL")
         self.fetch("PRAGMA synchronous=NORMAL")
+        self._opened = self._numbers()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Keep everything that is executed within, or nothing.
 
         Raises:
-            OSError: if it cannot be written, for instance because the disk is full.
+            OSError: if it cannot be written, for instance because the disk is full, or the file is gone.
         """
+        self._check_there()
         try:
             with self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
-        except sqlite3.Error as error:
+            self._opened = self._numbers()  # the log is created with the first transaction
+        except _ERRORS as error:
             raise self._explained(error, "written to") from error
 
     def flush(self) -> None:
         """Make everything that was written safe from a power loss too."""
+        self._check_there()
         self.fetch("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _check_there(self) -> None:
+        """Raise an OSError if the file was removed or exchanged: SQLite would write to what has no name any more."""
+        self.fetch("SELECT 1")  # a closed connection says so
+        if any(was not in (None, now) for was, now in zip(self._opened, self._numbers(), strict=True)):
+            raise OSError(
+                f"{self.path} was removed or replaced while it was open, so that nothing more can be recorded in it; "
+                "restore it, or record into another directory"
+            )
+
+    def _numbers(self) -> list[tuple[int, int] | None]:
+        """Return what identifies the table and its write-ahead log."""
+        found: list[tuple[int, int] | None] = []
+        for path in self._files:
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                found.append(None)
+            else:
+                found.append((status.st_dev, status.st_ino))
+        return found
 
 
 class Reading:
     """A connection for reading: it creates no file and holds up no writer.
 
     Without a write-ahead log there is no writer, so the file is opened as immutable, for which SQLite needs no files of
-    its own. If a writer appears later, the next query notices, reopens the file and runs again.
+    its own. If a writer appears later, the next query notices, reopens the file and runs again. A log that a killed
+    writer left where nothing can be written is read from a copy.
     """
 
     def __init__(self, path: Path) -> None:
@@ -115,8 +155,25 @@ class Reading:
 
     def _open(self) -> None:
         self._seen = _state(self.path)
-        address = f"{self.path.resolve().as_uri()}?{'immutable=1' if self._seen else 'mode=ro'}"
-        self._connection = _Connection(self.path, address, uri=True)
+        try:
+            self._connection = self._connected(self.path)
+        except OSError:
+            if self._seen is not None:
+                raise
+            # SQLite needs a file of its own beside a log.
+            copy = Path(mkdtemp(prefix="cofire-"))
+            weakref.finalize(self, shutil.rmtree, copy, ignore_errors=True)
+            self._connection = self._connected(self._copied(copy))
+
+    def _connected(self, place: Path) -> _Connection:
+        address = f"{place.resolve().as_uri()}?{'immutable=1' if self._seen else 'mode=ro'}"
+        return _Connection(self.path, address, uri=True)
+
+    def _copied(self, folder: Path) -> Path:
+        for suffix in ("", "-wal"):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(self.path.with_name(self.path.name + suffix), folder / f"rows{suffix}")
+        return folder / "rows"
 
     @property
     def _outdated(self) -> bool:

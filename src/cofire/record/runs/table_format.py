@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from .sqlite_connections import DamagedRows, Reading, Writing
@@ -77,10 +78,16 @@ def version_of(connection: Reading | Writing) -> int:
     return version
 
 
-def prepare(writing: Writing) -> None:
-    """Create the tables, or upgrade those of the first format, in one transaction."""
-    if version_of(writing) == VERSION:
+def prepare(writing: Writing, *, new: bool = True) -> None:
+    """Create the tables, or upgrade those of the first format, in one transaction.
+
+    Raises:
+        DamagedRows: if there are no tables, but the file is not ``new``.
+    """
+    if (version := version_of(writing)) == VERSION:
         return
+    if not (version or new):
+        raise lost_rows(writing.path)
     with writing.transaction() as connection:
         old = version_of(writing)
         for table in ("rows", "arrays") if old else ():
@@ -90,6 +97,11 @@ def prepare(writing: Writing) -> None:
         if old:
             _copy_old(connection)
         connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def lost_rows(path: Path) -> DamagedRows:
+    """Return the error for a table that has nothing in it, and once had."""
+    return DamagedRows(f"{path} has lost its rows: it is empty; restore it from a backup")
 
 
 def _copy_old(connection: sqlite3.Connection) -> None:
