@@ -19,8 +19,8 @@ from .packing import text
 from .processes import follows
 from .rows import Row, Rows
 from .run_lock import Lock
-from .starting_over import how_to_start_over, placed
 from .sqlite_connections import DamagedRows
+from .starting_over import how_to_start_over, placed
 from .training_checkpoints import Checkpoints
 
 if TYPE_CHECKING:
