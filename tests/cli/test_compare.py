@@ -7,7 +7,8 @@ from typer.testing import CliRunner, Result
 
 from cofire.cli import app, main
 from cofire.nets.loading.factories import build_model
-from cofire.nets.surgery import merged_bytes, prune
+from cofire.nets.shrinking import shrink
+from cofire.nets.surgery import merged_bytes
 from cofire.record import Run, Tracker, correlation
 
 SOURCE = """
@@ -54,8 +55,8 @@ def test_two_files_of_weights():
 
 
 def test_with_a_model_and_data_a_smaller_checkpoint_loads_too(folder):
-    smaller = prune(build_model("comparenets:build"), torch.randn(500, 64), keep=8)
-    (folder / "c.safetensors").write_bytes(merged_bytes(smaller))
+    smaller = shrink(build_model("comparenets:build"), torch.randn(500, 64), keep={"1": 8})
+    (folder / "c.safetensors").write_bytes(merged_bytes(smaller.model, smaller.plan["counts"]))
     done = invoke(
         *("a.pt", "c.safetensors", "--model", "comparenets:build", "--data", "digits"),
         *("--html", "page.html", "--json", "found.json"),

@@ -20,7 +20,7 @@ from cofire.nets import (
 )
 from cofire.nets.generalization import generalization_score
 from cofire.nets.redundancy import redundancy_report, weight_redundancy_report
-from cofire.nets.surgery import fold, prune
+from cofire.nets.shrinking import shrink
 from cofire.record import Run, correlation, dependence, epsilon, weight_correlation
 from cofire.stats import Moments, neuronal_correlation
 
@@ -201,14 +201,13 @@ def test_redundancy_is_the_cpus() -> None:
     assert len(moved.layers) == len(weights.layers)
 
 
-@pytest.mark.parametrize("by", ["redundancy", "magnitude", "magnitude_refit"])
-def test_smaller_networks_are_the_cpus(by: Any) -> None:
+def test_smaller_networks_are_the_cpus() -> None:
     model, x = perceptron(), torch.randn(400, 20, generator=torch.Generator().manual_seed(8))
-    here = prune(model, x, keep=0.5, by=by)
-    there = prune(copy.deepcopy(model).cuda(), x.cuda(), keep=0.5, by=by)
-    assert [cut.removed for cut in there.cuts.values()] == [cut.removed for cut in here.cuts.values()]
+    here = shrink(model, x, keep=0.5)
+    there = shrink(copy.deepcopy(model).cuda(), x.cuda(), keep=0.5)
+    assert [cut.kept for cut in there.cuts.values()] == [cut.kept for cut in here.cuts.values()]
     torch.testing.assert_close(there.model(x.cuda()).cpu(), here.model(x), rtol=1e-3, atol=1e-3)
-    folded = fold(copy.deepcopy(model).cuda(), x.cuda())
+    folded = shrink(copy.deepcopy(model).cuda(), x.cuda())
     torch.testing.assert_close(folded.model(x.cuda()).cpu(), model(x), rtol=1e-3, atol=1e-3)
 
 

@@ -39,3 +39,7 @@ HtmlOption = Annotated[Path | None, typer.Option("--html", metavar="FILE", help=
 JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers to FILE as JSON.")]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Write the HTML report to FILE.")]
 OpenOption = Annotated[bool, typer.Option("--open", help="Open the page in a browser.")]
+LeaveOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Leave these layers whole: 'encoder.0.*', 're:.*fc'. Repeatable."),
+]

@@ -14,6 +14,7 @@ from .options import (
     DataOption,
     HtmlOption,
     KeyOption,
+    LeaveOption,
     MaxSamplesOption,
     TargetArgument,
     UnexpectedOption,
@@ -21,13 +22,12 @@ from .options import (
 )
 from .output_files import as_json, check_writable, write_json
 from .progress_bar import progress_bar
+from .shrink_output import NOTHING_REMOVED, show
 from .targets import Target, load_data, load_target
 
 if TYPE_CHECKING:
     from ..nets.shrinking import Saved, Shrunk
 
-NOTHING_REMOVED = 3
-"""Exit status if no unit could be removed; then no file is written."""
 STDOUT = Path("-")
 EXAMPLES = 16
 """How many inputs run through what was written."""
@@ -63,10 +63,7 @@ def shrink(
         bool, typer.Option("--uniform", help="Give all layers of one kind the same size, as configurations need.")
     ] = False,
     round_to: Annotated[int, typer.Option(help="Make sizes multiples of this number.")] = 1,
-    leave: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help="Leave these layers whole: 'encoder.0.*', 're:.*fc'. Repeatable."),
-    ] = None,
+    leave: LeaveOption = None,
     seed: Annotated[int, typer.Option(help="Random seed for measuring what the outputs are sensitive to.")] = 0,
     weights: WeightsOption = None,
     key: KeyOption = None,
@@ -97,7 +94,7 @@ def shrink(
         options: dict[str, Any] = {"keep": share, "max_loss": loss, "check": others, "leave": leave or ()}
         options |= {"per": per, "uniform": uniform, "round_to": round_to, "seed": seed}
         shrunk = _shrunk(found.model, batches, score, options)
-        _show(found, shrunk, share, loss)
+        show(found, shrunk, share, loss)
         content = {"target": target, "command": _command(context), **shrunk.to_dict()}
         if shrunk.cuts:
             saved = _saved(found, shrunk, batches, output)
@@ -165,25 +162,6 @@ def _shrunk(model: Any, batches: Any, score: str | None, options: dict[str, Any]
     if not isfinite(shrunk.measured):
         raise ValueError("the network's outputs on these inputs are NaN or infinite; leave such inputs out")
     return shrunk
-
-
-def _show(found: Target, shrunk: "Shrunk", keep: float | None, max_loss: float | None) -> None:
-    from rich.console import Console
-
-    from ..nets.redundancy import LEAST_INPUTS
-    from ..reports.data.shrink_rows import beyond, why_nothing
-    from ..reports.terminal.shrink_table import shrink_summary
-
-    for note in found.notes:
-        typer.echo(f"Note: {note}.")
-    if keep is None and max_loss is None and shrunk.n_samples[0] < LEAST_INPUTS:
-        typer.echo(
-            f"Note: only {shrunk.n_samples[0]} inputs were run. With fewer than {LEAST_INPUTS}, units that other "
-            "inputs would activate count as constant, and chance makes units look like copies."
-        )
-    Console().print(shrink_summary(shrunk, why_nothing=why_nothing(keep, max_loss)))
-    if note := beyond(shrunk, max_loss):
-        typer.echo(f"\nNote: {note}.")
 
 
 def _saved(found: Target, shrunk: "Shrunk", batches: Any, output: Path) -> "Saved":

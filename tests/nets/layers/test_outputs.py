@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from cofire.nets.layers.outputs import UNITS_ARE_OUTPUTS, is_output_layer
-from cofire.nets.surgery import fold
+from cofire.nets.shrinking import shrink
 from cofire.nets.wiring.wiring import wire
 
 
@@ -34,6 +34,6 @@ def test_the_last_layer_is_the_output_layer(layer, layers, expected):
 )
 def test_order_and_wiring_agree_on_the_output_layer(model, shape):
     layers = [layer.name for layer in wire(model, torch.randn(shape)).layers]
-    left = fold(model, torch.randn(shape)).left
+    left = shrink(model, torch.randn(shape)).left
     wired = [name for name, reason in left.items() if reason == UNITS_ARE_OUTPUTS]
     assert wired == [name for name in layers if is_output_layer(name, layers)]

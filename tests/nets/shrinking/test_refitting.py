@@ -12,7 +12,7 @@ from cofire.nets.shrinking.cutting import cut_out
 from cofire.nets.shrinking.free_groups import structure
 from cofire.nets.shrinking.refitting import Refitting
 from cofire.nets.shrinking.ridge import Normal, refit
-from cofire.nets.surgery.cuts import copied
+from cofire.nets.surgery.copies import copied
 from cofire.nets.surgery.output_change import output_error
 
 

@@ -9,30 +9,22 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from cofire.nets.surgery import cost, fold, load_merged, merged_bytes, prune
+from cofire.nets.shrinking import Shrunk, shrink
+from cofire.nets.surgery import load_merged, merged_bytes
 
-from .architectures import ARCHITECTURES, varied
+from ..architectures import ARCHITECTURES, varied
 
 
-def written(surgery, folder: Path) -> Path:
+def written(smaller: Shrunk, folder: Path) -> Path:
     path = folder / "smaller.safetensors"
-    path.write_bytes(merged_bytes(surgery))
+    path.write_bytes(merged_bytes(smaller.model, smaller.plan["counts"]))
     return path
-
-
-def test_every_kind_of_network_comes_back(case, tmp_path):
-    model, x = case.model_and_input()
-    smaller = prune(model, x, keep=2, pattern=case.layer)
-    fresh = load_merged(case.make().double(), written(smaller, tmp_path)).eval()
-    torch.testing.assert_close(fresh(x), smaller.model(x), rtol=0, atol=0)
-    assert repr(fresh) == repr(smaller.model)
-    fresh.load_state_dict(smaller.model.state_dict(), strict=True)
 
 
 def test_training_goes_on_and_the_result_loads_from_torchs_own_file(tmp_path):
     make = lambda: nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))  # noqa: E731
     x = torch.randn(100, 5)
-    smaller = prune(make(), x, keep=3)
+    smaller = shrink(make(), x, keep={"0": 3})
     model = load_merged(make(), written(smaller, tmp_path))
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     model(x).square().mean().backward()
@@ -47,7 +39,7 @@ def test_normalizations_without_weights_are_resized_by_the_numbers_in_the_file(t
         nn.Conv1d(2, 6, 3), nn.InstanceNorm1d(6), nn.ReLU(), nn.Conv1d(6, 2, 3), nn.BatchNorm1d(2, affine=False)
     )
     x = torch.randn(20, 2, 12)
-    smaller = prune(make().eval(), x, keep=4)
+    smaller = shrink(make().eval(), x, keep={"0": 4})
     path = written(smaller, tmp_path)
     with safe_open(path, "pt") as file:
         counts = json.loads(file.metadata()["cofire.counts"])
@@ -69,7 +61,7 @@ def test_shared_weights_are_there_once_and_come_back_shared(tmp_path):
             return self.out(self.head(self.second(self.first(x).relu()).relu()).relu())
 
     model, x = Tied(), torch.randn(60, 4)
-    smaller = prune(model, x, keep={"head": 5})
+    smaller = shrink(model, x, keep={"head": 5})
     path = written(smaller, tmp_path)
     with safe_open(path, "pt") as file:
         assert "second.weight" not in file.keys()  # noqa: SIM118 - no mapping
@@ -80,7 +72,7 @@ def test_shared_weights_are_there_once_and_come_back_shared(tmp_path):
 
 def test_half_precision_is_kept(tmp_path):
     make = lambda: nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2)).half()  # noqa: E731
-    smaller = prune(make(), torch.randn(100, 5).half(), keep=3)
+    smaller = shrink(make(), torch.randn(100, 5).half(), keep={"0": 3})
     with safe_open(written(smaller, tmp_path), "pt") as file:
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
 
@@ -126,40 +118,7 @@ def test_only_sizes_are_taken_from_a_file(tmp_path):
 def test_networks_as_people_write_them_come_back(name, tmp_path):
     build, shape, _ = ARCHITECTURES[name]
     model, x = varied(build()), torch.randn(shape, dtype=torch.float64)
-    smaller = prune(model, x, keep=0.5, by="magnitude")
+    smaller = shrink(model, x, keep=0.7)
     fresh = load_merged(build().double(), written(smaller, tmp_path)).eval()
     torch.testing.assert_close(fresh(x), smaller.model(x), rtol=0, atol=0)
     assert repr(fresh) == repr(smaller.model)
-
-
-def test_cost_counts_parameters_errors_and_right_answers():
-    torch.manual_seed(0)
-    model, x = make(), torch.randn(300, 5)
-    y = model(x).argmax(1)
-    y[:30] = 1 - y[:30]
-    batches = list(zip(x.split(70), y.split(70), strict=True))
-    smaller = prune(model, x, keep=2)
-    found = cost(model, smaller, batches)
-    assert found.parameters == (5 * 8 + 8 + 8 * 2 + 2, 5 * 2 + 2 + 2 * 2 + 2)
-    after = (smaller.model(x).argmax(1) == y).double().mean().item()
-    assert found.accuracy == pytest.approx((0.9, after))
-    assert found.predicted.rms == pytest.approx(found.measured.rms, rel=1e-3)
-    assert found.measured.rms == pytest.approx((smaller.model(x) - model(x)).square().mean().sqrt().item(), rel=1e-3)
-
-
-@pytest.mark.parametrize("labels", [None, torch.rand(50), torch.zeros(50, 2, dtype=torch.int64)])
-def test_without_labels_of_classes_there_is_no_accuracy(labels):
-    x = torch.randn(50, 5)
-    model = make()
-    assert cost(model, fold(model, x), [x if labels is None else (x, labels)]).accuracy is None
-
-
-def test_the_cost_of_what_is_no_surgery_is_refused():
-    with pytest.raises(ValueError, match=r"result of fold\(\) or prune\(\), got Sequential"):
-        cost(make(), make(), torch.randn(50, 5))  # pyright: ignore
-
-
-def test_arrays_are_inputs_too():
-    x, model = torch.randn(50, 5), make()
-    found, expected = (prune(model, data, keep=0.5) for data in (x.numpy(), x))
-    assert found.cuts == expected.cuts and cost(model, found, x.numpy()).accuracy is None

@@ -1,5 +1,6 @@
-"""The error predicted for all cuts together is the one that the smaller network is measured to have."""
+"""How far outputs move by new weights: predicted to first order, and measured."""
 
+import copy
 import math
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cofire.nets.surgery import OutputError, output_error, prune
+from cofire.nets.surgery import OutputError, output_error
+from cofire.nets.surgery.output_change import predicted_error
 from cofire.nets.surgery.output_errors import ErrorSums, combined
 
 
@@ -22,41 +24,44 @@ def data(n_samples: int = 2000) -> Tensor:
     return torch.randn(n_samples, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
+def changed(model: nn.Module, amount: float, *names: str) -> dict[str, Tensor]:
+    """Return a network's weights after random changes of some."""
+    generator = torch.Generator().manual_seed(3)
+    weights = {name: model.get_parameter(name).detach() for name in names}
+    return {
+        name: one + amount * one.std() * torch.randn(one.shape, dtype=one.dtype, generator=generator)
+        for name, one in weights.items()
+    }
+
+
+def with_weights(model: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
+    other = copy.deepcopy(model)
+    other.load_state_dict(weights, strict=False)
+    return other
+
+
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.GELU, nn.ReLU])
-def test_small_cuts_of_several_layers_are_predicted_together(activation):
+def test_small_changes_of_several_layers_are_predicted_together(activation):
     model, x = deep(activation=activation), data()
-    smaller = prune(model, x, keep={"0": 22, "2": 21})
-    assert set(smaller.cuts) == {"0", "2"}
-    measured = output_error(model, smaller.model, x)
-    assert smaller.predicted.rms == pytest.approx(measured.rms, rel=0.1)
-    assert smaller.predicted.relative == pytest.approx(measured.relative, rel=0.1)
-    assert measured.relative < 0.2
-    # the errors of the layers, each by itself, do not say it
-    assert smaller.cuts["2"].errors["4"].rms < 0.95 * measured.rms
+    weights = changed(model, 0.05, "2.weight", "4.weight")
+    measured = output_error(model, with_weights(model, weights), x)
+    predicted = predicted_error(model, weights, [x])
+    assert predicted.rms == pytest.approx(measured.rms, rel=0.1)
+    assert predicted.relative == pytest.approx(measured.relative, rel=0.1)
+    assert 0.01 < measured.relative < 0.2
 
 
-def test_one_cut_before_the_outputs_is_predicted_exactly(case):
-    model, x = case.model_and_input()
-    smaller = prune(model, x, keep=2, pattern=case.layer)
-    last = list(model.children())[-1]
-    consumers = [model.get_submodule(name) for name in smaller.cuts[case.layer].errors]
-    measured = output_error(model, smaller.model, x)
-    if consumers == [last]:
-        assert smaller.predicted.rms == pytest.approx(measured.rms, rel=1e-9)
-    assert 0 < smaller.predicted.rms < 10 * measured.rms
-
-
-def test_linear_networks_are_exact_to_first_order_in_each_cut():
+def test_linear_networks_are_exact_to_first_order_in_each_weight():
     model, x = deep(activation=nn.Identity), data()
-    smaller = prune(model, x, keep={"2": 2})
-    assert smaller.predicted.rms == pytest.approx(output_error(model, smaller.model, x).rms, rel=1e-9)
+    weights = changed(model, 2.0, "2.weight")
+    measured = output_error(model, with_weights(model, weights), x)
+    assert predicted_error(model, weights, x.split(300)).rms == pytest.approx(measured.rms, rel=1e-9)
 
 
-def test_nothing_cut_moves_nothing():
+def test_nothing_changed_moves_nothing():
     model, x = deep(), data(100)
-    smaller = prune(model, x, keep=1.0)
-    assert smaller.predicted == OutputError(0.0, 0.0)
-    assert output_error(model, smaller.model, x).rms == 0
+    assert predicted_error(model, {}, [x]) == OutputError(0.0, 0.0)
+    assert output_error(model, copy.deepcopy(model), x).rms == 0
 
 
 class WithoutForwardDerivative(torch.autograd.Function):
@@ -86,33 +91,30 @@ class Odd(nn.Module):
 def test_outputs_of_any_structure_count():
     torch.manual_seed(2)
     model, x = Odd(derivative=True).double(), data(500)
-    smaller = prune(model, x, keep={"body": 5})
-    before, after = model(x), smaller.model(x)
+    weights = changed(model, 1.0, "one.weight", "two.weight")
+    other = with_weights(model, weights)
+    before, after = model(x), other(x)
     moved = torch.cat([after["one"] - before["one"], (after["more"][0] - before["more"][0])[:, None]], 1)
-    measured = output_error(model, smaller.model, x)
+    measured = output_error(model, other, x)
     assert measured.rms == pytest.approx(moved.square().mean().sqrt().item(), rel=1e-9)
     outputs = torch.cat([before["one"], before["more"][0][:, None]], 1)
     assert measured.relative == pytest.approx(measured.rms / outputs.var(0, correction=0).mean().sqrt().item())
-    assert smaller.predicted.rms == pytest.approx(measured.rms, rel=1e-9)
+    assert predicted_error(model, weights, [x]).rms == pytest.approx(measured.rms, rel=1e-9)
 
 
 def test_no_prediction_is_made_up_where_torch_has_no_derivative():
-    smaller = prune(Odd(derivative=False).double(), data(500), keep={"body": 5})
-    assert smaller.predicted is None
-    assert smaller.cuts["body"].errors["one"].rms > 0
+    model = Odd(derivative=False).double()
+    assert predicted_error(model, changed(model, 1.0, "one.weight"), [data(500)]) is None
 
 
 def test_modes_come_back_and_batches_agree_with_the_whole():
     model, x = deep(), data(1000)
     model.train()
-    smaller = prune(model, x, keep=0.8)
-    whole = output_error(model, smaller.model, x)
-    parts = output_error(model, smaller.model, list(x.split(77)))
+    other = with_weights(model, changed(model, 0.5, "2.weight"))
+    whole = output_error(model, other, x)
+    parts = output_error(model, other, list(x.split(77)))
     assert (parts.rms, parts.relative) == pytest.approx((whole.rms, whole.relative), rel=1e-12)
-    assert model.training
-    assert smaller.model.training
-    by_parts = prune(model, list(x.split(77)), keep=0.8).predicted
-    assert by_parts.rms == pytest.approx(smaller.predicted.rms, rel=1e-9)
+    assert model.training and other.training
 
 
 def test_other_tasks_cannot_be_compared():

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 import cofire
-from cofire.nets.surgery import fold, output_error, prune
+from cofire.nets.shrinking import shrink
+from cofire.nets.surgery import output_error
 from cofire.nets.wiring.wiring import wire
 
 NUMPY, PYTHON, TORCH = np.random.default_rng(0), random.Random(1), torch.Generator()
@@ -114,8 +115,8 @@ def state(model):
 LOOKS = (
     wire,
     lambda model, x: cofire.nets.sites(model, example=x),
-    lambda model, x: prune(model, x, keep=0.5),
-    lambda model, x: fold(model, [(x, x), (x, x)]),
+    lambda model, x: shrink(model, x, keep=0.8),
+    lambda model, x: shrink(model, [(x, x), (x, x)]),
 )
 
 

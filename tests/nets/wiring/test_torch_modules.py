@@ -8,7 +8,8 @@ from tests.zoo.laws import misplaced, misshapen, order_matters, roughen, run
 from torch import nn
 
 import cofire
-from cofire.nets.surgery import fold, prune
+from cofire.nets.shrinking import shrink
+from cofire.nets.shrinking.group_names import owner
 from cofire.nets.wiring.wired_layers import gates_of
 from cofire.nets.wiring.wiring import wire
 
@@ -292,9 +293,7 @@ def test_a_module_is_wired_captured_and_cut_or_left_with_a_reason(name):
     assert {one.module for one in wiring.layers if one.unit_axis is not None} <= set(acts)
     for layer in wiring.layers:
         assert layer.unit_axis is not None or layer.module in acts.left_out or layer.name in acts.left_out
-    found = prune(model, x, keep=0.5, by="magnitude")
-    shown = {name.partition("[")[0] for name in (*found.cuts, *found.left, *found.whole)}
-    shown |= {one for cut in found.cuts.values() for one in cut.layers}
+    free = {owner(layer.parameter) for layer in wiring.layers if not all(group.fixed for group in layer.group)}
+    shown = {name.partition("[")[0] for name in shrink(model, x).left} | free
     owners = {path.rpartition(".")[0] for path in weights}
     assert not [one for one in owners if not any(f"{name}.".startswith(f"{one}.") for name in shown)]
-    fold(model, x, tolerance=0.5)

@@ -61,7 +61,7 @@ def allocate(
     sizes: dict[Dimension, int] = {one.leaf: one.n_units for lot in lots for one in lot.groups}
     by_lot = [_terms_of(lot, terms) for lot in lots]
     total = sum(term.cost(sizes) for term in terms)
-    step = [_common_step(lot, steps or {}) for lot in lots]
+    step = [common_step(lot.groups, lot.n_units, steps or {}) for lot in lots]
     left = [lot.n_units for lot in lots]
     choices: list[tuple[float, float, int] | None] = [None] * len(lots)
     stale = [True] * len(lots)
@@ -119,9 +119,9 @@ def _resize(lot: Lot, sizes: dict[Dimension, int], n: int) -> None:
         sizes[one.leaf] = lot.size(one, n)
 
 
-def _common_step(lot: Lot, steps: Mapping[str, int]) -> int:
-    """Return of which number the steps left must be a multiple, so that the size of each group is one of its own."""
-    own = [(steps.get(one.name, 1), one.n_units // lot.n_units) for one in lot.groups]
+def common_step(groups: Sequence[Free], n: int, steps: Mapping[str, int]) -> int:
+    """Return of which number the steps left, of n in all, must be a multiple to give each group a size it may have."""
+    own = [(steps.get(one.name, 1), one.n_units // n) for one in groups]
     return lcm(*(step // gcd(step, each) for step, each in own))
 
 

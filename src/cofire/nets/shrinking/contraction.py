@@ -1,6 +1,6 @@
 """Products of a weight and data as matrix products: rows of inputs, and a matrix for each block of outputs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -9,9 +9,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..surgery.products import OPERANDS
-
 Kind = Literal["linear", "batched", "grouped", "convolution", "transposed"]
+OPERANDS: Mapping[str, tuple[int, int]] = {
+    "aten::mm": (0, 1),
+    "aten::bmm": (0, 1),
+    "aten::mv": (0, 1),
+    "aten::dot": (0, 1),
+    "aten::addmm": (1, 2),
+    "aten::addmv": (1, 2),
+    "aten::baddbmm": (1, 2),
+    "aten::convolution": (0, 1),
+    "aten::_grouped_mm": (0, 1),
+}
+"""The operations that are linear in a weight, and which of their arguments are multiplied."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ..layer_names import named_layers
+from ..surgery.counts import like
 from ..surgery.cut_groups import Change, cut, named_tensors, replace
 from ..surgery.output_change import numbers
 from ..surgery.tensor_axes import units_along
 from ..wiring.code_sizes import Attribute, as_predicted, ran_operations
 from ..wiring.dimensions import Dimension, kept, leaves, root, size_after
-from ..wiring.fake_copy import own_arguments, random_states_kept
+from ..wiring.fake_copy import has_users_hooks, own_arguments, random_states_kept
 from ..wiring.wiring import Arguments
 from .free_groups import Coupled, Free, Structure
 from .watching import running
@@ -32,8 +33,14 @@ class Conflict(ValueError):
     """A number in the model counts dimensions that the cut would give different sizes."""
 
 
-def cut_out(net: nn.Module, structure: Structure, keep: Keep) -> Change:
+def cut_out(net: nn.Module, structure: Structure, keep: Keep, weights: Mapping[str, Tensor] | None = None) -> Change:
     """Cut units out of a network in place: all tensors that have them on an axis, and the numbers that count them.
+
+    Args:
+        net: the network.
+        structure: its groups.
+        keep: the units that stay.
+        weights: full-sized tensors that take the place of parameters and buffers first.
 
     Raises:
         Conflict: if a number of the model counts two dimensions that would no longer be equal.
@@ -41,7 +48,7 @@ def cut_out(net: nn.Module, structure: Structure, keep: Keep) -> Change:
     keep = {root(leaf): units for leaf, units in keep.items()}
     sizes = {leaf: len(units) for leaf, units in keep.items()}
     changed = attribute_values(structure.attributes, sizes)
-    change = cut(net, structure.wiring.dimensions, keep, {})
+    change = cut(net, structure.wiring.dimensions, keep, weights or {})
     _rescale(net, structure, keep)
     modules = named_layers(net)
     for (path, name, entry), value in changed.items():
@@ -56,11 +63,6 @@ def cut_out(net: nn.Module, structure: Structure, keep: Keep) -> Change:
         if old != new:
             change.count(path, module, name, new)
     return change
-
-
-def like(old: Any, items: list[Any]) -> Any:
-    """Return numbers as the tuple, list or size that they stand in for."""
-    return torch.Size(items) if isinstance(old, torch.Size) else items if isinstance(old, list) else tuple(items)
 
 
 def attribute_values(
@@ -141,7 +143,7 @@ def cuttable(net: nn.Module, structure: Structure, arguments: Arguments) -> tupl
     good, refused = allowed(net, structure, every, keep, arguments)
     bad |= refused
     for groups in [groups for groups in good if any(one.coupled for one in groups)]:
-        if reason := _differs(net, structure, groups, keep, arguments):
+        if reason := differs(net, structure, groups, keep, arguments):
             good.remove(groups)
             bad.update({one.name: reason for one in groups})
     return good, bad
@@ -180,7 +182,7 @@ def allowed(
             add(some[: len(some) // 2])
             add(some[len(some) // 2 :])
         elif reason == OTHERWISE and not (
-            any(one.mixed for one in some[0]) or _differs(net, structure, some[0], keep, arguments)
+            any(one.mixed for one in some[0]) or differs(net, structure, some[0], keep, arguments)
         ):
             otherwise.extend(some)
         else:
@@ -203,7 +205,7 @@ def _three_quarters(groups: Sequence[Free], *, less: int = 0) -> dict[Dimension,
     return {one.leaf: torch.arange(one.n_units // n * left) for one in groups}
 
 
-def _differs(net: nn.Module, structure: Structure, groups: Sequence[Free], keep: Keep, arguments: Arguments) -> str:
+def differs(net: nn.Module, structure: Structure, groups: Sequence[Free], keep: Keep, arguments: Arguments) -> str:
     """Return why a network puts out something else with fewer units than without what they hold.
 
     Attention may divide the products of queries and keys by the root of their number, in a way that no shape shows;
@@ -275,6 +277,8 @@ def tried(net: nn.Module, structure: Structure, keep: Keep, arguments: Arguments
         return f"the code fixes its size: {error}"
     try:
         ran = ran_operations(net, arguments)
+        if has_users_hooks(net):
+            _outputs(net, arguments)
     except Exception as error:  # whatever the user's forward raises on a width that it did not expect
         line = str(error).strip().partition("\n")[0]
         return f"the code fixes its size: with fewer units, the network raises {type(error).__name__}: {line}"

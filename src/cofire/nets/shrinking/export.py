@@ -10,7 +10,7 @@ from torch import nn
 from ...stats._base.whole_files import check_no_link, new_folder
 from ..layer_names import unwrap
 from ..loading.batches import batch_length
-from ..surgery.cuts import copied
+from ..surgery.copies import copied
 from .forms.configurations import Unsayable, is_pretrained, quiet, read_pretrained, resized
 from .forms.programs import onnx_is_installed, write_onnx, write_program
 from .forms.same_outputs import agree, difference, outputs_of

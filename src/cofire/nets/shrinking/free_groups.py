@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ..loading.batches import arguments, batch_length, forward
 from ..surgery.cut_groups import named_tensors
-from ..surgery.groups import owner, titles_of, why_left
 from ..surgery.tensor_axes import units_along
 from ..torch_private import version
 from ..wiring.code_sizes import Attribute, code_sizes
@@ -19,6 +18,7 @@ from ..wiring.dimensions import Dimension, factors, leaves, root, size_after, te
 from ..wiring.wired_layers import Group, Layer, Wiring
 from ..wiring.wiring import wire
 from .contraction import Contraction, columns_of, outputs_of, per_axis
+from .group_names import owner, titles_of, why_left
 from .residuals import Residual, ResidualWatch
 from .watching import Watch, running
 
@@ -34,7 +34,8 @@ class Free:
         leaf: the dimension that stands for them.
         makers: parameters that make them.
         readers: parameters that take them in.
-        mixed: whether an operation mixes them, as a normalization does: then a cut changes what it makes of the others.
+        mixed: how an operation mixes them, as a normalization does, so that a cut changes what it makes of the others;
+            empty if none does.
         coupled: where one of the tensors is made in which they are multiplied with one another; None if they are not.
     """
 
@@ -44,7 +45,7 @@ class Free:
     leaf: Dimension
     makers: tuple[str, ...]
     readers: tuple[str, ...]
-    mixed: bool
+    mixed: str
     coupled: "Coupled | None" = None
 
 
@@ -186,7 +187,9 @@ def structure(net: nn.Module, first: Any, shared: Sequence[str] = ()) -> Structu
     titles = titles_of(wiring.layers)
     groups = {one.name: one for group in free if not why[group] for one in [_free(group, wiring, titles, seen)]}
     cut = {layer for one in groups.values() for layer in one.layers}
-    left = {titles[layer]: reason for layer in wiring.layers if (reason := _why_left(layer, why))}
+    cut |= {owner(name) for group in free if not why[group] for name in group.riders}
+    left = {owner(name): reason for name, reason in wiring.left_out.items()}
+    left |= {titles[layer]: reason for layer in wiring.layers if (reason := _why_left(layer, why))}
     leafs = {one.leaf for one in groups.values()}
     for reader in seen.readers.values():
         reader.columns = {leaf: one for leaf, one in reader.columns.items() if leaf in leafs}
@@ -217,7 +220,7 @@ def _free(group: Group, wiring: Wiring, titles: Mapping[Layer, str], seen: "_See
         group.leaf,
         group.makers,
         group.readers,
-        mixed=any(mark.startswith("reduced over") for mark in group.marks),
+        mixed=_mixing(group),
         coupled=seen.makers.get(group.leaf),
     )
 
@@ -395,7 +398,13 @@ def _why_fixed(group: Group, shared: Sequence[str]) -> str:
         return f"{both[0]} reads its units and scales them"
     if group.size < 2:
         return "it has one unit"
-    return "" if group.readers or _coupling(group) else "no layer reads its units"
+    if group.readers or _coupling(group):
+        return ""
+    return f"its units are {mixing}" if (mixing := _mixing(group)) else "no layer reads its units"
+
+
+def _mixing(group: Group) -> str:
+    return next((mark for mark in sorted(group.marks) if mark.startswith("reduced over")), "")
 
 
 def _coupling(group: Group) -> bool:

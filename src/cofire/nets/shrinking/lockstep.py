@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..loading.batches import forward
+from ..surgery.copies import computed
 from ..surgery.cut_groups import named_tensors
 from .contraction import Contraction
 from .residuals import Residual
@@ -159,5 +160,4 @@ def _at(name: str, runs: Iterable[tuple[_Run, _Run]]) -> list[tuple[int, Waiting
 
 def _own(net: nn.Module) -> nn.Module:
     """Return a copy that shares all tensors: what a pass keeps in attributes is its own."""
-    shared: Mapping[int, Any] = {id(one): one for one in named_tensors(net).values()}
-    return copy.deepcopy(net, dict(shared))
+    return copy.deepcopy(net, {**computed(net), **{id(one): one for one in named_tensors(net).values()}})

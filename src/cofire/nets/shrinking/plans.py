@@ -1,14 +1,14 @@
 """Plans: what makes a fresh model of the old size fit the state dict of the smaller one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import isfinite
 from typing import Any, TypeVar
 
 from torch import nn
 
 from ..layer_names import named_layers, unwrap
+from ..surgery.counts import is_no_larger, like
 from ..surgery.cut_groups import Change, named_tensors, replace
-from .cutting import like
 from .shrunk import GroupCut
 
 VERSION = 1
@@ -70,7 +70,7 @@ def apply_plan(model: M, plan: Mapping[str, Any]) -> M:
     smaller = {}
     for name, shape in shapes.items():
         old = tensors.get(name)
-        if old is None or not _fits(shape, old.shape):
+        if old is None or not is_no_larger(shape, old.shape):
             got = "no tensor of that name" if old is None else f"shape {tuple(old.shape)}"
             raise ValueError(f"the plan is for another model: it cuts {name} to {shape}, the model has {got}")
         smaller[name] = old.detach()[tuple(slice(size) for size in shape)]
@@ -85,19 +85,6 @@ def _count(modules: Mapping[str, nn.Module], key: str, value: Any) -> tuple[nn.M
     """Return the module, the name and the new value of a number; the old one must be a number that is no smaller."""
     path, _, name = key.rpartition(".")
     old = vars(modules[path]).get(name) if path in modules else None
-    if isinstance(old, int) and _is_no_larger(value, old):
-        return modules[path], name, value
-    if isinstance(old, tuple | list) and isinstance(value, list) and len(value) == len(old):
-        new: list[Any] = value
-        if all(_is_no_larger(one, was) for one, was in zip(new, list(old), strict=True)):
-            return modules[path], name, like(old, new)
-    raise ValueError(f"the plan is for another model: it sets {key} to {value!r}, the model has {old!r}")
-
-
-def _fits(shape: Any, old: Sequence[int]) -> bool:
-    """Return whether a shape can be cut from another."""
-    return isinstance(shape, list) and len(shape) == len(old) and all(map(_is_no_larger, shape, old))
-
-
-def _is_no_larger(value: object, old: object) -> bool:
-    return type(value) is int and isinstance(old, int) and 0 < value <= old
+    if not is_no_larger(value, old):
+        raise ValueError(f"the plan is for another model: it sets {key} to {value!r}, the model has {old!r}")
+    return modules[path], name, like(old, value)

@@ -61,7 +61,7 @@ class Statistics:
         self._gradients: dict[str, list[Tensor]] = {}
         self._layout: dict[str, Contraction] = {}
         self._n, self._batch = 0, 1
-        self._sums: list[tuple[int, Tensor, Tensor]] = []
+        self._sums: dict[tuple[int, int], tuple[int, Tensor, Tensor]] = {}  # by output and number of units
         self.spread = 0.0
 
     def run(self, batches: Iterable[Any], advance: Callable[[int], None] = lambda n: None) -> None:
@@ -92,7 +92,7 @@ class Statistics:
             self._n += n
             advance(n)
         total = 0.0
-        for count, sums, squares in self._sums:
+        for count, sums, squares in self._sums.values():
             total += float((squares - sums.square() / max(1, count)).clamp_min(0).sum())
         self.spread = total / self._n
 
@@ -100,10 +100,10 @@ class Statistics:
         """Add to the variance of each unit of the outputs, over samples and positions."""
         for k, one in enumerate(outputs):
             flat = one.double().reshape(-1, one.shape[-1]) if one.dim() > 1 else one.double().reshape(-1, 1)
-            if k == len(self._sums):
-                self._sums.append((0, flat.new_zeros(flat.shape[1]), flat.new_zeros(flat.shape[1])))
-            count, sums, squares = self._sums[k]
-            self._sums[k] = count + len(flat), sums + flat.sum(0), squares + flat.square().sum(0)
+            zeros = flat.new_zeros(flat.shape[1])
+            count, sums, squares = self._sums.get((k, flat.shape[1]), (0, zeros, zeros))
+            added = count + len(flat), sums + flat.sum(0), squares + flat.square().sum(0)
+            self._sums[k, flat.shape[1]] = added
 
     def _see(self, name: str, one: Contraction, run: Callable[[], Tensor]) -> Tensor:
         output = run()

@@ -1,7 +1,9 @@
 """The sizes that modules keep as numbers beside their weights, such as ``in_features``."""
 
 from collections.abc import Mapping
+from typing import Any
 
+import torch
 from torch import nn
 
 Count = int | tuple[int, ...]
@@ -24,7 +26,6 @@ AXES: Mapping[str, tuple[tuple[str, int], ...]] = {
 """Which axis of which tensor each number counts; the second place is for classes that store a weight the other way."""
 
 CHANNELS = ("in_channels", "out_channels", "groups")
-NAMES = frozenset({*AXES, *CHANNELS, "normalized_shape"})
 
 
 STANDS_FOR_WEIGHT = ("weight", "weight_v", "weight_orig", *(f"parametrizations.weight.original{k}" for k in ("", "1")))
@@ -88,6 +89,13 @@ def _channels(
 
 def is_no_larger(value: object, old: object) -> bool:
     """Return whether a value can take the place of such a number in a smaller network."""
-    if isinstance(old, tuple) and isinstance(value, list | tuple):
+    if isinstance(old, tuple | list) and isinstance(value, list | tuple):
         return len(value) == len(old) and all(map(is_no_larger, value, old))
     return type(value) is int and type(old) is int and 0 < value <= old
+
+
+def like(old: Any, new: Any) -> Any:
+    """Return a number, or numbers as the tuple, list or size that they stand in for."""
+    if not isinstance(old, tuple | list):
+        return new
+    return torch.Size(new) if isinstance(old, torch.Size) else list(new) if isinstance(old, list) else tuple(new)

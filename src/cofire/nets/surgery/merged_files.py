@@ -9,28 +9,32 @@ from torch import Tensor, nn
 
 from ..layer_names import clean, named_layers, unwrap
 from ..loading.checkpoint_files import Checkpoint, load_weights, read_checkpoint
-from .counts import NAMES, is_no_larger
+from .counts import is_no_larger, like
 from .cut_groups import Change, all_shapes, named_tensors, recount, replace
-from .cuts import Surgery
 
 COUNTS = "cofire.counts"
 M = TypeVar("M", bound=nn.Module)
 
 
-def merged_bytes(surgery: Surgery) -> bytes:
+def merged_bytes(model: nn.Module, counts: Mapping[str, object]) -> bytes:
     """Return a smaller network's state dict as a safetensors file, with the modules' new sizes in the metadata.
 
     Weights that several names share are stored under the first of them.
+
+    Args:
+        model: the smaller network.
+        counts: numbers of modules that changed with their weights, such as ``{"fc1.out_features": 20}``: ``counts`` in
+            the plan of :func:`~cofire.nets.shrinking.shrink`.
     """
     from safetensors.torch import save
 
     weights: dict[str, Tensor] = {}
     seen: set[int] = set()
-    for name, tensor in surgery.model.state_dict(keep_vars=True).items():
+    for name, tensor in model.state_dict(keep_vars=True).items():
         if id(tensor) not in seen:
             weights[name] = tensor.detach().contiguous().clone()
         seen.add(id(tensor))
-    return save(weights, {"format": "pt", COUNTS: json.dumps(dict(surgery.counts))})
+    return save(weights, {"format": "pt", COUNTS: json.dumps(dict(counts))})
 
 
 def load_merged(model: M, path: str | Path, *, key: str | None = None) -> M:
@@ -54,13 +58,14 @@ def load_merged(model: M, path: str | Path, *, key: str | None = None) -> M:
     Example:
         >>> import torch
         >>> from tempfile import TemporaryDirectory
-        >>> from cofire.nets.surgery import prune
+        >>> from cofire.nets.shrinking import shrink
         >>> make = lambda: nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-        >>> smaller = prune(make(), torch.randn(200, 4), keep=0.5)
+        >>> smaller = shrink(make(), torch.randn(200, 4), keep={"0": 5})
         >>> with TemporaryDirectory() as folder:
-        ...     _ = Path(f"{folder}/smaller.safetensors").write_bytes(merged_bytes(smaller))
+        ...     content = merged_bytes(smaller.model, smaller.plan["counts"])
+        ...     _ = Path(f"{folder}/smaller.safetensors").write_bytes(content)
         ...     load_merged(make(), f"{folder}/smaller.safetensors")[0]
-        Linear(in_features=4, out_features=4, bias=True)
+        Linear(in_features=4, out_features=5, bias=True)
     """
     load_resized(model, read_checkpoint(path, key=key))
     return model
@@ -93,8 +98,9 @@ def resize(model: nn.Module, weights: Mapping[str, Tensor], counts: Mapping[str,
     modules = named_layers(net)
     for key, value in counts.items():
         path, _, name = key.rpartition(".")
-        if path in modules and name in NAMES and is_no_larger(value, vars(modules[path]).get(name)):
-            setattr(modules[path], name, tuple(value) if isinstance(value, list) else value)
+        old = vars(modules[path]).get(name) if path in modules else None
+        if is_no_larger(value, old):
+            setattr(modules[path], name, like(old, value))
     return None
 
 

@@ -38,13 +38,20 @@ class ErrorSums:
         self._parts.append((len(exact), center, (exact - center).square().sum(0)))
 
     def variance(self) -> float:
-        """Return the variance of the output over samples, averaged over its units."""
-        counts = torch.tensor([count for count, _, _ in self._parts], dtype=torch.float64)
-        centers = torch.stack([center.cpu() for _, center, _ in self._parts])
-        within = torch.stack([square.cpu() for _, _, square in self._parts]).sum(0)
-        # Within batches plus between them. Sums of squares alone would cancel where the mean is large.
-        mean = counts @ centers / counts.sum()
-        return float(((within + counts @ (centers - mean).square()) / counts.sum()).mean())
+        """Return the variance of the output over samples, averaged over its units.
+
+        Where batches differ in the number of units, as in that of tokens, those of one number have means of their own.
+        """
+        total = 0.0
+        for width in {len(center) for _, center, _ in self._parts}:
+            parts = [part for part in self._parts if len(part[1]) == width]
+            counts = torch.tensor([count for count, _, _ in parts], dtype=torch.float64)
+            centers = torch.stack([center.cpu() for _, center, _ in parts])
+            within = torch.stack([square.cpu() for _, _, square in parts]).sum(0)
+            # Within batches plus between them. Sums of squares alone would cancel where the mean is large.
+            mean = counts @ centers / counts.sum()
+            total += float((within + counts @ (centers - mean).square()).sum())
+        return total / self.entries
 
 
 def combined(sums: Sequence[ErrorSums]) -> OutputError:

@@ -139,6 +139,15 @@ class _SizesSeen(TorchFunctionMode):
                     if items and all(type(one) is int for one in items):
                         made = [Size.made(one, ((Attribute(path, name, k), one),)) for k, one in enumerate(items)]
                         own[name] = KINDS[type(value)](made)
+            if isinstance(own.get("num_features"), Size) and not [*module.parameters(), *module.buffers()]:
+                module.register_forward_pre_hook(self._note_features)
+
+    def _note_features(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """Note the channels that a normalization without tensors of its own compares its number with."""
+        shape, n = args[0].shape, vars(module)["num_features"]
+        axis = next((axis for axis in (1, 0) if shape[axis : axis + 1] == (n,)), None)
+        if axis is not None:
+            self._use(args[0], axis, n)
 
     def forget(self) -> None:
         """Let the tensors of the pass go."""

@@ -59,13 +59,23 @@ def fake_copy(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
     with FakeCopyMode(mode):
         for cell, contents in cells:
             cell.cell_contents = copy.deepcopy(contents, memo)
+    for hooks, key in list(_users_hooks(made)):
+        del hooks[key]
+    return made
+
+
+def has_users_hooks(model: nn.Module) -> bool:
+    """Return whether a model carries hooks that its fake copy is without."""
+    return next(_users_hooks(model), None) is not None
+
+
+def _users_hooks(model: nn.Module) -> Iterator[tuple[dict[int, Any], int]]:
+    """Yield each hook of the user's, as the dict that holds it and its key there."""
     libraries = {type(module).__module__.partition(".")[0] for module in model.modules()} - {"torch"}
-    for module in made.modules():
+    for module in model.modules():
         for kind in ALL_HOOKS:
             hooks = getattr(module, kind)
-            for key in [key for key, hook in hooks.items() if not _belongs(hook, libraries)]:
-                del hooks[key]
-    return made
+            yield from ((hooks, key) for key, hook in hooks.items() if not _belongs(hook, libraries))
 
 
 def _belongs(hook: Any, libraries: set[str]) -> bool:

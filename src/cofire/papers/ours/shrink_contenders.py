@@ -19,8 +19,8 @@ from ...nets.shrinking.free_groups import Free, Structure, structure
 from ...nets.shrinking.refitting import Refitting
 from ...nets.shrinking.statistics import Statistics
 from ...nets.shrinking.watching import Watch, running
+from ...nets.surgery.copies import copied
 from ...nets.surgery.cut_groups import named_tensors
-from ...nets.surgery.cuts import copied
 from ...nets.surgery.tensor_axes import units_along
 from ...nets.wiring.dimensions import Dimension, leaves
 

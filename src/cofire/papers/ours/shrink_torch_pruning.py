@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...nets.surgery.cuts import copied
+from ...nets.surgery.copies import copied
 from .shrink_contenders import has_batch_norms, recalibrated
 
 CRITERIA = {"torch-pruning group norm": "GroupMagnitudeImportance", "torch-pruning taylor": "GroupTaylorImportance"}

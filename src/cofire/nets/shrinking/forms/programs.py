@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...loading.batches import arguments, batch_length
 from ...loading.eval_mode import evaluating
-from ...surgery.cuts import copied
+from ...surgery.copies import copied
 from ...surgery.output_change import numbers
 from ...torch_private import tree_leaves
 from ..data import picked

@@ -9,8 +9,7 @@ from torch import nn
 
 from cofire.nets.capturing.capture import Capture
 from cofire.nets.penalties import CorrelationPenalty
-from cofire.nets.surgery import prune
-from cofire.nets.surgery.groups import links
+from cofire.nets.shrinking import shrink
 from cofire.record import Tracker, correlation
 
 X = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
@@ -39,11 +38,10 @@ def test_a_watched_model_is_cut_as_any_other(watch):
     model = network()
     watching = watch(model)  # held, as a variable of a notebook is
     model(X)
-    assert list(links(model, X).found) == ["0"]
-    smaller = prune(model, X, keep=0.5)
+    smaller = shrink(model, X, keep={"0": 3})
     assert smaller.model[0].out_features == 3
     del watching
-    expected = prune(network(), X, keep=0.5).model
+    expected = shrink(network(), X, keep={"0": 3}).model
     assert torch.equal(smaller.model(X), expected(X))
 
 
@@ -52,7 +50,7 @@ def test_a_penalty_sees_what_the_model_has_shown_also_after_a_cut():
     penalty = CorrelationPenalty(model, "0")
     model(X)
     before = penalty()
-    prune(model, X, keep=0.5)
+    shrink(model, X, keep={"0": 3})
     assert torch.equal(penalty(), before)
     model(2 * X)
     assert list(penalty.values) == ["0"] and not torch.equal(penalty(), before)
@@ -63,5 +61,5 @@ def test_what_stays_of_hooks_in_a_copy_is_ours_too(copied):
     model = network()
     penalty = CorrelationPenalty(model, "0")
     twin = copied(copied(model))
-    assert list(links(twin, X).found) == ["0"]
+    assert list(shrink(twin, X, keep={"0": 3}).cuts) == ["0"]
     penalty.close()
