@@ -136,11 +136,30 @@ def test_report_opens_the_page(run, monkeypatch) -> None:
     assert "No browser" in done.stderr  # append returns None, as webbrowser.open does without a browser
 
 
+def test_a_demo_with_other_options_replaces_the_earlier_one_but_no_other_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for epochs in ("1", "2"):
+        done = invoke("demo", "--epochs", epochs)
+        assert done.exit_code == 0, done.output
+    with Run.open("runs/demo") as run:
+        assert run.config["epochs"] == 2 and {row.epoch for row in run.rows()} == {0, 1, 2}
+    Run.open("runs/mine", mode="write", config={"data": "digits", "lr": 1.0}).close()
+    assert "another configuration" in str(invoke("demo", "--run", "runs/mine", "--epochs", "1").exception)
+
+
+def test_a_demo_asks_for_scikit_learn_before_it_does_anything(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("cofire.cli.demo.find_spec", lambda name: None)
+    said = complaint(monkeypatch, capsys, "demo", "--run", str(tmp_path / "run"), "-o", str(tmp_path / "page.html"))
+    assert 'pip install "cofire[demo]"' in said and len(said.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
         (ImportError('the digits need scikit-learn: pip install "cofire[papers]"'), "digits need scikit-learn"),
-        (ModuleNotFoundError("No module named 'jinja2'", name="jinja2"), "this needs jinja2; install it with"),
+        (ModuleNotFoundError("No module named 'joblib'", name="joblib"), 'with: pip install "cofire[papers]"'),
+        (ModuleNotFoundError("No module named 'einops'", name="einops.layers"), "with: pip install einops"),
     ],
 )
 def test_a_missing_package_is_named(error, words, run, monkeypatch, capsys) -> None:

@@ -50,6 +50,9 @@ COMMANDS = {
 }
 """Each command with the examples that its help shows."""
 
+OF_PAPERS = {"joblib", "matplotlib", "pooch", "pyarrow", "sklearn"}
+"""The packages of the extra ``papers``; no other command needs one that the wheel doesn't bring."""
+
 for command, examples in COMMANDS.items():
     # typer keeps the line breaks inside a docstring's later paragraphs, which looks ragged at any other width
     paragraphs = [" ".join(paragraph.split()) for paragraph in (command.__doc__ or "").split("\n\n")]
@@ -96,5 +99,7 @@ def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f'this needs {error.name}; install it with: pip install "cofire[report,papers]"'
+        package = error.name.partition(".")[0]
+        wanted = '"cofire[papers]"' if package in OF_PAPERS else package
+        return f"this needs {package}; install it with: pip install {wanted}"
     return str(error)

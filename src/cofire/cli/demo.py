@@ -1,5 +1,6 @@
 """``cofire demo``."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,21 @@ from .progress_bar import progress_bar
 
 
 def demo(
-    run: Annotated[Path, typer.Option(help="Run directory; an interrupted run is resumed.")] = Path("runs/demo"),
+    run: Annotated[Path, typer.Option(help="Run directory; an interrupted demonstration is resumed.")] = Path(
+        "runs/demo"
+    ),
     output: OutputOption = Path("report.html"),
     epochs: Annotated[int, typer.Option(min=1, help="Number of epochs to train.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for split, weights and batch order.")] = 0,
 ) -> None:
-    """Train a small network on bundled digits, record how its neurons co-vary, and write an HTML report."""
+    """Train a small network on bundled digits, record how its neurons co-vary, and write an HTML report.
+
+    A demonstration with other options replaces the earlier one in the run directory.
+    """
+    if find_spec("sklearn") is None:
+        raise ValueError(
+            'the demonstration\'s digits come with scikit-learn; install it with: pip install "cofire[demo]"'
+        )
     check_writable(output)
     from rich.console import Console
 

@@ -91,6 +91,7 @@ def train(
     settings: Settings,
     *,
     run: str | Path,
+    overwrite: bool = False,
     measures: Iterable[Measure],
     every: Any = "epoch",
     probe: Any = None,
@@ -106,6 +107,7 @@ def train(
         data: training and test data.
         settings: see `Settings`.
         run: run directory.
+        overwrite: remove an earlier run of the directory.
         measures: as for `Tracker`.
         every: as for `Tracker`.
         probe: as for `Tracker`.
@@ -121,9 +123,9 @@ def train(
     """
     optimizer = settings.make_optimizer(model.parameters())
     per_epoch = settings.steps_per_epoch(len(data.train_x))
-    config = {"data": data.name, "model": repr(model), **vars(settings)}
+    config = configuration(model, data, settings)
     with (
-        Run.open(run, mode="write", config=config) as directory,
+        Run.open(run, mode="write", config=config, overwrite=overwrite) as directory,
         Tracker(model, measures, run=directory, every=every, probe=probe, seed=settings.seed) as tracker,
         resumable(directory, every=per_epoch, model=model, optimizer=optimizer, tracker=tracker) as loop,
     ):
@@ -139,6 +141,11 @@ def train(
             progress(step, settings.epochs * per_epoch)
         tracker.finish()
         return scores(model, data)
+
+
+def configuration(model: nn.Module, data: Dataset, settings: Settings) -> dict[str, Any]:
+    """Return what determines the numbers of a run of `train`."""
+    return {"data": data.name, "model": repr(model), **vars(settings)}
 
 
 def fit(model: nn.Module, data: Dataset, settings: Settings, *, until_loss: float = -math.inf) -> int:
