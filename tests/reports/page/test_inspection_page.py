@@ -237,6 +237,77 @@ def test_the_page_shows_every_layer_and_requests_nothing(kind, inspections, tmp_
     assert ("Pairs of units" in page) == (kind == "data") == ('class="whisker' in page)
 
 
+@pytest.mark.parametrize("kind", ["data", "weights"])
+def test_the_page_speaks_of_a_network_not_of_a_run(kind, inspections, browser, tmp_path):
+    tab = browser.new_page()
+    tab.goto(write_inspection(inspections[kind], tmp_path / "page.html").as_uri())
+    tab.wait_for_selector("html[data-drawn=all]", state="attached")
+    words = tab.locator("body").inner_text()
+    labels = tab.evaluate("[...document.querySelectorAll('[aria-label]')].map((node) => node.ariaLabel).join(' ')")
+    tab.close()
+    assert "Layers" in words and not re.findall(r"\b(?:run|runs|step|recorded|recording)\b", f"{words} {labels}")
+
+
+@pytest.mark.parametrize("kind", ["data", "weights"])
+def test_every_number_says_what_it_means_and_from_where_on_it_counts(kind, inspections, tmp_path):
+    page = write_inspection(inspections[kind], tmp_path / "page.html").read_text()
+    headings = re.findall(r'<th scope="col" class="num".*?>(.*?)</th>', page)
+    assert len(headings) > 5 and all('<abbr title="' in one for one in headings)
+    for words in (
+        "0.99",
+        "0.0001",
+        "√(2/(π m))",
+        *(("5 %", "0.2", "50 inputs", "exactly 0") if kind == "data" else ()),
+    ):
+        assert words in page
+
+
+def test_the_layers_stand_by_redundancy_or_in_network_order_or_by_a_column(browser, tmp_path):
+    net = nn.Sequential(nn.Linear(12, 4), nn.Tanh(), nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 3))
+    found = Inspection("net", redundancy_report(net, torch.randn(2000, 12)), {})
+    tab = browser.new_page(viewport={"width": 1300, "height": 900})
+    tab.goto(write_inspection(found, tmp_path / "page.html").as_uri())
+    order = lambda: [row.inner_text().split()[0] for row in tab.locator("#inspected tbody th").all()]  # noqa: E731
+    by_redundancy = [layer.layer for layer in found.report.by_redundancy]
+    assert order() == by_redundancy != ["0", "2", "4"]
+    tab.locator("#order-redundancy").focus()
+    tab.keyboard.press("ArrowRight")
+    assert order() == ["0", "2", "4"]
+    tab.locator('th[data-key="parameters"] button').press("Enter")
+    cells = tab.locator('#inspected td[data-key="parameters"]').all_inner_texts()
+    assert order() == ["2", "0", "4"] and cells == ["80", "52", "51"]
+    tab.locator("#order-redundancy").check()
+    assert order() == by_redundancy and tab.locator('th[aria-sort="descending"]').count() == 0
+    tab.close()
+
+
+@pytest.mark.parametrize("names", [("a" * 150, "b" * 150), ("x.y" * 40, "=x" * 70), ("层" * 70, EVIL * 4)])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_name_makes_the_page_wider_than_the_screen(names, width, browser, tmp_path):
+    net = nn.Sequential()
+    for place, name in enumerate(names):
+        net.add_module(name.replace(".", "_"), nn.Linear(6, 6))
+        net.add_module(f"act{place}", nn.ReLU())
+    net.add_module("head" * 30, nn.Linear(6, 3))
+    found = Inspection(
+        names[0] * 2, redundancy_report(net, torch.randn(300, 6)), {"target": names[0] * 2, names[1]: "x"}
+    )
+    tab = browser.new_page(viewport={"width": width, "height": 800})
+    tab.goto(write_inspection(found, tmp_path / "page.html").as_uri())
+    tab.wait_for_selector("html[data-drawn=all]", state="attached")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    tab.close()
+
+
+def test_a_file_that_is_sorted_by_name_claims_no_network_order(tmp_path):
+    state = {f"{name}.weight": torch.randn(6, 6) for name in ("a", "b", "c", "d", "e")}
+    sure = Inspection("net", weight_redundancy_report(dict(reversed(state.items()))), {})
+    unsure = Inspection("net", weight_redundancy_report(state), {})
+    assert sure.report.in_order and not unsure.report.in_order
+    for found, words in ((sure, "in network order"), (unsure, "in the order of the file")):
+        assert words in write_inspection(found, tmp_path / "page.html").read_text()
+
+
 def test_chromium_draws_it_without_errors(inspections, browser, tmp_path):
     tab, told = browser.new_page(), []
     tab.on("console", lambda message: told.append(message.text))

@@ -1,6 +1,7 @@
 """Find the weights of a model's layers, and say why other parameters are left out."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -12,6 +13,7 @@ from ..layers.sites import never_seen
 from ..tensor_kinds import unusable
 from ..wiring.live_wiring import live_wiring
 from ..wiring.wired_layers import Layer
+from .parameter_names import n_biases
 from .readings import Reading, Readings, plain
 
 UNREAD = "makes no units in the pass that was followed"
@@ -34,7 +36,7 @@ def read_model(model: nn.Module, layers: Iterable[Layer] | None = None) -> Readi
         raise ValueError(f"{lazy[0]!r} has no values before it has run once; run the model on a batch first")
     layers = list(known_layers(model) if layers is None else layers)
     weights, left_out = unit_weights(model, layers)
-    found = [Reading(one.name, plain(one.read(model)), groups=one.blocks, notes=_notes(one, model)) for one in weights]
+    found = [_reading(one, model) for one in weights]
     used = {clean(name) for layer in layers for name in layer.parameters}
     ran, modules = bool(live_wiring(model).layers), named_layers(model)
     others = {clean(name): tensor for name, tensor in model.named_parameters() if clean(name) not in used}
@@ -43,6 +45,14 @@ def read_model(model: nn.Module, layers: Iterable[Layer] | None = None) -> Readi
         unread = UNREAD if ran else NOT_RUN if takes_hooks(owner) else f"in {never_seen(owner)}"
         left_out[name] = unusable(tensor) or unread
     return Readings(tuple(found), left_out)
+
+
+def _reading(one: UnitWeight, model: nn.Module) -> Reading:
+    weight, module = one.read(model), model.get_submodule(one.owner)
+    beside = dict(module.named_parameters(recurse=False))
+    whole = weight if one.stop is None else replace(one, stop=None, start=0).read(model)
+    biases = n_biases(one.attribute, whole, weight, beside)
+    return Reading(one.name, plain(weight), groups=one.blocks, notes=_notes(one, model), n_biases=biases)
 
 
 def _notes(weight: UnitWeight, model: nn.Module) -> tuple[str, ...]:

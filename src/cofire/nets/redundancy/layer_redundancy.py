@@ -49,6 +49,7 @@ class LayerRedundancy:
         notes: sentences on what was assumed or left out.
         switched_off: units that the batch norm behind the layer has switched off, where a file of weights shows it.
         is_output: whether it is the output layer, see :mod:`cofire.nets.layers.outputs`.
+        n_parameters: incoming weights and biases of its units; None if it has no weight of its own.
     """
 
     layer: str
@@ -62,6 +63,7 @@ class LayerRedundancy:
     notes: tuple[str, ...] = ()
     switched_off: tuple[int, ...] = ()
     is_output: bool = False
+    n_parameters: int | None = None
 
     @property
     def n_measured(self) -> int:
@@ -135,16 +137,18 @@ class RedundancyReport(Shown):
     """The redundancy of all layers of a network; ``str()`` is a table.
 
     Attributes:
-        layers: in the model's order.
+        layers: in the model's order; of a file of weights, in that of the file.
         left_out: layers that were not measured, and tensors that are no unit's weights, with the reason.
         threshold: abs(rho) or abs(cosine) at and above which units counted as duplicates.
         unexplained: share of variance that the recommended widths leave; NaN without data.
+        in_order: whether the order of the layers is the network's; a file that is sorted by name does not show it.
     """
 
     layers: tuple[LayerRedundancy, ...]
     left_out: Mapping[str, str]
     threshold: float
     unexplained: float = math.nan
+    in_order: bool = True
 
     @property
     def by_redundancy(self) -> list[LayerRedundancy]:

@@ -143,7 +143,7 @@ def weight_redundancy_report(
         layers = _with_output(found, [layer.layer for layer in found])
     else:
         layers = tuple(replace(layer, is_output=makes_outputs(layer.layer)) for layer in found)
-    return RedundancyReport(layers, readings.left_out, threshold)
+    return RedundancyReport(layers, readings.left_out, threshold, in_order=readings.in_order)
 
 
 def _by_activations(site: Site, state: State, n_inputs: int, sites: Sites, **options: float) -> LayerRedundancy:
@@ -172,7 +172,14 @@ def _by_weights(reading: Reading, *, device: torch.device | str | None, **option
     found = weight_redundancy(kept, unit_axis=axis, groups=reading.groups, exact_up_to=EXACT_SPECTRUM, **options)
     notes = (*reading.notes, *_about_sample(sampled, n_units))
     off = reading.switched_off if sampled is None else ()
-    return LayerRedundancy(reading.layer, n_units, weights=found, sampled=sampled, notes=notes, switched_off=off)
+    return LayerRedundancy(
+        *(reading.layer, n_units),
+        weights=found,
+        sampled=sampled,
+        notes=notes,
+        switched_off=off,
+        n_parameters=reading.weight.numel() + reading.n_biases,
+    )
 
 
 def _about_assumption(reason: str | None) -> tuple[str, ...]:
@@ -190,7 +197,10 @@ def _joined(found: list[LayerRedundancy], by_weights: list[LayerRedundancy]) -> 
     weights = {layer.layer: layer for layer in by_weights}
     for layer in found:
         own = weights.pop(_without_call(layer.layer), None)
-        yield layer if own is None else replace(layer, weights=own.weights, notes=(*layer.notes, *own.notes))
+        if own is not None:
+            notes = (*layer.notes, *own.notes)
+            layer = replace(layer, weights=own.weights, n_parameters=own.n_parameters, notes=notes)
+        yield layer
     yield from weights.values()
 
 

@@ -126,6 +126,21 @@ def looks_like_matrix(name: str) -> bool:
     return _RAW.match(name.rpartition(".")[2]) is not None
 
 
+def n_biases(name: str, whole: Tensor, part: Tensor, weights: Mapping[str, Tensor]) -> int:
+    """Return how many biases go with a part of a weight: its share of those that the weight has by its name.
+
+    Example:
+        >>> import torch
+        >>> qkv = torch.ones(12, 4)
+        >>> n_biases("qkv.weight", qkv, qkv[:4], {"qkv.weight": qkv, "qkv.bias": torch.ones(12)})
+        4
+    """
+    bias = bias_of(name, weights)
+    if bias is None or not 0 < bias.numel() <= whole.numel():
+        return 0
+    return round(bias.numel() * part.numel() / whole.numel())
+
+
 def bias_of(name: str, weights: Mapping[str, Tensor]) -> Tensor | None:
     """Return the bias that belongs to a weight by its name.
 

@@ -20,6 +20,7 @@ class Reading:
         groups: of a convolution.
         notes: sentences on what was assumed.
         switched_off: units that never vary, whatever their weights, because of the batch norm behind them.
+        n_biases: how many biases go with it.
     """
 
     layer: str
@@ -28,6 +29,7 @@ class Reading:
     groups: int = 1
     notes: tuple[str, ...] = ()
     switched_off: tuple[int, ...] = ()
+    n_biases: int = 0
 
 
 @dataclass(frozen=True, eq=False)

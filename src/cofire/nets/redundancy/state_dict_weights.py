@@ -11,7 +11,16 @@ from ...stats._base.definitions import are_switched_off
 from ..tensor_kinds import odd_kind, unusable
 from .effective_weights import effective_weights
 from .file_layout import FileLayout
-from .parameter_names import bias_of, fused_parts, is_fused, layer_of, looks_like_matrix, looks_like_weight, no_weights
+from .parameter_names import (
+    bias_of,
+    fused_parts,
+    is_fused,
+    layer_of,
+    looks_like_matrix,
+    looks_like_weight,
+    n_biases,
+    no_weights,
+)
 from .readings import Reading, Readings, Seen, tied
 from .stacked_weights import is_stack, read_stack
 
@@ -49,7 +58,9 @@ def read_state_dict(weights: Mapping[str, Tensor], config: Mapping[str, Any] | N
             left_out[name] = readings
             continue
         note = effective.notes.get(name)
-        found.extend(replace(one, notes=(*one.notes, *([note] if note else []))) for one in readings)
+        for one in readings:
+            biases = n_biases(name, tensor, one.weight, layout.weights)
+            found.append(replace(one, notes=(*one.notes, *([note] if note else [])), n_biases=biases))
     return Readings(tuple(found), left_out, layout.order_is_known)
 
 

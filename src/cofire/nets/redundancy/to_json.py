@@ -37,7 +37,7 @@ def _layer(layer: LayerRedundancy) -> dict[str, Any]:
     return {
         **_fields(layer, "layer n_units"),
         "n_units_measured": layer.n_measured,
-        **_fields(layer, "n_samples n_inputs"),
+        **_fields(layer, "n_parameters n_samples n_inputs"),
         "quantities": {name: read(layer) for name, read in JUDGED.items()},
         "activations": _activations(layer.activations, layer.width_is_known) if layer.activations else None,
         "weights": _weights(layer.weights) if layer.weights else None,

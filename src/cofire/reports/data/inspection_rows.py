@@ -33,6 +33,7 @@ COLUMNS: Mapping[str, Column] = {
         "rank": "effective_rank",
     }.items()
 } | {
+    "parameters": Column("Parameters", "Incoming weights and biases of the layer's units."),
     "zero": Column("Dead", "Units whose weights are zero or nearly so, or that a batch norm has switched off."),
     "copies": Column("Copies", "Units that copy one that stays."),
     "interval": Column("Interval", "95 % interval of the debiased neuronal correlation."),
@@ -69,6 +70,7 @@ def row_of(layer: LayerRedundancy, view: Layer) -> Row:
     low, high = view.last("nc_low"), view.last("nc_high")
     cells = {
         "units": count(layer.n_units),
+        "parameters": count(layer.n_parameters),
         "constant": count(layer.n_constant),
         "zero": count(layer.n_constant),
         "copies": count(layer.n_copies),

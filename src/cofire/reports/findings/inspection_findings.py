@@ -1,6 +1,7 @@
 """Findings about the redundancy of a network's layers."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from math import isfinite
 
 from ...nets.redundancy import LEAST_INPUTS, LayerRedundancy, RedundancyReport
@@ -36,7 +37,7 @@ def headline(report: RedundancyReport) -> str:
 
 def findings(report: RedundancyReport, views: Sequence[Layer]) -> list[Finding]:
     """Return everything that can be said, what needs action first."""
-    of_views = (undefined, few_samples, independent)
+    of_views = (undefined, few_samples, partial(independent, key="independent, inspected"))
     hidden = {layer.layer for layer in _hidden(report)}
     found = constant(views, key="constant, inspected") + redundant([one for one in views if one.name in hidden])
     found += [finding for find in of_views for finding in find(views)]

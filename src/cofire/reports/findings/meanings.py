@@ -39,25 +39,11 @@ CORRELATION: tuple[Meaning, ...] = (
     of_quantity("nc", "Noise included: compare it with the noise floor."),
     of_quantity("nc_noise_floor", "√(2/(π(n − 1))) for n samples."),
 )
-COPIES: Meaning = (
-    "Copies",
-    f"Units whose |ρ| with one that stays is at least {COPY}: on these samples they equal it up to scale and shift.",
-)
-WEIGHT_COPIES: Meaning = (
-    "Copies",
-    f"Units whose incoming weights have a |cosine| of at least {COPY} with those of one that stays. Before the "
-    "activation function they equal it up to scale and shift.",
-)
 CONSTANT: Meaning = ("Constant", "Units whose variance over the samples is exactly 0: they carry nothing.")
 DEAD: Meaning = (
     "Dead",
     f"Units whose incoming weights have a norm below {NEARLY_ZERO:g} of the layer's median, or that the batch norm "
     "behind has switched off: they say nearly the same of every input.",
-)
-WIDTH: Meaning = (
-    "Recommended width",
-    "The fewest units of which all others are linear combinations, so that on average at most "
-    f"{percent(UNEXPLAINED)} of a unit's variance is left unexplained. A verdict needs at least {LEAST_INPUTS} inputs.",
 )
 EXPLAINED: Meaning = (
     "Explained",
@@ -65,3 +51,28 @@ EXPLAINED: Meaning = (
 )
 WEIGHT_CORRELATION: Meaning = of_quantity("wc", "Chance gives about √(2/(π m)) for m inputs.")
 RANK: Meaning = of_quantity("effective_rank", "By entropy: the exponential of the entropy of the shares instead.")
+
+
+def copies(threshold: float = COPY, *, by_weights: bool = False) -> Meaning:
+    """Return what a copy is."""
+    if by_weights:
+        text = (
+            f"Units whose incoming weights have a |cosine| of at least {threshold:g} with those of one that stays, if "
+            "chance does not explain it. Before the activation function they equal it up to scale and shift."
+        )
+    else:
+        text = (
+            f"Units whose |ρ| with one that stays is at least {threshold:g}, if chance does not explain it: on these "
+            "samples they equal it up to scale and shift."
+        )
+    return "Copies", text
+
+
+def width(unexplained: float = UNEXPLAINED) -> Meaning:
+    """Return what the recommended width is, for a share of variance that may be left unexplained."""
+    return (
+        "Recommended width",
+        "The fewest units of which all others are linear combinations, so that on average at most "
+        f"{percent(unexplained)} of a unit's variance is left unexplained, with its 95 % interval. A dash means that "
+        f"there are too few samples, or fewer than {LEAST_INPUTS} inputs.",
+    )

@@ -72,11 +72,16 @@ def redundant(layers: Sequence[Layer]) -> list[Finding]:
     return about("redundant", level, points, how_measured=_how_measured(together))
 
 
-def independent(layers: Sequence[Layer]) -> list[Finding]:
-    """Report layers whose correlation is faint or within that of independent units."""
+def independent(layers: Sequence[Layer], *, key: str = "independent, as far as correlation shows") -> list[Finding]:
+    """Report layers whose correlation is faint or within that of independent units.
+
+    Args:
+        layers: to look at.
+        key: the sentences for layers whose dependence is not known.
+    """
     faint = [layer for layer in layers if layer.of("nc").defined and correlation_at(layer, -1).high < FAINT]
     texts = [", ".join(filter(None, (correlation_at(one, -1).sentence, of_dependence(one)))) for one in faint]
-    key = "independent" if all(map(of_dependence, faint)) else "independent, as far as correlation shows"
+    key = "independent" if all(map(of_dependence, faint)) else key
     points = zip([layer.name for layer in faint], texts, strict=True)
     return about(key, "note", points, how_measured=_how_measured(faint))
 

@@ -97,7 +97,7 @@ def _meanings(comparison: Comparison) -> list[meanings.Meaning]:
         "nc": (meanings.CORRELATION[0], meanings.INTERVAL),
         "wc": (meanings.WEIGHT_CORRELATION,),
         "rank": (meanings.RANK,),
-        "width": (meanings.WIDTH,),
+        "width": (meanings.width(),),
     }
     found = [
         (title, f"{meaning} {threshold(name)}" if place == 0 else meaning)

@@ -33,7 +33,7 @@ HALF = 440.0
 NARROW = 400.0
 SCRIPTS = (
     *("base", "save", "runs", "theme", "folds", "time", "chosen", "heatmap", "heatmap_pointer", "curves", "table"),
-    *("spreads", "maps", "matrix", "scatter", "pairs", "figures", "main"),
+    *("spreads", "maps", "matrix", "scatter", "pairs", "figures", "order", "main"),
 )
 STYLES = ("style", "training")
 

@@ -5,25 +5,29 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import nan
 from pathlib import Path
+from typing import ClassVar
 
 from numpy.typing import NDArray
 
 from ...nets.redundancy import LayerRedundancy, RedundancyReport
 from ..charts import histograms, pair_maps
-from ..data.formatting import count, labels
+from ..data.formatting import count
 from ..data.inspection_rows import COLUMNS, Row, numbered_notes, row_of
 from ..data.run_view import Layer, Series, View
-from ..findings import inspection_findings
+from ..data.short_names import short_names
+from ..findings import inspection_findings, meanings
 from ..findings.finding import Finding
 from .html import rendered, written
 from .script_data import page_data
 from .sections import reach
 
 WITH_DATA = (
-    *("units", "constant", "copies", "width", "drawing", "nc_debiased", "interval", "nc", "explained"),
+    *("units", "parameters", "constant", "copies", "width", "drawing", "nc_debiased", "interval", "explained"),
     *("wc", "rank", "entropy_rank"),
 )
-WITHOUT_DATA = ("units", "zero", "copies", "wc", "chance", "rank", "entropy_rank")
+WITHOUT_DATA = ("units", "parameters", "zero", "copies", "wc", "chance", "rank", "entropy_rank")
+MODEL = "(the model)"
+SHORT = 34
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Inspection:
     target: str
     report: RedundancyReport
     made: Mapping[str, str]
+    recorded: ClassVar[bool] = False
 
     @property
     def by_data(self) -> bool:
@@ -65,9 +70,11 @@ class Inspection:
     def facts(self) -> list[tuple[str, str]]:
         """Return the few numbers that head the page."""
         samples = max((layer.n_samples or 0 for layer in self.report.layers), default=0)
+        layers = self.report.layers
         facts = [
-            ("layers", count(len(self.report.layers))),
-            ("units", count(sum(layer.n_units for layer in self.report.layers))),
+            ("layers", count(len(layers))),
+            ("units", count(sum(layer.n_units for layer in layers))),
+            ("parameters of these layers", count(sum(layer.n_parameters or 0 for layer in layers))),
         ]
         return [*facts, *([("samples", count(samples))] if samples else [])]
 
@@ -75,6 +82,25 @@ class Inspection:
     def rows(self) -> list[Row]:
         """Return the layers, the most redundant first."""
         return [row_of(layer, as_view(layer)) for layer in self.report.by_redundancy]
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Return where each layer lies in the network, or in the file."""
+        return {layer.layer or MODEL: place for place, layer in enumerate(self.report.layers)}
+
+    @property
+    def meanings(self) -> list[meanings.Meaning]:
+        """Return what the numbers of the page mean, with their thresholds."""
+        parameters = COLUMNS["parameters"]
+        by_weights = [meanings.DEAD] if any(layer.weights for layer in self.report.layers) else []
+        found: list[meanings.Meaning] = [(parameters.heading, parameters.meaning)]
+        copies = meanings.copies(self.report.threshold, by_weights=not self.by_data)
+        if self.by_data:
+            found += [meanings.CONSTANT, copies, meanings.width(self.report.unexplained), *meanings.CORRELATION]
+            found += [meanings.EXPLAINED]
+        else:
+            found += [copies]
+        return [*found, *by_weights, meanings.WEIGHT_CORRELATION, meanings.RANK]
 
     @cached_property
     def notes(self) -> dict[str, int]:
@@ -136,7 +162,7 @@ def as_view(layer: LayerRedundancy) -> Layer:
         arrays["histogram"] = layer.picture.histogram.numpy()
         arrays["correlation"] = layer.picture.correlation.numpy()
         arrays["correlation_units"] = layer.picture.units.numpy()
-    return Layer(layer.layer or "(the model)", series, arrays)
+    return Layer(layer.layer or MODEL, series, arrays)
 
 
 def write_inspection(inspection: Inspection, path: str | Path) -> Path:
@@ -157,11 +183,11 @@ def write_inspection(inspection: Inspection, path: str | Path) -> Path:
     view = inspection.view
     page = rendered(
         "inspection.html",
-        data=page_data([view], [inspection.pairs], [inspection.histograms]),
+        data=page_data([view], [inspection.pairs], [inspection.histograms], recorded=False),
         section=inspection,
         columns=COLUMNS,
         reach=reach(view.layers),
-        labels=labels(layer.name for layer in view.layers),
+        labels=short_names((layer.name for layer in view.layers), SHORT),
         places=[{layer.name: index for index, layer in enumerate(view.layers)}],
     )
     return written(page, path)

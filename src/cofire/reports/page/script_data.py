@@ -23,12 +23,26 @@ Grids = dict[tuple[int, ...], int]
 """Lists of steps with their numbers: each list is sent once, and series refer to it by number."""
 
 
-def page_data(views: Sequence[View], pairs: Sequence[Sequence[Pairs]], spreads: Sequence[Sequence[Histogram]]) -> Any:
-    """Return all runs, and how to show each quantity, as plain data for JSON."""
+def page_data(
+    views: Sequence[View],
+    pairs: Sequence[Sequence[Pairs]],
+    spreads: Sequence[Sequence[Histogram]],
+    *,
+    recorded: bool = True,
+) -> Any:
+    """Return all runs, and how to show each quantity, as plain data for JSON.
+
+    Args:
+        views: the runs.
+        pairs: the maps of each.
+        spreads: the distributions of each.
+        recorded: whether they were recorded at steps, which the page then tells.
+    """
     runs = zip(views, pairs, spreads, strict=True)
     sites = [layer.name for view in views for layer in view.layers]
     short, tiny = short_site_names(sites), short_site_names(sites, TINY)
     return {
+        "recorded": recorded,
         "quantities": {name: {"label": QUANTITIES[name].label, "digits": QUANTITIES[name].digits} for name in SENT},
         "runs": [_run(view, of_pairs, of_spreads, short, tiny) for view, of_pairs, of_spreads in runs],
     }

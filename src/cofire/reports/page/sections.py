@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, nan
+from typing import ClassVar
 
 from ..charts import histograms, pair_maps
 from ..data.formatting import MISSING, count
@@ -23,6 +24,8 @@ class Section:
     key: str
     view: View
     others: tuple[View, ...] = ()
+    recorded: ClassVar[bool] = True
+    """Whether numbers were recorded at steps; on other pages there is one of each."""
 
     @property
     def headline(self) -> str:

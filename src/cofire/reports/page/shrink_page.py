@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import nan
 from pathlib import Path
+from typing import ClassVar
 
 from torch import nn
 
@@ -13,6 +14,19 @@ from ..charts.tradeoff import Mark, Tradeoff, tradeoff
 from ..data.formatting import by_reason, count, number, percent
 from ..data.shrink_rows import LayerRow, curve_rows, error_text, headline, layer_rows
 from .html import rendered, written
+
+MEANINGS = (
+    (
+        "Error, measured",
+        "The root mean square of the outputs' change over held-out samples and outputs, as a share of the outputs' "
+        "standard deviation.",
+    ),
+    (
+        "Error, predicted",
+        "The same to first order, before the smaller network was built, from weights fitted layer by layer. It leaves "
+        "out what fitting later layers again gains.",
+    ),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +48,7 @@ class Shrinking:
     saved: Saved
     command: str
     made: Mapping[str, str]
+    meanings: ClassVar = MEANINGS
 
     @property
     def headline(self) -> str:

@@ -9,6 +9,7 @@ const all = (selector, within = document) => [...within.querySelectorAll(selecto
 const shown = (value, digits) => (Number.isFinite(value) ? value.toFixed(digits).replace("-", MINUS) : DASH);
 const whole = (value) => (Number.isFinite(value) ? value.toLocaleString("en", { maximumFractionDigits: 0 }) : DASH);
 const plural = (count, noun) => `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
+const joined = (separator, ...words) => words.filter(Boolean).join(separator);
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const nearest = (items, distance) =>
   items.reduce((best, item, index) => (distance(item) < distance(items[best]) ? index : best), 0);

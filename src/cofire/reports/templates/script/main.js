@@ -5,6 +5,7 @@ wireTime();
 wireChosen();
 wireHeatmap();
 wireTable();
+wireOrder();
 wireCurves();
 wireSpreads();
 wireFigures();

@@ -67,7 +67,7 @@ const makeExplored = (node, chosen, on) => {
     const seen = Object.values(matrices).filter(({ figure }) => !figure.hidden);
     node.querySelector(".maps").classList.toggle("several", seen.length > 1);
     view.mark();
-    await drawScatter(node.querySelector(".scatter"), view.pairs()?.sample, chosen.pair, stepOf(run));
+    if (recorded) await drawScatter(node.querySelector(".scatter"), view.pairs()?.sample, chosen.pair, stepOf(run));
   };
   view.mark = () => {
     Object.values(matrices).forEach((matrix) => matrix.draw());
@@ -86,7 +86,7 @@ const showMap = (matrix, map, view, chosen) => {
   const few = map.units.length < units ? `${whole(map.units.length)} of ${whole(units)} units` : each;
   const blank = map.bytes.length ? map.units.length - definedIn(map).filter(Boolean).length : 0;
   const without = blank ? `, ${whole(blank)} blank (${WHY_BLANK[map.kind]})` : "";
-  const words = `${few}${without}; ${asOf(map.steps, stepOf(view.run))}${chanceOf(map.kind, view)}`;
+  const words = joined("; ", `${few}${without}`, asOf(map.steps, stepOf(view.run)), chanceOf(map.kind, view));
   matrix.figure.querySelector(".as-of").textContent = words;
   const title = matrix.figure.querySelector("h4").textContent;
   matrix.canvas.setAttribute("aria-label", `${title} in ${chosen.layer}: ${words}`);
@@ -95,7 +95,7 @@ const showMap = (matrix, map, view, chosen) => {
 const chanceOf = (kind, view) => {
   const { steps, values } = view.pairs().chance;
   const value = values[lastAtMost(steps, stepOf(view.run))] ?? NaN;
-  return kind === "information" && Number.isFinite(value) ? `; chance alone gives up to ${shown(value, 2)}` : "";
+  return kind === "information" && Number.isFinite(value) ? `chance alone gives up to ${shown(value, 2)}` : "";
 };
 
 // The values of the pair pointed at, or else of the chosen one, in all maps.

@@ -1,5 +1,5 @@
 // The recorded data. Series refer to lists of steps by number; layer -1 stands for the training itself.
-const { runs, quantities } = JSON.parse(byId("page-data").textContent);
+const { runs, quantities, recorded } = JSON.parse(byId("page-data").textContent);
 const NOTHING = { steps: [], values: [] };
 
 const seriesOf = (run, layer, measure) => {
@@ -30,8 +30,9 @@ const correlationAt = (run, layer, step) => {
   return valueAt(run, layer, measure, step);
 };
 
-// From which step a shown value is, seen from the chosen step.
+// From which step a shown value is, seen from the chosen step; "" where nothing was recorded at steps.
 const asOf = (steps, step) => {
+  if (!recorded) return "";
   const place = lastAtMost(steps, step);
   if (steps.length === 0) return "not recorded";
   if (place < 0) return `not recorded yet; first at step ${whole(steps[0])}`;

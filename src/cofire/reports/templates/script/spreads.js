@@ -12,7 +12,7 @@ const wireSpread = (figure) => {
     const pairs = counts.reduce((sum, count) => sum + count, 0);
     const shares = counts.map((count) => count / (pairs || 1));
     bars.setAttribute("d", barsOf(svg, shares, spread.top));
-    words.textContent = `${pairs ? `${plural(pairs, "pair")}, ` : ""}${asOf(spread.steps, stepOf(run))}`;
+    words.textContent = joined(", ", pairs && plural(pairs, "pair"), asOf(spread.steps, stepOf(run)));
     const upper = shares.slice(shares.length >> 1).reduce((sum, share) => sum + share, 0);
     const name = runs[run].layers[layer].name;
     svg.setAttribute("aria-label", `${name}: ${shown(100 * upper, 1)} % of pairs have |${RHO}| above 0.5, ${words.textContent}`);
