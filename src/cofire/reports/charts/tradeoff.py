@@ -69,6 +69,11 @@ class Tradeoff:
         return (low if self.from_zero and low >= 0 else low - room), high + room
 
     @property
+    def numbers(self) -> list[tuple[str, float, float]]:
+        """Return the line, the share and the value of each point."""
+        return [(mark.name, share, value) for mark in self.marks for share, value in mark.known]
+
+    @property
     def alternative(self) -> str:
         """Return the figure in words, for screen readers."""
         told = [

@@ -23,7 +23,7 @@ from .sections import reach
 
 WITH_DATA = (
     *("units", "parameters", "constant", "copies", "width", "drawing", "nc_debiased", "interval", "explained"),
-    *("wc", "rank", "entropy_rank"),
+    *("wc", "rank"),
 )
 WITHOUT_DATA = ("units", "parameters", "zero", "copies", "wc", "chance", "rank", "entropy_rank")
 MODEL = "(the model)"
