@@ -66,7 +66,9 @@ def test_completion_offers_public_names_only(package):
         assert getattr(found, name) is not None
 
 
-@pytest.mark.parametrize("name", ["nets.surgery.output_error", "stats.redundancy.effective_rank", "record.runs.rows.Row"])
+@pytest.mark.parametrize(
+    "name", ["nets.surgery.output_error", "stats.redundancy.effective_rank", "record.runs.rows.Row"]
+)
 def test_modules_are_imported_when_they_are_asked_for(name):
     assert f"cofire.{name.rpartition('.')[0]}" in imported_by(f"import cofire\ncofire.{name}")
 

@@ -3,6 +3,7 @@ import json
 import math
 import os
 import pickle
+import shlex
 import subprocess
 import sys
 from functools import partial
@@ -86,6 +87,23 @@ def test_a_model_on_data(here, data):
     found = {layer["layer"]: layer for layer in json.loads(Path("found.json").read_text())["layers"]}
     assert found["1"]["n_samples"] == 90 and found["1"]["quantities"]["nc"] > 0
     assert [cluster["units"] for cluster in found["1"]["activations"]["duplicates"]] == [[4, 9]]
+
+
+def test_the_command_that_is_proposed_cuts_what_was_predicted(here, monkeypatch):
+    done = invoke(f"{here}:build", "--weights", "last.pt", "--data", "digits", "--json", "found.json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(Path("found.json").read_text())["shrink"]
+    assert told["layers"] == ["1"] and told["left"] == {"3": "its units are the network's outputs"}
+    point = next(one for one in told["curve"] if one["share"] <= 0.7)
+    words = shlex.split(told["command"])
+    assert words[:2] == ["cofire", "shrink"] and told["command"] in " ".join(done.stdout.split())
+    cut = CliRunner().invoke(app, [*words[1:], "--keep", "0.7", "--out", "smaller", "--json", "cut.json"])
+    assert cut.exit_code == 0, cut.output
+    result = json.loads(Path("cut.json").read_text())
+    assert result["share"] == pytest.approx(point["share"], abs=0.02)
+    assert result["predicted_error"] == pytest.approx(point["predicted_error"], rel=0.5)
+    plain = invoke(f"{here}:build", "--data", "digits", "--no-advise", "--json", "found.json")
+    assert "can cut" not in plain.stdout and json.loads(Path("found.json").read_text())["shrink"] is None
 
 
 def test_layers_are_chosen_by_patterns(here):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .advice import advice, shrink_command
 from .options import (
     DataOption,
     HtmlOption,
@@ -21,6 +22,7 @@ from .targets import Target, load_data, load_target, weights_report
 
 if TYPE_CHECKING:
     from ..nets.redundancy import RedundancyReport
+    from ..reports.findings.shrink_findings import Advice
 
 
 def inspect(
@@ -47,6 +49,14 @@ def inspect(
     ] = None,
     max_samples: MaxSamplesOption = 5000,
     device: Annotated[str, typer.Option(help="Device to compute on: cpu, cuda, cuda:1, mps.")] = "cpu",
+    advise: Annotated[
+        bool,
+        typer.Option(
+            "--advise/--no-advise",
+            help="With --data, say what cofire shrink can cut and predict what that costs. Takes a part of the time of "
+            "shrinking.",
+        ),
+    ] = True,
 ) -> None:
     """Report how redundant a network's layers are, from its weights or from its activations on data.
 
@@ -62,11 +72,16 @@ def inspect(
             check_writable(output, example)
     found = load_target(target, weights=weights, key=key, allow_unexpected=allow_unexpected)
     report = _report(found, data, layers, max_samples, device)
-    _show(found, report, {"data": data, "at most": f"{max_samples:,} inputs"} if data else {}, html)
+    told = None
+    if data is not None and advise:
+        command = shrink_command(target, data, weights=weights, key=key, allow_unexpected=allow_unexpected)
+        told = advice(found, load_data(data, max_samples=max_samples), command)
+    _show(found, report, told, {"data": data, "at most": f"{max_samples:,} inputs"} if data else {}, html)
     if json_file is not None:
         from ..nets.redundancy.to_json import as_plain
 
-        write_json({"target": found.name, "notes": list(found.notes), **as_plain(report)}, json_file)
+        cuts = None if told is None else {**told.forecast.to_dict(), "command": told.command}
+        write_json({"target": found.name, "notes": list(found.notes), **as_plain(report), "shrink": cuts}, json_file)
     failed = failures(gates, report)  # last, so that a failing CI job still has its page and JSON
     for sentence in failed:
         typer.echo(f"cofire: {sentence}", err=True)
@@ -103,7 +118,9 @@ def _device(name: str) -> Any:
     return torch.device(name)
 
 
-def _show(target: Target, report: "RedundancyReport", settings: dict[str, str], html: Path | None) -> None:
+def _show(
+    target: Target, report: "RedundancyReport", told: "Advice | None", settings: dict[str, str], html: Path | None
+) -> None:
     from rich.console import Console
 
     from .._version import __version__
@@ -113,7 +130,7 @@ def _show(target: Target, report: "RedundancyReport", settings: dict[str, str], 
     notes = {f"note {index}" if index > 1 else "note": note for index, note in enumerate(target.notes, 1)}
     weights = {"weights": str(target.checkpoint.path)} if target.checkpoint and target.model else {}
     inspection = Inspection(
-        target.name, report, {"target": target.name, **weights, **settings, **notes, "cofire": __version__}
+        target.name, report, {"target": target.name, **weights, **settings, **notes, "cofire": __version__}, told
     )
     for note in target.notes:
         typer.echo(f"Note: {note}.")

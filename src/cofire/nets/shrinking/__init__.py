@@ -3,11 +3,15 @@
 from ..._public import public
 from ..surgery.scores import accuracy
 from .export import Form, Saved, save
+from .forecast import Forecast, forecast
 from .forms.weights import load_shrunk
 from .plans import apply_plan
 from .shrink import shrink
 from .shrunk import GroupCut, Point, Shrunk
 
-__all__ = ["Form", "GroupCut", "Point", "Saved", "Shrunk", "accuracy", "apply_plan", "load_shrunk", "save", "shrink"]
+__all__ = [
+    "Forecast", "Form", "GroupCut", "Point", "Saved", "Shrunk", "accuracy", "apply_plan", "forecast", "load_shrunk",
+    "save", "shrink",
+]  # fmt: skip
 
 __getattr__, __dir__ = public(__name__)

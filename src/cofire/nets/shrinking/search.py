@@ -142,8 +142,31 @@ class Search:
             refitting.run()
         return Built(smaller, found.share(sizes), keep, found.cuts(sizes), change.counts, refitting.few)
 
+    def curve(self) -> list[Point]:
+        """Return the expected error for each of some shares, on the held-out samples."""
+        self._measure_mixed()
+        return self._curve(1.0, self._found.held)
+
+    def spare(self) -> tuple[dict[str, int], float]:
+        """Return how many units of each group others explain exactly, and the share that stays without them."""
+        keep, _ = self._explained()
+        groups = [one for one in self._found.groups if one.leaf in keep]
+        sizes = {one.name: len(keep.get(one.leaf, range(one.n_units))) for one in self._found.groups}
+        return {one.name: one.n_units - sizes[one.name] for one in groups}, self._found.share(sizes)
+
     def _exact(self) -> Built:
         """Return the network without the units that others explain exactly."""
+        found = self._found
+        keep, weights = self._explained()
+        smaller = copied(found.model)
+        change = cut_out(smaller, found.structure, keep, weights)
+        kept = {one: keep[one.leaf].tolist() for one in found.groups if one.leaf in keep}
+        cuts = {one.name: GroupCut(one.layers, one.n_units, tuple(units), 0.0) for one, units in kept.items()}
+        sizes = {one.name: len(kept.get(one, range(one.n_units))) for one in found.groups}
+        return Built(smaller, found.share(sizes), keep, cuts, change.counts)
+
+    def _explained(self) -> tuple[dict[Dimension, Tensor], dict[str, Tensor]]:
+        """Return the units that stay where others explain some exactly, and weights that make up for the rest."""
         found = self._found
         reasons = {one.name: why_not(one, found.structure.readers) for one in found.groups}
         lots = [some for some in found.lots if not any(reasons[one.name] for one in some)]
@@ -157,11 +180,7 @@ class Search:
             keep |= {one.leaf: stays[one.name] for one in some if len(stays[one.name]) < one.n_units}
         groups = self._same([some for some in lots if any(one.leaf in keep for one in some)], keep)
         keep = {one.leaf: keep[one.leaf] for one in groups}
-        smaller = copied(found.model)
-        change = cut_out(smaller, found.structure, keep, explained.weights(keep))
-        cuts = {one.name: GroupCut(one.layers, one.n_units, tuple(keep[one.leaf].tolist()), 0.0) for one in groups}
-        sizes = {one.name: len(keep.get(one.leaf, range(one.n_units))) for one in found.groups}
-        return Built(smaller, found.share(sizes), keep, cuts, change.counts)
+        return keep, explained.weights(keep)
 
     def _same(self, lots: Bundles, keep: Mapping[Dimension, Tensor]) -> list[Free]:
         """Return the groups without whose units the network computes what it does if nothing reads them."""

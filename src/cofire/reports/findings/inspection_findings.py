@@ -10,6 +10,7 @@ from ..data.formatting import count, listing, number, percent, plural
 from ..data.run_view import Layer
 from .finding import Finding, Level, about, by_urgency
 from .run_findings import independent, redundant
+from .shrink_findings import Advice, what_can_go, with_advice
 from .unit_findings import FEW_SAMPLES, constant, few_samples, undefined
 
 WORTH_IT = 0.05
@@ -35,14 +36,20 @@ def headline(report: RedundancyReport) -> str:
     return "No two units of one layer have the same weights."
 
 
-def findings(report: RedundancyReport, views: Sequence[Layer]) -> list[Finding]:
-    """Return everything that can be said, what needs action first."""
+def findings(report: RedundancyReport, views: Sequence[Layer], advice: Advice | None = None) -> list[Finding]:
+    """Return everything that can be said, what needs action first.
+
+    Args:
+        report: what was found.
+        views: its layers, as charts draw them.
+        advice: what can be cut; None if that is not known.
+    """
     of_views = (undefined, few_samples, partial(independent, key="independent, inspected"))
     hidden = {layer.layer for layer in _hidden(report)}
     found = constant(views, key="constant, inspected") + redundant([one for one in views if one.name in hidden])
     found += [finding for find in of_views for finding in find(views)]
     found += [finding for find in _KINDS for finding in find(report)]
-    return by_urgency(found)
+    return by_urgency([*what_can_go(advice), *(with_advice(one, advice) for one in found)])
 
 
 def _hidden(report: RedundancyReport) -> list[LayerRedundancy]:

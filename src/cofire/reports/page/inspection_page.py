@@ -17,6 +17,7 @@ from ..data.run_view import Layer, Series, View
 from ..data.short_names import short_names
 from ..findings import inspection_findings, meanings
 from ..findings.finding import Finding
+from ..findings.shrink_findings import Advice
 from .html import rendered, written
 from .script_data import page_data
 from .sections import reach
@@ -38,11 +39,13 @@ class Inspection:
         target: what was inspected, as the user named it.
         report: what was found.
         made: how it was measured, as names and text.
+        advice: what can be cut; None if that is not known.
     """
 
     target: str
     report: RedundancyReport
     made: Mapping[str, str]
+    advice: Advice | None = None
     recorded: ClassVar[bool] = False
 
     @property
@@ -64,7 +67,7 @@ class Inspection:
     def findings(self) -> list[Finding]:
         """Return the findings, those that need action first."""
         pairs = [row.view for row in self.rows if row.judged and row.view.last("n_units") > 1]
-        return inspection_findings.findings(self.report, pairs)
+        return inspection_findings.findings(self.report, pairs, self.advice)
 
     @property
     def facts(self) -> list[tuple[str, str]]:
