@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-EXTRAS := demo,papers,dask,pandas,lightning,transformers,torchmetrics,onnx,loggers,docs,dev
+EXTRAS := demo,papers,dask,pandas,lightning,transformers,accelerate,torchmetrics,onnx,loggers,docs,dev
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format lint types layers docs bench dist clean

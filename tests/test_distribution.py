@@ -102,7 +102,7 @@ def test_the_citation_names_this_version():
 
 
 FOR_EXTRAS = {
-    "integrations": {"lightning", "mlflow", "torchmetrics", "transformers", "wandb"},
+    "integrations": {"accelerate", "lightning", "mlflow", "torchmetrics", "transformers", "wandb"},
     "nets": {"onnxruntime", "transformers"},  # forms in which a shrunken network is saved
     "record": {"pandas"},
 }

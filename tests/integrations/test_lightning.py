@@ -104,12 +104,15 @@ def test_a_fit_records_what_a_plain_loop_records(digits, tmp_path):
     assert sorted({row.step for row in rows}) == [3, 6, 9, 12, 15, 18]
     assert n_hooks(model) == 0
     last = {row.measure: row.value for row in rows if row.site == "net.0" and row.step == 18}
-    assert trainer.callback_metrics["cofire/net.0/nc"].item() == pytest.approx(last["nc"])
+    assert trainer.callback_metrics["cofire/net.0/nc_debiased"].item() == pytest.approx(last["nc_debiased"])
     logged = Path(trainer.logger.log_dir, "metrics.csv").read_text().splitlines()
     names = logged[0].split(",")
-    values = [line.split(",")[names.index("cofire/net.0/nc")] for line in logged[1:]]
+    quantities = {name.partition("/")[2] for name in names if name.startswith("cofire/")}
+    summaries = {"run/nc_debiased_mean", "run/nc_debiased_max", "run/constant"}
+    assert quantities == {"net.0/nc_debiased", "net.2/nc_debiased"} | summaries
+    values = [line.split(",")[names.index("cofire/net.0/nc_debiased")] for line in logged[1:]]
     assert [float(value) for value in values if value] == [
-        row.value for row in rows if (row.site, row.measure) == ("net.0", "nc")
+        row.value for row in rows if (row.site, row.measure) == ("net.0", "nc_debiased")
     ]
 
 
@@ -165,6 +168,22 @@ def test_no_hook_stays_after_an_exception(digits, error):
         model.penalty()
 
 
+def test_nothing_is_printed_but_lightnings_own(digits, capsys):
+    def printed(*callbacks: Callback) -> str:
+        fit(Net(), digits, *callbacks, max_epochs=1, enable_progress_bar=True)
+        return "".join(capsys.readouterr())
+
+    assert "cofire" not in printed(NeuronCallback(every=1)) and "nc_debiased" not in printed(NeuronCallback(every=1))
+
+
+def test_quantities_are_chosen(digits):
+    trainer = fit(Net(), digits, NeuronCallback(every=5, quantities=["nc", "nc_debiased_max"]), max_epochs=1)
+    found = {name for name in trainer.callback_metrics if name.startswith("cofire/")}
+    assert found == {"cofire/net.0/nc", "cofire/net.2/nc", "cofire/run/nc_debiased_max"}
+    with pytest.raises(ValueError, match="did you mean 'nc_debiased'"):
+        NeuronCallback(quantities=["nc_debaised"])
+
+
 def test_a_budget_is_accounted_for(digits):
     rows: list[Row] = []
     callback = NeuronCallback(every=1, sink=rows.extend, budget=0.5)
@@ -173,8 +192,8 @@ def test_a_budget_is_accounted_for(digits):
 
 
 def test_other_callbacks_can_monitor_it(digits, tmp_path):
-    saving = ModelCheckpoint(tmp_path, monitor="cofire/net.0/nc", every_n_train_steps=2, save_top_k=1)
-    stopping = EarlyStopping("cofire/net.0/nc", stopping_threshold=2.0, patience=5)  # NC is below 2 at once
+    saving = ModelCheckpoint(tmp_path, monitor="cofire/run/nc_debiased_max", every_n_train_steps=2, save_top_k=1)
+    stopping = EarlyStopping("cofire/run/nc_debiased_mean", stopping_threshold=2.0, patience=5)  # NC is below 2 at once
     trainer = fit(Net(), digits, NeuronCallback(every=1), saving, stopping)
     assert trainer.current_epoch == 1
     assert 0 < saving.best_model_score.item() < 1

@@ -1,6 +1,8 @@
 """Real Trainers on small BERT and GPT-2, made from a configuration: masks, checkpoints, accumulation, tied weights."""
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ MASK = "attention_mask"
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*pin_memory.*"),
+    pytest.mark.filterwarnings("ignore:nothing is logged for"),
     pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable` is deprecated:FutureWarning"),
 ]
 
@@ -117,17 +120,63 @@ def test_all_hidden_layers_but_no_vocabulary_are_recorded(tmp_path):
     assert sorted({row.step for row in rows}) == [2, 4, 6]
 
 
+NUMBER = "cofire/bert.encoder.layer.0.intermediate.dense/nc_debiased"
+
+
+class Printing(TrainerCallback):
+    """Prints whatever the Trainer logs, as many users' callbacks do."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        print(logs)
+
+
+@pytest.mark.parametrize("disable_tqdm", [False, True])
 @pytest.mark.parametrize("attached", [False, True])
-def test_numbers_are_in_the_log_beside_the_loss(attached, tmp_path):
+def test_numbers_are_in_the_log_beside_the_loss_and_are_not_printed(attached, disable_tqdm, tmp_path, capsys):
     callback = NeuronCallback(every=2)
-    training = trainer(bert(), texts("bert"), tmp_path, *([] if attached else [callback]))
+    own = [Printing()] if attached else [Printing(), callback]
+    training = trainer(bert(), texts("bert"), tmp_path, *own, disable_tqdm=disable_tqdm)
     if attached:
         callback.attach(training)
     training.train()
     history = training.state.log_history
-    name = "cofire/bert.encoder.layer.0.intermediate.dense/nc"
-    assert [entry["step"] for entry in history if name in entry] == [2, 4, 6]
+    assert [entry["step"] for entry in history if NUMBER in entry] == [2, 4, 6]
     assert [entry["step"] for entry in history if "loss" in entry] == [2, 4, 6]
+    logged = {name for entry in history for name in entry if name.startswith("cofire/")}
+    assert {name.rpartition("/")[2] for name in logged if "/run/" not in name} == {"nc_debiased"}
+    assert len(logged) == 12 + 3  # two blocks of six layers, and the run
+    printed = "".join(capsys.readouterr())
+    assert "loss" in printed and "cofire" not in printed
+
+
+def test_an_attached_callback_reports_where_the_trainer_does(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "events"))
+    training = trainer(bert(), texts("bert"), tmp_path, report_to="tensorboard")
+    NeuronCallback(every=2, quantities=["nc", "constant"]).attach(training)
+    training.train()
+    events = EventAccumulator(str(tmp_path / "events")).Reload()
+    tags = [tag for tag in events.Tags()["scalars"] if "cofire" in tag]
+    assert "train/cofire/run/constant" in tags and len(tags) == 12 + 1
+    assert [one.step for one in events.Scalars("train/cofire/run/constant")] == [2, 4, 6]
+    assert [one.step for one in events.Scalars("train/loss")] == [2, 4, 6]
+
+
+def test_a_callback_that_has_ended_lets_model_and_trainer_go(tmp_path):
+    callback = NeuronCallback(every=2)
+
+    def trained() -> weakref.ref:
+        model = bert()
+        training = trainer(model, texts("bert"), tmp_path)
+        callback.attach(training)
+        training.train()
+        return weakref.ref(model)
+
+    held = trained()
+    gc.collect()
+    assert held() is None
 
 
 def test_evaluation_and_generation_are_not_recorded(tmp_path):

@@ -9,7 +9,7 @@ from torch import nn
 
 from ..record import Array, Measure, Row, Tracker, WritableRun, correlation
 from ..record.tracker import OFTEN_AT_FIRST
-from .metric_names import Names
+from .logged_numbers import LoggedNumbers, Quantities
 
 LogNumbers = Callable[[Mapping[str, float], int], object]
 
@@ -34,9 +34,12 @@ class TrackingCallback:
         seed: int = 0,
         mask: Any = None,
         budget: float | None = None,
+        quantities: Quantities = None,
     ) -> None:
         self._measures = None if measures is None else list(measures)
         self._sink, self._mask, self._overwrite = sink, mask, overwrite
+        self._quantities = quantities if quantities is None or isinstance(quantities, str) else list(quantities)
+        LoggedNumbers(self._quantities)  # a wrong name is an error here rather than when training begins
         self._options = {"run": run, "every": every, "probe": probe, "window": window}
         self._options |= {"max_samples": max_samples, "seed": seed, "budget": budget}
         self._tracker: Tracker | None = None
@@ -74,7 +77,7 @@ class TrackingCallback:
         self._tracker = Tracker(
             model,
             [default or correlation()] if self._measures is None else self._measures,
-            sink=_Sink(log, self._sink, first=not several or dist.get_rank() == 0),
+            sink=_Sink(log, self._quantities, self._sink, first=not several or dist.get_rank() == 0),
             mask=mask if self._mask is None else self._mask,
             synchronize=several,
             state=self._state,
@@ -97,7 +100,7 @@ class TrackingCallback:
 
 
 class _Sink:
-    """Passes rows to the framework's loggers and to the user's own sink.
+    """Passes some numbers to the framework's loggers, and all rows to the user's own sink.
 
     Frameworks call their loggers on every process and keep one result themselves. The user's sink is called on the
     first process only.
@@ -105,12 +108,13 @@ class _Sink:
 
     on_every_process = True  # else the tracker would call the sink on the first process only
 
-    def __init__(self, log: LogNumbers, other: Any, *, first: bool) -> None:
-        self._log, self._other, self._names = log, other if first else None, Names()
+    def __init__(self, log: LogNumbers, quantities: Quantities, other: Any, *, first: bool) -> None:
+        self._log, self._other = log, other if first else None
+        self._numbers = LoggedNumbers(quantities, warns=first)
         self.takes_arrays = bool(getattr(other, "takes_arrays", False))
 
     def __call__(self, rows: Sequence[Row], arrays: Sequence[Array] = ()) -> None:
-        if rows:
-            self._log({self._names(row): row.value for row in rows}, rows[0].step)
+        if numbers := self._numbers(rows):
+            self._log(numbers, rows[0].step)
         if self._other is not None and (rows or arrays):
             self._other(rows, *([arrays] if self.takes_arrays else []))

@@ -21,17 +21,21 @@ class NeuronCallback(TrackingCallback, Callback):
     """Tracks a ``fit`` with a `cofire.Tracker` of the LightningModule, stepped after each optimizer step.
 
     Numbers go to all loggers of the trainer, under ``cofire/<layer>/<quantity>`` and at the number of optimizer steps,
-    and into ``trainer.callback_metrics``, so that ``EarlyStopping`` and ``ModelCheckpoint`` can monitor them. The
-    tracker's state is saved in each checkpoint, and a resumed fit continues from it. Sanity checks, validation,
-    testing and prediction are not recorded. No hook stays on the model after a fit, even one that fails.
+    and into ``trainer.callback_metrics``, so that ``EarlyStopping`` and ``ModelCheckpoint`` can monitor them. They are
+    not printed. The run's directory and the sink get all rows. The tracker's state is saved in each checkpoint, and a
+    resumed fit continues from it. Sanity checks, validation, testing and prediction are not recorded. No hook stays on
+    the model after a fit, even one that fails.
 
     Args:
         measures: as for `Tracker`; by default `cofire.record.correlation()`. Their ``sites`` are layers of the
             LightningModule, such as ``"net.*"``.
         run, overwrite, every, sink, probe, window, max_samples, seed, mask, budget: as for `Tracker`.
+        quantities: which numbers to log; see `cofire.integrations.logged_numbers.LoggedNumbers`. By default one per
+            measure and layer, and three of the run.
 
     Raises:
-        ValueError: when the fit begins, for a wrong argument or a site pattern that matches no layer.
+        ValueError: for an unknown quantity; when the fit begins, for another wrong argument or a site pattern that
+            matches no layer.
 
     Example:
         >>> callback = NeuronCallback(every=100)

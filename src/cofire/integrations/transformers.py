@@ -5,6 +5,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any, Self
+from weakref import ReferenceType, ref
 from zlib import compress, decompress
 
 import torch
@@ -17,6 +18,7 @@ from .callback_tracker import TrackingCallback
 
 try:
     from transformers import TrainerCallback, TrainerControl, TrainerState
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     from transformers.trainer_callback import ExportableState
 except ImportError as error:
@@ -24,16 +26,18 @@ except ImportError as error:
 
 MASK = "attention_mask"
 IGNORED = -100
+REPORTERS = tuple(INTEGRATION_TO_CALLBACK.values())
+"""The callbacks behind ``report_to``, such as those of TensorBoard and W&B; others print what the Trainer logs."""
 LossFunc = Callable[..., Tensor]
 
 
 class NeuronCallback(TrackingCallback, TrainerCallback, ExportableState):
     """Tracks a ``Trainer`` with a `cofire.Tracker` of its model, stepped after each optimizer step.
 
-    Numbers go to ``trainer.state.log_history`` as ``cofire/<layer>/<quantity>``, and to the sink. Call `attach` with
-    the trainer to log them as it logs its loss (``report_to``). The tracker's state is saved in
-    ``trainer_state.json``, and training resumed from a checkpoint continues from it. The ``attention_mask`` leaves out
-    padding. Evaluation and generation run in eval mode and are not recorded.
+    Numbers go to ``trainer.state.log_history`` as ``cofire/<layer>/<quantity>``. Call `attach` with the trainer to send
+    them to ``report_to`` as well. They are not printed. The run's directory and the sink get all rows. The tracker's
+    state is saved in ``trainer_state.json``, and training resumed from a checkpoint continues from it. The
+    ``attention_mask`` leaves out padding. Evaluation and generation run in eval mode and are not recorded.
 
     transformers does not tell its callbacks about exceptions. Use the callback in a ``with`` block, or call `close`, to
     remove its hooks from the model in that case too.
@@ -43,9 +47,12 @@ class NeuronCallback(TrackingCallback, TrainerCallback, ExportableState):
             output layer, whose units are the vocabulary.
         run, overwrite, every, sink, probe, window, max_samples, seed, budget: as for `Tracker`.
         mask: as for `Tracker`; by default the argument ``attention_mask``, if the model has one.
+        quantities: which numbers to log; see `cofire.integrations.logged_numbers.LoggedNumbers`. By default one per
+            measure and layer, and three of the run.
 
     Raises:
-        ValueError: when training begins, for a wrong argument or a site pattern that matches no layer.
+        ValueError: for an unknown quantity; when training begins, for another wrong argument or a site pattern that
+            matches no layer.
 
     Example:
         >>> with NeuronCallback(every=100) as callback:
@@ -53,11 +60,11 @@ class NeuronCallback(TrackingCallback, TrainerCallback, ExportableState):
         Ellipsis
     """
 
-    _trainer: Any = None
+    _trainer: "ReferenceType[Any] | None" = None
 
     def attach(self, trainer: Any) -> Self:
-        """Add the callback to a trainer, and log through it."""
-        self._trainer = trainer
+        """Add the callback to a trainer, and send numbers to where the trainer reports."""
+        self._trainer = ref(trainer)  # the trainer holds the model, which a closed callback lets go
         trainer.add_callback(self)
         return self
 
@@ -72,13 +79,11 @@ class NeuronCallback(TrackingCallback, TrainerCallback, ExportableState):
                 self.load_state_dict(torch.load(io.BytesIO(decompress(b64decode(packed))), weights_only=True))
 
         def log(numbers: Mapping[str, float], step: int) -> None:
-            if self._trainer is None:
-                state.log_history.append({**numbers, "epoch": state.epoch, "step": step})
-                return
-            # Trainer.log resets should_log; restore it, or the trainer would skip logging its loss at this step.
-            due = control.should_log
-            self._trainer.log(dict(numbers))
-            control.should_log = due
+            logs = {**numbers, "epoch": state.epoch}
+            state.log_history.append({**logs, "step": step})
+            # Trainer.log would print them too.
+            for reporter in self._reporters():
+                reporter.on_log(args, state, control, model=model, logs=dict(logs))
 
         mask = MASK if MASK in signature(model.forward).parameters else None
         self._begin(model, log, step=state.global_step, mask=mask, default=_hidden(model))
@@ -94,6 +99,11 @@ class NeuronCallback(TrackingCallback, TrainerCallback, ExportableState):
     def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Remove the hooks."""
         self.close()
+
+    def _reporters(self) -> list[Any]:
+        trainer = self._trainer() if self._trainer is not None else None
+        callbacks = [] if trainer is None else trainer.callback_handler.callbacks
+        return [one for one in callbacks if isinstance(one, REPORTERS)]
 
     def __enter__(self) -> Self:
         return self

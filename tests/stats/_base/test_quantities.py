@@ -32,7 +32,13 @@ def test_every_quantity_is_recorded_or_reported():
     assert set(QUANTITIES) - recorded == {
         *("effective_rank", "copies", "constant", "superfluous"),
         *("n_units_seen", "nc_unit_error"),  # recorded only when units are left out
+        "overhead",  # recorded only with a budget
     }
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
+def test_every_measure_has_one_main_quantity(measure):
+    assert sum(quantity(name).main for name in measure.values(samples(measure.stage))) == 1
 
 
 @pytest.mark.parametrize("one", QUANTITIES.values(), ids=lambda one: one.name)

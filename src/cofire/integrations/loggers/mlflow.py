@@ -5,6 +5,7 @@ from time import time
 
 import numpy as np
 
+from ..logged_numbers import Quantities
 from .sink import LoggerSink
 
 try:
@@ -22,14 +23,15 @@ class MLflowSink(LoggerSink):
 
     Args:
         run_id: the run; by default the active one.
+        quantities: which numbers to log; see `cofire.integrations.logged_numbers.LoggedNumbers`.
         images: also log correlation matrices; see `LoggerSink`.
 
     Raises:
         ValueError: if no run is active and none is given.
     """
 
-    def __init__(self, run_id: str | None = None, *, images: bool = False) -> None:
-        super().__init__(images=images)
+    def __init__(self, run_id: str | None = None, *, quantities: Quantities = None, images: bool = False) -> None:
+        super().__init__(quantities, images=images)
         active = mlflow.active_run()
         if run_id is None and active is None:
             raise ValueError("no active MLflow run; call mlflow.start_run first or pass run_id")

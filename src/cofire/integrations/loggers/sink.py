@@ -8,7 +8,8 @@ from operator import attrgetter
 import numpy as np
 
 from ...record import Array, Row
-from ..metric_names import Names, name
+from ..logged_numbers import LoggedNumbers, Quantities
+from ..metric_names import name
 
 PIXELS = 256
 UNDEFINED = (128, 128, 128)
@@ -18,18 +19,21 @@ class LoggerSink(ABC):
     """Base of the loggers' sinks, for a tracker's ``sink=``.
 
     Args:
+        quantities: which numbers to log; see `LoggedNumbers`. By default one per measure and layer, and three of the
+            run.
         images: also log symmetric matrices, such as the correlations between a layer's units, as images. The measures'
             ``arrays_every`` picks the recordings: by default the 1st, 2nd, 4th, 8th, ... and the last.
     """
 
-    def __init__(self, *, images: bool = False) -> None:
+    def __init__(self, quantities: Quantities = None, *, images: bool = False) -> None:
         self.takes_arrays = images
-        self._names = Names()
+        self._numbers = LoggedNumbers(quantities)
 
     def __call__(self, rows: Sequence[Row], arrays: Sequence[Array] = ()) -> None:
-        """Log rows, and the symmetric matrices among the arrays."""
+        """Log some of the rows' numbers, and the symmetric matrices among the arrays."""
         for step, of_step in groupby(rows, key=attrgetter("step")):
-            self._log_numbers({self._names(row): row.value for row in of_step}, step)
+            if numbers := self._numbers(of_step):
+                self._log_numbers(numbers, step)
         for one in arrays if self.takes_arrays else ():
             if is_symmetric(one.value):
                 self._log_image(name(one.site, one.name), picture(one.value), one.step)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..logged_numbers import Quantities
 from .sink import LoggerSink
 
 try:
@@ -18,6 +19,7 @@ class TensorBoardSink(LoggerSink):
 
     Args:
         to: a ``SummaryWriter``, or a directory for a new one, which `close` closes.
+        quantities: which numbers to log; see `cofire.integrations.logged_numbers.LoggedNumbers`.
         images: also write correlation matrices; see `LoggerSink`.
 
     Example:
@@ -25,12 +27,12 @@ class TensorBoardSink(LoggerSink):
         >>> model = torch.nn.Linear(4, 3)
         >>> with TensorBoardSink(tempfile.mkdtemp()) as sink:
         ...     with cofire.Tracker(model, [cofire.record.correlation()], every=1, sink=sink) as tracker:
-        ...         _ = model(torch.randn(9, 4))  # then optimizer.step()
+        ...         _ = model(torch.randn(32, 4))  # then optimizer.step()
         ...         tracker.step()
     """
 
-    def __init__(self, to: SummaryWriter | str | Path, *, images: bool = False) -> None:
-        super().__init__(images=images)
+    def __init__(self, to: SummaryWriter | str | Path, *, quantities: Quantities = None, images: bool = False) -> None:
+        super().__init__(quantities, images=images)
         self._owned = isinstance(to, str | Path)
         self.writer = SummaryWriter(str(to)) if isinstance(to, str | Path) else to
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..logged_numbers import Quantities
 from ..metric_names import ROOT
 from .sink import LoggerSink
 
@@ -24,6 +25,7 @@ class WandbSink(LoggerSink):
 
     Args:
         run: the run, online or offline; by default the one that ``wandb.init`` started.
+        quantities: which numbers to log; see `cofire.integrations.logged_numbers.LoggedNumbers`.
         images: also log correlation matrices; see `LoggerSink`.
         commit: as for ``run.log``. False adds the numbers to your next ``log`` call; use it if you log with your own
             ``step=`` after each recording.
@@ -32,8 +34,10 @@ class WandbSink(LoggerSink):
         ValueError: if no run is active and none is given.
     """
 
-    def __init__(self, run: Any = None, *, images: bool = False, commit: bool = True) -> None:
-        super().__init__(images=images)
+    def __init__(
+        self, run: Any = None, *, quantities: Quantities = None, images: bool = False, commit: bool = True
+    ) -> None:
+        super().__init__(quantities, images=images)
         run = run if run is not None else wandb.run
         if run is None:
             raise ValueError("no active W&B run; call wandb.init first or pass run")

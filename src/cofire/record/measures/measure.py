@@ -25,7 +25,7 @@ WIDE = 512
 
 
 class NotMeasured(UserWarning):
-    """A measure gave NaN at a site because its statistic refused the samples there."""
+    """A layer has no number: it did not run, a statistic refused its samples, or it is too small to log."""
 
 
 @dataclass(frozen=True)

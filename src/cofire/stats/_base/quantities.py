@@ -33,6 +33,7 @@ class Quantity:
         source: what it is computed from.
         of_pairs: whether it needs at least two units.
         zero_means_none: whether 0 stands for "nothing of it", so that charts start there.
+        main: whether it is the number that stands for its measure where there is room for one, as in loggers.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Quantity:
     source: Source = "activations"
     of_pairs: bool = False
     zero_means_none: bool = True
+    main: bool = False
 
     @property
     def label(self) -> str:
@@ -65,7 +67,7 @@ class Quantity:
 _of_pairs = partial(Quantity, of_pairs=True)
 _of_weights = partial(Quantity, of_pairs=True, source="weights")
 _nats = partial(Quantity, unit="nats", low=-inf, top=inf)
-_entropy = partial(_nats, zero_means_none=False, high="the units vary more freely")
+_entropy = partial(_nats, zero_means_none=False, main=True, high="the units vary more freely")
 _count = partial(Quantity, digits=0, top=inf, unit="units")
 _REPEAT = "units repeat one another and the layer is redundant"
 _COULD_GO = "many units could go"
@@ -75,7 +77,7 @@ _TABLE = (
     _of_pairs("nc", "Neuronal correlation", "Mean |ρ| over pairs of units.",
               symbol="NC", high=_REPEAT, floor="nc_noise_floor"),
     _of_pairs("nc_debiased", "Neuronal correlation, debiased", "Mean |ρ| over pairs of units, less what noise adds.",
-              symbol="Debiased", high=_REPEAT, low=-1.0, interval=("nc_low", "nc_high")),
+              symbol="Debiased", high=_REPEAT, low=-1.0, interval=("nc_low", "nc_high"), main=True),
     _of_pairs("nc_low", "Lower end of the interval", "Lower end of the 95 % interval of the true mean |ρ|."),
     _of_pairs("nc_high", "Upper end of the interval", "Upper end of the 95 % interval of the true mean |ρ|."),
     _of_pairs("nc_noise_floor", "Noise floor", "Mean |ρ| that independent units would show.", symbol="Floor"),
@@ -89,9 +91,9 @@ _TABLE = (
     _count("n_constant", "Constant", "Units that never changed.", high="units are dead"),
     _count("n_nonfinite", "Not finite", "Units that met a NaN or an infinity.", high="training diverges"),
     _of_pairs("epsilon", "Change by the activation function, ε", "|NC after − NC before| the activation function.",
-              symbol="ε", high="the activation function changes how units correlate"),
+              symbol="ε", high="the activation function changes how units correlate", main=True),
     _of_weights("wc", "Weight correlation", "Mean |cosine| between the incoming weights of two units.",
-                symbol="WC", high="units have similar weights"),
+                symbol="WC", high="units have similar weights", main=True),
     _of_weights("wc_signed", "Mean cosine", "Mean cosine between the incoming weights of two units.", low=-1.0),
     _of_weights("wc_lower_quartile", "Lower quartile of |cosine|", "Lower quartile of |cosine| over pairs of units."),
     _of_weights("wc_median", "Median |cosine|", "Median of |cosine| over pairs of units."),
@@ -99,7 +101,7 @@ _TABLE = (
     _count("wc_left_out", "Weights left out", "Units whose weights are all zero or not finite.", source="weights"),
     _nats("dependence", "Dependence score, ι", "Mean mutual information over pairs of units; copies left out.",
           symbol="ι", of_pairs=True, floor="dependence_threshold",
-          high="units share information, even without correlation"),
+          high="units share information, even without correlation", main=True),
     _nats("dependence_standard_error", "Standard error of ι", "Standard error of the dependence score."),
     _nats("dependence_threshold", "Independent units", "Dependence score that independent units stay below."),
     _count("dependence_pairs", "Pairs measured", "Pairs of units behind the dependence score.", unit="pairs"),
@@ -108,7 +110,7 @@ _TABLE = (
           "Mean information over pairs of units, less that of normal pairs with the same ρ.",
           of_pairs=True, high="units depend on one another in ways that correlation misses"),
     _nats("total_correlation", "Total correlation", "Dependence of every order between the units.",
-          of_pairs=True, high="the units are far from independent"),
+          of_pairs=True, high="the units are far from independent", main=True),
     _entropy("entropy_gaussian", "Entropy, as if normal", "An upper bound that sees correlation only."),
     _entropy("entropy_knn", "Entropy by nearest neighbors", "Biased by nats from 10 units on."),
     _entropy("entropy_knn_whitened", "Entropy by nearest neighbors, whitened", "Biased by nats from 20 units on."),
@@ -119,7 +121,7 @@ _TABLE = (
              note="Discrete; the logarithm of the number of samples once each has a cell of its own."),
     _entropy("entropy_independence_bound", "Entropy as if independent", "Sum of the entropies of single units."),
     _entropy("entropy_embedded", "Entropy by kernel embedding", "By the estimator that the run states."),
-    _count("width", "Recommended width", symbol="Width", interval=("width_low", "width_high"),
+    _count("width", "Recommended width", symbol="Width", interval=("width_low", "width_high"), main=True,
            note="Fewest units of which all others are linear combinations, within 5 % of variance."),
     _count("width_low", "Lowest width", "Lower end of the 95 % interval of the recommended width."),
     _count("width_high", "Highest width", "Upper end of the 95 % interval of the recommended width."),
@@ -129,6 +131,7 @@ _TABLE = (
     Quantity("copies", "Copies", "Share of units that copy another.", high=_COULD_GO, source="both"),
     Quantity("constant", "Constant share", "Share of units that never change.", high="units are dead", source="both"),
     Quantity("superfluous", "Redundant share", "Share of units that could go.", high=_COULD_GO, source="both"),
+    Quantity("overhead", "Overhead", "Share of training time that the tracker took.", high="recording is slow"),
 )
 # fmt: on
 
