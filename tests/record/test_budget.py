@@ -13,6 +13,7 @@ from cofire.record import Measure, Row, correlation
 from cofire.record.budget import Budget
 from cofire.record.some_units import correlation_of_some, of_some_units, unit_error
 from cofire.stats import neuronal_correlation
+from cofire.stats._base.quantities import QUANTITIES
 
 SHARE = 0.02
 
@@ -227,3 +228,13 @@ def test_a_level_that_seemed_dear_is_tried_again():
             model(torch.randn(9, 2))
             tracker.step()
     assert tracker.overhead.units == 64
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.3, 30.0])
+def test_every_number_from_some_units_is_in_its_range(shared):
+    generator = torch.Generator().manual_seed(2)
+    for n_samples in (2, 3, 5, 40):
+        common = shared * torch.randn(n_samples, 1, generator=generator)
+        x = common + torch.randn(n_samples, 200, generator=generator)
+        for name, value in correlation_of_some(x, 64, generator, compute_dtype="float64").items():
+            assert math.isnan(value) or QUANTITIES[name].low <= value <= QUANTITIES[name].top, name

@@ -34,9 +34,9 @@ def correlation_of_some(x: Tensor, n_units: int, generator: torch.Generator, *, 
 
     .. math:: \left(1 - \frac{u}{d}\right) \frac{4 (u - 1)}{u (u - 2)^2} \sum_i (h_i - \bar h)^2
 
-    h_i is the mean abs(rho) of unit i with the other chosen ones. ``nc_low`` and ``nc_high`` are widened by it;
-    ``nc_unit_error`` is its root, and ``n_units_seen`` the number chosen. ``n_constant`` and ``n_nonfinite`` are scaled
-    up to all units.
+    h_i is the mean abs(rho) of unit i with the other chosen ones. ``nc_low`` and ``nc_high`` are widened by it, within
+    [0, 1]; ``nc_unit_error`` is its root, and ``n_units_seen`` the number chosen. ``n_constant`` and ``n_nonfinite``
+    are scaled up to all units.
 
     References: Arvesen 1969 (the jackknife of U-statistics); Nandi, Sen 1963 (finite populations).
     """
@@ -48,8 +48,9 @@ def correlation_of_some(x: Tensor, n_units: int, generator: torch.Generator, *, 
     spread = 1.96 * error
     return {
         **found,
-        "nc_low": found["nc_debiased"] - math.hypot(found["nc_debiased"] - found["nc_low"], spread),
-        "nc_high": found["nc_debiased"] + math.hypot(found["nc_high"] - found["nc_debiased"], spread),
+        # the value comes first: max and min then keep NaN
+        "nc_low": max(found["nc_debiased"] - math.hypot(found["nc_debiased"] - found["nc_low"], spread), 0.0),
+        "nc_high": min(found["nc_debiased"] + math.hypot(found["nc_high"] - found["nc_debiased"], spread), 1.0),
         "n_units": n_all,
         "n_constant": found["n_constant"] * n_all / n_units,
         "n_nonfinite": found["n_nonfinite"] * n_all / n_units,
