@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cofire.nets.shrinking import shrink
-from cofire.nets.shrinking.lockstep import in_lockstep
+from cofire.nets.shrinking.refit.lockstep import in_lockstep
 
 PASSES: Counter[str] = Counter()
 

@@ -10,8 +10,8 @@ from cofire.nets.loading.eval_mode import evaluating
 from cofire.nets.shrinking import shrink
 from cofire.nets.shrinking.cutting import cut_out
 from cofire.nets.shrinking.free_groups import structure
-from cofire.nets.shrinking.refitting import Refitting
-from cofire.nets.shrinking.ridge import Normal, refit
+from cofire.nets.shrinking.refit.refitting import Refitting
+from cofire.nets.shrinking.refit.ridge import Normal, refit
 from cofire.nets.surgery.copies import copied
 from cofire.nets.surgery.output_change import output_error
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cofire.nets.shrinking.ridge import GRID, Normal, Refit, Rows, refit, refit_wide
+from cofire.nets.shrinking.refit.ridge import GRID, Normal, Refit, Rows, refit, refit_wide
 
 
 def normal(x: Tensor, y: Tensor) -> Normal:

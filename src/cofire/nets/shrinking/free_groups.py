@@ -19,7 +19,7 @@ from ..wiring.wired_layers import Group, Layer, Wiring
 from ..wiring.wiring import wire
 from .contraction import Contraction, columns_of, outputs_of, per_axis
 from .group_names import owner, titles_of, why_left
-from .residuals import Residual, ResidualWatch
+from .refit.residuals import Residual, ResidualWatch
 from .watching import Watch, running
 
 

@@ -22,7 +22,7 @@ from .data import divided, n_samples
 from .exact import Explained, rounded, why_not
 from .free_groups import Free
 from .plans import plan_of
-from .refitting import Refitting
+from .refit.refitting import Refitting
 from .shrunk import GroupCut, Point, Shrunk
 
 Score = Callable[[nn.Module, Sequence[Any]], float]

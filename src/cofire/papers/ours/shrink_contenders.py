@@ -16,7 +16,7 @@ from ...nets.shrinking.cutting import cut_out, cuttable
 from ...nets.shrinking.data import in_memory
 from ...nets.shrinking.elimination import eliminate
 from ...nets.shrinking.free_groups import Free, Structure, structure
-from ...nets.shrinking.refitting import Refitting
+from ...nets.shrinking.refit.refitting import Refitting
 from ...nets.shrinking.statistics import Statistics
 from ...nets.shrinking.watching import Watch, running
 from ...nets.surgery.copies import copied

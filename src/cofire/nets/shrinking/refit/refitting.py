@@ -6,17 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...stats._base.progress import progress
-from ..loading.batches import batch_length, forward
-from ..surgery.cut_groups import named_tensors
-from ..wiring.dimensions import root
-from .contraction import Contraction, put, viewed
-from .cutting import Keep, alive_entries, along_axis, rescaled
-from .free_groups import Reader, Structure
+from ....stats._base.progress import progress
+from ...loading.batches import batch_length, forward
+from ...surgery.cut_groups import named_tensors
+from ...wiring.dimensions import root
+from ..contraction import Contraction, put, viewed
+from ..cutting import Keep, alive_entries, along_axis, rescaled
+from ..free_groups import Reader, Structure
+from ..statistics import WIDE, precise, sampled
+from ..watching import Watch, running
 from .lockstep import Waiting, in_lockstep
 from .ridge import Normal, Refit, Rows, refit, refit_wide
-from .statistics import WIDE, precise, sampled
-from .watching import Watch, running
 
 HELD = 5
 """Every so many batches, one chooses the ridge."""

@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..loading.batches import forward
-from ..surgery.copies import computed
-from ..surgery.cut_groups import named_tensors
-from .contraction import Contraction
+from ...loading.batches import forward
+from ...surgery.copies import computed
+from ...surgery.cut_groups import named_tensors
+from ..contraction import Contraction
+from ..watching import Watch, in_thread, running
 from .residuals import Residual
-from .watching import Watch, in_thread, running
 
 
 class _Stopped(BaseException):

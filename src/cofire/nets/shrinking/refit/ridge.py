@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .elimination import solved
+from ..elimination import solved
 
 GRID = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
 """Ridges to choose from, as shares of the mean second moment; keeping the old weight is one more choice."""

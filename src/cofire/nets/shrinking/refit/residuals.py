@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..torch_private import DispatchMode
-from .contraction import contraction_of
-from .watching import MEANS, NORMS, UNCOUNTED, Watch, first_of
+from ...torch_private import DispatchMode
+from ..contraction import contraction_of
+from ..watching import MEANS, NORMS, UNCOUNTED, Watch, first_of
 
 VIEWS = frozenset({"aten::view", "aten::_unsafe_view", "aten::reshape", "aten::alias", "aten::detach", "aten::clone"})
 SUMS = frozenset({"aten::add", "aten::add_"})
