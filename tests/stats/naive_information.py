@@ -119,6 +119,37 @@ def on_lines(units, i: int, j: int, both: np.ndarray, k: int) -> float:
     return np.mean([on_a_line(*values[:, some], tolerance) for some in near])
 
 
+def is_function(units, i: int, j: int, both: np.ndarray) -> bool:
+    """Whether parabolas fit unit j over five samples in a row of unit i, in three places and more than a twentieth."""
+    some = np.flatnonzero(both)
+    some = some[np.argsort(units.score[i, some], kind="stable")]
+    n, apart = len(some), 1 + len(some) // 10_000
+    if n < max(20, 4 * apart + 1):
+        return False
+    n_places = min(64, n // (4 * apart + 1))
+    starts = [place * (n - 4 * apart - 1) // max(n_places - 1, 1) for place in range(n_places)]
+    fits = 0
+    for start in starts:
+        x, y = units.value[[i, j]][:, some[start : start + 4 * apart + 1 : apart]].astype(np.float64)
+        if np.ptp(x) > 0 and np.ptp(y) > 0:
+            t = (x - x.mean()) / np.ptp(x)
+            rest = y - np.polyval(np.polyfit(t, y, 2), t)
+            fits += rest.var() < max(1e-6, 0.02 / n) * y.var()
+    return fits >= 3 and fits > 0.05 * n_places
+
+
+def entropy_if_determined(units, i: int, j: int) -> float:
+    """Entropy of a unit if the levels of the other, most of which repeat, determine it and chance does not."""
+    for by, of in ((i, j), (j, i)):
+        level, value = units.level[by], units.value[of]
+        n_levels = units.n_levels[by]
+        if n_levels and all(len(set(value[level == one])) == 1 for one in range(n_levels)):
+            share = np.unique(value, return_counts=True)[1] / len(value)
+            chance = np.sum(share**2) ** (len(value) - n_levels)
+            return _counted_entropy(value) if len(value) >= 20 and chance <= 1e-9 else np.nan
+    return np.nan
+
+
 def determined(units, i: int, j: int, both: np.ndarray) -> float:
     """Information of units of which one is a monotone function of the other, NaN for others."""
     x, y = units.value[i, both], units.value[j, both]
@@ -137,6 +168,10 @@ def information_of_units(units, i: int, j: int, k: int) -> float:
     between = kraskov(units.score[i, both], units.score[j, both], k)
     if k > 1 and between > 0.25 and units.smooth[i] and units.smooth[j] and on_lines(units, i, j, both, k) > 0.05:
         between = np.inf
+    if units.smooth[i] and units.smooth[j] and any(is_function(units, *way, both) for way in ((i, j), (j, i))):
+        between = np.inf
+    if not np.isnan(entropy := entropy_if_determined(units, i, j)):
+        return entropy
     known = determined(units, i, j, both)
     between = between if np.isnan(known) else known
     total = counted(a, b) + (both.mean() * between if both.any() else 0.0)

@@ -48,8 +48,11 @@ def correlation_of_some(x: Tensor, n_units: int, generator: torch.Generator, *, 
     spread = 1.96 * error
     return {
         **found,
-        # the value comes first: max and min then keep NaN
-        "nc_low": max(found["nc_debiased"] - math.hypot(found["nc_debiased"] - found["nc_low"], spread), 0.0),
+        # within [0, 1], but extended to a value below 0; the value comes first: max and min then keep NaN
+        "nc_low": max(
+            found["nc_debiased"] - math.hypot(found["nc_debiased"] - found["nc_low"], spread),
+            min(found["nc_debiased"], 0.0),
+        ),
         "nc_high": min(found["nc_debiased"] + math.hypot(found["nc_high"] - found["nc_debiased"], spread), 1.0),
         "n_units": n_all,
         "n_constant": found["n_constant"] * n_all / n_units,

@@ -7,8 +7,8 @@ from .correlation.dropout_laws import dropout_correlation, dropout_second_moment
 from .correlation.moments import Moments
 from .correlation.preactivation import epsilon, preactivation_correlation, preactivation_neuronal_correlation
 from .correlation.summary import CorrelationSummary, neuronal_correlation, noise_floor
+from .information.cautions import HighDimensionWarning, WhiteningWarning
 from .information.coefficient import information_coefficient, information_of_correlation
-from .information.density import HighDimensionWarning
 from .information.dependence import DependenceScore, PermutationThreshold, dependence_score, permutation_threshold
 from .information.disagreement import Disagreement, disagreement
 from .information.entropy import (
@@ -49,14 +49,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CorrelationSummary", "DependenceScore", "Disagreement", "EigenvalueBounds", "HighDimensionWarning", "Moments",
-    "PermutationThreshold", "WeightSummary", "WidthChoice", "WidthScan", "choose_bandwidth", "dependence_score",
-    "disagreement", "dropout_correlation", "dropout_second_moment", "eigenvalue_bounds", "entropy_binned",
-    "entropy_embedded", "entropy_gaussian", "entropy_independence_bound", "entropy_kde", "entropy_knn", "epsilon",
-    "feature_matrix", "gram_matrix", "information_coefficient", "information_of_correlation", "kernel_alignment",
-    "kernel_width_scan", "mutual_information", "mutual_information_3h", "mutual_information_gaussian",
-    "mutual_information_ksg", "neuronal_correlation", "noise_floor", "nonlinear_excess", "permutation_threshold",
-    "preactivation_correlation", "preactivation_neuronal_correlation", "split_units", "structure_coefficient",
-    "total_correlation", "truth", "weight_correlation", "weight_correlation_quartiles",
+    "PermutationThreshold", "WeightSummary", "WhiteningWarning", "WidthChoice", "WidthScan", "choose_bandwidth",
+    "dependence_score", "disagreement", "dropout_correlation", "dropout_second_moment", "eigenvalue_bounds",
+    "entropy_binned", "entropy_embedded", "entropy_gaussian", "entropy_independence_bound", "entropy_kde",
+    "entropy_knn", "epsilon", "feature_matrix", "gram_matrix", "information_coefficient", "information_of_correlation",
+    "kernel_alignment", "kernel_width_scan", "mutual_information", "mutual_information_3h",
+    "mutual_information_gaussian", "mutual_information_ksg", "neuronal_correlation", "noise_floor", "nonlinear_excess",
+    "permutation_threshold", "preactivation_correlation", "preactivation_neuronal_correlation", "split_units",
+    "structure_coefficient", "total_correlation", "truth", "weight_correlation", "weight_correlation_quartiles",
     "weight_correlation_summary",
 ]  # fmt: skip
 

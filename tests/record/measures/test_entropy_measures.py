@@ -68,7 +68,7 @@ def test_where_ties_matter_it_is_taken_before_the_activation():
         ("guess", {}, "must be one of gaussian"),
         ("gaussian", {"bins": 3}, "takes no option, got bins"),
         ("kde_upper", {"n_neighbors": 3}, "takes variance, got n_neighbors"),
-        ("binned", {"bins": 0}, "bins must be at least 1"),
+        ("binned", {"bins": 0}, "bins must be a whole number of at least 1"),
         ("kde_upper", {"variance": -1.0}, "variance must be above 0"),
         ("embedded", {"estimator": "guess"}, "estimator must be one of"),
         ("knn", {"n_neighbors": 0}, "n_neighbors"),

@@ -64,3 +64,39 @@ def test_different_layers_are_refused_on_every_process(tmp_path: Path) -> None:
 def test_without_a_process_group() -> None:
     with pytest.raises(RuntimeError, match="init_process_group"):
         Moments().all_reduce()
+
+
+def in_order(rank: int, store: str, order: list[int], results: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=3)
+    parts = odd_samples().split([70, 0, 130])
+    joined = Moments().update(parts[order[rank]]).all_reduce()
+    summary = joined.summary()
+    found = {"mean": joined.mean(), "covariance": joined.covariance(), "correlation": joined.correlation()}
+    found["summary"] = torch.tensor([summary.mean_abs, summary.debiased, *summary.interval], dtype=torch.float64)
+    torch.save(found, Path(results) / f"{rank}.pt")
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def odd_samples() -> torch.Tensor:
+    """Units of very different scales and offsets, one constant, one that meets a NaN, one that meets an outlier."""
+    x = torch.randn(200, 130, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    x = x * 10.0 ** torch.linspace(-290, 140, 130) + 1e4 * torch.arange(130)
+    x[:, 5], x[180, 6], x[150, 64] = 0.1, torch.nan, 1e9
+    return x
+
+
+def test_processes_in_any_order_give_the_same_bits(tmp_path: Path) -> None:
+    found = []
+    for number, order in enumerate(([0, 1, 2], [2, 0, 1], [1, 2, 0])):
+        results = tmp_path / str(number)
+        results.mkdir()
+        mp.spawn(in_order, (str(results / "store"), order, str(results)), nprocs=3)
+        found += [torch.load(results / f"{rank}.pt", weights_only=True) for rank in range(3)]
+    whole = Moments().update(odd_samples())
+    torch.testing.assert_close(found[0]["correlation"], whole.correlation(), rtol=0, atol=1e-13, equal_nan=True)
+    apart = (found[0]["mean"] - whole.mean()).abs() / whole.variance().sqrt()
+    assert apart.nan_to_num().max() < 1e-13 and found[0]["mean"][5] == 0.1 and found[0]["mean"][6].isnan()
+    for one in found[1:]:
+        for name, value in found[0].items():
+            assert torch.equal(one[name].nan_to_num(nan=7.0), value.nan_to_num(nan=7.0)), name

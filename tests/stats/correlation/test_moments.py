@@ -86,9 +86,20 @@ def test_none_and_one_sample_give_nan_and_no_exception() -> None:
         assert m.quartiles().isnan().all() and m.histogram().sum() == 0
 
 
-def test_empty_batch_is_a_no_op() -> None:
+def test_empty_batch_shows_the_number_of_units() -> None:
     m = Moments().update(torch.empty(0, 5))
-    assert m.count == 0 and m.n_units == 0
+    assert m.count == 0 and m.n_units == 5 and m.mean().isnan().all() and m.covariance().isnan().all()
+    assert m.summary().n_units == 5 and m.summary().n_nonfinite == 0
+    with pytest.raises(ValueError, match="2 units, but earlier batches had 5"):
+        m.update(layer(10, 2))
+    with pytest.raises(ValueError, match="cannot merge"):
+        m + Moments().update(layer(10, 2))
+    for none in (m + Moments(), Moments() + m, m + m):
+        assert none.count == 0 and none.n_units == 5
+    five = layer(10, 5)
+    late = Moments().update(five)
+    for same in (Moments().update(five[:0]).update(five), m + late, late + m):
+        assert torch.equal(same.covariance(), late.covariance()) and same.count == 10
     x = layer(10, 2)
     assert torch.equal(Moments().update(x).update(x[:0]).covariance(), Moments().update(x).covariance())
 

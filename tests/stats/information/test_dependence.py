@@ -202,8 +202,8 @@ class TestScore:
         [
             (layer() / 0, {}, "NaN or infinite"),
             (layer(3), {}, "less than the number of samples"),
-            (layer(), {"method": "gcmi"}, "must be one of '3h', 'ksg', 'default', got 'gcmi'"),
-            (layer(), {"max_pairs": 0}, "max_pairs must be at least 1"),
+            (layer(), {"method": "gcmi"}, "must be one of 3h, ksg, default, got 'gcmi'"),
+            (layer(), {"max_pairs": 0}, "max_pairs must be a whole number of at least 1"),
             (layer(), {"n_neighbors": 0}, "at least 1"),
             (layer()[:, 0], {}, "n_samples, n_units"),
         ],
@@ -282,7 +282,7 @@ class TestPermutationThreshold:
 
     @pytest.mark.parametrize("options", [{"n_permutations": 18}, {"level": 1.0}, {"level": 0.99}, {"level": 0.0}])
     def test_refuses(self, options):
-        with pytest.raises(ValueError, match="level must be between 0 and 1"):
+        with pytest.raises(ValueError, match="level must be "):
             permutation_threshold(layer(), **options)
 
 

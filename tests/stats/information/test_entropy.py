@@ -7,6 +7,7 @@ import torch
 
 from cofire.stats import (
     HighDimensionWarning,
+    WhiteningWarning,
     entropy_binned,
     entropy_embedded,
     entropy_gaussian,
@@ -74,7 +75,7 @@ def test_samples_that_coincide_have_as_many_neighbors_as_it_takes(n_units, monke
     x = some_coinciding(n_units)
     found = entropy_knn(x)
     assert found.item() == pytest.approx(naive_information.entropy(x.numpy(), 3), abs=1e-12)
-    monkeypatch.setattr("cofire.stats.information.entropy.DISTANCES_AT_A_TIME", 2000)
+    monkeypatch.setattr("cofire.stats.information.neighbor_entropy.DISTANCES_AT_A_TIME", 2000)
     assert torch.equal(entropy_knn(x), found)
 
 
@@ -159,3 +160,52 @@ def test_a_spread_whose_square_leaves_float64_is_refused(entropy, scale) -> None
     with pytest.raises(ValueError, match=r"2 of 2 units of x spread over some .*divide x by a constant"):
         entropy(x * scale)
     assert entropy(x * 1e100).isfinite()
+
+
+def clusters(distance: float, *units: int) -> torch.Tensor:
+    """Return 1000 samples of 5 independent normal units, some of which have two clusters in common."""
+    x = normal(1000, 5)
+    x[:, list(units)] += distance * (torch.rand(1000, 1) < 0.5)
+    return x
+
+
+@pytest.mark.parametrize("x", [clusters(20, 0), clusters(100, 2), clusters(50, 0, 1, 2, 3, 4)])
+def test_whitening_that_hurts_is_warned_of(x: torch.Tensor) -> None:
+    with pytest.warns(WhiteningWarning, match=r"raised the entropy by \d\.\d nats.*use whiten=False"):
+        entropy_knn(x, whiten=True)
+    with pytest.warns(WhiteningWarning):
+        total_correlation(x)
+    assert total_correlation(x, whiten=False).isfinite()  # and warns of nothing
+
+
+@pytest.mark.parametrize("x", [normal(1000, 5), normal(1000, 5).exp(), torch.rand(1000, 5), clusters(4, 0)])
+def test_whitening_that_does_not_hurt_is_not(x: torch.Tensor) -> None:
+    total_correlation(x + x[:, :1])  # a warning is an error
+
+
+def test_documented_bias_of_whitening() -> None:
+    bias = {s: np.mean([total_correlation_warned(clusters(s, 0)) for _ in range(5)]) for s in (10, 20, 100)}
+    assert bias == pytest.approx({10: -0.25, 20: -0.65, 100: -2.3}, abs=0.2)
+
+
+def total_correlation_warned(x: torch.Tensor) -> float:
+    with pytest.warns(WhiteningWarning):
+        return total_correlation(x).item()
+
+
+@pytest.mark.parametrize("share", [0.007, 0.01, 0.015])
+@pytest.mark.parametrize("n_samples", [1000, 20_000])
+def test_few_zeros_are_an_atom_if_they_stand_alone(share: float, n_samples: int) -> None:
+    x = normal(n_samples, 1)
+    x = torch.relu(x - torch.quantile(x, share))
+    assert entropy_knn(x).item() == entropy_independence_bound(x).item() == -inf
+
+
+@pytest.mark.parametrize("digits", [3, 4])
+def test_rounding_is_no_atom(digits: int) -> None:
+    for n_samples in (1000, 20_000):
+        rounded = normal(n_samples, 1).mul(10**digits).round() / 10**digits
+        tied = (entropy_knn(rounded) - entropy_knn(rounded + 1e-9 * normal(n_samples, 1))).abs()
+        assert entropy_knn(rounded).item() == -inf or tied < 0.1
+    float16 = normal(1000, 1).half()
+    assert entropy_knn(float16).isfinite()

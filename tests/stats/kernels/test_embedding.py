@@ -144,7 +144,7 @@ def test_an_atom_has_no_density() -> None:
         ({"features": "pixels"}, "features must be one of eigen, gram, got 'pixels'"),
         ({"kernel": "cosine"}, "kernel must be one of"),
         ({"bandwidth": 0.0}, "bandwidth must be above 0"),
-        ({"beta": 2.0}, "beta must be from 0 to 1, got 2.0"),
+        ({"beta": 2.0}, "beta must be at least 0 and at most 1, got 2.0"),
         ({"labels": torch.zeros(3)}, "expected one label for each of 50 samples"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ...stats.information.density import cautions
+from ...stats.information.cautions import cautions
 from ...stats.information.entropy import entropy_binned, entropy_gaussian, entropy_independence_bound, entropy_knn
 from ...stats.information.entropy import total_correlation as total_correlation_of
 from ...stats.kernels.embedding import entropy_embedded

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...stats.information.density import HighDimensionWarning, cautions
+from ...stats.information.cautions import cautions
 from .measure import Cautioned, NotMeasured
 
 TRIED = 64
@@ -23,4 +23,4 @@ def cautious(statistic: Callable[..., dict[str, Any]], names: Sequence[str], x: 
             values = statistic(x)
         except ValueError as refusal:
             return Cautioned(dict.fromkeys(names, nan), f"not measured: {refusal}", NotMeasured)
-    return Cautioned(values, heard[0], HighDimensionWarning) if heard else values
+    return Cautioned(values, str(heard[0]), type(heard[0])) if heard else values

@@ -9,6 +9,12 @@ from torch import Tensor
 
 Array: TypeAlias = "Tensor | NDArray[np.generic]"
 
+REAL = {
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+    torch.float16, torch.bfloat16, torch.float32, torch.float64,
+}  # fmt: skip
+WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.float64}
+"""Types that torch stores but hardly computes with, and those that take their place."""
 EXACT_IN_FLOAT32 = {torch.bool, torch.uint8, torch.int8, torch.int16, torch.float16, torch.bfloat16, torch.float32}
 
 
@@ -21,11 +27,25 @@ def as_tensor(x: Array, name: str = "x") -> Tensor:
     tensor = x.detach() if isinstance(x, Tensor) else _from_numpy(x, name)
     if tensor.is_meta:
         raise ValueError(f"{name} is on the meta device and holds no numbers; give a tensor that does")
-    if tensor.is_complex() or tensor.is_quantized or tensor.layout != torch.strided or _is_narrow_float(tensor.dtype):
-        kind = f"{tensor.dtype}, layout {tensor.layout}"
+    tensor = tensor.to(WIDER.get(tensor.dtype, tensor.dtype))
+    if tensor.dtype not in REAL or tensor.is_nested or tensor.layout != torch.strided:
+        kind = "a nested tensor" if tensor.is_nested else f"{tensor.dtype}, layout {tensor.layout}"
         raise ValueError(f"{name} must be a dense array of real numbers, got {kind}; convert it first")
     # torch does not subtract booleans, so whether a unit fires becomes 0 and 1, in the same memory
     return tensor.view(torch.uint8) if tensor.dtype == torch.bool else tensor
+
+
+def as_points(x: Array, name: str = "x") -> Tensor:
+    """Return ``x`` as a tensor of shape (n_samples, n_units); a single unit may come as (n_samples,).
+
+    Raises:
+        ValueError: if it is neither, not real, or has no unit.
+    """
+    tensor = as_tensor(x, name)
+    points = tensor[:, None] if tensor.ndim == 1 else tensor
+    if points.ndim != 2 or points.shape[1] == 0:
+        raise ValueError(f"{name} must have shape (n_samples,) or (n_samples, n_units), got {tuple(tensor.shape)}")
+    return points
 
 
 def as_samples(x: Array, name: str = "x") -> Tensor:
@@ -59,20 +79,19 @@ def check_compute_dtype(dtype: torch.dtype) -> torch.dtype:
     return dtype
 
 
-def _is_narrow_float(dtype: torch.dtype) -> bool:
-    """Return whether a type has eight bits or fewer; torch stores these but does not compute with them."""
-    return dtype.is_floating_point and dtype.itemsize < 2
-
-
 def _from_numpy(x: object, name: str) -> Tensor:
     if np.ma.is_masked(x):
         raise ValueError(f"{name} has masked values; leave out the rows that contain them")
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except (TypeError, ValueError) as error:  # lists of unequal lengths, tensors with gradients in lists
+        raise ValueError(f"{name} must be an array of real numbers, got {type(x).__name__}: {error}") from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be an array of real numbers, got dtype {array.dtype}; convert it first")
     if array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
+        with np.errstate(over="ignore"):  # beyond float64 a number is infinite
+            array = array.astype(np.float64)
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:
         array = array.astype(np.float64 if array.dtype.itemsize == 8 else np.int64)
     array = array.astype(array.dtype.newbyteorder("="), copy=not array.flags.writeable)
-    return torch.from_numpy(np.ascontiguousarray(array))
+    return torch.from_numpy(np.ascontiguousarray(array) if array.ndim else array)  # numpy would add an axis

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .scaling import column_means
+
 TILE, WIDE_TILE = 512, 4096  # on the CPU, where a tile stays in the cache, and on other devices
 TILE_ELEMENTS, MANY_ELEMENTS = 1 << 22, 1 << 25
 MEDIAN_SAMPLES = 2048
@@ -42,7 +44,7 @@ class _Tile(NamedTuple):
 def blocks_of_distances(points: Tensor, kernel: str) -> Iterator[Block]:
     """Yield the blocks of the distance table on and above its diagonal."""
     size = TILE if points.device.type == "cpu" else WIDE_TILE
-    center = points.mean(dim=0)
+    center = column_means(points)
     # kept for all blocks: computing the norms anew for each would take half as long as the product
     tiles = [_tile(part, center) for part in points.split(size)]
     for i, one in enumerate(tiles):
@@ -60,7 +62,7 @@ def distances_between(a: Tensor, b: Tensor, kernel: str, own: Tensor | None = No
         kernel: ``"gaussian"`` or ``"laplacian"``.
         own: where ``b`` holds the samples of ``a``, shape (n,); these distances become inf.
     """
-    center = b.mean(dim=0)
+    center = column_means(b)
     return _distances(_tile(a, center), _tile(b, center), kernel, own)
 
 
@@ -108,7 +110,7 @@ def rows_at_a_time(points: Tensor) -> int:
 
 def kth_by_products(points: Tensor, k: int) -> Tensor:
     """Return the Euclidean distance from each sample to its k-th nearest other, shape (n_samples,), from all pairs."""
-    center = points.mean(dim=0)
+    center = column_means(points)
     whole = _tile(points, center)
     found = []
     for own in torch.arange(len(points), device=points.device).split(rows_at_a_time(points)):

@@ -70,6 +70,7 @@ _nats = partial(Quantity, unit="nats", low=-inf, top=inf)
 _entropy = partial(_nats, zero_means_none=False, main=True, high="the units vary more freely")
 _count = partial(Quantity, digits=0, top=inf, unit="units")
 _REPEAT = "units repeat one another and the layer is redundant"
+_LEAST_DEBIASED = -2.1  # three samples: docs/decisions/0002
 _COULD_GO = "many units could go"
 
 # fmt: off
@@ -77,8 +78,9 @@ _TABLE = (
     _of_pairs("nc", "Neuronal correlation", "Mean |ρ| over pairs of units.",
               symbol="NC", high=_REPEAT, floor="nc_noise_floor"),
     _of_pairs("nc_debiased", "Neuronal correlation, debiased", "Mean |ρ| over pairs of units, less what noise adds.",
-              symbol="Debiased", high=_REPEAT, low=-1.0, interval=("nc_low", "nc_high"), main=True),
-    _of_pairs("nc_low", "Lower end of the interval", "Lower end of the 95 % interval of the true mean |ρ|."),
+              symbol="Debiased", high=_REPEAT, low=_LEAST_DEBIASED, interval=("nc_low", "nc_high"), main=True),
+    _of_pairs("nc_low", "Lower end of the interval", "Lower end of the 95 % interval of the true mean |ρ|.",
+              low=_LEAST_DEBIASED),
     _of_pairs("nc_high", "Upper end of the interval", "Upper end of the 95 % interval of the true mean |ρ|."),
     _of_pairs("nc_noise_floor", "Noise floor", "Mean |ρ| that independent units would show.", symbol="Floor"),
     _of_pairs("nc_rms", "Root mean square correlation", "Root of the mean ρ² over pairs of units.", high=_REPEAT),

@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
+from .._base.argument_checks import check_number
 from .._base.arrays import Array, as_tensor
+from .covariance_matrix import as_covariance
 
 
 def dropout_second_moment(second_moment: Array, *, keep: float) -> Tensor:
@@ -22,7 +24,7 @@ def dropout_second_moment(second_moment: Array, *, keep: float) -> Tensor:
         Float64, shape (n_units, n_units).
 
     Raises:
-        ValueError: if ``keep`` is not in (0, 1] or the matrix is not square.
+        ValueError: if ``keep`` is not in (0, 1], or the matrix cannot hold second moments.
 
     References: Simon 2016, section 2.
 
@@ -31,7 +33,8 @@ def dropout_second_moment(second_moment: Array, *, keep: float) -> Tensor:
         tensor([[0.5000, 0.2000],
                 [0.2000, 0.5000]], dtype=torch.float64)
     """
-    moment = _square(second_moment, "second_moment", keep)
+    check_number(keep, "keep", above=0, most=1)
+    moment = as_covariance(second_moment, "second_moment")
     return (keep**2 * moment).diagonal_scatter(keep * moment.diagonal())
 
 
@@ -52,7 +55,7 @@ def dropout_correlation(covariance: Array, mean: Array, *, keep: float) -> Tenso
         correlation of 0 with the others; NaN if it is always 0.
 
     Raises:
-        ValueError: if ``keep`` is not in (0, 1] or the shapes do not match.
+        ValueError: if ``keep`` is not in (0, 1], the shapes do not match, or ``covariance`` cannot be one.
 
     Example:
         >>> covariance = torch.tensor([[1.0, 0.8], [0.8, 1.0]])
@@ -61,19 +64,11 @@ def dropout_correlation(covariance: Array, mean: Array, *, keep: float) -> Tenso
         >>> dropout_correlation(covariance, torch.ones(2), keep=0.5)[0, 1].item()
         0.26...
     """
-    matrix = _square(covariance, "covariance", keep)
+    check_number(keep, "keep", above=0, most=1)
+    matrix = as_covariance(covariance, "covariance")
     center = as_tensor(mean, "mean").double()
     if center.shape != matrix.shape[:1]:
         raise ValueError(f"mean must have shape {tuple(matrix.shape[:1])} as covariance has, got {tuple(center.shape)}")
     spread = (matrix.diagonal() + (1 - keep) * center.square()).sqrt()
-    rho = keep * matrix / spread / spread[:, None]
+    rho = (keep * matrix / spread / spread[:, None]).clamp(-1, 1)
     return rho.diagonal_scatter(torch.where(spread == 0, torch.nan, torch.ones_like(spread)))
-
-
-def _square(matrix: Array, name: str, keep: float) -> Tensor:
-    if not 0 < keep <= 1:
-        raise ValueError(f"keep must be a probability above 0 and at most 1, got {keep!r}")
-    tensor = as_tensor(matrix, name)
-    if tensor.ndim != 2 or tensor.shape[0] != tensor.shape[1]:
-        raise ValueError(f"{name} must have shape (n_units, n_units), got {tuple(tensor.shape)}")
-    return tensor.double()

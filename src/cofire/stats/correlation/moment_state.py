@@ -41,7 +41,7 @@ class MomentState:
 
     @property
     def n_units(self) -> int:
-        """Units of the layer; 0 before the first sample."""
+        """Units of the layer; 0 before the first batch."""
         return len(self.shift)
 
     @property
@@ -104,9 +104,9 @@ def set_scale(state: MomentState, scale: Tensor) -> Tensor:
 
 
 def mean(state: MomentState) -> Tensor:
-    """Return the mean of each unit, shape (n_units,); NaN for one that met a NaN or an infinity."""
+    """Return the mean of each unit, shape (n_units,); NaN for one that met a NaN or an infinity, or no sample."""
     mean = state.shift + state.mean
-    return torch.where(mean.isfinite(), mean, torch.nan)
+    return torch.where(mean.isfinite() & (state.count > 0), mean, torch.nan)
 
 
 def scaled_variance(state: MomentState) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .._base.arrays import Array, as_samples, check_compute_dtype, working_dtype
 from .._base.definitions import are_dead
+from .._base.nan_policy import NanPolicy, check_finite, check_nan_policy, finite_rows, is_finite
 from .._base.precision import exactly
 from .._base.wording import plural
 from .all_reduce import all_reduced
@@ -38,6 +39,9 @@ class Moments:
         compute_dtype: type of the products, ``torch.float64`` or ``torch.float32`` (correlations about 4e-8 off, 4e-7
             for strongly correlated units, in half the time). The sums are float64 either way.
 
+        nan: policy for samples with a NaN or an infinity: "propagate" (see below), "raise", or "omit" (leave them out,
+            in all units).
+
     A NaN or an infinity, or a sum beyond the range of float64, makes its unit's numbers NaN and leaves the other units
     alone. With fewer than two samples every second moment is NaN. The state lives on the device of the first batch. Any
     number of threads may read and add, as long as none updates.
@@ -55,16 +59,20 @@ class Moments:
         2000
     """
 
-    def __init__(self, *, compute_dtype: torch.dtype = torch.float64) -> None:
+    def __init__(self, *, compute_dtype: torch.dtype = torch.float64, nan: NanPolicy = "propagate") -> None:
         self.compute_dtype = check_compute_dtype(compute_dtype)
+        check_nan_policy(nan)
+        self.nan: NanPolicy = nan
         # its count includes the rows in the buffer, the rest of it doesn't until they are folded in
         self._state = empty_state(torch.empty(0, dtype=torch.float64, device="cpu"))
         self._buffer: RowBuffer | None = None
 
     @classmethod
-    def from_state(cls, state: MomentState, *, compute_dtype: torch.dtype = torch.float64) -> "Moments":
+    def from_state(
+        cls, state: MomentState, *, compute_dtype: torch.dtype = torch.float64, nan: NanPolicy = "propagate"
+    ) -> "Moments":
         """Return moments that continue from a state; updating them changes it."""
-        moments = cls(compute_dtype=compute_dtype)
+        moments = cls(compute_dtype=compute_dtype, nan=nan)
         moments._state = state
         return moments
 
@@ -90,7 +98,7 @@ class Moments:
 
     @property
     def n_units(self) -> int:
-        """Number of units; 0 before the first sample."""
+        """Number of units; 0 before the first batch."""
         return self._state.n_units
 
     def state(self) -> MomentState:
@@ -107,18 +115,25 @@ class Moments:
         """Take in a batch and return the moments to continue with (these, changed in place).
 
         Args:
-            x: samples, shape (n_samples, n_units); torch or numpy, any real type. An empty batch changes nothing.
+            x: samples, shape (n_samples, n_units); torch or numpy, any real type. An empty batch shows the number of
+                units and changes nothing else.
 
         Raises:
-            ValueError: if ``x`` is not a real matrix or its number of units differs from before.
+            ValueError: if ``x`` is not a real matrix, its number of units differs from before, or a value is not finite
+                and the policy is "raise". The moments are then unchanged.
         """
         samples = as_samples(x)
         if self.n_units and samples.shape[1] != self.n_units:
             raise ValueError(f"x has {plural(samples.shape[1], 'unit')}, but earlier batches had {self.n_units}")
-        if len(samples):
-            with exactly(samples.device):
-                if not self.n_units:
-                    self._state = empty_state(samples[0].double())
+        if self.nan == "raise":
+            check_finite(samples)
+        elif self.nan == "omit" and not is_finite(samples):
+            samples = samples[finite_rows(samples)]
+        with exactly(samples.device):
+            if not self.count:
+                # deviations are measured from the first sample; before it, only the number of units is known
+                self._state = empty_state(samples[:1].double().sum(0))
+            if len(samples):
                 self._state.sketch.add(samples, self.count)
                 self._take(samples)
         return self
@@ -127,18 +142,20 @@ class Moments:
         """Return the moments of both sets of samples together; neither operand changes."""
         if not isinstance(other, Moments):
             return NotImplemented
-        if not (self.n_units and other.n_units):
-            return deepcopy(self if self.n_units else other)
-        if self.n_units != other.n_units:
+        if self.n_units != other.n_units and self.n_units and other.n_units:
             raise ValueError(f"cannot merge moments of {plural(self.n_units, 'unit')} with moments of {other.n_units}")
         with exactly(self._state.shift.device):
-            return Moments.from_state(merged(self.state(), other.state()), compute_dtype=self.compute_dtype)
+            both = self.count and other.count
+            fuller = max(self, other, key=lambda one: (one.count, one.n_units))  # the first of two that are alike
+            state = merged(self.state(), other.state()) if both else deepcopy(fuller.state())
+            return Moments.from_state(state, compute_dtype=self.compute_dtype, nan=self.nan)
 
     def all_reduce(self, group: "ProcessGroup | None" = None) -> "Moments":
         """Return the moments of the samples of all processes, the same on each; these moments don't change.
 
-        Only sums travel (co-moments in float64, means, counts) and a few sampled rows; no process holds the states of
-        all. A process without samples takes part. Every process of the group must call it.
+        Only sums travel (co-moments, means, counts) and a few sampled rows; no process holds the states of all. Sums
+        are of whole numbers, so the order of the processes changes no bit of the result. A process without samples
+        takes part. Every process of the group must call it.
 
         Args:
             group: a ``torch.distributed`` process group, by default all processes.
@@ -148,7 +165,8 @@ class Moments:
             RuntimeError: if ``torch.distributed`` is not initialized.
         """
         with exactly(self._state.shift.device):
-            return Moments.from_state(all_reduced(deepcopy(self.state()), group), compute_dtype=self.compute_dtype)
+            state = all_reduced(deepcopy(self.state()), group)
+            return Moments.from_state(state, compute_dtype=self.compute_dtype, nan=self.nan)
 
     def mean(self) -> Tensor:
         """Return the mean of each unit, float64, shape (n_units,); NaN for one that met a NaN or an infinity."""
@@ -189,7 +207,7 @@ class Moments:
             n_samples=state.count,
             n_units=state.n_units,
             n_constant=int(self.constant_units().sum()),
-            n_nonfinite=int(mean(state).isnan().sum()),
+            n_nonfinite=int(mean(state).isnan().sum()) if state.count else 0,
         )
         with exactly(rows.device):
             return summarize(self._pairs(), counts, rows)

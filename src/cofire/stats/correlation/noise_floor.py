@@ -4,9 +4,11 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
+from .._base.argument_checks import as_number
+
 NARROW = 3.0
 WIDE, REMAINING = NARROW * math.sqrt(2 / 5) - 2 / math.sqrt(math.pi), 0.57  # for many samples
-LARGE = 1e3
+LARGE, HUGE = 1e3, 1e90
 REACH, PANELS = 12.0, 400  # the integral over the noise ends after so many standard errors; its number of panels
 
 
@@ -19,17 +21,20 @@ def noise_floor(n_samples: int) -> float:
         n_samples: number of samples; NaN and fewer than two give NaN.
 
     Raises:
-        TypeError: if ``n_samples`` is a bool.
+        TypeError: if ``n_samples`` is no number, or a bool.
 
     Example:
         >>> round(noise_floor(50), 4)
         0.1146
     """
-    if isinstance(n_samples, bool):
-        raise TypeError(f"n_samples must be a number of samples, got {n_samples}")
-    if not n_samples >= 2:
+    number = as_number(n_samples)
+    if number is None:
+        raise TypeError(f"n_samples must be a number of samples, got {n_samples!r}")
+    if not number >= 2:
         return math.nan
-    z = (n_samples - 1) / 2
+    z = (number - 1) / 2
+    if z > HUGE:  # where the squares of the series would overflow
+        return 1 / math.sqrt(math.pi * z) if z < math.inf else 0.0
     if z > LARGE:  # the difference of two large logarithms would lose digits: Γ(z) / Γ(z + ½) by its series instead
         return (1 + 1 / (8 * z) + 1 / (128 * z**2) - 5 / (1024 * z**3)) / math.sqrt(math.pi * z)
     return min(1.0, math.exp(math.lgamma(z) - math.lgamma(z + 0.5)) / math.sqrt(math.pi))

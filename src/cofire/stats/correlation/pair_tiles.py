@@ -11,9 +11,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from .._base.argument_checks import check_count
+
 # On the CPU a tile and its factors stay in cache; elsewhere a tile must be worth launching dozens of kernels.
 BLOCK, WIDE_BLOCK = 256, 2048
 FEW_PAIRS = 1 << 20  # up to here quartiles are exact
+MOST_BINS = 1 << 24  # counts of 8 bytes each
 BINS = 4096  # of each of the two histograms beyond
 
 
@@ -74,8 +77,7 @@ class Pairs:
 
     def histogram(self, bins: int = 50) -> Tensor:
         """Return counts of |rho| in equal bins over [0, 1], int64, shape (bins,)."""
-        if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
-            raise ValueError(f"bins must be a whole number of at least 1, got {bins!r}")
+        check_count(bins, "bins", most=MOST_BINS)
         return self._counts(bins, [(0.0, 1.0)])[0]
 
     def quartiles(self) -> Tensor:

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from .._base.argument_checks import as_number
 from .._base.arrays import Array, as_tensor
 from .._base.scaling import power_of_two
+from .covariance_matrix import as_covariance
 from .pair_tiles import Pairs, Tile, blocks
 
 
@@ -27,7 +29,7 @@ def preactivation_correlation(weight: Array, input_covariance: Array) -> Tensor:
         Float64, shape (n_units, n_units); NaN for a unit whose variance is no larger than rounding.
 
     Raises:
-        ValueError: if the shapes do not match.
+        ValueError: if the shapes do not match, or ``input_covariance`` cannot be one.
 
     References:
         Jin, Yi, Huang 2022, Eq. 12, with the square root over the variances that the paper drops.
@@ -40,6 +42,7 @@ def preactivation_correlation(weight: Array, input_covariance: Array) -> Tensor:
     directions = _Directions(weight, input_covariance)
     everything = slice(0, len(directions.vectors))
     rho = directions.correlation(everything, everything).fill_diagonal_(1.0)
+    rho = rho.triu() + rho.triu(1).T  # rounding differs on either side of the diagonal
     return rho.masked_fill_(~(directions.defined[:, None] & directions.defined), torch.nan)
 
 
@@ -54,7 +57,7 @@ def preactivation_neuronal_correlation(weight: Array, input_covariance: Array) -
         Scalar tensor, float64. Constant units are left out; NaN if fewer than two units remain.
 
     Raises:
-        ValueError: if the shapes do not match.
+        ValueError: if the shapes do not match, or ``input_covariance`` cannot be one.
 
     References: Jin, Yi, Huang 2022, Eq. 13 (the paper says Def. 2 and means Def. 1).
 
@@ -74,11 +77,18 @@ def epsilon(after: float, before: float) -> float:
         after: neuronal correlation of the activations.
         before: neuronal correlation of the pre-activations.
 
+    Raises:
+        ValueError: if one is no number or beyond ±1. NaN, for a correlation that is not defined, gives NaN.
+
     Example:
         >>> round(epsilon(0.3, 0.5), 12)
         0.2
     """
-    return abs(after - before)
+    for name, given in (("after", after), ("before", before)):
+        number = as_number(given)
+        if number is None or abs(number) > 1:
+            raise ValueError(f"{name} must be a neuronal correlation, from -1 to 1 or NaN, got {given!r}")
+    return float(abs(after - before))
 
 
 class _Directions:
@@ -86,7 +96,7 @@ class _Directions:
 
     def __init__(self, weight: Array, input_covariance: Array) -> None:
         vectors = as_tensor(weight, "weight").double()
-        covariance = as_tensor(input_covariance, "input_covariance").double().to(vectors.device)
+        covariance = as_covariance(input_covariance, "input_covariance").to(vectors.device)
         if vectors.ndim < 2 or vectors.numel() == 0:
             raise ValueError(f"weight must have shape (n_units, n_inputs), got {tuple(vectors.shape)}")
         n_inputs = vectors[0].numel()

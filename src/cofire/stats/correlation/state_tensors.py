@@ -44,7 +44,7 @@ def from_tensors(tensors: Mapping[str, Tensor]) -> MomentState:
         own = {name: tensor.clone() if tensor.is_inference() else tensor for name, tensor in tensors.items()}
         count, (most, n_units) = int(own["count"]), own["sketch"].shape
         if not count:
-            return empty_state(own["shift"][:0])
+            return empty_state(torch.zeros_like(own["shift"]))
         sketch, held = RowSketch(n_units), min(count, most)  # a sketch holds every row until it is full
         sketch.keep(own["priority"][:held].cpu().numpy().view(np.uint64), own["sketch"][:held])
         comoment = PackedSymmetric(n_units, own["comoment"].device, own["comoment"])

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .._base.arrays import Array, as_samples, check_compute_dtype, working_dtype
 from .._base.display import Shown
+from .._base.nan_policy import NanPolicy, by_nan_policy, check_nan_policy
 from .._base.precision import exactly
 from .in_memory import InMemory
 from .interval import interval
@@ -43,12 +44,13 @@ class CorrelationSummary(Shown):
         rms: root of ``mean_square``.
         noise_floor: expected ``mean_abs`` if all units were independent.
         debiased: ``mean_abs`` without the part that noise adds. It is unbiased rather than confined to [0, 1]: for
-            independent units it is as often below 0 as above, by much if there are few pairs and few samples. Like the
-            next three it is NaN for two samples, whose correlations are all ±1.
+            independent units it is as often below 0 as above, by much if there are few pairs and few samples (down to
+            -2.1 for three samples, -0.9 for eight). Like the next three it is NaN for two samples, whose correlations
+            are all ±1.
         mean_square_debiased: the same for ``mean_square`` (the adjusted R² of a pair, averaged).
         standard_error: standard error of ``debiased``.
-        interval: 95 % confidence interval (low, high) of the true mean of abs(rho), within [0, 1] and therefore not
-            always around ``debiased``.
+        interval: 95 % confidence interval (low, high) of the true mean of abs(rho). It contains ``debiased``: the lower
+            end is below 0 only where ``debiased`` is.
     """
 
     n_samples: int
@@ -71,7 +73,9 @@ class CorrelationSummary(Shown):
         return math.sqrt(self.mean_square)
 
 
-def neuronal_correlation(x: Array, *, compute_dtype: torch.dtype = torch.float64) -> CorrelationSummary:
+def neuronal_correlation(
+    x: Array, *, compute_dtype: torch.dtype = torch.float64, nan: NanPolicy = "propagate"
+) -> CorrelationSummary:
     r"""Return a summary of the pairwise correlations of a layer in memory, without building an n_units² array.
 
     .. math:: ρ(T) = \frac{1}{n(n-1)} \sum_{i≠j} |ρ_{T_i,T_j}|
@@ -81,6 +85,8 @@ def neuronal_correlation(x: Array, *, compute_dtype: torch.dtype = torch.float64
             not (positions of one image, tokens of one text), the noise floor and the interval are too small.
         compute_dtype: type of the products, ``torch.float64`` (exact) or ``torch.float32`` (half the time; about 4e-8
             off at any mean of the units, up to 4e-7 for strongly correlated ones).
+        nan: policy for samples with a NaN or an infinity: "propagate" leaves out their units, "omit" leaves out the
+            samples, and "raise" raises.
 
     Returns:
         A :class:`CorrelationSummary`.
@@ -109,6 +115,9 @@ def neuronal_correlation(x: Array, *, compute_dtype: torch.dtype = torch.float64
         0.5
     """
     samples = as_samples(x)
+    check_nan_policy(nan)
+    if nan != "propagate":  # which looks at the means alone, and not at each sample
+        samples = next(iter(by_nan_policy(nan, x=samples) or ()))
     work = working_dtype(samples.dtype, check_compute_dtype(compute_dtype))
     with exactly(samples.device):
         source = InMemory(samples, compute_dtype, work)

@@ -1,60 +1,30 @@
 """Checks for a density: without one, as for atoms and dependent units, the differential entropy is −∞."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from math import ceil
 
 import torch
 from torch import Tensor
 
-from .._base.arrays import Array, as_tensor
+from .._base.arrays import Array, as_points
+from .._base.nan_policy import check_finite
+from .._base.scaling import column_means
 from .._base.wording import plural
-from .engine.thresholds import ATOM_SHARE, MANY_TIES
+from .engine.thresholds import ATOM_SHARE, LEVELS_BESIDE_LONE, LONE_ATOM, LONE_ATOM_PROMINENCE, MANY_TIES
 
 # Squares of differences beyond this, or below its inverse, overflow or underflow in float64.
 MOST_SPREAD = 1e140
 
 
-class HighDimensionWarning(UserWarning):
-    """There are too few samples for the dimension: the estimate reflects the method more than the layer."""
-
-
-_heard: ContextVar[list[str] | None] = ContextVar("heard", default=None)
-
-
-@contextmanager
-def cautions() -> Iterator[list[str]]:
-    """Collect the warnings of `warn_of_dimension` instead of showing them, so a training loop can show them once."""
-    heard: list[str] = []
-    token = _heard.set(heard)
-    try:
-        yield heard
-    finally:
-        _heard.reset(token)
-
-
-def warn_of_dimension(text: str, *, stacklevel: int) -> None:
-    """Warn that the dimension is too high for an estimator; ``stacklevel`` counts as in the caller."""
-    heard = _heard.get()
-    if heard is not None:
-        heard.append(text)
-    else:
-        warnings.warn(text, HighDimensionWarning, stacklevel=stacklevel + 1)
-
-
 def finite_points(x: Array, least: int = 2) -> Tensor:
     """Return ``x`` as finite float64 samples, shape (n_samples, n_units), at least ``least`` of them."""
-    points = as_tensor(x)
-    points = (points[:, None] if points.ndim == 1 else points).double()
-    if points.ndim != 2 or points.shape[1] == 0:
-        raise ValueError(f"x must have shape (n_samples,) or (n_samples, n_units), got {tuple(points.shape)}")
+    return enough_points(check_finite(as_points(x)), least)
+
+
+def enough_points(points: Tensor, least: int = 2) -> Tensor:
+    """Return finite samples as float64, if there are enough of them and their squares stay in range."""
     if len(points) < least:
         raise ValueError(f"need at least {least} samples, got {len(points)}")
-    if not bool(torch.isfinite(points).all()):
-        raise ValueError("x holds NaN or infinite values; remove those samples first")
-    return within_range(points)
+    return within_range(points.double())
 
 
 def within_range(points: Tensor) -> Tensor:
@@ -86,7 +56,7 @@ def too_many_ties(n_tied: int, n_samples: int) -> bool:
 
 def has_density(points: Tensor, n_neighbors: int) -> bool:
     """Return False if a unit has an atom, or if the covariance shows that the units lie in a subspace."""
-    if bool(units_without_density(points, n_neighbors).any()):
+    if bool((units_without_density(points, n_neighbors) | units_with_lone_atoms(points, n_neighbors)).any()):
         return False
     n_samples, n_units = points.shape
     return n_units == 1 or n_samples <= n_units or not is_singular(whitening(points).eigenvalues)
@@ -107,6 +77,25 @@ def units_without_density(points: Tensor, n_neighbors: int) -> Tensor:
     return atoms | (integers & some_value_is_held_by_more_than(n_neighbors))
 
 
+def units_with_lone_atoms(points: Tensor, n_neighbors: int) -> Tensor:
+    """Return which columns have a value that too few samples share to tell by their share, but that stands alone.
+
+    One in a hundred samples at 0, as after a ReLU, are no accident if hardly any other value repeats. Rounding would
+    also tie the values beside it, however coarse it is.
+    """
+    least = max(n_neighbors, LONE_ATOM) + 1
+    ordered = points.sort(dim=0).values
+    found = (ordered[least - 1 :] == ordered[: max(len(ordered) - least + 1, 0)]).any(dim=0)
+    for unit in found.nonzero().flatten().tolist():
+        counts = torch.unique_consecutive(ordered[:, unit], return_counts=True)[1].double()
+        total = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
+        at = torch.arange(len(counts), device=counts.device)
+        low, high = (at - LEVELS_BESIDE_LONE).clamp(min=0), (at + 1 + LEVELS_BESIDE_LONE).clamp(max=len(counts))
+        beside = (total[high] - total[low] - counts) / (high - low - 1)
+        found[unit] = bool(((counts >= least) & (counts >= LONE_ATOM_PROMINENCE * beside)).any())
+    return found
+
+
 class Whitening:
     r"""The covariance as :math:`S = D R D`, :math:`R = V \Lambda V^\top`, which treats units of any scale alike.
 
@@ -118,7 +107,7 @@ class Whitening:
     """
 
     def __init__(self, points: Tensor) -> None:
-        centered = points - points.mean(dim=0)
+        centered = points - column_means(points)
         scales = torch.linalg.vector_norm(centered, dim=0) / (len(points) - 1) ** 0.5
         self.standardized = centered / scales
         self.log_scales = scales.log()

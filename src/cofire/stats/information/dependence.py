@@ -1,6 +1,6 @@
 """The mutual information of all pairs of units of a layer, its mean, and what chance alone gives."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, comb
 
 import numpy as np
@@ -8,12 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .._base.argument_checks import check_choice, check_count, check_number, check_seed
 from .._base.arrays import Array, as_samples
 from .._base.display import Shown
+from .._base.nan_policy import NanPolicy, by_nan_policy, undefined
 from .._base.precision import exactly
 from .chance_level import shuffled
-from .neighbors import check_points
+from .neighbors import check_neighbors
 
+MOST_PERMUTATIONS = 1 << 20  # each costs as much as a score
 METHODS = ("3h", "ksg", "default")
 
 
@@ -62,7 +65,13 @@ class PermutationThreshold(Shown):
 
 
 def dependence_score(
-    x: Array, n_neighbors: int = 3, method: str = "3h", max_pairs: int | None = None, seed: int = 0
+    x: Array,
+    n_neighbors: int = 3,
+    method: str = "3h",
+    max_pairs: int | None = None,
+    seed: int = 0,
+    *,
+    nan: NanPolicy = "raise",
 ) -> DependenceScore:
     r"""Compute the mean mutual information over the pairs of a layer's units, in nats.
 
@@ -82,6 +91,8 @@ def dependence_score(
             after a ReLU, and for heavy tails.
         max_pairs: number of pairs to draw at random without replacement; None measures all pairs.
         seed: random seed for that draw. Global generators are not used.
+        nan: policy for samples with a NaN or an infinity: "raise"; "omit" (leave them out, in all units); "propagate"
+            (NaN for the pairs of those units, and for the mean).
 
     Returns:
         The mean, its standard error and the matrix. Negative estimates are kept. A pair in which one unit determines
@@ -105,19 +116,17 @@ def dependence_score(
         >>> abs(score.mean.item() - 0.144) < 0.05, score.n_pairs
         (True, 15)
     """
-    from .engine.pair_search import pair_information  # compiles, so it is imported at the first use
-
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
-    points = check_points(as_samples(x), n_neighbors)
-    with exactly(points.device):
-        varying = (points != points[0]).any(dim=0).nonzero()[:, 0]
-        pairs = _pairs(len(varying), max_pairs, seed)
-        values = points.new_empty(0, dtype=torch.float64)
-        if len(pairs):
-            values = pair_information(points[:, varying].double(), pairs, method, n_neighbors)
-        measured = varying[torch.from_numpy(pairs).to(varying.device)]
-        return _score(values, measured, points.shape[1], points.shape[1] - len(varying))
+    check_choice(method, "method", METHODS)
+    samples = as_samples(x)
+    kept = by_nan_policy(nan, x=samples)
+    if kept is not None:
+        return _score_of(check_neighbors(kept[0], n_neighbors), n_neighbors, method, max_pairs, seed)
+    # the finite units, and NaN for the others
+    finite = torch.isfinite(samples).all(dim=0).nonzero()[:, 0]
+    found = _score_of(check_neighbors(samples[:, finite], n_neighbors), n_neighbors, method, max_pairs, seed)
+    matrix = found.matrix.new_full((samples.shape[1],) * 2, torch.nan)
+    matrix[finite[:, None], finite] = found.matrix
+    return replace(found, matrix=matrix, mean=undefined(samples), standard_error=undefined(samples))
 
 
 def permutation_threshold(
@@ -128,6 +137,8 @@ def permutation_threshold(
     level: float = 0.95,
     max_pairs: int | None = None,
     seed: int = 0,
+    *,
+    nan: NanPolicy = "raise",
 ) -> PermutationThreshold:
     """Compute what :func:`dependence_score` stays below when the samples of each unit are shuffled separately.
 
@@ -142,6 +153,7 @@ def permutation_threshold(
         level: probability that independent units stay below.
         max_pairs: number of pairs of that score.
         seed: random seed for the shuffles and the draw of pairs. Global generators are not used.
+        nan: see :func:`dependence_score`; "propagate" gives NaN.
 
     Returns:
         The two thresholds, NaN if there is no pair.
@@ -155,13 +167,17 @@ def permutation_threshold(
         >>> bool(threshold.mean < 0.05 < threshold.pair)
         True
     """
-    if not 0 < level < 1 or ceil(level * (n_permutations + 1)) > n_permutations:
+    check_number(level, "level", above=0, below=1)
+    if ceil(level * (check_count(n_permutations, "n_permutations", most=MOST_PERMUTATIONS) + 1)) > n_permutations:
         raise ValueError(
             f"level must be between 0 and 1, with at least level / (1 - level) permutations, "
             f"got level={level} with n_permutations={n_permutations}"
         )
-    points = as_samples(x)
-    generator = torch.Generator(points.device).manual_seed(seed)
+    kept = by_nan_policy(nan, x=as_samples(x))
+    if kept is None:
+        return PermutationThreshold(undefined(x), undefined(x))
+    points = kept[0]
+    generator = torch.Generator(points.device).manual_seed(check_seed(seed))
     scores = [
         dependence_score(shuffled(points, generator), n_neighbors, method, max_pairs, seed)
         for _ in range(n_permutations)
@@ -171,10 +187,24 @@ def permutation_threshold(
     return PermutationThreshold(_exceeded_rarely(means, level), _exceeded_rarely(pairs[~pairs.isnan()], level))
 
 
+def _score_of(points: Tensor, n_neighbors: int, method: str, max_pairs: int | None, seed: int) -> DependenceScore:
+    from .engine.pair_search import pair_information  # compiles, so it is imported at the first use
+
+    with exactly(points.device):
+        varying = (points != points[0]).any(dim=0).nonzero()[:, 0]
+        pairs = _pairs(len(varying), max_pairs, seed)
+        values = points.new_empty(0, dtype=torch.float64)
+        if len(pairs):
+            values = pair_information(points[:, varying].double(), pairs, method, n_neighbors)
+        measured = varying[torch.from_numpy(pairs).to(varying.device)]
+        return _score(values, measured, points.shape[1], points.shape[1] - len(varying))
+
+
 def _pairs(n_units: int, max_pairs: int | None, seed: int) -> NDArray[np.intp]:
     """Return all pairs, or some drawn at random, in ascending order; shape (n_pairs, 2)."""
-    if max_pairs is not None and max_pairs < 1:
-        raise ValueError(f"max_pairs must be at least 1, or None for all pairs, got {max_pairs}")
+    check_seed(seed)
+    if max_pairs is not None:
+        check_count(max_pairs, "max_pairs")
     n_pairs = comb(n_units, 2)
     if max_pairs is None or max_pairs >= n_pairs:
         return np.stack(np.triu_indices(n_units, 1), axis=1)

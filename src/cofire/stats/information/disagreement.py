@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from .._base.argument_checks import check_number, check_seed
 from .._base.arrays import Array, as_samples
 from .._base.display import Shown
+from .._base.nan_policy import NanPolicy, by_nan_policy
 from ..correlation.moments import Moments
 from .chance_level import largest_of_many, shuffled
 from .coefficient import information_coefficient, information_of_correlation
@@ -43,7 +45,13 @@ class Disagreement(Shown):
 
 
 def disagreement(
-    x: Array, n_neighbors: int = 3, method: str = "default", level: float = 0.95, seed: int = 0
+    x: Array,
+    n_neighbors: int = 3,
+    method: str = "default",
+    level: float = 0.95,
+    seed: int = 0,
+    *,
+    nan: NanPolicy = "raise",
 ) -> Disagreement:
     r"""Find the pairs whose dependence differs from their correlation by more than chance explains.
 
@@ -59,6 +67,7 @@ def disagreement(
         level: probability that no pair of independent units is reported. Units that differ from their most common value
             in fewer than 20 samples, or in fewer than 5 %, are not judged.
         seed: random seed for the shuffles. Global generators are not used.
+        nan: see :func:`dependence_score`; "propagate" gives NaN for the pairs of units that are not finite.
 
     Raises:
         ValueError: as :func:`dependence_score`.
@@ -71,19 +80,18 @@ def disagreement(
         >>> bool(found.difference[0, 1] > 0.8), found.difference[0, 2].item()
         (True, 0.0)
     """
-    points = as_samples(x)
-    score = dependence_score(points, n_neighbors, method)
-    rho = Moments().update(points).correlation().fill_diagonal_(torch.nan)
-    chance, excess_by_chance = pairs_by_chance(points, n_neighbors, method, seed=seed)
-    difference = information_coefficient(score.matrix.clamp(min=0)) - rho.abs() + _unjudged(points)
-    if len(chance) and score.n_pairs:
-        excess = nonlinear(score.matrix, rho)
-        above = excess > largest_of_many(excess_by_chance, score.n_pairs, level=level)
-        below = -excess > largest_of_many(-excess_by_chance, score.n_pairs, level=level)
-        explained = ~(above | below) | (difference.abs() < MATERIAL)
-        difference[explained & ~difference.isnan()] = 0
-    mean, alone = (chance.mean().item(), torch.quantile(chance, ALONE).item()) if len(chance) else (torch.nan,) * 2
-    return Disagreement(score.matrix, rho, difference, mean, alone)
+    check_number(level, "level", above=0, below=1)
+    check_seed(seed)
+    samples = as_samples(x)
+    kept = by_nan_policy(nan, x=samples)
+    if kept is not None:
+        return _disagreement(kept[0], n_neighbors, method, level, seed)
+    finite = torch.isfinite(samples).all(dim=0).nonzero()[:, 0]
+    found = _disagreement(samples[:, finite], n_neighbors, method, level, seed)
+    shape = 3, samples.shape[1], samples.shape[1]
+    whole = torch.full(shape, torch.nan, dtype=torch.float64, device=samples.device)
+    whole[:, finite[:, None], finite] = torch.stack([found.information, found.correlation, found.difference])
+    return Disagreement(whole[0], whole[1], whole[2], found.chance, found.chance_of_one)
 
 
 def nonlinear(information: Tensor, rho: Tensor) -> Tensor:
@@ -124,6 +132,21 @@ def pairs_by_chance(
     apart = shuffled(varying[:, spread], torch.Generator(x.device).manual_seed(seed))
     score = dependence_score(apart, n_neighbors, method, max_pairs, seed)
     return pairs_measured(apart, score.finite())
+
+
+def _disagreement(points: Tensor, n_neighbors: int, method: str, level: float, seed: int) -> Disagreement:
+    score = dependence_score(points, n_neighbors, method)
+    rho = Moments().update(points).correlation().fill_diagonal_(torch.nan)
+    chance, excess_by_chance = pairs_by_chance(points, n_neighbors, method, seed=seed)
+    difference = information_coefficient(score.matrix.clamp(min=0)) - rho.abs() + _unjudged(points)
+    if len(chance) and score.n_pairs:
+        excess = nonlinear(score.matrix, rho)
+        above = excess > largest_of_many(excess_by_chance, score.n_pairs, level=level)
+        below = -excess > largest_of_many(-excess_by_chance, score.n_pairs, level=level)
+        explained = ~(above | below) | (difference.abs() < MATERIAL)
+        difference[explained & ~difference.isnan()] = 0
+    mean, alone = (chance.mean().item(), torch.quantile(chance, ALONE).item()) if len(chance) else (torch.nan,) * 2
+    return Disagreement(score.matrix, rho, difference, mean, alone)
 
 
 def _unjudged(x: Tensor) -> Tensor:

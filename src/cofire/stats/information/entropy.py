@@ -1,30 +1,26 @@
 """Entropy of a layer from samples: by nearest neighbors, by bins, as if normal, and as if independent."""
 
-from math import inf, lgamma, log, pi
+from math import inf, log, pi
 
 import torch
 from torch import Tensor
 
-from .._base.arrays import Array
+from .._base.argument_checks import check_count, check_flag
+from .._base.arrays import Array, as_points
+from .._base.nan_policy import NanPolicy, by_nan_policy, undefined
 from .._base.precision import exactly
-from .density import (
-    finite_points,
-    has_density,
-    is_singular,
-    too_many_ties,
-    units_without_density,
-    warn_of_dimension,
-    whitening,
-    within_range,
-)
-from .neighbors import check_points, kth_distance_on_lines, kth_euclidean_distance, kth_neighbor_distance
+from .cautions import HighDimensionWarning, WhiteningWarning, caution
+from .density import enough_points, is_singular, whitening, within_range
+from .neighbor_entropy import entropies_alone, joint_entropy
+from .neighbors import check_neighbors
 
 HIGH_DIMENSION, HIGH_DIMENSION_WHITENED = 10, 20
-EUCLIDEAN, MAXIMUM = 2.0, inf
-DISTANCES_AT_A_TIME = 1 << 22
+FAR_FROM_NORMAL = 0.75  # nats; two clusters of a normal unit are that far at a distance of 8 of their deviations
+MIXED = 0.25  # nats
+MOST_BINS = 1 << 52  # float64 tells as many cells apart
 
 
-def entropy_knn(x: Array, n_neighbors: int = 3, whiten: bool = False) -> Tensor:
+def entropy_knn(x: Array, n_neighbors: int = 3, whiten: bool = False, *, nan: NanPolicy = "raise") -> Tensor:
     r"""Estimate the joint differential entropy by nearest neighbors (Kozachenko and Leonenko), in nats.
 
     .. math:: \hat H = \psi(n) - \psi(k) + \frac{d}{n} \sum_i \log \epsilon_i
@@ -41,6 +37,7 @@ def entropy_knn(x: Array, n_neighbors: int = 3, whiten: bool = False) -> Tensor:
         x: samples, shape (n_samples, n_units) or (n_samples,).
         n_neighbors: k; larger values lower the variance and raise the bias.
         whiten: whether to decorrelate first, which needs more samples than units.
+        nan: policy for samples with a NaN or an infinity: "raise", "omit" (leave them out) or "propagate".
 
     Returns:
         Scalar float64. Multiplying ``x`` by c adds exactly n_units·log c.
@@ -51,11 +48,13 @@ def entropy_knn(x: Array, n_neighbors: int = 3, whiten: bool = False) -> Tensor:
 
     Warns:
         HighDimensionWarning: from 10 units (20 when whitened), where the estimate is far off for any usual n.
+        WhiteningWarning: if whitening raised the entropy by more than .25 nats (see Bias).
 
     Bias: at n = 1000, independent normal units: −.02 nats in 2 dimensions, −.06 in 5, +.2 in 10, +1.9 in 20, +12 in 50
         (whitened +.1, +1.1, +6.5). Sharp edges of the support bias it upwards (5 uniform units: +.5), and so do
-        correlations unless whitened (10 normal units at ρ = .9: +.6, whitened +.1). Outliers bias it too, as for two
-        clusters far apart: there the whitened estimate can be off by more than 1 nat.
+        correlations unless whitened (10 normal units at ρ = .9: +.6, whitened +.1). Whitening mixes the units, which
+        hurts if one of them has clusters far apart or outliers: for 5 independent units of which one has two clusters
+        10, 20 or 100 deviations apart it adds +.3, +.7 and +2.3; for two clusters that differ in all units, +3.
 
     References:
         Kozachenko and Leonenko 1987; Kraskov et al. 2004, Eq. 20; Zhang et al. 2018, Eq. A.1.
@@ -67,12 +66,18 @@ def entropy_knn(x: Array, n_neighbors: int = 3, whiten: bool = False) -> Tensor:
         >>> round(normal.entropy, 2), abs(entropy_knn(x).item() - normal.entropy) < 0.15
         (4.08, True)
     """
-    points = within_range(check_points(x, n_neighbors).double())
+    kept = by_nan_policy(nan, x=as_points(x))
+    if kept is None:
+        return undefined(x)
+    points = within_range(check_neighbors(kept[0], n_neighbors).double())
     _warn_of_dimension(points.shape[1], whiten)
-    return joint_entropy(points, n_neighbors, whiten)
+    joint = joint_entropy(points, n_neighbors, whiten)
+    if whiten:
+        _warn_of_mixing(points, n_neighbors, joint, entropies_alone(points, n_neighbors))
+    return joint
 
 
-def entropy_gaussian(x: Array) -> Tensor:
+def entropy_gaussian(x: Array, *, nan: NanPolicy = "raise") -> Tensor:
     r"""Compute the entropy of the normal distribution with the covariance of the samples, in nats.
 
     .. math:: \hat H = \tfrac12 \log\det(2\pi e\,S)
@@ -82,6 +87,7 @@ def entropy_gaussian(x: Array) -> Tensor:
 
     Args:
         x: samples, shape (n_samples, n_units) or (n_samples,).
+        nan: policy for samples with a NaN or an infinity: "raise", "omit" (leave them out) or "propagate".
 
     Returns:
         Scalar float64; −∞ if a unit is constant or the units are linearly dependent.
@@ -97,7 +103,10 @@ def entropy_gaussian(x: Array) -> Tensor:
         >>> abs(entropy_gaussian(x).item() - 7.0947) < 0.1
         True
     """
-    points = finite_points(x)
+    kept = by_nan_policy(nan, x=as_points(x))
+    if kept is None:
+        return undefined(x)
+    points = enough_points(kept[0])
     with exactly(points.device):
         spread = whitening(points) if not bool((points == points[0]).all(dim=0).any()) else None
         if spread is None or is_singular(spread.eigenvalues):
@@ -105,7 +114,7 @@ def entropy_gaussian(x: Array) -> Tensor:
         return points.shape[1] / 2 * log(2 * pi * torch.e) + spread.half_log_determinant()
 
 
-def entropy_independence_bound(x: Array, n_neighbors: int = 3) -> Tensor:
+def entropy_independence_bound(x: Array, n_neighbors: int = 3, *, nan: NanPolicy = "raise") -> Tensor:
     r"""Sum the entropies of the single units, each by nearest neighbors, in nats: an upper bound on the joint entropy.
 
     .. math:: \sum_a H(X_a) = H(X) + \mathrm{TC}(X) \ge H(X)
@@ -113,6 +122,7 @@ def entropy_independence_bound(x: Array, n_neighbors: int = 3) -> Tensor:
     Args:
         x: samples, shape (n_samples, n_units) or (n_samples,).
         n_neighbors: see :func:`entropy_knn`.
+        nan: see :func:`entropy_knn`.
 
     Returns:
         Scalar float64; −∞ if a unit has an atom.
@@ -133,21 +143,13 @@ def entropy_independence_bound(x: Array, n_neighbors: int = 3) -> Tensor:
         >>> abs(overshoot - pair.total_correlation) < 0.1
         True
     """
-    points = check_points(x, n_neighbors).double()
-    with exactly(points.device):
-        if bool(units_without_density(points, n_neighbors).any()):
-            return points.new_tensor(-inf)
-        ordered = points.sort(dim=0).values
-        distances = kth_distance_on_lines(ordered, n_neighbors)
-        tied = (distances == 0).any(dim=0)
-        clear = _digamma(len(points)) - _digamma(n_neighbors) + (2 * distances[:, ~tied]).log().mean(dim=0)
-        return clear.sum() + sum(
-            kozachenko_leonenko(ordered[:, [unit]], distances[:, unit], n_neighbors, MAXIMUM)
-            for unit in tied.nonzero().flatten().tolist()
-        )
+    kept = by_nan_policy(nan, x=as_points(x))
+    if kept is None:
+        return undefined(x)
+    return entropies_alone(check_neighbors(kept[0], n_neighbors).double(), n_neighbors).sum()
 
 
-def total_correlation(x: Array, n_neighbors: int = 3, whiten: bool = True) -> Tensor:
+def total_correlation(x: Array, n_neighbors: int = 3, whiten: bool = True, *, nan: NanPolicy = "raise") -> Tensor:
     r"""Estimate how far the units are from independent, in nats, counting dependence of every order.
 
     .. math:: \mathrm{TC}(X) = \sum_a H(X_a) - H(X) \ge 0
@@ -159,6 +161,7 @@ def total_correlation(x: Array, n_neighbors: int = 3, whiten: bool = True) -> Te
         x: samples, shape (n_samples, n_units).
         n_neighbors: see :func:`entropy_knn`.
         whiten: see :func:`entropy_knn`; on by default, as the units usually depend on one another.
+        nan: see :func:`entropy_knn`.
 
     Returns:
         Scalar float64, never clamped: it can be below 0 for independent units. +∞ if units are linearly dependent.
@@ -166,9 +169,12 @@ def total_correlation(x: Array, n_neighbors: int = 3, whiten: bool = True) -> Te
     Raises:
         ValueError: if a unit has an atom, so that a difference of entropies is meaningless; and as :func:`entropy_knn`.
 
+    Warns:
+        WhiteningWarning, HighDimensionWarning: as :func:`entropy_knn`.
+
     Bias: that of the joint entropy with the opposite sign: +.06 for 5 independent normal units at n = 1000, −.1 for 10,
-        −1.1 for 20. Whitening mixes clusters far apart into all units: −1.3 for independent units of which one has two
-        clusters 100 deviations apart; use ``whiten=False`` for such units.
+        −1.1 for 20. Whitening hurts units with clusters far apart or outliers: −2.3 for 5 independent units of which
+        one has two clusters 100 deviations apart; use ``whiten=False`` for such units.
 
     References:
         Watanabe 1960, "Information theoretical analysis of multivariate correlation".
@@ -180,16 +186,24 @@ def total_correlation(x: Array, n_neighbors: int = 3, whiten: bool = True) -> Te
         >>> round(normal.total_correlation, 2), abs(total_correlation(x).item() - normal.total_correlation) < 0.1
         (0.58, True)
     """
-    alone = entropy_independence_bound(x, n_neighbors)
-    if bool(alone == -inf):
+    kept = by_nan_policy(nan, x=as_points(x))
+    if kept is None:
+        return undefined(x)
+    points = within_range(check_neighbors(kept[0], n_neighbors).double())
+    alone = entropies_alone(points, n_neighbors)
+    if bool((alone == -inf).any()):
         raise ValueError(
             "total_correlation compares densities, and a unit has none: it is constant, integer-valued or holds an "
             "atom such as a ReLU's zeros; use pre-activations, remove that unit, or sum mutual informations"
         )
-    return alone - entropy_knn(x, n_neighbors, whiten)
+    _warn_of_dimension(points.shape[1], whiten)
+    joint = joint_entropy(points, n_neighbors, whiten)
+    if whiten:
+        _warn_of_mixing(points, n_neighbors, joint, alone)
+    return alone.sum() - joint
 
 
-def entropy_binned(x: Array, bins: int = 30) -> Tensor:
+def entropy_binned(x: Array, bins: int = 30, *, nan: NanPolicy = "raise") -> Tensor:
     r"""Compute the discrete joint entropy of the units, each cut into equal bins over its own range, in nats.
 
     .. math:: \hat H = -\sum_c \frac{n_c}{n} \log \frac{n_c}{n}
@@ -200,6 +214,7 @@ def entropy_binned(x: Array, bins: int = 30) -> Tensor:
     Args:
         x: samples, shape (n_samples, n_units) or (n_samples,); ties and constants are allowed.
         bins: number of bins for each unit.
+        nan: see :func:`entropy_knn`.
 
     Returns:
         Scalar float64, from 0 to log n_samples, which it is if no two samples share a cell.
@@ -217,9 +232,11 @@ def entropy_binned(x: Array, bins: int = 30) -> Tensor:
         >>> entropy_binned(torch.tensor([0.0, 0.1, 0.9, 1.0]), bins=2).exp().item()
         2.0
     """
-    if bins < 1:
-        raise ValueError(f"bins must be at least 1, got {bins}")
-    points = finite_points(x, least=1)
+    check_count(bins, "bins", most=MOST_BINS)
+    kept = by_nan_policy(nan, x=as_points(x))
+    if kept is None:
+        return undefined(x)
+    points = enough_points(kept[0], least=1)
     with exactly(points.device):
         low, high = points.amin(dim=0), points.amax(dim=0)
         width = torch.where(high > low, high - low, 1.0)
@@ -228,55 +245,33 @@ def entropy_binned(x: Array, bins: int = 30) -> Tensor:
         return -(share * share.log()).sum() + 0.0
 
 
-def joint_entropy(points: Tensor, n_neighbors: int, whiten: bool = False) -> Tensor:
-    """Compute :func:`entropy_knn` of float64 samples that were checked before, without a warning for the dimension."""
-    with exactly(points.device):
-        if not has_density(points, n_neighbors):
-            return points.new_tensor(-inf)
-        if not whiten:
-            return kozachenko_leonenko(points, kth_neighbor_distance(points, n_neighbors), n_neighbors, MAXIMUM)
-        spread = whitening(points)
-        white = spread.samples()
-        distance = kth_euclidean_distance(white, n_neighbors)
-        return kozachenko_leonenko(white, distance, n_neighbors, EUCLIDEAN) + spread.half_log_determinant()
-
-
-def kozachenko_leonenko(points: Tensor, distances: Tensor, n_neighbors: int, norm: float) -> Tensor:
-    """Return the entropy from the distances to the k-th neighbors under a norm; −∞ if too many of them are 0."""
-    n_samples, n_units = points.shape
-    coinciding = (distances == 0).nonzero().flatten()
-    if too_many_ties(len(coinciding), n_samples):
-        return points.new_tensor(-inf)
-    ranks = torch.full_like(distances, n_neighbors)
-    if len(coinciding):
-        distances = distances.clone()
-        distances[coinciding], ranks[coinciding] = _first_apart(points, coinciding, norm)
-    mean_digamma = torch.special.digamma(ranks).mean()
-    # of the unit ball
-    log_volume = n_units / 2 * log(pi) - lgamma(n_units / 2 + 1) if norm == EUCLIDEAN else n_units * log(2)
-    return _digamma(n_samples) - mean_digamma + log_volume + n_units * distances.log().mean()
-
-
-def _first_apart(points: Tensor, which: Tensor, norm: float) -> tuple[Tensor, Tensor]:
-    """Return, for samples that coincide with others, the nearest distance above 0 and which neighbor has it."""
-    nearest, ranks = [], []
-    for some in which.split(max(1, DISTANCES_AT_A_TIME // len(points))):
-        far = torch.cdist(points[some], points, p=norm, compute_mode="donot_use_mm_for_euclid_dist")
-        ranks.append((far == 0).sum(dim=1))  # counts the sample itself, so this is the rank of the first one apart
-        nearest.append(far.masked_fill_(far == 0, inf).amin(dim=1))
-    return torch.cat(nearest), torch.cat(ranks).to(points.dtype)
-
-
-def _digamma(value: int) -> float:
-    return torch.special.digamma(torch.tensor(float(value), dtype=torch.float64, device="cpu")).item()
-
-
 def _warn_of_dimension(n_units: int, whiten: bool) -> None:
+    check_flag(whiten, "whiten")
     limit = HIGH_DIMENSION_WHITENED if whiten else HIGH_DIMENSION
     if n_units >= limit:
         instead = "entropy_gaussian" if whiten else "whiten=True, entropy_gaussian"
-        warn_of_dimension(
+        text = (
             f"nearest neighbors in {n_units} units are far away for any usual number of samples, and the entropy is "
-            f"biased by nats; use {instead}, or entropy_kde for bounds",
-            stacklevel=3,
+            f"biased by nats; use {instead}, or entropy_kde for bounds"
         )
+        caution(HighDimensionWarning(text), stacklevel=3)
+
+
+def _warn_of_mixing(points: Tensor, n_neighbors: int, whitened: Tensor, alone: Tensor) -> None:
+    """Warn if the whitened entropy is far above the plain one, given the entropies of single units.
+
+    The plain one costs a second search. It is only worth it if a unit's entropy is far below that of a normal unit of
+    its variance: then it has clusters far apart or outliers.
+    """
+    if points.shape[1] == 1 or not bool(whitened.isfinite()):
+        return
+    as_if_normal = log(2 * pi * torch.e) / 2 + points.std(dim=0).log()
+    if not bool((as_if_normal - alone > FAR_FROM_NORMAL).any()):
+        return
+    raised = (whitened - joint_entropy(points, n_neighbors)).item()
+    if raised > MIXED:
+        text = (
+            f"whitening raised the entropy by {raised:.1f} nats: a unit has clusters far apart or outliers, which "
+            "whitening mixes into the other units; use whiten=False"
+        )
+        caution(WhiteningWarning(text), stacklevel=3)

@@ -6,16 +6,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._base.arrays import Array, as_tensor
+from .._base.argument_checks import check_flag
+from .._base.arrays import Array, as_points
+from .._base.nan_policy import NanPolicy, by_nan_policy, undefined
 from .._base.precision import exactly
 from .density import NO_DENSITY, is_singular, refuse_ties, whitening
 from .engine.thresholds import FEW_SAMPLES, LINEAR
-from .neighbors import check_points, count_nearer, kth_neighbor_distance
+from .neighbors import check_neighbors, count_nearer, kth_neighbor_distance
 
 N_NEIGHBORS = 3
 
 
-def mutual_information(x: Array, y: Array) -> Tensor:
+def mutual_information(x: Array, y: Array, *, nan: NanPolicy = "raise") -> Tensor:
     r"""Estimate the mutual information of two units, in nats, whatever their distribution.
 
     Let A be the atom that holds a sample of x, or 0 if it is in no atom, and B the same for y. The zeros of a ReLU are
@@ -35,6 +37,8 @@ def mutual_information(x: Array, y: Array) -> Tensor:
     Args:
         x: samples of one unit, shape (n_samples,), any real type.
         y: samples of the other unit, likewise.
+        nan: policy for samples with a NaN or an infinity in either unit: "raise", "omit" (leave them out) or
+            "propagate" (the result is NaN).
 
     Returns:
         Scalar float64, on the device of the samples. Never clamped: for independent units it is below 0 as often as
@@ -61,12 +65,15 @@ def mutual_information(x: Array, y: Array) -> Tensor:
     """
     from .engine.pair_search import pair_information  # compiles, so it is imported at the first use
 
-    both = torch.cat(_two_units(x, y, N_NEIGHBORS), dim=1)
+    kept = _by_policy(x, y, nan)
+    if kept is None:
+        return undefined(x)
+    both = torch.cat(_two_units(*kept, N_NEIGHBORS), dim=1)
     with exactly(both.device):
         return pair_information(both, np.array([[0, 1]]), "default", N_NEIGHBORS)[0]
 
 
-def mutual_information_ksg(x: Array, y: Array, n_neighbors: int = 3) -> Tensor:
+def mutual_information_ksg(x: Array, y: Array, n_neighbors: int = 3, *, nan: NanPolicy = "raise") -> Tensor:
     r"""Estimate mutual information by Kraskov's first estimator, in nats, for variables with a density.
 
     .. math:: \hat I = \psi(k) + \psi(n) - \frac1n \sum_i [\psi(n_x(i) + 1) + \psi(n_y(i) + 1)]
@@ -78,6 +85,7 @@ def mutual_information_ksg(x: Array, y: Array, n_neighbors: int = 3) -> Tensor:
         x: samples, shape (n_samples,) or (n_samples, n_units).
         y: likewise.
         n_neighbors: k; larger values lower the variance and raise the bias.
+        nan: see :func:`mutual_information`.
 
     Returns:
         Scalar float64, on the device of the samples. Never clamped at 0. Infinite if the two are linearly
@@ -100,7 +108,10 @@ def mutual_information_ksg(x: Array, y: Array, n_neighbors: int = 3) -> Tensor:
         >>> round(pair.mutual_information, 2), round(mutual_information_ksg(x, y).item(), 2)
         (0.83, 0.84)
     """
-    points = _two_densities(x, y, n_neighbors)
+    kept = _by_policy(x, y, nan)
+    if kept is None:
+        return undefined(x)
+    points = _two_densities(*kept, n_neighbors)
     with exactly(points[0].device):
         a, b = (_standardized(unit) for unit in points)
         if _determine_each_other(a, b):
@@ -112,7 +123,9 @@ def mutual_information_ksg(x: Array, y: Array, n_neighbors: int = 3) -> Tensor:
         return ends - torch.digamma(counts.double()).sum(0).mean()
 
 
-def mutual_information_3h(x: Array, y: Array, n_neighbors: int = 3, standardize: bool = True) -> Tensor:
+def mutual_information_3h(
+    x: Array, y: Array, n_neighbors: int = 3, standardize: bool = True, *, nan: NanPolicy = "raise"
+) -> Tensor:
     r"""Estimate mutual information as H(x) + H(y) − H(x, y), each entropy by nearest neighbors, in nats.
 
     .. math:: \hat I = \psi(n) - \psi(k) + \frac1n \sum_i [d_x \log\epsilon^x_i + d_y \log\epsilon^y_i
@@ -127,6 +140,7 @@ def mutual_information_3h(x: Array, y: Array, n_neighbors: int = 3, standardize:
         n_neighbors: k; see :func:`mutual_information_ksg`.
         standardize: whether to divide every unit by its standard deviation first. If not, the answer depends on the
             units of measurement: for x on a scale of 1e-4 it is −3.2 at any correlation.
+        nan: see :func:`mutual_information`.
 
     Returns:
         Scalar float64, on the device of the samples. Never clamped at 0. Infinite if the two are linearly
@@ -148,7 +162,11 @@ def mutual_information_3h(x: Array, y: Array, n_neighbors: int = 3, standardize:
         >>> round(pair.mutual_information, 2), round(mutual_information_3h(x, y).item(), 2)
         (0.83, 0.83)
     """
-    points = _two_densities(x, y, n_neighbors)
+    check_flag(standardize, "standardize")
+    kept = _by_policy(x, y, nan)
+    if kept is None:
+        return undefined(x)
+    points = _two_densities(*kept, n_neighbors)
     with exactly(points[0].device):
         scaled = a, b = tuple(_standardized(unit) for unit in points)
         if _determine_each_other(a, b):
@@ -164,7 +182,7 @@ def mutual_information_3h(x: Array, y: Array, n_neighbors: int = 3, standardize:
         return ends[0] - ends[1] + sums[0] + sums[1] - sums[2]
 
 
-def mutual_information_gaussian(x: Array, y: Array) -> Tensor:
+def mutual_information_gaussian(x: Array, y: Array, *, nan: NanPolicy = "raise") -> Tensor:
     r"""Compute the mutual information of a normal pair with the correlation of the samples, in nats.
 
     .. math:: \hat I = -\tfrac12 \log(1 - \hat\rho^2)
@@ -174,6 +192,7 @@ def mutual_information_gaussian(x: Array, y: Array) -> Tensor:
     Args:
         x: samples of one unit, shape (n_samples,).
         y: likewise.
+        nan: see :func:`mutual_information`.
 
     Returns:
         Scalar float64; infinite if the two are linearly dependent (1 − ρ² < 1e-12), 0 against a constant.
@@ -189,7 +208,10 @@ def mutual_information_gaussian(x: Array, y: Array) -> Tensor:
         >>> round(mutual_information_gaussian(x, y).item(), 1)
         0.2
     """
-    a, b = _two_units(x, y, 2)
+    kept = _by_policy(x, y, nan)
+    if kept is None:
+        return undefined(x)
+    a, b = _two_units(*kept, 2)
     with exactly(a.device):
         u, v = (_standardized(unit)[:, 0] / len(a) ** 0.5 for unit in (a, b))
         # 1 − ρ² as (1 − ρ)(1 + ρ), each computed from differences, keeps its digits where ρ is near ±1
@@ -199,7 +221,7 @@ def mutual_information_gaussian(x: Array, y: Array) -> Tensor:
         return -0.5 * unexplained.log() + 0.0
 
 
-def nonlinear_excess(x: Array, y: Array) -> Tensor:
+def nonlinear_excess(x: Array, y: Array, *, nan: NanPolicy = "raise") -> Tensor:
     """Compute the mutual information that the correlation does not account for, in nats.
 
     This is :func:`mutual_information` minus :func:`mutual_information_gaussian`, and 0 if the two units are linearly
@@ -208,6 +230,7 @@ def nonlinear_excess(x: Array, y: Array) -> Tensor:
     Args:
         x: samples of one unit, shape (n_samples,).
         y: likewise.
+        nan: see :func:`mutual_information`.
 
     Returns:
         Scalar float64. It can be negative, by chance or for units that are not normal.
@@ -221,11 +244,20 @@ def nonlinear_excess(x: Array, y: Array) -> Tensor:
         >>> bool(nonlinear_excess(x, x**2 + noise) > 0.2)
         True
     """
-    linear = mutual_information_gaussian(x, y)
-    return torch.zeros_like(linear) if linear == inf else mutual_information(x, y) - linear
+    linear = mutual_information_gaussian(x, y, nan=nan)
+    return torch.zeros_like(linear) if linear == inf else mutual_information(x, y, nan=nan) - linear
 
 
-def _two_units(x: Array, y: Array, n_neighbors: int) -> tuple[Tensor, Tensor]:
+def _by_policy(x: Array, y: Array, nan: NanPolicy) -> tuple[Tensor, Tensor] | None:
+    """Return both as samples, shape (n_samples, n_units), on the device of ``x``; None if NaN propagates."""
+    a, b = as_points(x, "x"), as_points(y, "y")
+    if len(a) != len(b):
+        raise ValueError(f"x and y must have the same number of samples, got {len(a)} and {len(b)}")
+    kept = by_nan_policy(nan, x=a, y=b.to(a.device))
+    return None if kept is None else (kept[0], kept[1])
+
+
+def _two_units(x: Tensor, y: Tensor, n_neighbors: int) -> tuple[Tensor, Tensor]:
     """Return both units as (n_samples, 1), float64."""
     a, b = _two_points(x, y, n_neighbors)
     for name, unit in (("x", a), ("y", b)):
@@ -234,14 +266,11 @@ def _two_units(x: Array, y: Array, n_neighbors: int) -> tuple[Tensor, Tensor]:
     return a, b
 
 
-def _two_points(x: Array, y: Array, n_neighbors: int) -> tuple[Tensor, Tensor]:
-    a, b = as_tensor(x, "x"), as_tensor(y, "y")
-    if a.ndim and b.ndim and len(a) != len(b):
-        raise ValueError(f"x and y must have the same number of samples, got {len(a)} and {len(b)}")
-    return check_points(a, n_neighbors, "x").double(), check_points(b, n_neighbors, "y").double()
+def _two_points(x: Tensor, y: Tensor, n_neighbors: int) -> tuple[Tensor, Tensor]:
+    return check_neighbors(x, n_neighbors).double(), check_neighbors(y, n_neighbors).double()
 
 
-def _two_densities(x: Array, y: Array, n_neighbors: int) -> tuple[Tensor, Tensor]:
+def _two_densities(x: Tensor, y: Tensor, n_neighbors: int) -> tuple[Tensor, Tensor]:
     a, b = _two_points(x, y, n_neighbors)
     for name, points in (("x", a), ("y", b)):
         refuse_ties(points, n_neighbors, name)

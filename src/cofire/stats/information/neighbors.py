@@ -1,13 +1,14 @@
 """Distances from each sample to its k-th nearest other sample, and counts of nearer samples."""
 
 from math import inf
-from numbers import Integral
 
 import torch
 from torch import Tensor
 
-from .._base.arrays import Array, as_tensor
+from .._base.argument_checks import check_count
+from .._base.arrays import Array, as_points
 from .._base.distances import kth_by_products, rows_at_a_time
+from .._base.nan_policy import check_finite
 from .._base.wording import plural
 
 TREE_UNITS = 32  # beyond, comparing all pairs by matrix products is faster
@@ -103,17 +104,16 @@ def _count_on_line(values: Tensor, radius: Tensor) -> Tensor:
 
 def check_points(x: Array, k: int, name: str = "x") -> Tensor:
     """Return ``x`` as finite samples, shape (n_samples, n_units), more than ``k`` of them."""
-    points = as_tensor(x, name)
-    points = points[:, None] if points.ndim == 1 else points
-    if points.ndim != 2 or points.shape[1] == 0:
-        raise ValueError(f"{name} must have shape (n_samples,) or (n_samples, n_units), got {tuple(points.shape)}")
-    if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= k < len(points):
+    return check_neighbors(check_finite(as_points(x, name), name), k)
+
+
+def check_neighbors(points: Tensor, k: int) -> Tensor:
+    """Return samples, shape (n_samples, n_units), if there are more than ``k`` of them."""
+    if check_count(k, "n_neighbors") >= len(points):
         raise ValueError(
-            f"n_neighbors must be a whole number of at least 1 and less than the number of samples, "
-            f"got {k} with {plural(len(points), 'sample')}; take more samples or fewer neighbors"
+            f"n_neighbors must be a whole number of at least 1 and less than the number of samples, got {k} with "
+            f"{plural(len(points), 'sample')}; take more samples or fewer neighbors"
         )
-    if points.is_floating_point() and not bool(torch.isfinite(points).all()):
-        raise ValueError(f"{name} holds NaN or infinite values; remove those samples first")
     return points
 
 

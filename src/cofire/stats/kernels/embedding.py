@@ -8,14 +8,17 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from .._base.arrays import Array, as_tensor
+from .._base.argument_checks import check_choice, check_number
+from .._base.arrays import Array, as_points, as_tensor
 from .._base.display import Shown
 from .._base.distances import median_distance
+from .._base.nan_policy import NanPolicy, by_nan_policy, check_finite, undefined
 from .._base.precision import exactly
 from ..correlation.summary import neuronal_correlation
-from ..information.density import finite_points
-from ..information.entropy import entropy_binned, entropy_independence_bound, entropy_knn, joint_entropy
-from .gram import gram_matrix, kernel_width_scan
+from ..information.density import enough_points, finite_points
+from ..information.entropy import entropy_binned, entropy_independence_bound, entropy_knn
+from ..information.neighbor_entropy import joint_entropy
+from .gram import KERNELS, as_labels, as_widths, gram_matrix, kernel_width_scan
 from .kde import entropy_kde
 
 Features = Literal["eigen", "gram"]
@@ -23,6 +26,7 @@ Estimator = Literal["loo_kde", "kt", "knn", "binned", "per_dimension", "spectral
 
 STEPS_BELOW, STEPS_ABOVE, STEPS_AN_OCTAVE = 6, 4, 2
 EQUALLY_GOOD = 0.005
+ASYMMETRY = 1e-6  # of the largest entry: rounding of a matrix that was computed in float32
 MOST_CORRELATED = 512  # samples, as finding n feature dimensions and correlating them costs n³
 
 
@@ -69,6 +73,7 @@ def entropy_embedded(
     kernel: str = "gaussian",
     features: Features = "eigen",
     estimator: Estimator = "loo_kde",
+    nan: NanPolicy = "raise",
 ) -> Tensor:
     r"""Estimate the entropy by the kernel embedding of Jin et al., in nats; by default as a mean embedding.
 
@@ -96,6 +101,8 @@ def entropy_embedded(
         features: ``"eigen"`` for the columns of :math:`\Lambda^{1/2} V^\top`, O(n³); ``"gram"`` for those of K. Only
             the estimators from ``"kt"`` to ``"per_dimension"`` use them.
         estimator: one of the above.
+        nan: policy for samples with a NaN or an infinity: "raise", "omit" (leave them and their labels out) or
+            "propagate".
 
     Returns:
         Scalar float64; −∞ from ``"loo_kde"`` and ``"per_dimension"`` if there is no density.
@@ -118,9 +125,15 @@ def entropy_embedded(
         >>> abs(entropy_embedded(x).item() - normal.entropy) < 0.2
         True
     """
-    points = finite_points(x, least=5)
-    _check_one_of("estimator", estimator, Estimator)
-    _check_one_of("features", features, Features)
+    samples = as_points(x)
+    kept = by_nan_policy(nan, x=samples, **({} if labels is None else {"labels": as_labels(labels, samples)}))
+    if kept is None:
+        return undefined(x)
+    points, labels = enough_points(kept[0], least=5), None if labels is None else kept[1]
+    check_choice(estimator, "estimator", get_args(Estimator))
+    check_choice(features, "features", get_args(Features))
+    check_choice(kernel, "kernel", KERNELS)
+    check_number(beta, "beta", least=0, most=1)
     if bandwidth is None:
         bandwidth = choose_bandwidth(points, labels, beta=beta, kernel=kernel, features=features).bandwidth
     if estimator == "loo_kde":
@@ -179,9 +192,9 @@ def choose_bandwidth(
         10.0
     """
     points = finite_points(x, least=5)
-    _check_one_of("features", features, Features)
-    if not 0 <= beta <= 1:
-        raise ValueError(f"beta must be from 0 to 1, got {beta}")
+    check_choice(features, "features", get_args(Features))
+    check_number(beta, "beta", least=0, most=1)
+    check_choice(kernel, "kernel", KERNELS)
     widths = _widths(points, bandwidths, kernel)
     scan = kernel_width_scan(points, widths, labels, kernel=kernel)
     some = points[:: -(-len(points) // MOST_CORRELATED)]
@@ -204,9 +217,9 @@ def feature_matrix(gram: Array, features: Features = "eigen") -> Tensor:
         Float64, shape (n_samples, n_dimensions).
 
     Raises:
-        ValueError: if the matrix is not square.
+        ValueError: if the matrix is not square, symmetric and finite with a diagonal of at least 0.
     """
-    _check_one_of("features", features, Features)
+    check_choice(features, "features", get_args(Features))
     square = _square(gram)
     if features == "gram":
         return square
@@ -227,7 +240,7 @@ def eigenvalue_bounds(gram: Array) -> EigenvalueBounds:
         gram: kernel matrix, shape (n_samples, n_samples).
 
     Raises:
-        ValueError: if the matrix is not square.
+        ValueError: if the matrix is not square, symmetric and finite with a diagonal of at least 0.
 
     Example:
         >>> eigenvalue_bounds(torch.tensor([[1.0, 0.25], [0.25, 1.0]]))
@@ -241,15 +254,20 @@ def eigenvalue_bounds(gram: Array) -> EigenvalueBounds:
 
 
 def _square(gram: Array) -> Tensor:
-    matrix = as_tensor(gram, "gram").double()
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+    matrix = check_finite(as_tensor(gram, "gram"), "gram").double()
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
         raise ValueError(f"a kernel matrix must be square, got shape {tuple(matrix.shape)}")
+    largest = matrix.abs().amax()
+    if bool(matrix.diagonal().amin() < 0) or bool((matrix - matrix.T).abs().amax() > ASYMMETRY * largest):
+        raise ValueError(
+            "a kernel matrix must be symmetric with a diagonal of at least 0; pass gram_matrix(x, bandwidth)"
+        )
     return matrix
 
 
 def _widths(points: Tensor, bandwidths: "Sequence[float] | Tensor | None", kernel: str) -> Tensor:
     if bandwidths is not None:
-        return torch.as_tensor(bandwidths, dtype=torch.float64, device="cpu").flatten().sort().values
+        return torch.tensor(sorted(as_widths(bandwidths)), dtype=torch.float64, device="cpu")
     middle = median_distance(points, kernel)
     if middle == 0:
         raise ValueError(
@@ -265,8 +283,3 @@ def _feature_correlation(gram: Tensor, features: Features) -> float:
     with exactly(gram.device):
         summary = neuronal_correlation(feature_matrix(gram, features))
     return summary.mean_abs if summary.n_pairs else 0.0
-
-
-def _check_one_of(name: str, value: object, choices: object) -> None:
-    if value not in get_args(choices):
-        raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {value!r}")

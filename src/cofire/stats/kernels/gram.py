@@ -8,12 +8,15 @@ from itertools import islice
 from math import log
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from .._base.argument_checks import check_choice, check_number
 from .._base.arrays import Array, as_tensor
 from .._base.display import Shown
 from .._base.distances import Block, blocks_of_distances, distances_between, rows_at_a_time
+from .._base.nan_policy import check_finite
 from .._base.precision import exactly
 from .._base.wording import plural
 from ..information.density import finite_points
@@ -71,7 +74,9 @@ def gram_matrix(x: Array, bandwidth: float, *, kernel: str = "gaussian") -> Tens
     with exactly(points.device):
         own = torch.arange(len(points), device=points.device)
         distances = distances_between(points, points, kernel, own)
-        return distances.mul_(scale_of(bandwidth, kernel)).exp_().fill_diagonal_(1)
+        above = distances.mul_(scale_of(bandwidth, kernel)).exp_().triu_(1)
+        # mirrored, as products round differently on either side of the diagonal
+        return (above + above.T).fill_diagonal_(1)
 
 
 def kernel_alignment(a: Array, b: Array) -> Tensor:
@@ -84,10 +89,10 @@ def kernel_alignment(a: Array, b: Array) -> Tensor:
         b: another of the same shape.
 
     Returns:
-        Scalar float64; between 0 and 1 if no entry is negative.
+        Scalar float64; between 0 and 1 if no entry is negative. NaN if a matrix is all 0 or not finite.
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: if the shapes differ or are not square.
 
     References:
         Cristianini et al. 2002, "On kernel-target alignment".
@@ -97,12 +102,16 @@ def kernel_alignment(a: Array, b: Array) -> Tensor:
         0.5
     """
     left, right = as_tensor(a, "a").double(), as_tensor(b, "b").double()
-    if left.shape != right.shape or left.ndim != 2:
-        raise ValueError(f"kernel matrices must have the same shape, got {tuple(left.shape)} and {tuple(right.shape)}")
+    if left.shape != right.shape or left.ndim != 2 or left.shape[0] != left.shape[1] or not len(left):
+        raise ValueError(
+            f"kernel matrices must have the same shape (n_samples, n_samples), got {tuple(left.shape)} and "
+            f"{tuple(right.shape)}"
+        )
     with exactly(left.device):
         # divided by their largest entries first, so that no square overflows
-        left, right = left / left.abs().amax(), right / right.abs().amax()
-        return (left * right).sum() / (torch.linalg.matrix_norm(left) * torch.linalg.matrix_norm(right))
+        left, right = left / left.abs().amax(), right.to(left.device) / right.abs().amax()
+        cosine = (left * right).sum() / (torch.linalg.matrix_norm(left) * torch.linalg.matrix_norm(right))
+        return cosine.clamp(-1, 1)  # rounding may carry it beyond
 
 
 def label_kernel(labels: Array) -> Tensor:
@@ -138,7 +147,7 @@ def kernel_width_scan(
         [0.71, 1.0, 0.71]
     """
     points = finite_points(x)
-    widths = torch.as_tensor(bandwidths, dtype=torch.float64, device="cpu").flatten().tolist()
+    widths = as_widths(bandwidths)
     with exactly(points.device):
         classes = _classes(labels, points)
         others, inner, squares = kernel_sums(points, widths, classes, kernel)
@@ -155,12 +164,26 @@ def kernel_width_scan(
         return WidthScan(points.new_tensor(widths), information, leave_one_out, alignment)
 
 
+def as_widths(bandwidths: Sequence[float] | Tensor) -> list[float]:
+    """Return kernel widths as numbers.
+
+    Raises:
+        ValueError: if there is none, or one is not a finite number above 0.
+    """
+    some = as_tensor(bandwidths, "bandwidths") if isinstance(bandwidths, Tensor | np.ndarray) else bandwidths
+    if isinstance(some, str) or not isinstance(some, Tensor | Sequence):
+        raise ValueError(f"bandwidths must be a list or array of kernel widths, got {bandwidths!r}")
+    each = some.flatten() if isinstance(some, Tensor) else some
+    widths = [check_number(width, "bandwidth", above=0) for width in each]
+    if not widths:
+        raise ValueError("bandwidths must hold at least one kernel width, got none")
+    return widths
+
+
 def scale_of(bandwidth: float, kernel: str) -> float:
     """Return the factor of the distances in the kernel's exponent."""
-    if kernel not in KERNELS:
-        raise ValueError(f"kernel must be one of {', '.join(KERNELS)}, got {kernel!r}")
-    if not 0 < bandwidth < torch.inf:
-        raise ValueError(f"bandwidth must be above 0 and finite, got {bandwidth}")
+    check_choice(kernel, "kernel", KERNELS)
+    bandwidth = check_number(bandwidth, "bandwidth", above=0)
     # divided twice, as the square of a very large width overflows; never -0, as a sample is infinitely far from itself
     return min(-1 / bandwidth if kernel == "laplacian" else -0.5 / bandwidth / bandwidth, -5e-324)
 
@@ -173,12 +196,21 @@ def log_normalizer(bandwidth: float, n_units: int, kernel: str) -> float:
 def _classes(labels: "Array | None", points: Tensor) -> Tensor:
     if labels is None:
         return torch.zeros(len(points), dtype=torch.int64, device=points.device)
+    return check_finite(as_labels(labels, points), "labels").unique(return_inverse=True)[1]
+
+
+def as_labels(labels: Array, points: Tensor) -> Tensor:
+    """Return labels as a tensor of shape (n_samples,) on the device of the samples.
+
+    Raises:
+        ValueError: if there is not one label for each sample.
+    """
     values = as_tensor(labels, "labels").to(points.device)
     if values.shape != points.shape[:1]:
         raise ValueError(
             f"expected one label for each of {plural(len(points), 'sample')}, got shape {tuple(values.shape)}"
         )
-    return values.unique(return_inverse=True)[1]
+    return values
 
 
 def kernel_sums(

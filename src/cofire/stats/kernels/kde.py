@@ -1,23 +1,25 @@
 """Entropy of a layer by Gaussian kernels: the Kolchinsky–Tracey bounds and the leave-one-out estimate."""
 
 from math import inf, log, pi
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from .._base.arrays import Array
+from .._base.argument_checks import check_choice, check_number
+from .._base.arrays import Array, as_points
 from .._base.distances import median_distance
+from .._base.nan_policy import NanPolicy, by_nan_policy, undefined
 from .._base.precision import exactly
-from ..information.density import finite_points
-from ..information.entropy import joint_entropy
+from ..information.density import enough_points
+from ..information.neighbor_entropy import joint_entropy
 from .gram import kernel_sums, kernel_width_scan
 
 NOISE_VARIANCE = 0.1
 Bound = Literal["upper", "lower", "leave_one_out"]
 
 
-def entropy_kde(x: Array, variance: float | None = None, bound: Bound = "upper") -> Tensor:
+def entropy_kde(x: Array, variance: float | None = None, bound: Bound = "upper", *, nan: NanPolicy = "raise") -> Tensor:
     r"""Estimate the entropy by a Gaussian around each sample, in nats.
 
     .. math:: \hat H = \tfrac d2 \log(2\pi e s) + \log n - \frac1n \sum_i \log \sum_j e^{-\|x_i - x_j\|^2 / c}
@@ -33,6 +35,7 @@ def entropy_kde(x: Array, variance: float | None = None, bound: Bound = "upper")
         variance: s, in squared units of ``x``. None: 0.1 for the bounds; for leave-one-out the variance that makes
             the samples most likely, to a quarter octave of the width.
         bound: ``"upper"``, ``"lower"`` or ``"leave_one_out"``.
+        nan: policy for samples with a NaN or an infinity: "raise", "omit" (leave them out) or "propagate".
 
     Returns:
         Scalar float64. Leave-one-out: −∞ if a unit has an atom or the units are linearly dependent. The bounds are
@@ -54,11 +57,13 @@ def entropy_kde(x: Array, variance: float | None = None, bound: Bound = "upper")
         >>> bool(entropy_kde(x, 0.1, "lower") < entropy_kde(x, 0.1, "upper"))
         True
     """
-    points = finite_points(x)
-    if bound not in ("upper", "lower", "leave_one_out"):
-        raise ValueError(f"bound must be upper, lower or leave_one_out, got {bound!r}")
-    if variance is not None and not 0 < variance < inf:
-        raise ValueError(f"variance must be above 0 and finite, got {variance}")
+    check_choice(bound, "bound", get_args(Bound))
+    if variance is not None:
+        variance = check_number(variance, "variance", above=0)
+    kept = by_nan_policy(nan, x=as_points(x))
+    if kept is None:
+        return undefined(x)
+    points = enough_points(kept[0])
     if bound == "leave_one_out":
         return _leave_one_out(points, variance)
     noise = NOISE_VARIANCE if variance is None else variance

@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 from math import prod
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
+from .._base.argument_checks import check_count, check_number
+
+MOST = 1 << 31  # sizes beyond are no layer's, and their products would leave int64
+MOST_OVERLAPS = 1 << 27  # pairs of positions along an axis that are held in memory, in a few tables of 8 bytes each
 Size = int | Sequence[int]
 
 
@@ -71,7 +76,8 @@ def structure_coefficient(
 def _axis_ratios(
     kernel_size: Size, input_size: Size, stride: Size, padding: Size | str, dilation: Size
 ) -> list[Tensor]:
-    size = [input_size] if isinstance(input_size, int) else list(input_size)
+    n_axes = 1 if isinstance(input_size, Integral) else len(_listed(input_size, "input_size"))
+    size = _per_axis(input_size, n_axes, "input_size")
     kernel, step, spread = (
         _per_axis(value, len(size), name)
         for value, name in ((kernel_size, "kernel_size"), (stride, "stride"), (dilation, "dilation"))
@@ -91,9 +97,14 @@ def _shared_ratio(size: int, kernel: int, stride: int, dilation: int, pads: tupl
         raise ValueError(
             f"kernel {kernel} with dilation {dilation} leaves no output for input size {size}, padding {pads}"
         )
+    reach = min(n_outputs - 1, (kernel - 1) * dilation // stride)
+    if n_outputs * (2 * reach + 1) > MOST_OVERLAPS:
+        raise ValueError(
+            f"kernel {kernel} on input size {size} has {n_outputs * (2 * reach + 1):.0e} overlaps along one axis, too "
+            f"many to count; at most {MOST_OVERLAPS:.0e} are"
+        )
     position = torch.arange(n_outputs, dtype=torch.int64, device="cpu")[:, None]
     start = position * stride - pads[0]
-    reach = min(n_outputs - 1, (kernel - 1) * dilation // stride)
     shift = torch.arange(-reach, reach + 1, dtype=torch.int64, device="cpu")
     shift = shift[shift * stride % dilation == 0]
     lag = shift * stride // dilation
@@ -119,16 +130,23 @@ def _pads(padding: Size | str, kernel: list[int], stride: list[int], dilation: l
 
 
 def _per_axis(value: Size, n_axes: int, name: str, least: int = 1) -> list[int]:
-    values = [value] * n_axes if isinstance(value, int) else list(value)
-    if len(values) != n_axes or min(values) < least:
+    values: list[object] = [value] * n_axes if isinstance(value, Integral) else _listed(value, name)
+    if len(values) != n_axes or not n_axes:
         raise ValueError(
-            f"{name} must be one number ≥ {least} for each of the {n_axes} axes of input_size, got {value}"
+            f"{name} must be one number ≥ {least} for each of the {n_axes} axes of input_size, got {value!r}"
         )
-    return values
+    return [check_count(one, name, least=least, most=MOST) for one in values]
+
+
+def _listed(value: object, name: str) -> list[object]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"{name} must be a whole number, or one for each axis, got {value!r}")
+    return list(value)
 
 
 def _check_channels(n_inputs: int, n_units: int, gamma: float, groups: int) -> None:
-    if min(n_inputs, n_units, groups) < 1 or n_inputs % groups or n_units % groups:
+    for name, count in (("n_inputs", n_inputs), ("n_units", n_units), ("groups", groups)):
+        check_count(count, name, most=MOST)
+    if n_inputs % groups or n_units % groups:
         raise ValueError(f"groups must divide inputs and units, got groups={groups} for {n_inputs} -> {n_units}")
-    if not gamma > 0:
-        raise ValueError(f"gamma must be above 0, got {gamma}")
+    check_number(gamma, "gamma", above=0)

@@ -1,9 +1,11 @@
 """The incoming weight vectors of a layer's units, read from the shapes in which torch stores weights."""
 
-from typing import Literal, TypeAlias
+from numbers import Integral
+from typing import Literal, TypeAlias, get_args
 
 from torch import Tensor
 
+from .._base.argument_checks import check_choice, check_count
 from .._base.arrays import Array, as_tensor
 
 Reading: TypeAlias = Literal["flattened", "per_input_channel"]
@@ -36,8 +38,7 @@ def split_units(weight: Array, kind: Fused) -> dict[str, Tensor]:
         >>> {gate: tuple(part.shape) for gate, part in split_units(torch.ones(15, 3), "gru").items()}
         {'reset': (5, 3), 'update': (5, 3), 'new': (5, 3)}
     """
-    if kind not in PARTS:
-        raise ValueError(f"kind must be one of {', '.join(PARTS)}, got {kind!r}")
+    check_choice(kind, "kind", PARTS)
     names = PARTS[kind]
     tensor = _at_least_matrix(weight)
     if len(tensor) % len(names):
@@ -55,11 +56,10 @@ def unit_vectors(weight: Array, *, unit_axis: int, groups: int, reading: Reading
     There is one set if kernels are read flattened, otherwise one per input channel. Units in different groups of a set
     share no input.
     """
+    check_choice(reading, "reading", get_args(Reading))
     units = units_first(_at_least_matrix(weight), unit_axis, groups)
     if reading == "flattened":
         return [(units.flatten(1), groups)]
-    if reading != "per_input_channel":
-        raise ValueError(f"reading must be 'flattened' or 'per_input_channel', got {reading!r}")
     if units[0, 0].numel() < 2:
         raise ValueError(
             f"'per_input_channel' compares kernels of at least two positions, got a weight of shape "
@@ -71,9 +71,9 @@ def unit_vectors(weight: Array, *, unit_axis: int, groups: int, reading: Reading
 
 def units_first(weight: Tensor, unit_axis: int, groups: int) -> Tensor:
     """Return the weight as (out, in / groups, ...); with ``unit_axis=1`` it is stored as (in, out / groups, ...)."""
-    if unit_axis not in (0, 1):
-        raise ValueError(f"unit_axis must be 0, or 1 for transposed convolutions and embeddings, got {unit_axis}")
-    if groups < 1 or len(weight) % groups:
+    if isinstance(unit_axis, bool) or not isinstance(unit_axis, Integral) or unit_axis not in (0, 1):
+        raise ValueError(f"unit_axis must be 0, or 1 for transposed convolutions and embeddings, got {unit_axis!r}")
+    if len(weight) % check_count(groups, "groups"):
         raise ValueError(f"groups must divide the first axis of the weight, shape {tuple(weight.shape)}, got {groups}")
     if unit_axis == 0:
         return weight

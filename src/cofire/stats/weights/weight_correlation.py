@@ -7,6 +7,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
+from .._base.argument_checks import check_flag
 from .._base.arrays import Array
 from .._base.display import Shown
 from .._base.precision import exactly
@@ -85,6 +86,7 @@ def weight_correlation(
         >>> weight_correlation(weight, absolute=False)
         tensor(-0.3333, dtype=torch.float64)
     """
+    check_flag(absolute, "absolute")
     sources = _sources(weight, unit_axis, groups, reading)
     with exactly(sources[0].vectors.device):
         return _mean_abs(sources) if absolute else _mean(sources)

@@ -11,13 +11,15 @@ from scipy.special import digamma
 from torch import Tensor
 
 from ..._base.progress import progress
+from ..._base.wording import plural
 from ..density import refuse_ties
 from ..neighbors import kth_distance_on_lines
 from .arrangement import Room, empty_room
 from .continuous_pairs import joint_log_distances, number_information
 from .deterministic import NO, find_orders, order_information, shares_on_lines
+from .functions import find_determined, find_functions, information_of_levels
 from .nearest import neighbors_of
-from .thresholds import SINGULAR_SHARE, SUSPICIOUS
+from .thresholds import MANY_TIES, SINGULAR_SHARE, SUSPICIOUS
 from .unit_scores import Units, scored_units, standardized_units
 
 SAMPLES_A_PORTION = 1 << 19  # some hundredths of a second
@@ -46,8 +48,20 @@ def pair_information(points: Tensor, pairs: Indices, method: str, k: int) -> Ten
     else:
         refuse_ties(host, k, "x")
         measure = three_entropies_of_pairs if method == "3h" else information_of_pairs
-        found = measure(standardized_units(rows), pairs, k)
+        units = standardized_units(rows)
+        ascending = np.take_along_axis(units.score, units.order.astype(np.intp), axis=1)
+        collapsed = int(((np.diff(ascending, axis=1) == 0).mean(axis=1) > MANY_TIES).sum())
+        if collapsed:
+            _refuse_collapsed(collapsed, len(rows))
+        found = measure(units, pairs, k)
     return torch.from_numpy(found).to(points.device)
+
+
+def _refuse_collapsed(n_units: int, of: int) -> None:
+    raise ValueError(
+        f"{n_units} of {plural(of, 'unit')} of x have outliers so far out that the other samples coincide once divided "
+        'by the standard deviation; remove the outliers, or use method="default", which takes ranks'
+    )
 
 
 def three_entropies_of_pairs(units: Units, pairs: Indices, k: int) -> Values:
@@ -55,6 +69,8 @@ def three_entropies_of_pairs(units: Units, pairs: Indices, k: int) -> Values:
     n_samples = units.score.shape[1]
     ascending = torch.from_numpy(np.take_along_axis(units.score, units.order.astype(np.intp), axis=1))
     alone = kth_distance_on_lines(ascending.T, k).double().log().mean(dim=0).numpy()
+    if not np.isfinite(alone).all():
+        _refuse_collapsed(int((~np.isfinite(alone)).sum()), len(alone))
 
     def measure(portion: Indices, room: Room) -> Values:
         together = np.empty(len(portion))
@@ -76,12 +92,15 @@ def information_of_pairs(units: Units, pairs: Indices, k: int) -> Values:
     def measure(portion: Indices, room: Room) -> Values:
         information = np.empty(len(portion))
         number_information(units, portion, neighbors_of(k), psi, room, information)
-        smooth = units.smooth[portion].all(axis=1) & (k > 1)
-        singular = _singular(units, portion, (information > SUSPICIOUS) & smooth, k, room)
+        smooth = units.smooth[portion].all(axis=1)
+        singular = _singular(units, portion, (information > SUSPICIOUS) & smooth & (k > 1), k, room)
+        singular |= _functions(units, portion, smooth & ~singular, room)
         known = _known(units, portion, room)
         information = np.where(singular, np.inf, information)
         information = np.where(np.isnan(known), information, known)
-        return _with_labels(units, portion, k, psi, information)
+        information = _with_labels(units, portion, k, psi, information)
+        of_levels = _of_levels(units, portion)
+        return np.where(np.isnan(of_levels), information, of_levels)
 
     return _in_threads(measure, units.score.shape[1], pairs, k)
 
@@ -106,6 +125,31 @@ def _singular(units: Units, pairs: Indices, doubtful: NDArray[np.bool_], k: int,
         shares_on_lines(units, pairs[doubtful], neighbors_of(k), room, shares)
         singular[doubtful] = shares > SINGULAR_SHARE
     return singular
+
+
+def _functions(units: Units, pairs: Indices, asked: NDArray[np.bool_], room: Room) -> NDArray[np.bool_]:
+    """Return in which of the asked pairs one unit is a smooth function of the other, however often it turns."""
+    found = np.zeros(len(pairs), np.bool_)
+    if asked.any():
+        of_asked = np.zeros(asked.sum(), np.bool_)
+        find_functions(units, pairs[asked], room.by_x, of_asked)
+        found[asked] = of_asked
+    return found
+
+
+def _of_levels(units: Units, pairs: Indices) -> Values:
+    """Return the information of pairs in which the repeated values of one unit determine the other, NaN for others."""
+    found = np.full(len(pairs), np.nan)
+    asked = (units.n_levels[pairs] > 0).any(axis=1)
+    if asked.any():
+        which = np.zeros(len(pairs), np.intp)
+        of_asked = np.zeros(asked.sum(), np.intp)
+        find_determined(units, pairs[asked], np.empty(units.level.shape[1], np.intp), of_asked)
+        which[asked] = of_asked
+        for pair in np.flatnonzero(which):
+            by, of = pairs[pair] if which[pair] == 1 else pairs[pair][::-1]
+            found[pair] = information_of_levels(units.value[of], int(units.n_levels[by]))
+    return found
 
 
 def _with_labels(units: Units, pairs: Indices, k: int, psi: Values, information: Values) -> Values:

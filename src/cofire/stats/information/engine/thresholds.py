@@ -12,6 +12,9 @@ ATOM_SHARE = 0.02
 ATOM_COUNT = 5
 ATOM_PROMINENCE = 5
 LEVELS_BESIDE = 5
+# Where a density is at stake, a value is also an atom if more samples than this share it, and six times as many as
+# share each of the fifty values on either side on average: Poisson counts of rounded values hardly ever reach that.
+LONE_ATOM, LONE_ATOM_PROMINENCE, LEVELS_BESIDE_LONE = 5, 6, 50
 # If the atoms leave only this share of the samples, and most of those are tied, the unit is discrete.
 DISCRETE_REST = 0.05
 
@@ -21,6 +24,9 @@ MANY_TIES = 0.25
 SMOOTH_TIES = 0.05
 # Units in the same order are copies if this share of the samples is untied; below it, they are equal classes.
 UNTIED_SHARE = 0.05
+# With at most that share untied, a unit that takes one value wherever another repeats is a function of it, unless
+# independent units would agree as often with this probability.
+AGREE_BY_CHANCE = 1e-9
 
 # 1 − r² that rounding leaves of a linear relation: of float64 samples, of float32 samples, and of a sample and its
 # neighbors on a curve, whose own curvature counts too (relative to the number of samples, but at least).
@@ -32,3 +38,8 @@ LINEAR_NEARBY, LINEAR_NEARBY_LEAST = 0.02, 1e-6
 # share of its samples is on a line with its neighbors.
 SUSPICIOUS = 0.25
 SINGULAR_SHARE = 0.05
+
+# A unit is a smooth function of another if a parabola fits five samples in a row, up to the tolerance of a line, in
+# that share of up to 64 places, and in three at least. The samples are spread if there are very many: float32 would
+# blur them.
+PLACES, IN_A_ROW, FEWEST_FITS, RANKS_APART = 64, 5, 3, 10_000

@@ -5,7 +5,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .thresholds import ATOM_COUNT, ATOM_PROMINENCE, ATOM_SHARE, DISCRETE_REST, FEW_LEVELS, LEVELS_BESIDE, SMOOTH_TIES
+from .thresholds import (
+    ATOM_COUNT,
+    ATOM_PROMINENCE,
+    ATOM_SHARE,
+    DISCRETE_REST,
+    FEW_LEVELS,
+    LEVELS_BESIDE,
+    SMOOTH_TIES,
+    UNTIED_SHARE,
+)
 
 
 class Units(NamedTuple):
@@ -19,6 +28,9 @@ class Units(NamedTuple):
         order: the samples of label 0 by ascending score, then the others, uint32, shape (n_units, n_samples).
         n_continuous: number of samples of label 0, shape (n_units,).
         smooth: whether hardly any of those are tied, shape (n_units,).
+        level: how many distinct values lie below each sample, of units that repeat nearly all of their values without
+            being atoms throughout, int32, shape (n_units, n_samples); 0 for other units.
+        n_levels: number of distinct values of those units, 0 for others, shape (n_units,).
     """
 
     score: Any
@@ -28,6 +40,8 @@ class Units(NamedTuple):
     order: Any
     n_continuous: Any
     smooth: Any
+    level: Any
+    n_levels: Any
 
 
 def standardized_units(x: NDArray[np.float64]) -> Units:
@@ -37,7 +51,8 @@ def standardized_units(x: NDArray[np.float64]) -> Units:
     counts = np.full(len(x), x.shape[1])
     ones = np.ones(len(x), np.int64)
     label = np.zeros(x.shape, np.int32)
-    return Units(value, value, label, ones, order.astype(np.uint32), counts, np.zeros(len(x), np.bool_))
+    no = np.zeros(len(x), np.bool_)
+    return Units(value, value, label, ones, order.astype(np.uint32), counts, no, label, np.zeros(len(x), np.int64))
 
 
 def scored_units(x: NDArray[np.float64]) -> Units:
@@ -48,18 +63,26 @@ def scored_units(x: NDArray[np.float64]) -> Units:
     """
     n_units, n_samples = x.shape
     order = np.argsort(x, axis=1, kind="stable")
-    label, score = np.zeros(x.shape, np.int32), np.zeros(x.shape, np.float32)
-    n_continuous, smooth = np.full(n_units, n_samples), np.ones(n_units, np.bool_)
+    label, level, score = np.zeros(x.shape, np.int32), np.zeros(x.shape, np.int32), np.zeros(x.shape, np.float32)
+    n_continuous, smooth, n_levels = (
+        np.full(n_units, n_samples),
+        np.ones(n_units, np.bool_),
+        np.zeros(n_units, np.int64),
+    )
     table: dict[int, NDArray[np.float32]] = {}
     for unit, (values, by_value) in enumerate(zip(x, order, strict=True)):
         if (np.diff(values[by_value]) == 0).any():
-            label[unit], by_value[:], smooth[unit] = _without_ties(values)
+            _, levels, shared = np.unique(values, return_inverse=True, return_counts=True)
+            label[unit], by_value[:], smooth[unit] = _without_ties(levels, shared)
+            if (shared == 1).sum() <= UNTIED_SHARE * n_samples and (label[unit] == 0).any():
+                level[unit], n_levels[unit] = levels, len(shared)
         n_continuous[unit] = count = int((label[unit] == 0).sum())
         if count not in table:
             table[count] = _normal_scores(count)
         score[unit, by_value[:count]] = table[count]
     n_labels = label.max(axis=1).astype(np.int64) + 1
-    return Units(score, standardized(x), label, n_labels, order.astype(np.uint32), n_continuous, smooth)
+    ranked = order.astype(np.uint32)
+    return Units(score, standardized(x), label, n_labels, ranked, n_continuous, smooth, level, n_levels)
 
 
 def standardized(x: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -71,9 +94,10 @@ def standardized(x: NDArray[np.float64]) -> NDArray[np.float32]:
     return (centered / np.where(deviation > 0, deviation, 1)).astype(np.float32)
 
 
-def _without_ties(values: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.intp], bool]:
+def _without_ties(
+    level: NDArray[np.intp], counts: NDArray[np.intp]
+) -> tuple[NDArray[np.int32], NDArray[np.intp], bool]:
     """Return labels of atoms, an order with the continuous samples first and ties broken, and whether ties were few."""
-    _, level, counts = np.unique(values, return_inverse=True, return_counts=True)
     is_atom = atoms(counts)
     label = np.where(is_atom, np.cumsum(is_atom), 0).astype(np.int32)[level]
     chance = tie_breakers(level.astype(np.int64))
