@@ -120,14 +120,13 @@ def on_lines(units, i: int, j: int, both: np.ndarray, k: int) -> float:
 
 
 def is_function(units, i: int, j: int, both: np.ndarray) -> bool:
-    """Whether parabolas fit unit j over five samples in a row of unit i, in three places and more than a twentieth."""
+    """Whether parabolas fit unit j over five samples in a row of unit i in more than a quarter of 64 places."""
     some = np.flatnonzero(both)
     some = some[np.argsort(units.score[i, some], kind="stable")]
     n, apart = len(some), 1 + len(some) // 10_000
-    if n < max(20, 4 * apart + 1):
+    if n < 500:
         return False
-    n_places = min(64, n // (4 * apart + 1))
-    starts = [place * (n - 4 * apart - 1) // max(n_places - 1, 1) for place in range(n_places)]
+    starts = [place * (n - 4 * apart - 1) // 63 for place in range(64)]
     fits = 0
     for start in starts:
         x, y = units.value[[i, j]][:, some[start : start + 4 * apart + 1 : apart]].astype(np.float64)
@@ -135,7 +134,7 @@ def is_function(units, i: int, j: int, both: np.ndarray) -> bool:
             t = (x - x.mean()) / np.ptp(x)
             rest = y - np.polyval(np.polyfit(t, y, 2), t)
             fits += rest.var() < max(1e-6, 0.02 / n) * y.var()
-    return fits >= 3 and fits > 0.05 * n_places
+    return fits > 16
 
 
 def entropy_if_determined(units, i: int, j: int) -> float:

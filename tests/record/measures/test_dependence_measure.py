@@ -99,7 +99,7 @@ class TestRefusals:
         [
             ({"method": "guess"}, "method must be one of"),
             ({"n_neighbors": 0}, "n_neighbors"),
-            ({"max_pairs": 0}, "max_pairs must be at least 1"),
+            ({"max_pairs": 0}, "max_pairs must be a whole number of at least 1"),
             ({"map_units": 1}, "map_units"),
             ({"map_units": 2.5}, "map_units"),
             ({"max_samples": 0}, "max_samples"),

@@ -47,10 +47,11 @@ def all_reduced(state: MomentState, group: "ProcessGroup | None") -> MomentState
     scales = [state.scale, power_of_two(step), power_of_two(spread)]
     divisor = set_scale(state, ranks.largest(torch.stack(scales).amax(0)))
     comoment.add_outer(step / divisor * state.count**0.5)
-    poor = ranks.largest((~comoment.diagonal().isfinite()).double())
+    poor = ranks.largest((~(own.isfinite() & comoment.diagonal().isfinite())).double()) > 0
     comoment.tiles.copy_(ranks.exact_sum(comoment.tiles, ranks.largest(_magnitude(comoment.tiles).amax())))
     if poor.any():
-        comoment.add_outer(torch.where(poor > 0, torch.nan, 0.0))
+        comoment.add_outer(torch.where(poor, torch.nan, 0.0).double())
+        mean.masked_fill_(poor, torch.nan)
     state.shift, state.mean, state.count = shift, mean, total
     state.sketch = _joined_sketch(ranks, state.sketch)
     return state
@@ -77,7 +78,7 @@ class _Ranks:
         """Return the sum of the tensor over processes, the same bits in whatever order they are added.
 
         Floats would round differently in another order, so whole numbers are added, of a unit so small that a sum of
-        ``largest``, from every process, takes all of an int64. Values that are not finite become NaN.
+        ``largest``, from every process, takes all of an int64. Values that are not finite count as 0.
 
         Args:
             tensor: float64.

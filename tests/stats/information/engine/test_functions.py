@@ -32,7 +32,7 @@ def test_noise_does_not() -> None:
     for noise in (0.02, 0.1):
         noisy = (10 * x).sin() + noise * torch.randn(1000, dtype=torch.float64)
         assert mutual_information(x, noisy).isfinite()
-    for n in (50, 100, 1000):
+    for n in (50, 500, 1000):
         assert dependence_score(torch.randn(n, 60, dtype=torch.float64), method="default").matrix.isinf().sum() == 0
 
 

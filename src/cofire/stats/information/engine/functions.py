@@ -9,13 +9,13 @@ from .strip_layout import COMPILE, INNER
 from .thresholds import (
     AGREE_BY_CHANCE,
     FEW_SAMPLES,
-    FEWEST_FITS,
+    FEWEST_IN_ROWS,
+    FITTING_SHARE,
     IN_A_ROW,
     LINEAR_NEARBY,
     LINEAR_NEARBY_LEAST,
     PLACES,
     RANKS_APART,
-    SINGULAR_SHARE,
 )
 
 
@@ -43,17 +43,14 @@ def _is_function(units, i, j, by_x):
     n = continuous_in_both(units, i, j, by_x)
     apart = 1 + n // RANKS_APART
     reach = (IN_A_ROW - 1) * apart
-    if n < max(FEW_SAMPLES, reach + 1):
+    if n < FEWEST_IN_ROWS:
         return False
-    n_places = min(PLACES, n // (reach + 1))
     tolerance = max(LINEAR_NEARBY_LEAST, LINEAR_NEARBY / n)
     n_fits = 0
-    for place in range(n_places):
-        start = place * (n - reach - 1) // max(n_places - 1, 1)
+    for place in range(PLACES):
+        start = place * (n - reach - 1) // (PLACES - 1)
         n_fits += _lie_on_a_parabola(units.value[i], units.value[j], by_x, start, apart, tolerance)
-        if n_fits + n_places - 1 - place < FEWEST_FITS:
-            return False
-    return n_fits >= FEWEST_FITS and n_fits > SINGULAR_SHARE * n_places
+    return n_fits > FITTING_SHARE * PLACES
 
 
 @njit(**INNER)

@@ -40,6 +40,6 @@ SUSPICIOUS = 0.25
 SINGULAR_SHARE = 0.05
 
 # A unit is a smooth function of another if a parabola fits five samples in a row, up to the tolerance of a line, in
-# that share of up to 64 places, and in three at least. The samples are spread if there are very many: float32 would
-# blur them.
-PLACES, IN_A_ROW, FEWEST_FITS, RANKS_APART = 64, 5, 3, 10_000
+# that share of 64 places. Fewer samples than this are not judged: positions of a few inputs come in clumps, and within
+# a clump nearly everything is smooth. Very many samples are spread: float32 would blur them.
+PLACES, IN_A_ROW, FITTING_SHARE, FEWEST_IN_ROWS, RANKS_APART = 64, 5, 0.25, 500, 10_000
