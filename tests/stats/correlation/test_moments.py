@@ -326,3 +326,13 @@ def test_it_says_what_it_holds() -> None:
     assert repr(Moments()) == "Moments(nothing yet, compute_dtype=torch.float64, device='cpu')"
     found = Moments(compute_dtype=torch.float32).update(torch.zeros(1200, 3))
     assert repr(found) == "Moments(count=1,200, n_units=3, compute_dtype=torch.float32, device='cpu')"
+
+
+def test_counts_are_exact_beyond_float32_and_float64() -> None:
+    once = Moments().update(layer(1001, 4))
+    many = once
+    for _ in range(50):
+        many = many + many
+    assert many.count == many.summary().n_samples == 1001 * 2**50
+    assert (many + once).count == 1001 * 2**50 + 1001
+    torch.testing.assert_close(many.correlation(), once.correlation(), rtol=0, atol=1e-12)

@@ -31,8 +31,9 @@ def mutual_information(x: Array, y: Array, *, nan: NanPolicy = "raise") -> Tenso
     random by a seed made from the ranks: equal input gives equal bits, and no random generator is used.
 
     The result is infinite if one unit determines the other: if both have the same or the reversed order throughout
-    (x against x, before against after a ReLU), or if the samples lie on a smooth curve. For discrete units it is
-    their entropy instead. Against a constant it is 0.
+    (x against x, before against after a ReLU), if the samples lie on a smooth curve, or if one is a smooth function of
+    the other however often it turns (from 500 samples on). If the repeated values of one unit determine the other, it
+    is the entropy of that other one instead. Against a constant it is 0.
 
     Args:
         x: samples of one unit, shape (n_samples,), any real type.
@@ -49,7 +50,9 @@ def mutual_information(x: Array, y: Array, *, nan: NanPolicy = "raise") -> Tenso
 
     Bias: at n = 1000, less than .005 for independent units (standard deviation .02, .016 after a ReLU), +.01 for
         normal pairs up to ρ = .9. Information above about log n − 1 nats cannot be detected. Sharp edges of the
-        support bias it downwards: −.05 of .94 for uniform noise of a quarter of the range.
+        support bias it downwards: −.05 of .94 for uniform noise of a quarter of the range. So does structure finer than
+        the distance between neighbors: for a checkerboard of 8 × 8 fields .46, and .57 at n = 4000, of .69. Discrete
+        units with many cells of the table for few samples are biased upwards: +.15 for 10 × 10 levels at n = 100.
 
     References:
         Kraskov, Stögbauer and Grassberger 2004; Ross 2014; Gao et al. 2017.
