@@ -52,9 +52,9 @@ def test_constant_units_start_to_vary_unless_they_are_zero():
 
 @pytest.mark.parametrize("keep", [0.0, 1.1, math.nan, -1.0])
 def test_laws_refuse(keep):
-    with pytest.raises(ValueError, match="keep must be a probability"):
+    with pytest.raises(ValueError, match="keep must be above 0 and at most 1"):
         dropout_second_moment(torch.eye(2), keep=keep)
-    with pytest.raises(ValueError, match="keep must be a probability"):
+    with pytest.raises(ValueError, match="keep must be above 0 and at most 1"):
         dropout_correlation(torch.eye(2), torch.zeros(2), keep=keep)
     with pytest.raises(ValueError, match="shape"):
         dropout_second_moment(torch.ones(2, 3), keep=0.5)

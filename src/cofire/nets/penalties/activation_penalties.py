@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
+from ...stats._base.argument_checks import as_number
 from ...stats._base.arrays import Array
 from .batch_arithmetic import as_rows, centered, squared_correlations, squared_covariances, standardized
 from .process_group import ranks_of
@@ -127,5 +128,6 @@ def check(scale: str, top: float) -> None:
     """Raise ValueError for an unknown ``scale`` or a ``top`` out of range."""
     if scale not in ("mean", "per_sample"):
         raise ValueError(f"scale must be 'mean' or 'per_sample', got {scale!r}")
-    if not 0 < top <= 1:
+    share = as_number(top)
+    if share is None or not 0 < share <= 1:
         raise ValueError(f"top is the share of pairs that count and must be above 0 and at most 1, got {top!r}")

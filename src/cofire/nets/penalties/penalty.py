@@ -8,6 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from ...stats._base.argument_checks import as_number
 from ..torch_private import without_transforms
 
 
@@ -85,6 +86,7 @@ def _total(terms: list[Tensor]) -> Tensor:
 
 
 def _checked(weight: float) -> float:
-    if isinstance(weight, str | None) or not (isfinite(weight) and weight >= 0):
+    number = as_number(weight)
+    if number is None or not (isfinite(number) and number >= 0):
         raise ValueError(f"the weight of a penalty must be a finite number of at least 0, got {weight!r}")
     return weight
