@@ -110,7 +110,7 @@ def load_data(data: str, *, max_samples: int) -> Iterable[Any]:
     """
     from ..nets.loading.batches import FirstSamples, as_batches
     from ..nets.loading.factories import build_loader, is_factory
-    from ..nets.loading.folders import Arrays
+    from ..nets.loading.inputs.arrays import Arrays
     from ..papers.training.datasets import DATASETS
 
     if data in DATASETS:

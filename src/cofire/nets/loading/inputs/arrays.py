@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .batches import BATCH
+from ..batches import BATCH
 
 
 class Arrays:

@@ -1,0 +1,1 @@
+"""Data as people have them, turned into batches for a model."""
