@@ -171,7 +171,7 @@ def test_wrong_input_prints_one_line_and_exits_with_two(here, tmp_path, monkeypa
     assert "no such file" in complain("nowhere.pt")
     assert "their names end in" in complain("notes.txt")
     assert "is a folder" in complain("folder")
-    assert "neither a file" in complain("what")
+    assert "'what' was not found; a target is a file of weights" in complain("what")
     assert "is part of Python itself" in complain("os:system")
     assert "is part of Python itself" in complain("subprocess:run")
     assert "--data needs a model" in complain("last.pt", "--data", "digits")

@@ -12,7 +12,9 @@ def test_a_line_at_the_start_and_then_one_in_ten_seconds(capsys: pytest.CaptureF
     for step in range(1001):
         now = step * EVERY / 400
         show(step, 1000)
-    assert capsys.readouterr().err == "Measuring: 400 of 1,000\nMeasuring: 800 of 1,000\n"
+    assert capsys.readouterr().err == (
+        "Measuring: 400 of 1,000, about 15.0 s left\nMeasuring: 800 of 1,000, about 5.0 s left\n"
+    )
 
 
 def test_without_a_terminal_there_are_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,13 +2,12 @@
 
 import shlex
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from .progress_bar import progress_bar
-from .targets import Target
+from .targets import Loading, Target
 
 if TYPE_CHECKING:
     from ..reports.findings.shrink_findings import Advice
@@ -32,10 +31,10 @@ def advice(found: Target, batches: Iterable[Any], command: str) -> "Advice | Non
         return None
 
 
-def shrink_command(target: str, data: str, *, weights: Path | None, key: str | None, allow_unexpected: bool) -> str:
+def shrink_command(target: str, loading: Loading) -> str:
     """Return the beginning of the command that shrinks what was inspected, as a shell takes it."""
     words = ["cofire", "shrink", target]
-    words += [] if weights is None else ["--weights", str(weights)]
-    words += [] if key is None else ["--key", key]
-    words += ["--allow-unexpected"] if allow_unexpected else []
-    return shlex.join([*words, "--data", data])
+    for option in ("weights", "key", "task", "data", "column"):
+        given = getattr(loading, option)
+        words += [] if given is None else [f"--{option}", str(given)]
+    return shlex.join([*words, *(["--allow-unexpected"] if loading.allow_unexpected else [])])

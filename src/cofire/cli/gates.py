@@ -7,7 +7,6 @@ from ..nets.redundancy import LEAST_INPUTS, LayerRedundancy, RedundancyReport
 from ..nets.redundancy.layer_quantities import JUDGED, measured, value_of
 from ..stats._base.quantities import quantity
 
-EXCEEDED = 1
 SHOWN = 5
 
 

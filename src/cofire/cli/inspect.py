@@ -6,21 +6,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .advice import advice, shrink_command
+from .exit_statuses import EXCEEDED
 from .options import (
+    BatchSizeOption,
+    ColumnOption,
     DataOption,
+    DeviceOption,
+    DtypeOption,
     HtmlOption,
     JsonOption,
     KeyOption,
     MaxSamplesOption,
+    QuietOption,
     TargetArgument,
+    TaskOption,
     UnexpectedOption,
     WeightsOption,
 )
-from .output_files import check_writable, write_json
+from .output_files import check_json, check_writable, printing
 from .progress_bar import progress_bar
-from .targets import Target, load_data, load_target, weights_report
+from .targets import Loading, Target, data_as_plain, described, device_named, notes_on, shown_name, weights_report
 
 if TYPE_CHECKING:
+    from ..nets.loading.inputs.find_inputs import Inputs
     from ..nets.redundancy import RedundancyReport
     from ..reports.findings.shrink_findings import Advice
 
@@ -30,7 +38,9 @@ def inspect(
     weights: WeightsOption = None,
     key: KeyOption = None,
     allow_unexpected: UnexpectedOption = False,
+    task: TaskOption = None,
     data: DataOption = None,
+    column: ColumnOption = None,
     html: HtmlOption = None,
     json_file: JsonOption = None,
     fail_above: Annotated[
@@ -48,7 +58,9 @@ def inspect(
         ),
     ] = None,
     max_samples: MaxSamplesOption = 5000,
-    device: Annotated[str, typer.Option(help="Device to compute on: cpu, cuda, cuda:1, mps.")] = "cpu",
+    batch_size: BatchSizeOption = None,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = None,
     advise: Annotated[
         bool,
         typer.Option(
@@ -57,6 +69,7 @@ def inspect(
             "shrinking.",
         ),
     ] = True,
+    quiet: QuietOption = False,
 ) -> None:
     """Report how redundant a network's layers are, from its weights or from its activations on data.
 
@@ -64,24 +77,23 @@ def inspect(
     co-vary next to the noise floor, and estimates how many units would do. Reads weights safely: code in a checkpoint
     never runs.
     """
-    from .gates import EXCEEDED, Gate, failures
+    from .gates import Gate, failures
 
     gates = [Gate.parse(text) for text in fail_above or []]
-    for output, example in ((html, "report.html"), (json_file, "report.json")):
-        if output is not None:
-            check_writable(output, example)
-    found = load_target(target, weights=weights, key=key, allow_unexpected=allow_unexpected)
-    report = _report(found, data, layers, max_samples, device)
-    told = None
-    if data is not None and advise:
-        command = shrink_command(target, data, weights=weights, key=key, allow_unexpected=allow_unexpected)
-        told = advice(found, load_data(data, max_samples=max_samples), command)
-    _show(found, report, told, {"data": data, "at most": f"{max_samples:,} inputs"} if data else {}, html)
-    if json_file is not None:
-        from ..nets.redundancy.to_json import as_plain
-
-        cuts = None if told is None else {**told.forecast.to_dict(), "command": told.command}
-        write_json({"target": found.name, "notes": list(found.notes), **as_plain(report), "shrink": cuts}, json_file)
+    if html is not None:
+        check_writable(html, inputs=(target, weights, data))
+    check_json(json_file, inputs=(target, weights, data))
+    loading = Loading(
+        weights=weights, key=key, allow_unexpected=allow_unexpected, task=task, data=data, column=column,
+        max_samples=max_samples, batch_size=batch_size, device=device, dtype=dtype,
+    )  # fmt: skip
+    with printing(json_file, quiet=quiet) as write:
+        found = loading.target(target)
+        inputs = loading.inputs(found) if data is not None else None
+        report = _report(found, inputs, layers, loading)
+        told = advice(found, inputs, shrink_command(target, loading)) if inputs is not None and advise else None
+        _show(found, report, told, loading, inputs, html)
+        write(_as_plain(found, report, told, loading, inputs), "inspect")
     failed = failures(gates, report)  # last, so that a failing CI job still has its page and JSON
     for sentence in failed:
         typer.echo(f"cofire: {sentence}", err=True)
@@ -89,37 +101,25 @@ def inspect(
         raise typer.Exit(EXCEEDED)
 
 
-def _report(
-    target: Target, data: str | None, layers: list[str] | None, max_samples: int, device: str
-) -> "RedundancyReport":
+def _report(target: Target, inputs: "Inputs | None", layers: list[str] | None, loading: Loading) -> "RedundancyReport":
     from ..nets.redundancy import redundancy_report
 
-    place = _device(device)
-    if data is None:
+    if inputs is None or target.model is None:
         if layers:
             raise ValueError("--layers chooses which layers run on data; add --data")
         with progress_bar("Inspecting weights") as show:
-            return weights_report(target, device=place, progress=show)
-    if target.model is None:
-        raise ValueError(f"--data needs a model to run, but {target.name} holds only weights; give module:factory")
-    batches = load_data(data, max_samples=max_samples)
+            return weights_report(target, device=device_named(loading.device), progress=show)
     with progress_bar("Inspecting layers") as show:
-        return redundancy_report(target.model.to(place), batches, layers or "*", progress=show)
-
-
-def _device(name: str) -> Any:
-    import torch
-
-    devices = ["cpu"]
-    if torch.accelerator.is_available() and (kind := torch.accelerator.current_accelerator()):
-        devices += [kind.type, *(f"{kind.type}:{index}" for index in range(torch.accelerator.device_count()))]
-    if name not in devices:
-        raise ValueError(f"device {name!r} is not available; choose from: {', '.join(devices)}")
-    return torch.device(name)
+        return redundancy_report(target.model, inputs, layers or "*", progress=show)
 
 
 def _show(
-    target: Target, report: "RedundancyReport", told: "Advice | None", settings: dict[str, str], html: Path | None
+    target: Target,
+    report: "RedundancyReport",
+    told: "Advice | None",
+    loading: Loading,
+    inputs: "Inputs | None",
+    html: Path | None,
 ) -> None:
     from rich.console import Console
 
@@ -127,14 +127,22 @@ def _show(
     from ..reports.page.inspection_page import Inspection, write_inspection
     from ..reports.terminal.inspection_table import inspection_summary
 
-    notes = {f"note {index}" if index > 1 else "note": note for index, note in enumerate(target.notes, 1)}
-    weights = {"weights": str(target.checkpoint.path)} if target.checkpoint and target.model else {}
-    inspection = Inspection(
-        target.name, report, {"target": target.name, **weights, **settings, **notes, "cofire": __version__}, told
-    )
-    for note in target.notes:
+    made = {**described(target, loading, inputs), "cofire": __version__}
+    inspection = Inspection(shown_name(target, inputs), report, made, told)
+    for note in notes_on(target, inputs):
         typer.echo(f"Note: {note}.")
     console = Console()
     console.print(inspection_summary(inspection, width=console.width))
     if html is not None:
         typer.echo(f"Wrote {write_inspection(inspection, html)}; open it in a browser.")
+
+
+def _as_plain(
+    found: Target, report: "RedundancyReport", told: "Advice | None", loading: Loading, inputs: "Inputs | None"
+) -> dict[str, Any]:
+    from ..nets.redundancy.to_json import as_plain
+
+    plain = as_plain(report)
+    about = {"target": found.name, "data": data_as_plain(loading, inputs), "notes": list(notes_on(found, inputs))}
+    cuts = None if told is None else {**told.forecast.to_dict(), "command": told.command}
+    return {"version": plain.pop("version"), **about, **plain, "shrink": cuts}

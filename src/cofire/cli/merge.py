@@ -5,19 +5,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .exit_statuses import NOTHING_TO_DO
 from .options import (
+    BatchSizeOption,
+    ColumnOption,
     DataOption,
+    DeviceOption,
+    DtypeOption,
     KeyOption,
     LeaveOption,
     MaxSamplesOption,
+    QuietOption,
     TargetArgument,
+    TaskOption,
     UnexpectedOption,
     WeightsOption,
 )
-from .output_files import check_writable
+from .output_files import check_writable, printing
 from .progress_bar import progress_bar
-from .shrink_output import NOTHING_REMOVED, show
-from .targets import load_data, load_target
+from .shrink_output import show
+from .targets import Loading
 
 if TYPE_CHECKING:
     from ..nets.shrinking import Shrunk
@@ -37,7 +44,13 @@ def merge(
     weights: WeightsOption = None,
     key: KeyOption = None,
     allow_unexpected: UnexpectedOption = False,
+    task: TaskOption = None,
+    column: ColumnOption = None,
     max_samples: MaxSamplesOption = 5000,
+    batch_size: BatchSizeOption = None,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Remove units that others explain exactly, and write the smaller network's weights.
 
@@ -48,24 +61,27 @@ def merge(
     from ..nets.surgery import merged_bytes
     from ..stats._base.whole_files import replaced
 
-    check_writable(output, "smaller.safetensors")
+    check_writable(output, "smaller.safetensors", inputs=(target, weights, data, check))
     if output.suffix != ".safetensors":
         raise ValueError(f"--out must end in .safetensors, the only format that merge writes; got {output}")
-    found = load_target(target, weights=weights, key=key, allow_unexpected=allow_unexpected)
-    if found.model is None:
-        raise ValueError(f"merge runs the model, but {target} holds only weights; give module:factory and --weights")
     if data is None:
         raise ValueError("merge needs --data to learn which units others explain")
-    batches = load_data(data, max_samples=max_samples)
-    others = None if check is None else load_data(check, max_samples=max_samples)
-    with progress_bar("Merging units"):
-        shrunk = _merged(found.model, batches, others, leave or ())
-    show(found, shrunk, None, None)
-    if not shrunk.cuts:
-        raise typer.Exit(NOTHING_REMOVED)
-    with replaced(output) as file:
-        file.write(merged_bytes(shrunk.model, shrunk.plan["counts"]))
-    typer.echo(f"\nWrote {output}; load it with cofire.nets.surgery.load_merged into a model that {target} builds.")
+    loading = Loading(
+        weights=weights, key=key, allow_unexpected=allow_unexpected, task=task, data=data, column=column,
+        max_samples=max_samples, batch_size=batch_size, device=device, dtype=dtype,
+    )  # fmt: skip
+    with printing(None, quiet=quiet):
+        found = loading.target(target)
+        inputs = loading.inputs(found)
+        others = None if check is None else loading.inputs(found, check)
+        with progress_bar("Merging units"):
+            shrunk = _merged(found.model, inputs, others, leave or ())
+        show(found, inputs, shrunk, None, None)
+        if not shrunk.cuts:
+            raise typer.Exit(NOTHING_TO_DO)
+        with replaced(output) as file:
+            file.write(merged_bytes(shrunk.model, shrunk.plan["counts"]))
+        typer.echo(f"\nWrote {output}; load it with cofire.nets.surgery.load_merged into a model that {target} builds.")
 
 
 def _merged(model: Any, batches: Any, check: Any, leave: Any) -> "Shrunk":

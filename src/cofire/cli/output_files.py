@@ -1,36 +1,95 @@
-"""The files that commands write."""
+"""The files that commands write, and where what they print goes."""
 
 import json
+import os
+import sys
 import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import typer
 
+STDOUT = Path("-")
 
-def check_writable(output: Path, example: str = "report.html") -> None:
-    """Raise a ValueError if a file cannot be written there, before anything takes time."""
+
+def check_writable(output: Path, example: str = "report.html", *, inputs: tuple[str | Path | None, ...] = ()) -> None:
+    """Raise a ValueError if a file cannot be written there, before anything takes time.
+
+    Args:
+        output: the file.
+        example: name of a file to suggest.
+        inputs: what the command reads, which it must not replace.
+    """
+    if output == STDOUT:
+        raise ValueError(f"only JSON can go to stdout; name a file to write, for example {example}")
     if output.is_dir():
         raise ValueError(f"{output} is a folder; name the file to write, for example {output / example}")
     if not output.parent.is_dir():
         raise ValueError(f"cannot write {output}: the folder {output.parent} does not exist")
+    for given in inputs:
+        if given is not None and output.exists() and Path(given).exists() and output.samefile(given):
+            raise ValueError(f"{output} is an input of this command; name another file to write")
 
 
-def write_json(content: dict[str, Any], path: Path) -> None:
+def check_json(output: Path | None, *, inputs: tuple[str | Path | None, ...] = ()) -> None:
+    """Raise a ValueError if ``--json`` cannot be written."""
+    if output is not None and not is_stdout(output):
+        check_writable(output, "report.json", inputs=inputs)
+
+
+def is_stdout(output: Path | None) -> bool:
+    """Return whether ``--json`` goes to stdout: as ``-``, or by a name such as ``/dev/stdout``."""
+    if output is None or output == STDOUT:
+        return output is not None
+    try:
+        return os.path.samestat(os.fstat(sys.stdout.fileno()), output.stat())
+    except (OSError, ValueError):  # there is no such file, or stdout is none
+        return False
+
+
+@contextmanager
+def printing(json_file: Path | None, *, quiet: bool) -> Iterator[Callable[[dict[str, Any], str], None]]:
+    """Send what a block prints where it belongs, and yield a function that writes JSON.
+
+    With JSON on stdout all else goes to stderr, also what the user's model prints. Quiet commands print nothing but
+    JSON, errors and exceeded limits.
+    """
+    stdout, alone = sys.stdout, is_stdout(json_file)
+
+    def write(content: dict[str, Any], schema: str) -> None:
+        if alone:
+            print(as_json(content, schema), file=stdout, flush=True)
+        elif json_file is not None:
+            write_json(content, schema, json_file)
+
+    with ExitStack() as stack:
+        if quiet:
+            nowhere = stack.enter_context(Path(os.devnull).open("w"))
+            stack.enter_context(redirect_stdout(nowhere))
+            stack.enter_context(redirect_stderr(nowhere))
+        elif alone:
+            stack.enter_context(redirect_stdout(sys.stderr))
+        yield write
+
+
+def write_json(content: dict[str, Any], schema: str, path: Path) -> None:
     """Write content with cofire's version, and say so."""
     from ..stats._base.whole_files import replaced
 
     with replaced(path) as file:
-        file.write(as_json(content).encode())
+        file.write(as_json(content, schema).encode())
     typer.echo(f"Wrote {path}.")
 
 
-def as_json(content: dict[str, Any]) -> str:
-    """Return content with cofire's version as JSON."""
+def as_json(content: dict[str, Any], schema: str) -> str:
+    """Return content with the name of its schema and cofire's version as JSON."""
     from .._version import __version__
 
     # JSON has no NaN and no infinity; allow_nan=False catches one that was not turned into null.
-    return json.dumps({"cofire": __version__, **content}, allow_nan=False, indent=1, ensure_ascii=True)
+    whole = {"schema": f"cofire.{schema}", "cofire": __version__, **content}
+    return json.dumps(whole, allow_nan=False, indent=1, ensure_ascii=True)
 
 
 def open_in_browser(address: str) -> None:

@@ -14,8 +14,8 @@ EVERY = 10.0  # seconds between lines
 def progress_bar(title: str) -> Iterator[Show]:
     """Yield a function that takes the steps done and the number of steps.
 
-    On a terminal it draws a bar that disappears at the end. Elsewhere, as in CI logs, it prints a line at the start
-    and then at most one every ten seconds.
+    On a terminal it draws a bar with the time left, which disappears at the end. Elsewhere, as in CI logs, it prints a
+    line at the start and then at most one every ten seconds.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -32,12 +32,19 @@ def progress_bar(title: str) -> Iterator[Show]:
 def lines(title: str, *, clock: Callable[[], float] = monotonic) -> Show:
     """Print the title on stderr and return a function that prints progress lines at a modest rate."""
     print(f"{title} …", file=sys.stderr, flush=True)
-    last = clock()
+    begun = last = clock()
 
     def show(done: int, total: int) -> None:
         nonlocal last
         if clock() - last >= EVERY:
             last = clock()
-            print(f"{title}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+            left = f", about {_left(done, total, last - begun)} left" if 0 < done < total else ""
+            print(f"{title}: {done:,} of {total:,}{left}", file=sys.stderr, flush=True)
 
     return show
+
+
+def _left(done: int, total: int, seconds: float) -> str:
+    from ..papers.framework.verdict_text import duration
+
+    return duration(seconds * (total - done) / done)

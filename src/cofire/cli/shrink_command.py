@@ -1,34 +1,40 @@
 """``cofire shrink``."""
 
 import shlex
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from math import isfinite
+from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .exit_statuses import NOTHING_TO_DO
 from .options import (
+    BatchSizeOption,
+    ColumnOption,
     DataOption,
+    DeviceOption,
+    DtypeOption,
     HtmlOption,
+    JsonOption,
     KeyOption,
     LeaveOption,
     MaxSamplesOption,
+    QuietOption,
     TargetArgument,
+    TaskOption,
     UnexpectedOption,
     WeightsOption,
 )
-from .output_files import as_json, check_writable, write_json
+from .output_files import check_json, check_writable, is_stdout, printing
 from .progress_bar import progress_bar
-from .shrink_output import NOTHING_REMOVED, show
-from .targets import Target, load_data, load_target
+from .shrink_output import show
+from .targets import Loading, Target, data_as_plain, described, notes_on, shown_name
 
 if TYPE_CHECKING:
+    from ..nets.loading.inputs.find_inputs import Inputs
     from ..nets.shrinking import Saved, Shrunk
 
-STDOUT = Path("-")
 EXAMPLES = 16
 """How many inputs run through what was written."""
 
@@ -40,6 +46,7 @@ def shrink(
         Path, typer.Option("--out", "-o", metavar="DIR", help="Write the smaller network to the new folder DIR.")
     ],
     data: DataOption = None,
+    column: ColumnOption = None,
     keep: Annotated[str | None, typer.Option(metavar="SHARE", help="Keep this share of the parameters: 0.7.")] = None,
     max_loss: Annotated[
         str | None,
@@ -68,11 +75,14 @@ def shrink(
     weights: WeightsOption = None,
     key: KeyOption = None,
     allow_unexpected: UnexpectedOption = False,
+    task: TaskOption = None,
     max_samples: MaxSamplesOption = 5000,
+    batch_size: BatchSizeOption = None,
+    device: DeviceOption = "cpu",
+    dtype: DtypeOption = None,
     html: HtmlOption = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers to FILE as JSON; - for stdout.")
-    ] = None,
+    json_file: JsonOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Cut what a network can spare, refit the rest without training, and write the smaller network.
 
@@ -81,52 +91,60 @@ def shrink(
     plan that fits a fresh model to them, with a folder for from_pretrained or programs of torch.export and ONNX; each
     is loaded again and compared. If no unit can be removed, writes nothing and exits with status 3.
     """
-    _check_early(output, html, json_file, score)
-    share, loss = _size(keep, max_loss)
-    with _prints_to_stderr(json_file == STDOUT) as stdout:
-        found = load_target(target, weights=weights, key=key, allow_unexpected=allow_unexpected)
-        if found.model is None:
-            raise ValueError(f"shrink runs the model, but {target} holds only weights; give module:factory")
-        if data is None:
-            raise ValueError("shrink needs --data to learn what the network needs")
-        batches = load_data(data, max_samples=max_samples)
-        others = None if check is None else load_data(check, max_samples=max_samples)
-        options: dict[str, Any] = {"keep": share, "max_loss": loss, "check": others, "leave": leave or ()}
-        options |= {"per": per, "uniform": uniform, "round_to": round_to, "seed": seed}
-        shrunk = _shrunk(found.model, batches, score, options)
-        show(found, shrunk, share, loss)
-        content = {"target": target, "command": _command(context), **shrunk.to_dict()}
+    _check_early(output, html, json_file, score, (target, weights, data, check))
+    size = _size(keep, max_loss)
+    options: dict[str, Any] = {"leave": leave or (), "per": per, "uniform": uniform, "round_to": round_to, "seed": seed}
+    if data is None:
+        raise ValueError("shrink needs --data to learn what the network needs")
+    loading = Loading(
+        weights=weights, key=key, allow_unexpected=allow_unexpected, task=task, data=data, column=column,
+        max_samples=max_samples, batch_size=batch_size, device=device, dtype=dtype,
+    )  # fmt: skip
+    with printing(json_file, quiet=quiet) as write:
+        found = loading.target(target)
+        inputs = loading.inputs(found)
+        others = None if check is None else loading.inputs(found, check)
+        batches = _read(inputs)
+        shrunk = _shrunk(found.model, batches, score, {**options, **size, "check": others})
+        show(found, inputs, shrunk, **size)
+        about = {"target": target, "command": _command(context), "data": data_as_plain(loading, inputs)}
+        content = {**about, **_as_plain(found, inputs, shrunk)}
         if shrunk.cuts:
             saved = _saved(found, shrunk, batches, output)
-            content |= _as_plain(shrunk, saved)
+            content |= _forms(content["notes"], saved)
             if html is not None:
-                _write_page(found, shrunk, saved, _command(context), html)
-        if json_file == STDOUT:
-            print(as_json(content), file=stdout)
-        elif json_file is not None and shrunk.cuts:
-            write_json(content, json_file)
+                _write_page(found, shrunk, saved, _command(context), described(found, loading, inputs), inputs, html)
+        if shrunk.cuts or is_stdout(json_file):
+            write(content, "shrink")
     if not shrunk.cuts:
-        raise typer.Exit(NOTHING_REMOVED)
+        raise typer.Exit(NOTHING_TO_DO)
 
 
-def _check_early(output: Path, html: Path | None, json_file: Path | None, score: str | None) -> None:
+def _check_early(
+    output: Path, html: Path | None, json_file: Path | None, score: str | None, inputs: tuple[str | Path | None, ...]
+) -> None:
     """Raise a ValueError for what can't work, before anything takes time."""
     from ..nets.shrinking.export import check_folder
 
     if score not in (None, "accuracy"):
         raise ValueError(f"--score knows only accuracy, got {score!r}")
     check_folder(output)
-    for path, example in ((html, "shrunk.html"), (json_file, "shrunk.json")):
-        if path is not None and path != STDOUT and path.parent.resolve() != output.resolve():
-            check_writable(path, example)
+    inside = output.resolve()  # it will be made
+    if html is not None and html.parent.resolve() != inside:
+        check_writable(html, "shrunk.html", inputs=inputs)
+    if json_file is not None and json_file.parent.resolve() != inside:
+        check_json(json_file, inputs=inputs)
     if html is not None:
         from ..reports.page import shrink_page  # noqa: F401 - it needs jinja2
 
 
-def _size(keep: str | None, max_loss: str | None) -> tuple[float | None, float | None]:
+def _size(keep: str | None, max_loss: str | None) -> dict[str, float | None]:
     if keep is not None and max_loss is not None:
         raise ValueError("--keep and --max-loss exclude each other: one sets the size, the other limits the loss")
-    return _number("--keep", keep, "a share such as 0.7"), _number("--max-loss", max_loss, "a number such as 0.01")
+    return {
+        "keep": _number("--keep", keep, "a share such as 0.7"),
+        "max_loss": _number("--max-loss", max_loss, "a number such as 0.01"),
+    }
 
 
 def _number(option: str, text: str | None, wanted: str) -> float | None:
@@ -136,15 +154,14 @@ def _number(option: str, text: str | None, wanted: str) -> float | None:
         raise ValueError(f"{option} takes {wanted}, got {text!r}") from error
 
 
-@contextmanager
-def _prints_to_stderr(asked: bool) -> Iterator[Any]:
-    """Yield stdout; if asked, let all that a block prints go to stderr, also what the user's model prints."""
-    stdout = sys.stdout
-    if not asked:
-        yield stdout
-        return
-    with redirect_stdout(sys.stderr):
-        yield stdout
+def _read(inputs: "Inputs") -> list[Any]:
+    """Return all batches, which shrinking holds in memory anyway."""
+    with progress_bar("Reading inputs") as show:
+        batches = []
+        for batch in inputs:
+            batches.append(batch)
+            show(len(batches), max(len(batches), length_hint(inputs)))
+    return batches
 
 
 def _shrunk(model: Any, batches: Any, score: str | None, options: dict[str, Any]) -> "Shrunk":
@@ -159,6 +176,7 @@ def _shrunk(model: Any, batches: Any, score: str | None, options: dict[str, Any]
         options = {**options, "score": accuracy}
     with progress_bar("Shrinking the network"):
         shrunk = cut(model, batches, **options)
+    shrunk.model.cpu()  # what is written is compared with it there
     if not isfinite(shrunk.measured):
         raise ValueError("the network's outputs on these inputs are NaN or infinite; leave such inputs out")
     return shrunk
@@ -169,9 +187,10 @@ def _saved(found: Target, shrunk: "Shrunk", batches: Any, output: Path) -> "Save
     from ..nets.loading.batches import FirstSamples
     from ..nets.shrinking import save
 
+    assert found.model is not None
     example = next(iter(FirstSamples(batches, n_samples=EXAMPLES)))
     with progress_bar("Writing and loading again"):
-        saved = save(shrunk, output, example, original=found.model, factory=found.name)
+        saved = save(shrunk, output, example, original=found.model.cpu(), factory=found.factory)
     typer.echo(f"\nWrote {output}:")
     for form in saved.forms:
         typer.echo(f"\n{', '.join(form.files)}: {form.content}")
@@ -182,20 +201,25 @@ def _saved(found: Target, shrunk: "Shrunk", batches: Any, output: Path) -> "Save
     return saved
 
 
-def _as_plain(shrunk: "Shrunk", saved: "Saved") -> dict[str, Any]:
+def _as_plain(found: Target, inputs: "Inputs", shrunk: "Shrunk") -> dict[str, Any]:
+    plain = shrunk.to_dict()
+    return {**plain, "notes": [*notes_on(found, inputs), *plain["notes"]]}
+
+
+def _forms(notes: list[str], saved: "Saved") -> dict[str, Any]:
     forms = [{"files": list(one.files), "content": one.content, "python": list(one.python)} for one in saved.forms]
-    return {"folder": str(saved.folder), "forms": forms, "notes": [*shrunk.notes, *saved.notes]}
+    return {"folder": str(saved.folder), "forms": forms, "notes": [*notes, *saved.notes]}
 
 
-def _write_page(found: Target, shrunk: "Shrunk", saved: "Saved", command: str, path: Path) -> None:
+def _write_page(
+    found: Target, shrunk: "Shrunk", saved: "Saved", command: str, made: dict[str, str], inputs: "Inputs", path: Path
+) -> None:
     from .._version import __version__
     from ..reports.page.shrink_page import Shrinking, write_shrinking
 
     assert found.model is not None
-    weights = {"weights": str(found.checkpoint.path)} if found.checkpoint else {}
-    notes = {f"note {place}" if place > 1 else "note": note for place, note in enumerate(found.notes, 1)}
-    made = {"target": found.name, **weights, **notes, "cofire": __version__}
-    page = Shrinking(found.name, found.model, shrunk, saved, command, made)
+    made = {**made, "cofire": __version__}
+    page = Shrinking(shown_name(found, inputs), found.model, shrunk, saved, command, made)
     typer.echo(f"\nWrote {write_shrinking(page, path)}; open it in a browser.")
 
 

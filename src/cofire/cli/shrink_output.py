@@ -4,16 +4,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .targets import Target
+from .targets import Target, notes_on
 
 if TYPE_CHECKING:
+    from ..nets.loading.inputs.find_inputs import Inputs
     from ..nets.shrinking import Shrunk
 
-NOTHING_REMOVED = 3
-"""Exit status if no unit could be removed; then no file is written."""
 
-
-def show(found: Target, shrunk: "Shrunk", keep: float | None, max_loss: float | None) -> None:
+def show(found: Target, inputs: "Inputs", shrunk: "Shrunk", keep: float | None, max_loss: float | None) -> None:
     """Print what was cut and what it costs, with all notes."""
     from rich.console import Console
 
@@ -21,7 +19,7 @@ def show(found: Target, shrunk: "Shrunk", keep: float | None, max_loss: float | 
     from ..reports.data.shrink_rows import beyond, why_nothing
     from ..reports.terminal.shrink_table import shrink_summary
 
-    for note in found.notes:
+    for note in notes_on(found, inputs):
         typer.echo(f"Note: {note}.")
     if keep is None and max_loss is None and shrunk.n_samples[0] < LEAST_INPUTS:
         typer.echo(

@@ -60,7 +60,7 @@ def test_layers_that_do_not_fit_together_are_measured_in_several_passes(model, m
     steps = []
     found = redundancy_report(model, x, progress=lambda done, total: steps.append((done, total)))
     assert str(found) == str(wanted)
-    assert steps[-1] == (5, 5) and steps == sorted(steps)  # two passes, three layers
+    assert steps[-1] == (15, 15) and steps == sorted(steps)  # two passes over six batches, three layers
 
 
 def test_wide_layers_are_measured_at_some_of_their_units(model, monkeypatch):

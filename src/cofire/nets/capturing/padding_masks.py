@@ -34,6 +34,16 @@ def reader(mask: Mask, model: nn.Module) -> ReadMask:
     )
 
 
+def mask_of_tokens(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
+    """Return the mask that a tokenizer makes: ``attention_mask``, if it lies beside ``input_ids`` of its shape.
+
+    A mask of sounds counts what the model's first layers see, not what its later ones put out.
+    """
+    mask, ids = kwargs.get("attention_mask"), kwargs.get("input_ids")
+    fits = isinstance(mask, Tensor) and isinstance(ids, Tensor) and mask.shape == ids.shape
+    return None if not fits or mask.is_floating_point() else mask
+
+
 def _as_bool(mask: Tensor | None) -> Tensor | None:
     if mask is None:
         return None

@@ -1,6 +1,7 @@
 """Run a model on data: batches cut from a tensor, or those of a loader."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from operator import length_hint
 from traceback import walk_tb
 from typing import Any
 
@@ -96,11 +97,16 @@ class FirstSamples:
 
     def __init__(self, batches: Iterable[Any], *, n_samples: int) -> None:
         self._batches, self._n_samples = batches, n_samples
+        self._longest = 1  # batch so far, which tells how many make up the samples
+
+    def __length_hint__(self) -> int:
+        return min(length_hint(self._batches), -(-self._n_samples // self._longest))
 
     def __iter__(self) -> Iterator[Any]:
         left = self._n_samples
         for batch in self._batches:
             length = batch_length(batch)
+            self._longest = max(self._longest, length)
             yield batch if length <= left else _cut(batch, length, left)
             left -= length
             if left <= 0:

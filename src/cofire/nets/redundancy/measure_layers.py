@@ -50,7 +50,7 @@ def redundancy_report(
     Args:
         model: the network.
         data: a tensor of inputs, or a collection of batches. The first element of a tuple goes to the model, a mapping
-            as keyword arguments.
+            as keyword arguments. Padding counts for nothing where ``attention_mask`` beside ``input_ids`` marks it.
         pattern: the layers, as for :func:`cofire.nets.sites`; by default all that make units. Weights are measured in
             all layers.
         threshold: abs(rho) at and above which units count as duplicates.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from operator import length_hint
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from ...stats.correlation.moments import Moments
 from ..capturing.capture import Capture
+from ..capturing.padding_masks import mask_of_tokens
 from ..layers.sites import Asked, Request, Site, Sites, asked_layers
 from ..loading.batches import batch_length, forward
 from ..wiring.live_wiring import live_wiring
@@ -54,7 +56,7 @@ def widths_of(
 
     Batches are run until every layer that was asked for has run: some batches may use parts that others don't.
     """
-    capture = Capture(model, pattern, into=_Width, per_call=per_call)
+    capture = Capture(model, pattern, mask=mask_of_tokens, into=_Width, per_call=per_call)
     asked = asked_layers(model, [Request(pattern)])
     n_batches = 0
     capture.attach()
@@ -96,17 +98,18 @@ def measured(
 ) -> Iterator[tuple[Site, State, int]]:
     """Yield the moments of each site and the number of inputs, after one pass over the data per group of sites.
 
-    Progress counts passes over the data and layers evaluated.
+    Progress counts batches run and layers evaluated; batches of unknown number count as one.
     """
     groups = groups_of(widths)
-    done, total = 0, len(groups) + len(widths)
+    n_batches = max(1, length_hint(batches))
+    done, total = 0, len(groups) * n_batches + len(widths)
     for group in groups:
-        progress(done, total)
-        capture = Capture(model, list(group), into=State, per_call=per_call)
-        n_inputs = _run(model, batches, capture)
+        capture = Capture(model, list(group), mask=mask_of_tokens, into=State, per_call=per_call)
+        before = done
+        n_inputs = _run(model, batches, capture, lambda n, at=before: progress(at + min(n, n_batches), total))
         _check(capture)
         states = capture.take()
-        done += 1
+        done += n_batches
         while states:
             progress(done, total)
             site = next(iter(states))
@@ -123,12 +126,13 @@ def _check(capture: Capture[Any]) -> None:
         raise ValueError(str(error)) from error
 
 
-def _run(model: nn.Module, batches: Iterable[Any], capture: Capture[Any]) -> int:
-    """Run the model, and return the number of inputs."""
+def _run(model: nn.Module, batches: Iterable[Any], capture: Capture[Any], tell: Callable[[int], object]) -> int:
+    """Run the model, telling the number of batches done, and return the number of inputs."""
     n_inputs = 0
     capture.attach()
     try:
-        for batch in batches:
+        for done, batch in enumerate(batches):
+            tell(done)
             forward(model, batch)
             n_inputs += batch_length(batch)
     finally:

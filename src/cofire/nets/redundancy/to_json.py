@@ -13,6 +13,8 @@ from .layer_quantities import JUDGED
 from .layer_redundancy import LayerRedundancy, RedundancyReport
 
 DIGITS = 9
+VERSION = 1
+"""Version of what `as_plain` returns; it grows when a name in it changes its meaning or goes."""
 
 
 def as_plain(report: RedundancyReport) -> dict[str, Any]:
@@ -25,6 +27,7 @@ def as_plain(report: RedundancyReport) -> dict[str, Any]:
     """
     return _plain(
         {
+            "version": VERSION,
             **_fields(report, "threshold unexplained"),
             "layers": [_layer(layer) for layer in report.by_redundancy],
             "left_out": report.left_out,

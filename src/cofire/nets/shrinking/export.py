@@ -1,5 +1,6 @@
 """Write a smaller network in the forms in which others load it, and load each again before it counts as written."""
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from torch import nn
 from ...stats._base.whole_files import check_no_link, new_folder
 from ..layer_names import unwrap
 from ..loading.batches import batch_length
+from ..loading.libraries.transformers_log import quiet
 from ..surgery.copies import copied
-from .forms.configurations import Unsayable, is_pretrained, quiet, read_pretrained, resized
+from .forms.configurations import Unsayable, is_pretrained, read_pretrained, resized
 from .forms.programs import onnx_is_installed, write_onnx, write_program
 from .forms.same_outputs import agree, difference, outputs_of
 from .forms.weights import PLAN, WEIGHTS, load_shrunk, write_weights
@@ -68,7 +70,8 @@ def save(
         folder: where to write; it must not exist, or be empty.
         example: a batch of inputs, to run what was written.
         original: the network as it was; with it, `load_shrunk` is tried on a copy.
-        factory: ``module:function`` that makes a model of the old size, for the lines of Python that load the files.
+        factory: ``module:function`` or ``module:expression`` that makes a model of the old size, for the lines of
+            Python that load the files.
 
     Returns:
         What was written, and which forms could not be, and why.
@@ -137,14 +140,15 @@ class _Writer:
         self._notes += write_weights(self._shrunk, self._folder)
         if original is not None:
             self._compare(load_shrunk(copied(unwrap(original)), self._folder), WEIGHTS)
-        build, name = self._factory.rpartition(":")[::2] if self._factory else ("", "build")
-        made = f"from {build} import {name}; " if build else ""
+        build, _, call = (self._factory or ":build").partition(":")
+        call = call if call.endswith(")") else f"{call}()"
+        made = f"from {build} import {re.split(r'[.(]', call)[0]}; " if build else ""
         return Form(
             (WEIGHTS, PLAN),
             "weights, and the plan that makes a fresh model fit them",
             (
                 f"{made}from cofire.nets.shrinking import load_shrunk",
-                f"model = load_shrunk({name}(), {str(self._target)!r})",
+                f"model = load_shrunk({call}, {str(self._target)!r})",
             ),
         )
 

@@ -9,6 +9,8 @@ from ..data.comparison import COMPARED, Comparison, Estimate, Pair
 from ..data.formatting import listing, plural, shorten
 from .finding import Finding, Level, about, by_urgency
 
+VERSION = 1
+"""Version of what `as_plain` returns; it grows when a name in it changes its meaning or goes."""
 MOST = 6
 LONGEST = 60
 CHANGING = ("nc", "constant", "width", "units", "wc")
@@ -118,6 +120,7 @@ def _different_kinds(comparison: Comparison) -> list[Finding]:
 def as_plain(comparison: Comparison) -> dict[str, Any]:
     """Return a comparison with its findings as plain data for JSON; NaN becomes None."""
     return {
+        "version": VERSION,
         "a": {"name": comparison.a.name, "made": dict(comparison.a.made)},
         "b": {"name": comparison.b.name, "made": dict(comparison.b.made)},
         "layers": [

@@ -1,10 +1,8 @@
 """Find the configuration with which the class of a transformers model makes a smaller one, and save both."""
 
 import sys
-import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from copy import deepcopy
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...loading.libraries.transformers_log import quiet
 from ...torch_private import without_modes
 from ..cutting import kind_of
 from ..shrunk import Shrunk
@@ -181,21 +180,3 @@ def read_pretrained(shrunk: Shrunk, folder: Path) -> nn.Module:
         first = sorted(map(str, about[problems[0]]))[0]
         raise ValueError(f"from_pretrained has {problems[0].replace('_', ' ')}, such as {first}")
     return found
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the log and the progress bars of transformers in a block."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            logging.set_verbosity_error()
-            logging.disable_progress_bar()
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

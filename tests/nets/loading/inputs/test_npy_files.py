@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from cofire.nets.loading.batches import FirstSamples
-from cofire.nets.loading.inputs.arrays import Arrays
+from cofire.nets.loading.inputs.npy_files import Arrays
 
 
 def test_files_are_read_in_order_and_again(tmp_path):

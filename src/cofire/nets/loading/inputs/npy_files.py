@@ -19,6 +19,7 @@ class Arrays:
 
     Args:
         place: a folder with ``.npy`` files, or one such file.
+        size: samples in a batch, at most; a batch ends where its file does.
 
     Raises:
         FileNotFoundError: if there is no such file or folder.
@@ -32,7 +33,7 @@ class Arrays:
         [(512, 3), (88, 3)]
     """
 
-    def __init__(self, place: str | Path) -> None:
+    def __init__(self, place: str | Path, size: int = BATCH) -> None:
         place = Path(place)
         if not place.exists():
             raise FileNotFoundError(f"{place}: there is no such file or folder")
@@ -47,6 +48,8 @@ class Arrays:
                     f"{path} has samples of shape {shape[1:]}, but {self._paths[0].name} of {first[1:]}; "
                     "keep only inputs in the folder, and labels elsewhere"
                 )
+        self._size = size
+        self._n_batches = sum(-(-shape[0] // size) for shape in shapes.values())
         self.n_samples = sum(shape[0] for shape in shapes.values())
         if not self.n_samples:
             raise ValueError(f"{place} holds no samples: its arrays have length 0")
@@ -54,10 +57,23 @@ class Arrays:
     def __iter__(self) -> Iterator[Tensor]:
         for path in self._paths:
             array = _opened(path)
-            # A copy, as the file is mapped read-only and may have another byte order than torch takes.
-            dtype = np.int64 if array.dtype.kind in "iu" else np.float32
-            for start in range(0, len(array), BATCH):
-                yield torch.from_numpy(array[start : start + BATCH].astype(dtype))
+            for start in range(0, len(array), self._size):
+                yield torch.from_numpy(as_input(array[start : start + self._size]))
+
+    def __len__(self) -> int:
+        return self._n_batches
+
+
+def as_input(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return a copy of a type that models take: whole numbers as int64, all other real ones as float32.
+
+    Raises:
+        ValueError: if the array holds anything else, or is a single number.
+    """
+    if array.ndim == 0 or array.dtype.kind not in "fiub":
+        raise ValueError(f"expected real numbers, samples first; got {array.dtype} of shape {array.shape}")
+    # A copy, as the file may be mapped read-only and have another byte order than torch takes.
+    return array.astype(np.int64 if array.dtype.kind in "iu" else np.float32)
 
 
 def _opened(path: Path) -> NDArray[np.generic]:
