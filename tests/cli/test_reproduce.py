@@ -106,7 +106,7 @@ def test_the_list_shows_cost_and_state() -> None:
 def test_a_failed_task_is_told_and_exit_status_one(monkeypatch) -> None:
     use(monkeypatch, line(fails_at=2))
     found = reproduce()
-    assert found.exit_code == 1 and "failed: RuntimeError: no 2" in told(found) and found.output.count("done (") == 3
+    assert found.exit_code == 2 and "failed: RuntimeError: no 2" in told(found) and found.output.count("done (") == 3
     assert "failed and not counted: fails_at=2 x=2 seeds=0,1,2: RuntimeError: no 2" in told(found)
     assert "1 of 4 points lack repetitions" in told(found)
     assert "3 of 4 points, 1 task failed" in told(invoke("experiments"))

@@ -8,6 +8,7 @@ import typer
 from .._version import __version__
 from .compare import compare
 from .demo import demo
+from .exit_statuses import FAILED
 from .experiments import experiments
 from .inspect import inspect
 from .merge import merge
@@ -16,6 +17,14 @@ from .reproduce import reproduce
 from .shrink_command import shrink
 from .users_errors import users_error
 from .watch import watch
+
+OF_PAPERS = ("joblib", "matplotlib", "pooch", "sklearn")
+INSTALLED_BY = {
+    "PIL": "pillow",
+    "transformers": '"cofire[transformers]"',
+    **dict.fromkeys(OF_PAPERS, '"cofire[papers]"'),
+}
+"""What to install for a module that is missing, where that has another name, or an extra."""
 
 app = typer.Typer(
     name="cofire",
@@ -32,6 +41,8 @@ COMMANDS = {
     watch: ["cofire watch runs/a --open"],
     inspect: [
         "cofire inspect model.safetensors",
+        "cofire inspect timm:resnet50 --data images/ --html page.html",
+        "cofire inspect google-bert/bert-base-uncased --task fill-mask --data texts.csv --json - --quiet",
         "cofire inspect nets.small:build --weights last.pt --data digits --html page.html",
         "cofire inspect nets.small:build --weights last.pt --data inputs/ --fail-above nc_low=0.4",
     ],
@@ -49,9 +60,6 @@ COMMANDS = {
     experiments: ["cofire experiments --scale paper"],
 }
 """Each command with the examples that its help shows."""
-
-OF_PAPERS = {"joblib", "matplotlib", "pooch", "pyarrow", "sklearn"}
-"""The packages of the extra ``papers``; no other command needs one that the wheel doesn't bring."""
 
 for command, examples in COMMANDS.items():
     # typer keeps the line breaks inside a docstring's later paragraphs, which looks ragged at any other width
@@ -84,14 +92,14 @@ def main() -> None:
     except (Exception, SystemExit) as error:
         if (said := users_error(error)) is not None:  # whatever it is: users' code can fail in any way
             typer.echo(f"cofire: {said}", err=True)
-            sys.exit(2)
+            sys.exit(FAILED)
         if not isinstance(error, ValueError | OSError | ImportError):
             raise
         # A missing package is the user's to install. A module or a name that is missing in cofire is a bug: show where.
         if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "cofire":
             raise
         typer.echo(f"cofire: {_message(error)}", err=True)
-        sys.exit(2)
+        sys.exit(FAILED)
 
 
 def _message(error: Exception) -> str:
@@ -100,6 +108,5 @@ def _message(error: Exception) -> str:
         return f"{error.filename}: {error.strerror.lower()}" if error.filename else error.strerror.lower()
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
-        wanted = '"cofire[papers]"' if package in OF_PAPERS else package
-        return f"this needs {package}; install it with: pip install {wanted}"
+        return f"this needs {package}; install it with: pip install {INSTALLED_BY.get(package, package)}"
     return str(error)

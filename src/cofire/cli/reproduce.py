@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from .exit_statuses import FAILED
 from .targets import RESULTS
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def reproduce(
         for one in experiments:
             _show(one, scale, results, seeds, out)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _run(

@@ -40,8 +40,9 @@ def mask_of_tokens(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor |
     A mask of sounds counts what the model's first layers see, not what its later ones put out.
     """
     mask, ids = kwargs.get("attention_mask"), kwargs.get("input_ids")
-    fits = isinstance(mask, Tensor) and isinstance(ids, Tensor) and mask.shape == ids.shape
-    return None if not fits or mask.is_floating_point() else mask
+    if not (isinstance(mask, Tensor) and isinstance(ids, Tensor)) or mask.is_floating_point():
+        return None
+    return mask if mask.shape == ids.shape else None
 
 
 def _as_bool(mask: Tensor | None) -> Tensor | None:

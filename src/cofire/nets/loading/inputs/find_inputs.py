@@ -21,9 +21,9 @@ from .noise import Noise, is_noise
 from .npy_files import Arrays
 from .sounds import batch_of_sounds, sounds_in
 from .tensor_files import Split, read_npz, read_pt
-from .texts import SIZE as TEXTS_IN_A_BATCH
-from .texts import SUFFIXES as TEXTS
-from .texts import read_texts, texts_in
+from .text_files import SIZE as TEXTS_IN_A_BATCH
+from .text_files import SUFFIXES as TEXTS
+from .text_files import read_texts, texts_in
 
 ACCEPTED = (
     f"a file or folder of images ({', '.join(IMAGES)}), text ({', '.join(TEXTS)}), sounds (.wav) or arrays (.npy; "

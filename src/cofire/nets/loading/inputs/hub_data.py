@@ -12,7 +12,7 @@ from torch import Tensor
 from ..libraries.preprocessing import Preprocessing, first_line
 from .images import opened
 from .sounds import batch_of_sounds
-from .texts import chosen_column
+from .text_files import chosen_column
 
 PREFIX = "datasets:"
 SPLITS = ("test", "validation")

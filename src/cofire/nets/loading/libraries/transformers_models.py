@@ -107,8 +107,6 @@ class Transformers(Preprocessing):
         try:
             with quiet():
                 return load(self._source)
-        except ImportError:
-            raise
         except Exception as error:  # what transformers raises for a missing file has many types
             raise ValueError(
                 f"{kind} need the model's {what}, which was not found in {self._source}, {first_line(error)}; {remedy}"
@@ -156,8 +154,6 @@ def transformers_model(source: str, *, task: str | None) -> tuple[nn.Module, Pre
             model, about = maker.from_pretrained(
                 source, trust_remote_code=False, output_loading_info=True, dtype=torch.float32
             )
-    except ImportError:
-        raise
     except Exception as error:  # what fails in it is the hub's, the network's or the file's
         if isinstance(error, ValueError) and str(error).startswith("--task"):
             raise
