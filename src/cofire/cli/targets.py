@@ -89,10 +89,12 @@ class Loading:
         if found.model is None:
             if self.data is not None:
                 # Only compare takes resized weights, and it names the model by an option.
-                remedy = "add --model MODEL" if self.resize else "name the model, and the file with --weights"
+                remedy = (
+                    "add --model module:factory" if self.resize else "give module:factory, and the file as --weights"
+                )
                 raise ValueError(
-                    f"--data needs a model to run, but {name} holds only weights; {remedy} (module:factory, timm:NAME, "
-                    "torchvision:NAME), or give a folder or hub id of transformers"
+                    f"--data needs a model to run, but {name} holds only weights; {remedy} (timm:NAME and "
+                    "torchvision:NAME do as well), or give a folder or hub id of transformers"
                 )
             return found
         return replace(found, model=found.model.to(place, _dtype(self.dtype)))
