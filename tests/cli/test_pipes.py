@@ -85,7 +85,7 @@ def names_in(found: dict, command: str) -> set[str]:
     lists = {"inspect": ["layers"], "compare": ["layers", "findings"], "shrink": ["groups", "curve", "forms"]}[command]
     for key in lists:
         names |= {f"{key}.{inner}" for inner in found[key][0]}
-    for key in ("data",):
+    for key in ("data", "shrink"):
         names |= {f"{key}.{inner}" for inner in found.get(key) or {}}
     if command == "inspect":
         layer = next(one for one in found["layers"] if one["weights"] and one["activations"])
