@@ -382,7 +382,7 @@ def test_refusals():
     x = torch.randn(6, 4)
     with pytest.raises(ValueError, match="'mean' or 'per_sample'"):
         correlation_penalty(x, scale="sum")
-    for top in (0.0, -1.0, 1.5, math.nan):
+    for top in (0.0, -1.0, 1.5, math.nan, True, "1"):
         with pytest.raises(ValueError, match="share of pairs"):
             correlation_penalty(x, top=top)
     for mask in (torch.ones(5).bool(), torch.ones(6, 4, 1).bool(), torch.ones(6), torch.tensor(True)):
