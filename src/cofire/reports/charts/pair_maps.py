@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...stats.correlation.cluster_order import cluster_order
 from ...stats.information.coefficient import information_coefficient
-from ..data.cluster_order import cluster_order
 from ..data.run_view import Layer
 
 FULL = 127
