@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..stats._base.display import Shown
+from ..stats._base.notebook import html_lines, html_table
 from ..stats.correlation.dropout_laws import dropout_correlation, dropout_second_moment
 from ..stats.correlation.moments import Moments
 from .capturing.capture import Capture
@@ -57,6 +58,9 @@ class DropoutRow:
     noise_floor: float
 
 
+NAMES = [field.name for field in fields(DropoutRow)]
+
+
 @dataclass(frozen=True)
 class DropoutReport(Shown):
     """The dropout layers of a model, in order; ``str()`` gives a table.
@@ -70,13 +74,20 @@ class DropoutReport(Shown):
     left_out: Mapping[str, str]
 
     def __str__(self) -> str:
-        names = [field.name for field in fields(DropoutRow)]
-        rows = [vars(row).values() for row in self.rows]
-        cells = [[f"{value:.4f}" if isinstance(value, float) else str(value) for value in row] for row in rows]
-        table = [names, *cells]
+        table = [NAMES, *self._cells()]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
-        return "\n".join([*lines, *(f"left out: {name}: {reason}" for name, reason in self.left_out.items())])
+        return "\n".join([*lines, *self._below()])
+
+    def _repr_html_(self) -> str:
+        return html_table(NAMES, self._cells()) + html_lines(self._below())
+
+    def _cells(self) -> list[list[str]]:
+        rows = [vars(row).values() for row in self.rows]
+        return [[f"{value:.4f}" if isinstance(value, float) else str(value) for value in row] for row in rows]
+
+    def _below(self) -> list[str]:
+        return [f"left out: {name}: {reason}" for name, reason in self.left_out.items()]
 
 
 def dropout_report(

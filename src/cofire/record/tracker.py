@@ -14,6 +14,7 @@ from ..nets.capturing.first_pass import FirstPass
 from ..nets.capturing.padding_masks import Mask
 from ..nets.layers.layer_weights import known_layers
 from ..nets.wiring.live_wiring import live_wiring
+from ..stats._base.display import html_facts
 from .across_processes import group_of, training_batches
 from .arguments import Sink, check_objects, check_overwrite, check_seed, check_whole
 from .budget import Budget, Overhead, budget_of
@@ -22,8 +23,9 @@ from .measures import Measure, Statistic, as_measures, default_measures
 from .measures.measure import Shared
 from .probe import Probe
 from .recording import Found, Plan, Taken, Task, model_facts, requests_of, take
+from .runs.last_numbers import last_numbers
 from .runs.rows import Array, Row
-from .runs.run_directory import FollowingRun, WritableRun
+from .runs.run_directory import TABLE, FollowingRun, WritableRun
 from .runs.starting_over import how_to_start_over
 from .schedule import GeometricSteps, Schedule, as_schedule
 
@@ -152,6 +154,14 @@ class Tracker:
         measures = ", ".join(task.measure.name for task in self._plan.tasks)
         where = f", run={str(self._run.directory)!r}" if self._run is not None else ""
         return f"Tracker(step={self._step}, epoch={self._epoch}, measures=[{measures}]{where})"
+
+    def _repr_html_(self) -> str:
+        facts = {"step": f"{self._step:,}", "epoch": f"{self._epoch:,}"}
+        facts["measures"] = ", ".join(task.measure.name for task in self._plan.tasks)
+        if self._run is None:
+            return html_facts("Tracker", facts.items())
+        facts["run"] = str(self._run.directory)
+        return html_facts("Tracker", facts.items()) + last_numbers(self._run.directory / TABLE)
 
     def _started(self, model: nn.Module, state: Mapping[str, Any] | None) -> FirstPass:
         """Begin or go on; if that fails, leave no hook on the model and no lock on the directory."""

@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
+from torch import Tensor
+
+from ...stats._base.notebook import html_lines, html_table
 from ..layer_names import near
 from ..layers.sites import Site
 from .row_store import Store
@@ -55,6 +58,11 @@ class Activations(Mapping[str, T], Generic[T]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self) or 'nothing yet'})"
 
+    def _repr_html_(self) -> str:
+        head = ("layer", "samples", "units") if all(isinstance(one, Tensor) for one in self.values()) else ("layer", "")
+        rows = [(name, *_sizes(one)) for name, one in self.items()]
+        return html_table(head, rows) + html_lines(f"left out: {name}: {why}" for name, why in self.left_out.items())
+
     def _label(self, site: Site) -> str:
         return str(site) if self._store.mixes_stages else site.layer_and_call
 
@@ -67,3 +75,7 @@ class Activations(Mapping[str, T], Generic[T]):
         if isinstance(key, str):
             names |= {self._label(site): site for site in found}
         return names.get(name)
+
+
+def _sizes(found: object) -> tuple[str, ...]:
+    return tuple(f"{size:,}" for size in found.shape[:2]) if isinstance(found, Tensor) else (type(found).__name__,)

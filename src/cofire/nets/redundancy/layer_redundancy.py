@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ...stats._base.display import Shown, text_table
+from ...stats._base.notebook import html_lines, html_table
 from ...stats._base.quantities import QUANTITIES
 from ...stats._base.wording import plural
+from ...stats.correlation.map_images import html_maps
 from ...stats.redundancy.activation_redundancy import Redundancy
 from ...stats.redundancy.duplicates import Cluster
 from ...stats.redundancy.weight_redundancy import WeightRedundancy
@@ -159,16 +161,22 @@ class RedundancyReport(Shown):
         return f"RedundancyReport({plural(len(self.layers), 'layer')}, {len(self.left_out):,} left out)"
 
     def __str__(self) -> str:
-        rows = [COLUMNS, *(_cells(layer) for layer in self.by_redundancy)]
-        columns = {title: cells for title, *cells in zip(*rows, strict=True) if set(cells) != {DASH}}
-        lines = text_table(columns)
-        reasons = [f"left out, {reason}: {_some(names)}" for reason, names in self.reasons().items()]
-        return "\n".join([*lines, *self.assumptions(), *reasons])
+        return "\n".join([*text_table(_columns(self.by_redundancy)), *self.assumptions(), *self._left_out()])
+
+    def _repr_html_(self) -> str:
+        layers = self.by_redundancy
+        columns = {**_columns(layers), PARAMETERS: [_whole(layer.n_parameters) for layer in layers]}
+        table = html_table(list(columns), zip(*columns.values(), strict=True), meanings=MEANINGS)
+        maps = [(layer.layer or "(the model)", layer.picture.correlation.numpy()) for layer in layers if layer.picture]
+        return table + html_maps(maps[:MOST_MAPS]) + html_lines([*self.assumptions(), *self._left_out()])
 
     def assumptions(self) -> list[str]:
         """Return sentences on what was assumed, each with the layers that it concerns."""
         notes = ((note, layer.layer) for layer in self.layers for note in layer.notes)
         return [f"{_some(names)}: {note}" for note, names in _grouped(notes).items()]
+
+    def _left_out(self) -> list[str]:
+        return [f"left out, {reason}: {_some(names)}" for reason, names in self.reasons().items()]
 
     def reasons(self) -> dict[str, list[str]]:
         """Return the names of what was left out, by reason."""
@@ -177,6 +185,36 @@ class RedundancyReport(Shown):
 
 DASH = "-"
 COLUMNS = ("layer", "units", "constant", "copies", "NC", "debiased", "interval", "floor", "WC", "rank", "width")
+PARAMETERS = "parameters"
+MOST_MAPS = 6
+MEANINGS = {
+    "copies": "Units that copy one that stays.",
+    "interval": "95 % interval of the debiased neuronal correlation.",
+    PARAMETERS: "Incoming weights and biases of the layer's units.",
+    **{
+        column: QUANTITIES[name].meaning
+        for column, name in {
+            "units": "n_units",
+            "constant": "n_constant",
+            "NC": "nc",
+            "debiased": "nc_debiased",
+            "floor": "nc_noise_floor",
+            "WC": "wc",
+            "rank": "effective_rank",
+            "width": "width",
+        }.items()
+    },
+}
+
+
+def _columns(layers: Iterable[LayerRedundancy]) -> dict[str, list[str]]:
+    """Return the cells of a table by column, without columns of which nothing is known."""
+    rows = [COLUMNS, *map(_cells, layers)]
+    return {title: cells for title, *cells in zip(*rows, strict=True) if set(cells) != {DASH}}
+
+
+def _whole(number: int | None) -> str:
+    return DASH if number is None else f"{number:,}"
 
 
 def _cells(layer: LayerRedundancy) -> tuple[str, ...]:

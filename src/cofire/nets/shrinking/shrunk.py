@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from math import isfinite
 from typing import Any
 
 from torch import nn
+
+from ...stats._base.notebook import html_lines, html_table
 
 VERSION = 1
 """Version of what `Shrunk.to_dict` returns; it grows when a name in it changes its meaning or goes."""
@@ -149,13 +150,8 @@ class Shrunk:
             *([] if self.score is None else [f"Score: {self.score[0]:.4g} before, {self.score[1]:.4g} after."]),
             *self.notes,
         ]
-        rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{cut.n_units:,}</td><td>{len(cut.kept):,}</td></tr>"
-            for name, cut in self.cuts.items()
-        )
-        head = "<tr><th>Group</th><th>Units</th><th>Kept</th></tr>"
-        lines = "".join(f"<p>{escape(line)}</p>" for line in said)
-        return f"{lines}<table><thead>{head}</thead><tbody>{rows}</tbody></table>" if rows else lines
+        rows = [(name, f"{cut.n_units:,}", f"{len(cut.kept):,}") for name, cut in self.cuts.items()]
+        return html_lines(said) + (html_table(("Group", "Units", "Kept"), rows) if rows else "")
 
 
 def _finite(value: float | None) -> float | None:

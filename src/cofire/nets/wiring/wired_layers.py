@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 
 from torch import Tensor, nn
 
+from ...stats._base.notebook import html_lines, html_table
 from .dimensions import Dimension
 from .places import Places
 
@@ -168,9 +168,7 @@ class Wiring:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        rows = "".join(_html_row(_cells(layer), "td") for layer in self.layers)
-        below = "".join(f"<p>{escape(line)}</p>" for line in self._below())
-        return f"<table><thead>{_html_row(HEAD, 'th')}</thead><tbody>{rows}</tbody></table>{below}"
+        return html_table(HEAD, map(_cells, self.layers)) + html_lines(self._below())
 
     def _below(self) -> Iterator[str]:
         yield from self.notes
@@ -191,7 +189,3 @@ def _cells(layer: Layer) -> Sequence[str]:
     cut = reasons[0] if reasons else "free" if layer.group else single
     kind = f"{layer.kind}, {layer.mode} only" if layer.mode else layer.kind
     return layer.name, str(layer.units), axis, str(layer.inputs), kind, cut
-
-
-def _html_row(cells: Sequence[str], tag: str) -> str:
-    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"

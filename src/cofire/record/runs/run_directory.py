@@ -12,9 +12,11 @@ import numpy as np
 import torch
 
 from ..._version import __version__
+from ...stats._base.notebook import html_lines
 from ...stats._base.whole_files import check_no_link, made_folder, replaced, sweep, sync
 from ...stats._base.wording import plural
 from .description import as_json, differences, made, read_facts
+from .last_numbers import last_numbers
 from .packing import text
 from .processes import follows
 from .rows import Row, Rows
@@ -50,6 +52,9 @@ class Run:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.directory)!r})"
+
+    def _repr_html_(self) -> str:
+        return html_lines([repr(self)]) + last_numbers(self.directory / TABLE)
 
     @overload
     @staticmethod

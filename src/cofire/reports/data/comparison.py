@@ -10,6 +10,7 @@ from typing import Literal
 from ...nets.redundancy import LayerRedundancy, RedundancyReport
 from ...nets.redundancy.layer_redundancy import rank_of
 from ...stats._base.display import Shown, text_table
+from ...stats._base.notebook import html_table
 from ...stats._base.quantities import QUANTITIES, Quantity
 from ...stats._base.wording import plural
 from ...stats.correlation.summary import debiased_square
@@ -222,10 +223,25 @@ class Comparison(Shown):
         return f"Comparison({self.a.name!r}, {self.b.name!r}, {plural(len(self.pairs), 'layer')} in both)"
 
     def __str__(self) -> str:
-        columns = {"layer": [pair.layer for pair in self.pairs]}
-        for name in self.quantities:
-            columns[COMPARED[name].label] = [pair.both(name) for pair in self.pairs]
-        return "\n".join([f"{self.a.name} → {self.b.name}", *text_table(columns)])
+        return "\n".join([self._title, *text_table(self._columns(self.pairs))])
+
+    def _repr_html_(self) -> str:
+        pairs = self.by_effect(self.main) or self.pairs
+        columns = self._columns(pairs)
+        columns["difference"] = [pair.difference(self.main).text(self.main, signed=True) for pair in pairs]
+        columns["real"] = ["yes" if pair.real(self.main) else "no" for pair in pairs]
+        meanings = {COMPARED[name].label: COMPARED[name].meaning for name in self.quantities}
+        meanings["difference"] = f"{COMPARED[self.main].title}: second less first, with a 95 % interval."
+        meanings["real"] = "Whether the difference is beyond its uncertainty."
+        return html_table(list(columns), zip(*columns.values(), strict=True), caption=self._title, meanings=meanings)
+
+    @property
+    def _title(self) -> str:
+        return f"{self.a.name} → {self.b.name}"
+
+    def _columns(self, pairs: "list[Pair]") -> dict[str, list[str]]:
+        columns = {"layer": [pair.layer for pair in pairs]}
+        return columns | {COMPARED[name].label: [pair.both(name) for pair in pairs] for name in self.quantities}
 
     @cached_property
     def pairs(self) -> list[Pair]:

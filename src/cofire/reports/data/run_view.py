@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from ...nets.layers.outputs import is_output_layer
 from ...record.runs.rows import Row
 from ...record.runs.run_directory import Run
+from ...stats._base.notebook import html_table
+from ...stats._base.quantities import QUANTITIES, SUMMARY
+from ...stats.correlation.map_images import html_maps
+from .formatting import count, number
 
+MOST_MAPS = 6
 BEFORE_ACTIVATION = ":pre"
 SHOWN_ARRAYS = (
     "histogram",
@@ -152,6 +157,18 @@ class View:
         return tuple(
             layer for layer in self.layers if layer.name.removesuffix(BEFORE_ACTIVATION) not in after - {layer.name}
         )
+
+    def _repr_html_(self) -> str:
+        columns = {"layer": [layer.name for layer in self.measured]}
+        shown = [QUANTITIES[name] for name in SUMMARY if any(layer.of(name).steps for layer in self.measured)]
+        for one in shown:
+            values = [layer.last(one.name) for layer in self.measured]
+            columns[one.label] = [number(value, one.digits) if one.digits else count(value) for value in values]
+        meanings = {one.label: one.meaning for one in shown}
+        rows = zip(*columns.values(), strict=True)
+        title = f"{self.name}, step {count(self.last_step)}"
+        maps = [(layer.name, layer.arrays["correlation"]) for layer in self.measured if "correlation" in layer.arrays]
+        return html_table(list(columns), rows, caption=title, meanings=meanings) + html_maps(maps[:MOST_MAPS])
 
     @property
     def hidden(self) -> tuple[Layer, ...]:

@@ -7,14 +7,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ...stats._base.quantities import QUANTITIES
+from ...stats._base.quantities import QUANTITIES, SUMMARY
 from ..data.formatting import count, number, shorten_all
 from ..data.run_view import View
 from ..findings import run_findings
 from ..findings.finding import Finding
 
 WIDTH, GAP = 80, 2
-SHOWN = ("n_units", "n_constant", "nc", "nc_debiased", "nc_noise_floor", "wc")
 LESS_IMPORTANT = tuple(QUANTITIES[name].label for name in ("nc_noise_floor", "n_constant", "wc", "nc", "n_units"))
 """The columns that a narrow terminal leaves out, in this order."""
 
@@ -42,7 +41,7 @@ def layer_table(view: View, *, width: int = WIDTH) -> Table:
     """Return the last recording of each layer; columns that do not fit are left out rather than cut."""
     layers = view.measured
     columns = {"Layer": shorten_all([printable(layer.name) for layer in layers], 16)}
-    for quantity in map(QUANTITIES.__getitem__, SHOWN):
+    for quantity in map(QUANTITIES.__getitem__, SUMMARY):
         values = [layer.last(quantity.name) for layer in layers]
         columns[quantity.label] = [
             number(value, quantity.digits) if quantity.digits else count(value) for value in values

@@ -1,6 +1,6 @@
 """Results as tables of names and values, for a terminal of 80 columns and for notebooks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from html import escape
 from typing import Any
@@ -37,11 +37,14 @@ class Shown:
     def _repr_html_(self) -> str:
         if type(self).__str__ is not Shown.__str__:  # a class with its own text
             return f"<pre>{escape(str(self))}</pre>"
-        cells = "".join(
-            f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(value)}</td></tr>'
-            for name, value in _rows(self)
-        )
-        return f"<table><caption>{escape(type(self).__name__)}</caption><tbody>{cells}</tbody></table>"
+        return html_facts(type(self).__name__, _rows(self))
+
+
+def html_facts(title: str, rows: Iterable[tuple[str, str]]) -> str:
+    """Return a table of names and values."""
+    left = 'style="text-align:left"'
+    cells = "".join(f"<tr><th {left}>{escape(name)}</th><td {left}>{escape(text)}</td></tr>" for name, text in rows)
+    return f"<table><caption>{escape(title)}</caption><tbody>{cells}</tbody></table>"
 
 
 def text_table(columns: Mapping[str, Sequence[str]]) -> list[str]:

@@ -140,6 +140,9 @@ _TABLE = (
 QUANTITIES = MappingProxyType({one.name: one for one in _TABLE})
 """All quantities by name, in the order in which tables show them."""
 
+SUMMARY = ("n_units", "n_constant", "nc", "nc_debiased", "nc_noise_floor", "wc")
+"""The recorded quantities that sum up a layer where there is room for few."""
+
 
 def quantity(name: str, among: Iterable[str] = QUANTITIES) -> Quantity:
     """Return the quantity of that name.
