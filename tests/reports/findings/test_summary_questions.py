@@ -57,7 +57,12 @@ def test_what_it_is_compared_with() -> None:
 
 def test_constant_units_and_copies_are_counted() -> None:
     view = View("run", (layer("fc", [0.3], constant=3, duplicates=[(0, 1, 1.0)]),))
-    assert "3 units never changed. 1 unit is a copy of another." in [one.remark for one in overview(view)]
+    assert any("3 units never changed. 1 unit is a copy of another." in one.remark for one in overview(view))
+
+
+def test_where_units_fire_together_is_told_with_the_threshold() -> None:
+    (where,) = [one for one in overview(View("run", (layer("fc", [0.3]),))) if one.question == "Where?"]
+    assert where.remark == "Units fire together if the whole 95 % interval (in brackets) lies above 0.2."
 
 
 @pytest.mark.parametrize(

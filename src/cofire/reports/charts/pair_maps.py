@@ -19,7 +19,11 @@ FULL = 127
 ROWS = 256
 MOST_OF_MAPS = 4_600_000
 MOST_OF_SAMPLES = 1_900_000
-"""Characters: together with its curves, a page of 30 layers and 200 steps stays below 8 MB."""
+"""Characters, if everything else on the page leaves them."""
+WHOLE_PAGE = 7_600_000
+"""Characters: the page stays below 8 MB."""
+LEAST_SHARE = 0.1
+"""Of the maps and samples: what they take even of a page that is full without them."""
 LIKELY = 0.9
 """Characters that a cell typically takes, packed, in base64: noise takes up to 1.2, a map of zeros almost none."""
 
@@ -95,8 +99,15 @@ class Pairs:
 _Packed = TypeVar("_Packed", Maps, Sample)
 
 
-def pairs_of_layers(layers: Iterable[Layer], *, n_runs: int = 1) -> list[Pairs]:
-    """Pack the pairs of all layers that recorded any, in as much detail as a page of ``n_runs`` runs can hold."""
+def pairs_of_layers(layers: Iterable[Layer], *, n_runs: int = 1, beside: int = 0) -> list[Pairs]:
+    """Pack the pairs of all layers that recorded any, in as much detail as a page can hold.
+
+    Args:
+        layers: of one run.
+        n_runs: number of runs on the page.
+        beside: number of characters that the page has beside the pairs.
+    """
+    share = min(1.0, max(LEAST_SHARE, (WHOLE_PAGE - beside) / (MOST_OF_MAPS + MOST_OF_SAMPLES))) / n_runs
     nothing = np.empty(0)
     mapped = [
         layer
@@ -105,11 +116,11 @@ def pairs_of_layers(layers: Iterable[Layer], *, n_runs: int = 1) -> list[Pairs]:
     ]
     sampled = [layer for layer in mapped if layer.arrays.get("sample", nothing).size and "sample_range" in layer.arrays]
     maps = _fitting(
-        MAP_DETAILS, MOST_OF_MAPS // n_runs, lambda detail: _map_cells(mapped, detail), partial(_all_maps, mapped)
+        MAP_DETAILS, int(MOST_OF_MAPS * share), lambda detail: _map_cells(mapped, detail), partial(_all_maps, mapped)
     )
     samples = _fitting(
         SAMPLE_DETAILS,
-        MOST_OF_SAMPLES // n_runs,
+        int(MOST_OF_SAMPLES * share),
         lambda detail: _sample_cells(sampled, detail),
         lambda detail: {layer.name: {"sample": _sample(layer, detail)} for layer in sampled},
     )

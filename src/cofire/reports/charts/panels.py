@@ -10,6 +10,8 @@ DRAWN = (
     *(name for name in QUANTITIES if name.startswith("entropy_")),
 )
 """Names in the order of the charts. Other known quantities are drawn in the same chart, as a floor, or not at all."""
+SENT = (*DRAWN, "nc_debiased", "nc_low", "nc_high", "nc_noise_floor", "n_units", "n_constant")
+"""The known quantities that charts and tables of the page show. Those that a user defined are sent as well."""
 
 
 def panels(recorded: Iterable[str]) -> list[Quantity]:

@@ -56,7 +56,7 @@ def _peaks(figure: Chart, x: Scale, y: Scale) -> list[str]:
 def _room(figure: Chart) -> float:
     """Return the width that the names at the ends of lines need, here and in the charts beside this one."""
     names = [*figure.names, *(line.name for line in figure.lines)]
-    return 16 + 7.4 * max((len(name) for name in names), default=0)
+    return 16 + 7.8 * max((len(name) for name in names), default=0)
 
 
 def _band(figure: Chart, x: Scale, y: Scale) -> list[str]:

@@ -9,7 +9,7 @@ from itertools import pairwise, takewhile
 from .run_view import BEFORE_ACTIVATION
 
 LONGEST = 26
-TINY = 14
+TINY = 16
 """Characters of a short name beside a chart, and on a phone."""
 CUT = "…"
 _PARTS = re.compile(r"[^./]*[./]|[^./]+$")

@@ -76,3 +76,41 @@ def width(unexplained: float = UNEXPLAINED) -> Meaning:
         f"{percent(unexplained)} of a unit's variance is left unexplained, with its 95 % interval. A dash means that "
         f"there are too few samples, or fewer than {LEAST_INPUTS} inputs.",
     )
+
+
+COPIES_OF_A_RUN: Meaning = (
+    "Copies",
+    f"Pairs with |ρ| of at least {COPY}: on these samples one unit equals the other up to scale and shift. Redundant "
+    "are all but one unit of each group of copies.",
+)
+PHASES: Meaning = (
+    "Growth, decorrelation",
+    "A rise of NC up to a peak, and a fall after it, larger than the differences between neighboring recordings of "
+    "this run explain (p below 5 %, corrected for searching the whole series). Another seed may take another course.",
+)
+INFORMATION: tuple[Meaning, ...] = (
+    of_quantity(
+        "dependence",
+        "Linear or not: how much one unit tells about another. Pairs in which one unit determines the other have "
+        "infinite information and are left out. Independent units stay below the shaded line in 95 % of cases; it is "
+        "estimated by shuffling samples.",
+    ),
+    (
+        "Information as |ρ|",
+        "√(1 − exp(−2I)): the |ρ| of two normal units with mutual information I. The root magnifies noise near 0. The "
+        "map of disagreement shows only what is beyond chance.",
+    ),
+)
+
+
+def meanings_of_run(with_information: bool) -> tuple[Meaning, ...]:
+    """Return what the numbers of a run's report mean, with those of information only where it was measured."""
+    return (
+        *CORRELATION,
+        PHASES,
+        *(INFORMATION if with_information else ()),
+        WEIGHT_CORRELATION,
+        of_quantity("epsilon"),
+        CONSTANT,
+        COPIES_OF_A_RUN,
+    )

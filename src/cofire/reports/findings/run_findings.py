@@ -9,7 +9,7 @@ from math import isfinite
 
 from ..data.formatting import by_reason, count, listing, number, plural
 from ..data.run_view import Layer, View
-from ..data.trends import FAINT, correlation_at, direction, firing_together
+from ..data.trends import CLEAR, FAINT, correlation_at, direction, firing_together
 from .finding import MOST_NAMED, Finding, about, by_urgency, spread
 from .information_findings import INFORMATION_KINDS, of_dependence
 from .unit_findings import UNIT_KINDS, nonfinite
@@ -69,7 +69,7 @@ def redundant(layers: Sequence[Layer]) -> list[Finding]:
     together = sorted(firing_together(layers), key=lambda layer: -correlation_at(layer, -1).value)
     level = "act" if together and correlation_at(together[0], -1).value >= STRONG else "watch"
     points = [(layer.name, correlation_at(layer, -1).sentence) for layer in together]
-    return about("redundant", level, points, how_measured=_how_measured(together))
+    return about("redundant", level, points, how_measured=_how_measured(together), clear=CLEAR, strong=STRONG)
 
 
 def independent(layers: Sequence[Layer], *, key: str = "independent, as far as correlation shows") -> list[Finding]:
@@ -83,7 +83,7 @@ def independent(layers: Sequence[Layer], *, key: str = "independent, as far as c
     texts = [", ".join(filter(None, (correlation_at(one, -1).sentence, of_dependence(one)))) for one in faint]
     key = "independent" if all(map(of_dependence, faint)) else key
     points = zip([layer.name for layer in faint], texts, strict=True)
-    return about(key, "note", points, how_measured=_how_measured(faint))
+    return about(key, "note", points, how_measured=_how_measured(faint), faint=FAINT)
 
 
 def trends(layers: Sequence[Layer]) -> list[Finding]:
@@ -92,7 +92,7 @@ def trends(layers: Sequence[Layer]) -> list[Finding]:
     for layer in layers:
         if (course := direction(layer)) in courses:
             courses[course].append((layer.name, _course(layer)))
-    return [finding for course, points in courses.items() for finding in about(course, "note", points)]
+    return [finding for course, points in courses.items() for finding in about(course, "note", points, faint=FAINT)]
 
 
 def _course(layer: Layer) -> str:

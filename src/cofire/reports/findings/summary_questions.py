@@ -7,7 +7,7 @@ from statistics import median
 
 from ..data.formatting import count, listing, number, plural
 from ..data.run_view import Layer, View
-from ..data.trends import Correlation, above_noise_since, correlation_at, firing_together, present_level_since
+from ..data.trends import CLEAR, Correlation, above_noise_since, correlation_at, firing_together, present_level_since
 from .finding import MOST_NAMED, named
 from .unit_findings import spare
 
@@ -48,7 +48,8 @@ def where(layers: Sequence[Layer]) -> Answer:
     shown = together or layers[:1]
     points = tuple((layer.name, correlation_at(layer, -1).sentence) for layer in shown[:MOST_NAMED])
     answer = named([layer.name for layer in together], MOST_NAMED) if together else "in no layer clearly"
-    return Answer("Where?", answer, points, " ".join(filter(None, (_silent(layers), _copied(layers)))))
+    rule = f"Units fire together if the whole 95 % interval (in brackets) lies above {CLEAR}."
+    return Answer("Where?", answer, points, " ".join(filter(None, (rule, _silent(layers), _copied(layers)))))
 
 
 def _silent(layers: Sequence[Layer]) -> str:

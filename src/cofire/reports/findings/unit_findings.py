@@ -91,7 +91,7 @@ def few_samples(layers: Sequence[Layer]) -> list[Finding]:
         for layer in layers
         if layer.n_samples is not None and layer.n_samples < FEW_SAMPLES
     ]
-    return about("few samples", "watch", points)
+    return about("few samples", "watch", points, few=FEW_SAMPLES)
 
 
 UNIT_KINDS = (duplicated, constant, undefined, few_samples)

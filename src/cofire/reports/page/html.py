@@ -22,6 +22,7 @@ from ..data import formatting
 from ..data.run_view import BEFORE_ACTIVATION, Layer, View, read
 from ..data.short_names import common_ends, short_site_names
 from ..data.trends import correlation_at
+from ..findings.meanings import meanings_of_run
 from ..findings.summary_questions import several
 from ..findings.unit_findings import spare
 from .layer_table import columns_of, rows_of, shown
@@ -99,6 +100,7 @@ def page(views: Sequence[View]) -> str:
         n_layers=len({site.removesuffix(BEFORE_ACTIVATION) for site in sites}),
         ends=common_ends(site.removesuffix(BEFORE_ACTIVATION) for site in sites),
         columns=columns_of(sections),
+        meanings=meanings_of_run(any(section.shows_information for section in sections)),
         rows=rows_of(sections),
         shown=shown,
         reach=reach([layer for view in views for layer in view.measured]),

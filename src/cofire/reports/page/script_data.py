@@ -10,14 +10,12 @@ from ..charts.figures import Chart
 from ..charts.heatmaps import LayersOverTraining
 from ..charts.histograms import Histogram
 from ..charts.pair_maps import Pairs
-from ..charts.panels import DRAWN
+from ..charts.panels import SENT
 from ..data.run_view import Layer, Series, View
 from ..data.short_names import TINY, short_site_names
 from .layer_table import COPIES
 
 DIGITS = 5
-SENT = (*DRAWN, "nc_debiased", "nc_low", "nc_high", "nc_noise_floor", "n_units", "n_constant")
-"""The known quantities that charts and tables of the page show. Those that a user defined are sent as well."""
 
 Grids = dict[tuple[int, ...], int]
 """Lists of steps with their numbers: each list is sent once, and series refer to it by number."""

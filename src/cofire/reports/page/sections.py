@@ -6,8 +6,11 @@ from functools import cached_property
 from math import isfinite, nan
 from typing import ClassVar
 
+from ...stats._base.quantities import QUANTITIES
 from ..charts import histograms, pair_maps
+from ..charts.panels import SENT
 from ..data.formatting import MISSING, count
+from ..data.provenance import provenance
 from ..data.run_view import Layer, View, flatten
 from ..data.trends import correlation_at
 from ..findings import run_findings
@@ -15,15 +18,21 @@ from ..findings.finding import Finding
 from ..findings.summary_questions import Answer, overview
 
 _LAYERS = "model.layers."
+# Characters, measured on pages of 4 to 120 layers; each a little high, so that pages stay below their limit.
+PLAIN_PAGE = 250_000
+ROW_SIZE = 9_000
+NUMBER_SIZE = 8.0
+BIN_SIZE = 4.5
 
 
 @dataclass(frozen=True)
 class Section:
-    """One run, and the others that it is shown beside."""
+    """One run, the others that it is shown beside, and how many characters the page has without maps and samples."""
 
     key: str
     view: View
     others: tuple[View, ...] = ()
+    page_size: int = 0
     recorded: ClassVar[bool] = True
     """Whether numbers were recorded at steps; on other pages there is one of each."""
 
@@ -52,7 +61,7 @@ class Section:
         """Return the maps and samples of the layers that have any."""
         shown = {layer.name for layer in self.view.measured}
         layers = [layer for layer in self.view.layers if layer.name in shown or "dependence" in layer.arrays]
-        return pair_maps.pairs_of_layers(layers, n_runs=1 + len(self.others))
+        return pair_maps.pairs_of_layers(layers, n_runs=1 + len(self.others), beside=self.page_size)
 
     @cached_property
     def strongest(self) -> str | None:
@@ -73,7 +82,12 @@ class Section:
 
     @property
     def made(self) -> list[tuple[str, str]]:
-        """Return how the run was made, as names and values, without the model's layers."""
+        """Return how the run was made, in words."""
+        return provenance(self.view.made)
+
+    @property
+    def as_recorded(self) -> list[tuple[str, str]]:
+        """Return the run's description as it was recorded, without the model's layers."""
         return [(name, value) for name, value in flatten(self.view.made) if not name.startswith(_LAYERS)]
 
     @property
@@ -84,26 +98,46 @@ class Section:
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        """Return the few numbers that head the page."""
+        """Return the few numbers that head the page, each with its name and what it counts."""
         layers = self.view.measured
         units = [layer.last("n_units") for layer in layers]
         accuracy = self.view.training["test_accuracy"].last if "test_accuracy" in self.view.training else nan
         facts = [
-            ("layers", count(len(layers))),
-            ("units", count(sum(int(value) for value in units if isfinite(value)) or None)),
-            ("samples", count(max((layer.n_samples or 0 for layer in layers), default=0) or None)),
-            ("last step", count(self.view.last_step)),
-            ("test accuracy", f"{100 * accuracy:.1f} %" if isfinite(accuracy) else MISSING),
+            ("layers measured", count(len(layers))),
+            ("units in them", count(sum(int(value) for value in units if isfinite(value)) or None)),
+            ("samples per layer, at most", count(max((layer.n_samples or 0 for layer in layers), default=0) or None)),
+            ("last step recorded", count(self.view.last_step)),
+            ("test accuracy, as logged", f"{100 * accuracy:.1f} %" if isfinite(accuracy) else MISSING),
         ]
         return [(name, value) for name, value in facts if value != MISSING]
 
 
 def sections_of(views: Sequence[View]) -> list[Section]:
     """Return the sections of a page, one for each run, with the other runs to compare with."""
+    size = PLAIN_PAGE + sum(map(_characters, views))
     return [
-        Section(f"run{index}", view, tuple(other for other in views if other is not view))
+        Section(f"run{index}", view, tuple(other for other in views if other is not view), size)
         for index, view in enumerate(views)
     ]
+
+
+def _characters(view: View) -> int:
+    """Estimate how many characters of the page a run's numbers take, without maps and samples."""
+    shown = {layer.name for layer in view.measured}
+    numbers = sum(
+        len(series.steps)
+        for layer in view.layers
+        for name, series in layer.series.items()
+        if name in SENT or name not in QUANTITIES
+    )
+    bins = sum(
+        int(counts.size)
+        for layer in view.layers
+        if layer.name in shown
+        for counts in layer.at_steps("histogram").values()
+    )
+    rows = ROW_SIZE * len(view.layers)
+    return int(NUMBER_SIZE * numbers + BIN_SIZE * bins) + rows
 
 
 def reach(layers: Sequence[Layer]) -> float:

@@ -68,7 +68,7 @@ const drawLabels = (axes, data) => {
   const last = ({ values }) => values.findLast(Number.isFinite);
   const placed = data.drawn.map((line, index) => ({ line, index, y: axes.y(last(line)) })).sort((a, b) => a.y - b.y);
   placed.forEach((one, place) => (one.y = Math.max(one.y, place ? placed[place - 1].y + LABEL_GAP : axes.top + 4)));
-  let lowest = axes.base - 4;
+  let lowest = axes.base - LABEL_GAP;
   for (const one of [...placed].reverse()) lowest = (one.y = Math.min(one.y, lowest)) - LABEL_GAP;
   return placed.map(({ line, index, y }) => {
     const group = makeSvg("g", { class: line.shade, "data-line": index });

@@ -68,7 +68,7 @@ const heatLayout = (svg, rows) => {
   const width = Math.max(svg.parentNode.clientWidth, 240);
   const names = rows.map(({ label, tiny }) => (width < NARROW ? tiny : label));
   const longest = Math.max(...names.map((name) => name.length));
-  const left = Math.min(longest * 6.7 + 22, width * 0.42);
+  const left = clamp(longest * 6.7 + 22, 46, width * 0.42);
   const row = clamp(Math.floor(760 / rows.length), 12, 24);
   const right = 8 + 6.6 * Math.max(...rows.map(({ values }) => shown(values.at(-1) ?? NaN, heatDigits()).length));
   return { width, names, left, row, top: 24, end: width - right, base: 24 + rows.length * row, height: 24 + rows.length * row + 62 };

@@ -57,8 +57,10 @@ const heatPointer = (view, figure, output) => {
   figure.addEventListener("blur", pointer.clear);
   wireHeatPointing(view, pointer);
   wireHeatKeys(view, figure, pointer);
+  // The drawing was replaced: what was pointed at is marked again, if it is still there.
+  pointer.refresh = () => (pointer.step === null || pointer.place >= view.rows.length ? pointer.clear() : pointer.show(pointer.place, pointer.step));
   rest();
-  return { ...pointer, rest };
+  return pointer;
 };
 const intervalAt = (run, layer, step) => {
   if (heat.maps[heat.chosen].measure !== "nc_debiased") return "";
@@ -115,6 +117,9 @@ const wireHeatmap = () => {
     output.setAttribute("aria-live", "off");
     figure.addEventListener("focus", () => output.setAttribute("aria-live", "polite"));
     view.pointer = heatPointer(view, figure, output);
+    const title = () => `${heat.maps[heat.chosen].title}${runs.length > 1 ? `, ${figure.dataset.name}` : ""}`;
+    const series = () => view.rows.map((row) => ({ site: row.name, measure: heat.maps[heat.chosen].measure, ...row }));
+    addSave(figure, title, { svg: () => view.svg, rows: () => seriesRows(view.run, series()) });
     new ResizeObserver(() => view.layout?.width !== Math.max(figure.clientWidth, 240) && drawHeat(view)).observe(figure);
     return view;
   });
@@ -124,7 +129,7 @@ const wireHeatmap = () => {
     byId("heatmap-meaning").textContent = meaning;
     byId("heatmap-phases-choice").hidden = !withPhases;
     byId("heatmap-phases-key").hidden = !(withPhases && heat.phases);
-    views.forEach((view) => (drawHeat(view), view.pointer.rest()));
+    views.forEach((view) => (drawHeat(view), view.pointer.refresh()));
   };
   const shared = [start && `begins with ${start}`, end && `ends with ${end}`].filter(Boolean).join(" and ");
   byId("heatmap-names").textContent = shared ? `Every name ${shared}; rows show the rest.` : "";

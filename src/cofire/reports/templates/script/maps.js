@@ -65,10 +65,10 @@ const definedIn = ({ units, bytes }) => {
   return found;
 };
 
-// Paint a map, one pixel a unit; small maps omit the blank units at the end.
-const paint = (canvas, map, small = false) => {
+// Paint a map, one pixel a unit.
+const paint = (canvas, map) => {
   const size = map.units.length;
-  canvas.width = canvas.height = (small && definedIn(map).lastIndexOf(true) + 1) || size || 1;
+  canvas.width = canvas.height = size || 1;
   if (map.bytes.length === 0) return;
   const colors = colorsOf(map.kind);
   const context = canvas.getContext("2d");
@@ -85,6 +85,23 @@ const paint = (canvas, map, small = false) => {
   context.putImageData(image, 0, 0);
 };
 
+// Stripes behind a map show where it has no value, as for constant units.
+const stripes = (context, width) => {
+  const tile = document.createElement("canvas");
+  const side = Math.round(8 * devicePixelRatio);
+  tile.width = tile.height = side;
+  const brush = tile.getContext("2d");
+  brush.strokeStyle = getComputedStyle(byId("stripes-key")).color;
+  brush.lineWidth = 1.4 * devicePixelRatio;
+  for (const shift of [-side, 0, side]) {
+    brush.moveTo(shift, side);
+    brush.lineTo(shift + side, 0);
+  }
+  brush.stroke();
+  context.fillStyle = context.createPattern(tile, "repeat");
+  context.fillRect(0, 0, width, width);
+};
+
 // Small maps of the correlation; those out of sight are drawn when they scroll into view.
 const wireThumbs = () => {
   const seen = new Set();
@@ -95,7 +112,7 @@ const wireThumbs = () => {
     const pairs = pairsOf(run, Number(canvas.dataset.layer));
     const kind = Object.keys(pairs.maps)[0];
     const map = await mapAt(pairs, kind, stepOf(run));
-    if (!stale.has(canvas)) paint(canvas, map, true);
+    if (!stale.has(canvas)) paint(canvas, map);
   };
   const drawStale = () => Promise.all([...stale].filter((canvas) => seen.has(canvas)).map(draw));
   const watch = new IntersectionObserver((entries) => {

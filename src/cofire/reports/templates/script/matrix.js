@@ -49,7 +49,10 @@ const drawMatrix = ({ canvas, picture, map, view }, chosen) => {
   context.imageSmoothingEnabled = false;
   const cells = map.units.length;
   const part = [view.x * cells, view.y * cells, view.size * cells, view.size * cells];
-  if (map.bytes.length) context.drawImage(picture, ...part, 0, 0, width, width);
+  if (map.bytes.length) {
+    stripes(context, width);
+    context.drawImage(picture, ...part, 0, 0, width, width);
+  }
   const cell = width / part[2];
   const mark = (pair, thick) => markCell(context, placesIn(map, pair), part, cell, thick * devicePixelRatio);
   if (chosen.pair) mark(chosen.pair, 2), mark([...chosen.pair].reverse(), 2);

@@ -52,8 +52,16 @@ const wirePairs = () => {
 const makeExplored = (node, chosen, on) => {
   const run = Number(node.dataset.run);
   const figures = all("figure.map", node);
+  const title = (what) => `${what} in ${chosen.layer}`;
   const matrices = Object.fromEntries(figures.map((one) => [one.dataset.kind, makeMatrix(one, chosen, on)]));
   const view = { run, node, maps: {} };
+  figures.forEach((figure) => {
+    const { kind } = figure.dataset;
+    const svg = () => mapSvg(matrices[kind].canvas, title(kind));
+    addSave(figure, () => title(kind), { svg, rows: () => mapRows(matrices[kind].map) });
+  });
+  const scatter = node.querySelector(".scatter");
+  if (scatter) addSave(scatter, () => title("units"), { svg: () => scatter.querySelector("svg"), rows: () => scatterRows(view.pairs()?.sample, chosen.pair, stepOf(run)) });
   view.pairs = () => runs[run].pairs.find(({ layer }) => runs[run].layers[layer].name === chosen.layer);
   view.load = async () => {
     const pairs = view.pairs();
@@ -67,7 +75,7 @@ const makeExplored = (node, chosen, on) => {
     const seen = Object.values(matrices).filter(({ figure }) => !figure.hidden);
     node.querySelector(".maps").classList.toggle("several", seen.length > 1);
     view.mark();
-    if (recorded) await drawScatter(node.querySelector(".scatter"), view.pairs()?.sample, chosen.pair, stepOf(run));
+    if (recorded) await drawScatter(scatter, view.pairs()?.sample, chosen.pair, stepOf(run));
   };
   view.mark = () => {
     Object.values(matrices).forEach((matrix) => matrix.draw());
@@ -85,7 +93,7 @@ const showMap = (matrix, map, view, chosen) => {
   const each = plural(map.units.length, "unit");
   const few = map.units.length < units ? `${whole(map.units.length)} of ${whole(units)} units` : each;
   const blank = map.bytes.length ? map.units.length - definedIn(map).filter(Boolean).length : 0;
-  const without = blank ? `, ${whole(blank)} blank (${WHY_BLANK[map.kind]})` : "";
+  const without = blank ? `, ${whole(blank)} striped (${WHY_BLANK[map.kind]})` : "";
   const words = joined("; ", `${few}${without}`, asOf(map.steps, stepOf(view.run)), chanceOf(map.kind, view));
   matrix.figure.querySelector(".as-of").textContent = words;
   const title = matrix.figure.querySelector("h4").textContent;

@@ -37,7 +37,7 @@ const csvCell = (value) => {
 };
 const csvFile = (rows) => rows.map((row) => `${row.map(csvCell).join(",")}\r\n`).join("");
 
-// Buttons below a chart; `svg` returns the drawing, `rows` the numbers with their heading.
+// Buttons below a chart; `svg` returns the drawing, or the text of a file, and `rows` the numbers with their heading.
 const addSave = (host, title, { svg, rows }) => {
   const line = make("p", "", { class: "save" });
   const button = (words, act) => {
@@ -45,7 +45,8 @@ const addSave = (host, title, { svg, rows }) => {
     node.addEventListener("click", act);
     line.append(node);
   };
-  if (svg) button("SVG", () => saveFile(title(), "image/svg+xml", svgFile(svg(), title())));
+  const drawing = (found) => (typeof found === "string" ? found : svgFile(found, title()));
+  if (svg) button("SVG", () => saveFile(title(), "image/svg+xml", drawing(svg())));
   if (rows) button("CSV", async () => saveFile(title(), "text/csv", csvFile(await rows())));
   host.append(line);
 };
@@ -57,11 +58,12 @@ const seriesRows = (run, series) => [
   ),
 ];
 
-// The visible map as an image in a drawing, as it is zoomed.
-const mapSvg = (canvas) => {
-  const svg = makeSvg("svg", { viewBox: `0 0 ${canvas.width} ${canvas.height}` });
-  svg.append(makeSvg("image", { href: canvas.toDataURL(), width: canvas.width, height: canvas.height }));
-  return svg;
+// The visible map as an image in a drawing, as it is zoomed: as text, because the page itself may not load images.
+const mapSvg = (canvas, title) => {
+  const { width, height } = canvas;
+  const size = `width="${width}" height="${height}"`;
+  const words = new XMLSerializer().serializeToString(document.createTextNode(title)).replace(UNPRINTABLE, "");
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size}><title>${words}</title><image href="${canvas.toDataURL()}" ${size}/></svg>`;
 };
 const mapRows = (map) => [
   ["unit", ...map.units.map((unit) => `unit ${unit}`)],
@@ -74,9 +76,16 @@ const mapRows = (map) => [
   ]),
 ];
 
-const tableRows = (table) => [
-  [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim()),
-  ...[...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) =>
-    [...row.cells].map((cell) => cell.querySelector("bdi[title]")?.title ?? cell.textContent.trim().replaceAll(MINUS, "-")),
-  ),
-];
+// A table as it is sorted and filtered, without its drawings; numbers as numbers.
+const tableCell = (cell) => {
+  const text = cell.textContent.trim();
+  const number = Number(text.replace(MINUS, "-").replaceAll(",", "") || NaN);
+  if (text === DASH) return "";
+  return Number.isNaN(number) ? cell.querySelector("bdi[title]")?.title ?? text : number;
+};
+const tableRows = (table) => {
+  const body = [...table.tBodies[0].rows].filter((row) => !row.hidden);
+  const drawn = [...(body[0]?.cells ?? [])].findIndex((cell) => cell.classList.contains("drawn"));
+  const without = (row) => [...row.cells].filter((_, place) => place !== drawn);
+  return [without(table.tHead.rows[0]).map((cell) => cell.textContent.trim()), ...body.map((row) => without(row).map(tableCell))];
+};

@@ -5,31 +5,42 @@ const scaled = (value) => {
   return (extreme ? value.toExponential(1) : String(Number(value.toPrecision(3)))).replace("-", MINUS);
 };
 
-const drawScatter = async (figure, sample, pair, step) => {
-  const [svg, words] = [figure.querySelector("svg"), figure.querySelector(".as-of")];
-  const without = (reason) => {
-    svg.style.display = "none";
-    words.textContent = reason;
-  };
-  if (!sample) return without("This run kept no sample of activations.");
-  if (!pair) return without("No pair chosen.");
+// The levels of two units at the last sample up to a step, and their ranges; a sentence where there is none.
+const sampleOf = async (sample, pair, step) => {
+  if (!sample) return "This run kept no sample of activations.";
+  if (!pair) return "No pair chosen.";
   const places = pair.map((unit) => sample.units.indexOf(unit));
-  const kept = `The sample holds ${sample.units.length} units, but not both of these.`;
-  if (places.includes(-1)) return without(kept);
+  if (places.includes(-1)) return `The sample holds ${sample.units.length} units, but not both of these.`;
   const at = lastAtMost(sample.steps, step);
-  if (at < 0) return without(`No sample of activations yet; the first is from step ${whole(sample.steps[0])}.`);
+  if (at < 0) return `No sample of activations yet; the first is from step ${whole(sample.steps[0])}.`;
   const levels = await open(sample.packed[at]);
   const rows = levels.length / sample.units.length;
-  const axes = places.map((place, axis) => ({
+  return places.map((place, axis) => ({
     unit: pair[axis],
     levels: levels.subarray(place * rows, (place + 1) * rows),
     low: sample.low[at][place],
     high: sample.high[at][place],
   }));
-  words.textContent = `${plural(rows, "sample")}, ${asOf(sample.steps, step)}`;
-  svg.style.display = "";
+};
+
+const drawScatter = async (figure, sample, pair, step) => {
+  const [svg, words] = [figure.querySelector("svg"), figure.querySelector(".as-of")];
+  const axes = await sampleOf(sample, pair, step);
+  const found = typeof axes !== "string";
+  svg.style.display = found ? "" : "none";
+  figure.querySelector(".save").hidden = !found;
+  words.textContent = found ? `${plural(axes[0].levels.length, "sample")}, ${asOf(sample.steps, step)}` : axes;
+  if (!found) return;
   svg.setAttribute("aria-label", `Unit ${pair[1]} against unit ${pair[0]}: ${words.textContent}.`);
   svg.replaceChildren(...frameOf(axes), ...pointsOf(axes));
+};
+
+// The sample in numbers, as exact as the page holds it: 254 steps from the lowest value to the highest.
+const scatterRows = async (sample, pair, step) => {
+  const axes = await sampleOf(sample, pair, step);
+  const value = ({ levels, low, high }, row) => (levels[row] ? low + ((levels[row] - 1) / 254) * (high - low) : NaN);
+  const rows = [...axes[0].levels.keys()].map((row) => axes.map((axis) => Number(value(axis, row).toPrecision(5))));
+  return [axes.map(({ unit }) => `unit ${unit}`), ...rows];
 };
 
 const pointsOf = ([across, up]) => {

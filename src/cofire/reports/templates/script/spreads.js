@@ -17,8 +17,15 @@ const wireSpread = (figure) => {
     const name = runs[run].layers[layer].name;
     svg.setAttribute("aria-label", `${name}: ${shown(100 * upper, 1)} % of pairs have |${RHO}| above 0.5, ${words.textContent}`);
   };
+  const { name } = runs[run].layers[layer];
+  addSave(figure, () => `Distribution of correlation in ${name}`, { svg: () => svg, rows: () => spreadRows(spread, stepOf(run)) });
   moved.listen(update);
   update();
+};
+
+const spreadRows = ({ steps, counts }, step) => {
+  const found = counts[lastAtMost(steps, step)] ?? [];
+  return [["from", "to", "pairs"], ...found.map((count, bin) => [bin / found.length, (bin + 1) / found.length, count])];
 };
 
 const barsOf = (svg, shares, top) => {

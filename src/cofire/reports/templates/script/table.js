@@ -50,6 +50,7 @@ const wireTable = () => {
   };
   heads.forEach((head) => wireHead(head, heads, sorting, sort));
   wireFilter(rows);
+  addSave(byId("layers-files"), () => "Layers", { rows: () => tableRows(table) });
   moved.listen(update);
   update();
 };
