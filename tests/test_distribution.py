@@ -103,7 +103,8 @@ def test_the_citation_names_this_version():
 
 FOR_EXTRAS = {
     "integrations": {"accelerate", "lightning", "mlflow", "torchmetrics", "transformers", "wandb"},
-    "nets": {"onnxruntime", "transformers"},  # forms in which a shrunken network is saved
+    # forms in which a shrunken network is saved; models of libraries by name, and data as these prepare them
+    "nets": {"PIL", "datasets", "onnxruntime", "pyarrow", "timm", "torchvision", "transformers"},
     "record": {"pandas"},
 }
 """Packages that a part of cofire imports for an extra; the papers' own are theirs."""

@@ -130,7 +130,7 @@ def test_limits_fail_on_unknown_quantities(here, monkeypatch, capsys):
     assert "takes a quantity and a number" in complain("nc=nan")
     assert "not measured in any layer; add --data" in complain("nc=0.4")
     assert "wc lies between 0 and 1, got the limit 4" in complain("wc=4")
-    assert "nc_debiased lies between -1 and 1, got the limit -2" in complain("nc_debiased=-2")
+    assert "nc_debiased lies between -2.1 and 1, got the limit -3" in complain("nc_debiased=-3")
 
 
 def test_limits_fail_on_unknown_values_but_one_unit_has_no_pairs():

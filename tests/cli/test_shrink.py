@@ -273,7 +273,9 @@ def test_a_score_without_labels_is_an_error_before_anything_takes_time(monkeypat
 
 def test_nothing_stays_if_the_disk_is_full(monkeypatch, capsys):
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    assert "cofire: out: no space left on device" in complaint(monkeypatch, capsys, *GOOD, "--keep", "0.6")
+    assert "out could not be written (no space left on device)" in complaint(
+        monkeypatch, capsys, *GOOD, "--keep", "0.6"
+    )
     assert {one.name for one in Path().iterdir()} <= {"shrinknets.py", "__pycache__"}
 
 

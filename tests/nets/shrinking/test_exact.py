@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from planting import plant_everywhere
 from torch import Tensor, nn
 
 from cofire.nets.shrinking import Shrunk, shrink
 
 from ..architectures import ARCHITECTURES, varied
-from ..planting import plant_everywhere
 
 
 def exact(model: nn.Module, x: Any, **options: Any) -> Shrunk:

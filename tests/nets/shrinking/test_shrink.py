@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from planting import plant_everywhere
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
@@ -17,7 +18,6 @@ from cofire.nets.surgery import output_error
 from cofire.nets.surgery.cut_groups import named_tensors
 
 from ..architectures import ARCHITECTURES, varied
-from ..planting import plant_everywhere
 
 
 def mlp() -> nn.Sequential:

@@ -12,6 +12,7 @@ from cofire.reports.findings.finding import _sentences, about
 CODE = "".join(path.read_text() for path in Path(__file__).parents[3].glob("src/cofire/reports/findings/*.py"))
 CHANGES = {f"{quantity} {change}" for quantity in CHANGING for change in ("rose", "fell", "differs")}
 CHOSEN = {"rose", "fell", "peaked", "independent", "independent, as far as correlation shows"}
+CHOSEN |= {"independent, inspected"}
 CHOSEN |= {"constant", "constant, inspected"}
 
 

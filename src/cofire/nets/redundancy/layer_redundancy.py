@@ -11,7 +11,7 @@ from ...stats._base.display import Shown, text_table
 from ...stats._base.notebook import html_lines, html_table
 from ...stats._base.quantities import QUANTITIES
 from ...stats._base.wording import plural
-from ...stats.correlation.map_images import html_maps
+from ...stats.correlation.maps.map_images import html_maps
 from ...stats.redundancy.activation_redundancy import Redundancy
 from ...stats.redundancy.duplicates import Cluster
 from ...stats.redundancy.weight_redundancy import WeightRedundancy

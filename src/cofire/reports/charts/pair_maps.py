@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...stats.correlation.cluster_order import cluster_order
+from ...stats.correlation.maps.cluster_order import cluster_order
 from ...stats.information.coefficient import information_coefficient
 from ..data.run_view import Layer
 

@@ -15,7 +15,7 @@ from ...record.runs.rows import Row
 from ...record.runs.run_directory import Run
 from ...stats._base.notebook import html_table
 from ...stats._base.quantities import QUANTITIES, SUMMARY
-from ...stats.correlation.map_images import html_maps
+from ...stats.correlation.maps.map_images import html_maps
 from .formatting import count, number
 
 MOST_MAPS = 6

@@ -3,7 +3,7 @@ from math import nan
 import numpy as np
 import pytest
 
-from cofire.stats.correlation.cluster_order import cluster_order
+from cofire.stats.correlation.maps.cluster_order import cluster_order
 
 
 def test_clustering_puts_shuffled_blocks_together_again() -> None:

@@ -12,10 +12,13 @@ from cofire.nets.wiring.wiring import wire
 
 @torch.no_grad()
 def plant_everywhere(model: nn.Module, x: Any) -> None:
-    """Make unit 1 of each free group a copy of unit 0 in all tensors but those that read it."""
+    """Make unit 1 of each free group a copy of unit 0 in all tensors but those that read it.
+
+    Units that an operation mixes or multiplies with one another are left: there, a copy is no spare unit.
+    """
     wiring = wire(model, x)
     for group in wiring.groups:
-        if group.fixed or group.size < 2:
+        if group.fixed or group.size < 2 or any(one.startswith(("reduced", "coupled")) for one in group.marks):
             continue
         for name, tensor in named_tensors(model).items():
             for axis, dimension in enumerate(wiring.dimensions[name]):

@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from cofire.stats.correlation.map_images import html_maps, png
+from cofire.stats.correlation.maps.map_images import html_maps, png
 
 
 def test_the_image_shows_the_matrix():
