@@ -8,7 +8,7 @@ import torch
 
 import benchmarks
 
-NOT_BENCHMARKS = {"__main__", "harness"}
+NOT_BENCHMARKS = {"__main__", "harness", "reference_values", "gallery"}
 
 
 def main() -> None:
