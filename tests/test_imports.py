@@ -51,7 +51,7 @@ ENTRY = {
 }
 PARTS = {"integrations", "nets", "papers", "record", "reports", "stats"}
 PACKAGES = ["cofire", *(one.name for one in walk_packages(cofire.__path__, "cofire.") if one.ispkg)]
-OTHERS = ("lightning", "loggers", "mlflow", "tensorboard", "torchmetrics", "transformers", "wandb")
+OTHERS = {"accelerate", "lightning", "mlflow", "tensorboard", "torchmetrics", "trackio", "transformers", "wandb"}
 
 
 def test_the_index_offers_what_users_need_and_nothing_else():
@@ -62,7 +62,7 @@ def test_the_index_offers_what_users_need_and_nothing_else():
 def test_completion_offers_public_names_only(package):
     found = import_module(package)
     assert dir(found) == sorted(getattr(found, "__all__", []))
-    for name in set(dir(found)) - set(OTHERS):
+    for name in set(dir(found)) - OTHERS:
         assert getattr(found, name) is not None
 
 

@@ -18,6 +18,7 @@ PACKAGES = (
     "cofire.nets.shrinking", "cofire.nets.penalties", "cofire.record", "cofire.reports",
 )  # fmt: skip
 FRAMEWORKS = [
+    "cofire.integrations.logged_numbers",
     *(f"cofire.integrations.{name}" for name in integrations.__all__ if name != "loggers"),
     *(f"cofire.integrations.loggers.{name}" for name in loggers.__all__),
 ]

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from .._public import public
 
 if TYPE_CHECKING:
-    from . import lightning, loggers, torchmetrics, transformers
+    from . import accelerate, lightning, loggers, torchmetrics, transformers
 
-__all__ = ["lightning", "loggers", "torchmetrics", "transformers"]
+__all__ = ["accelerate", "lightning", "loggers", "torchmetrics", "transformers"]
 
 __getattr__, __dir__ = public(__name__)

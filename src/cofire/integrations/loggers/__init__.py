@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from ..._public import public
 
 if TYPE_CHECKING:
-    from . import mlflow, tensorboard, wandb
+    from . import mlflow, tensorboard, trackio, wandb
 
-__all__ = ["mlflow", "tensorboard", "wandb"]
+__all__ = ["mlflow", "tensorboard", "trackio", "wandb"]
 
 __getattr__, __dir__ = public(__name__)
