@@ -297,6 +297,15 @@ def test_many_damaged_files_end_in_one_line(seed, tmp_path, monkeypatch, capsys)
     assert_mutations_end_in_a_line(seed, 40, tmp_path, monkeypatch, capsys)
 
 
+def test_it_finds_a_traceback_that_is_planted(tmp_path, monkeypatch, capsys):
+    def fail(*_: object) -> None:
+        raise KeyError("a mistake of our own")
+
+    monkeypatch.setattr("cofire.nets.loading.checkpoint_files.find_state_dict", fail)
+    with pytest.raises(KeyError, match="of our own"):
+        assert_mutations_end_in_a_line(1, 3, tmp_path, monkeypatch, capsys)
+
+
 def pickles_of(generator: random.Random) -> bytes:
     """Opcodes at random, in a file that is well-formed around them."""
     opcodes = [bytes([code]) for code in b"()]}NR.s0123dabteoiu\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94bQ"]

@@ -39,8 +39,19 @@ def pause_in_write(directory: Path, number: int) -> None:
     os.replace = slow
 
 
-def main(directory: Path, *, step: int = -1, write: int | None = None, largest_file: int | None = None) -> None:
+def forget(name: str) -> None:
+    """Plant a fault: do not restore a part."""
+    from cofire.record.runs import resume
+
+    put = resume._put
+    resume._put = lambda part, *rest: None if part == name else put(part, *rest)
+
+
+def main(
+    directory: Path, *, step: int = -1, write: int | None = None, largest_file: int | None = None, forgets: str = ""
+) -> None:
     torch.set_num_threads(1)
+    forget(forgets)
     if write is not None:
         pause_in_write(directory, write)
     if largest_file is not None:

@@ -1,6 +1,9 @@
 """The commands of ``cofire``, and how they report errors."""
 
+import signal
 import sys
+from contextlib import suppress
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -83,12 +86,29 @@ def _options(
     pass
 
 
+class Terminated(SystemExit):
+    """SIGTERM came."""
+
+
+def _leave(number: int, frame: object) -> None:
+    """Leave after SIGTERM so that half-written files are removed; a second one ends the process at once."""
+    signal.signal(number, signal.SIG_DFL)
+    raise Terminated(128 + number)
+
+
 def main() -> None:
     """Run the command line; an expected error is one line on stderr and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # names may be anything, and terminals may know little
+    with suppress(ValueError):  # outside of the main thread
+        signal.signal(signal.SIGTERM, _leave)
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
+    except Terminated:
+        raise
     except (Exception, SystemExit) as error:
         if (said := users_error(error)) is not None:  # whatever it is: users' code can fail in any way
             typer.echo(f"cofire: {said}", err=True)

@@ -73,8 +73,8 @@ def compare(
     from ..reports.terminal.comparison_table import comparison_summary
 
     if html is not None:
-        check_writable(html, inputs=(a, b, data))
-    check_json(json_file, inputs=(a, b, data))
+        check_writable(html, inputs=(a, b, model, data, json_file))
+    check_json(json_file, inputs=(a, b, model, data))
     loading = Loading(
         key=key, allow_unexpected=allow_unexpected, resize=True, task=task, data=data, column=column,
         max_samples=max_samples, batch_size=batch_size, device=device, dtype=dtype,

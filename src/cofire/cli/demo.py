@@ -27,7 +27,7 @@ def demo(
         raise ValueError(
             'the demonstration\'s digits come with scikit-learn; install it with: pip install "cofire[demo]"'
         )
-    check_writable(output)
+    check_writable(output, inputs=[run])
     from rich.console import Console
 
     from ..papers.demonstration import run_demo

@@ -81,7 +81,7 @@ def inspect(
 
     gates = [Gate.parse(text) for text in fail_above or []]
     if html is not None:
-        check_writable(html, inputs=(target, weights, data))
+        check_writable(html, inputs=(target, weights, data, json_file))
     check_json(json_file, inputs=(target, weights, data))
     loading = Loading(
         weights=weights, key=key, allow_unexpected=allow_unexpected, task=task, data=data, column=column,

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -12,28 +12,59 @@ from typing import Any
 import typer
 
 STDOUT = Path("-")
+REPLACED = (".html", ".htm", ".json")
+"""Endings of the names of files that may be replaced, whatever is in them."""
 
 
-def check_writable(output: Path, example: str = "report.html", *, inputs: tuple[str | Path | None, ...] = ()) -> None:
+def check_writable(output: Path, example: str = "report.html", *, inputs: Iterable[str | Path | None] = ()) -> None:
     """Raise a ValueError if a file cannot be written there, before anything takes time.
 
     Args:
-        output: the file.
-        example: name of a file to suggest.
-        inputs: what the command reads, which it must not replace.
+        output: the file to write.
+        example: a name for it.
+        inputs: what the command reads, which the file must not replace: files, folders, and module:name. Other outputs
+            may be among them.
     """
     if output == STDOUT:
         raise ValueError(f"only JSON can go to stdout; name a file to write, for example {example}")
+    from ..record.runs.run_directory import refuse_part_of_run
+    from ..stats._base.whole_files import check_target
+
     if output.is_dir():
         raise ValueError(f"{output} is a folder; name the file to write, for example {output / example}")
     if not output.parent.is_dir():
         raise ValueError(f"cannot write {output}: the folder {output.parent} does not exist")
+    check_target(output)
+    refuse_part_of_run(output)
     for given in inputs:
-        if given is not None and output.exists() and Path(given).exists() and output.samefile(given):
-            raise ValueError(f"{output} is an input of this command; name another file to write")
+        if given is not None and _replaces(output, str(given)):
+            raise ValueError(f"writing {output} would replace {given}; name another file")
+    if output.suffix.lower() not in (Path(example).suffix, *REPLACED) and output.is_file() and not _is_ours(output):
+        raise ValueError(f"{output} exists, and by its name it is no output of cofire; name another file")
 
 
-def check_json(output: Path | None, *, inputs: tuple[str | Path | None, ...] = ()) -> None:
+def _replaces(output: Path, given: str) -> bool:
+    """Return whether writing a file would replace an input or a part of it."""
+    from ..nets.loading.factories import is_factory
+
+    module = Path(*given.partition(":")[0].split("."))
+    named = [Path(given), *([module.with_suffix(".py"), module / "__init__.py"] if is_factory(given) else [])]
+    for path in named:
+        if output.resolve() == path.resolve() or (output.exists() and path.exists() and output.samefile(path)):
+            return True
+    return Path(given).is_dir() and output.resolve().is_relative_to(Path(given).resolve()) and not _is_ours(output)
+
+
+def _is_ours(output: Path) -> bool:
+    """Return whether there is nothing yet, or an earlier output: those may lie in the folder of what they are about."""
+    if not output.is_file():
+        return not output.exists()
+    with output.open("rb") as file:
+        start = file.read(200).lstrip().lower()
+    return not start or start.startswith((b"<!doctype html", b'{\n "cofire"'))
+
+
+def check_json(output: Path | None, *, inputs: Iterable[str | Path | None] = ()) -> None:
     """Raise a ValueError if ``--json`` cannot be written."""
     if output is not None and not is_stdout(output):
         check_writable(output, "report.json", inputs=inputs)

@@ -16,7 +16,7 @@ def report(
     show: OpenOption = False,
 ) -> None:
     """Write an HTML report on one or more runs; it opens offline in any browser."""
-    check_writable(output)
+    check_writable(output, inputs=runs)
     from ..reports import write_report
 
     with progress_bar(f"Writing {output}"):

@@ -131,7 +131,7 @@ def _check_early(
     check_folder(output)
     inside = output.resolve()  # it will be made
     if html is not None and html.parent.resolve() != inside:
-        check_writable(html, "shrunk.html", inputs=inputs)
+        check_writable(html, "shrunk.html", inputs=(*inputs, json_file))
     if json_file is not None and json_file.parent.resolve() != inside:
         check_json(json_file, inputs=inputs)
     if html is not None:

@@ -176,8 +176,8 @@ class Tracker:
 
     def _begin(self, model: nn.Module, state: Mapping[str, Any] | None) -> None:
         self._waiting = self._run is not None and self._run.begun
-        if self._run is not None:
-            self._run.describe(model=model_facts(model), measures=[task.measure.identity for task in self._plan.tasks])
+        if not self._waiting:  # what can't be resumed stays as it is
+            self._describe_plan()
         self._budget.begin(self._plan)
         if state is not None:
             self.load_state_dict(state)
@@ -282,6 +282,12 @@ class Tracker:
             rows.append(self._row("", "overhead", overhead.share, unit=""))
         self._write(rows, arrays)
 
+    def _describe_plan(self) -> None:
+        """Add to the run which model is measured, and how."""
+        if self._run is not None:
+            measures = [task.measure.identity for task in self._plan.tasks]
+            self._run.describe(model=model_facts(self._plan.model), measures=measures)
+
     def _describe_layers(self) -> None:
         """Add to the run what passes of the model have shown of its layers."""
         if self._run is None or self._described == (version := live_wiring(self._plan.model).version):
@@ -374,6 +380,7 @@ class Tracker:
             # A process that ended here wrote them as the arrays of its last recording.
             self._run.table.drop_arrays(waiting)
         self._waiting = False
+        self._describe_plan()
         self._arm()
 
 

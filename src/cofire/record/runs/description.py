@@ -37,16 +37,26 @@ def read_facts(path: Path) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: {error}; restore it from a backup") from error
+    wrong = _of_wrong_type(facts) if isinstance(facts, dict) else "its content"
+    if wrong is not None:
+        raise ValueError(f"{path} is damaged: {wrong} is of the wrong type; restore it from a backup")
+    return facts
+
+
+def _of_wrong_type(facts: dict[str, Any]) -> str | None:
+    """Return the first of the facts that is not of the type that a run has, or None."""
     kinds = {"config": dict, "versions": dict, "made": dict, "model": dict, "left_out": dict, "assumed": dict}
     kinds |= {"outputs": list, "measures": list}
-    wrong = (
-        [name for name, kind in kinds.items() if not isinstance(facts.get(name), kind | None)]
-        if isinstance(facts, dict)
-        else ["it"]
+    for name, kind in kinds.items():
+        if not isinstance(facts.get(name), kind | None):
+            return name
+    layers = (facts.get("model") or {}).get("layers")
+    if not isinstance(layers, dict | None):
+        return "layers"
+    texts = {"layers": layers, "left_out": facts.get("left_out"), "assumed": facts.get("assumed")}
+    return next(
+        (name for name, one in texts.items() if not all(isinstance(x, str) for x in (one or {}).values())), None
     )
-    if wrong:
-        raise ValueError(f"{path} is damaged: {wrong[0]} is of the wrong type; restore it from a backup")
-    return facts
 
 
 _ABSENT = object()

@@ -33,6 +33,13 @@ TABLE = "rows.sqlite"
 CHECKPOINTS = "checkpoints"
 
 
+def refuse_part_of_run(path: Path) -> None:
+    """Raise a ValueError if a file that is to be written is a part of a run."""
+    inside = path.absolute().parent
+    if path.name.startswith((DESCRIPTION, TABLE, "lock")) and (inside / DESCRIPTION).exists():
+        raise ValueError(f"{path} is a part of the run in {inside}; name another file")
+
+
 class Run:
     """A run directory, for reading: nothing in it is created, changed or locked.
 

@@ -17,24 +17,12 @@ from ...stats._base.notebook import html_table
 from ...stats._base.quantities import QUANTITIES, SUMMARY
 from ...stats.correlation.maps.map_images import html_maps
 from .formatting import count, number
+from .shown_arrays import FORMS, LARGEST, check_arrays
 
 MOST_MAPS = 6
 BEFORE_ACTIVATION = ":pre"
-SHOWN_ARRAYS = (
-    "histogram",
-    "correlation",
-    "correlation_units",
-    "constant_units",
-    "duplicates",
-    "dependence",
-    "dependence_correlation",
-    "dependence_difference",
-    "dependence_units",
-    "dependence_chance",
-    "sample",
-    "sample_range",
-    "sample_units",
-)
+
+LEAST_UNITS = {"n_units": 1, "n_units_seen": 1, "n_constant": 0, "n_nonfinite": 0}
 
 History = Mapping[str, Mapping[int, NDArray[Any]]]
 """Arrays by name and step, steps ascending."""
@@ -241,8 +229,10 @@ def _arrays(run: Run, history: bool) -> dict[str, dict[str, dict[int, NDArray[An
     recorded = sorted(run.arrays())
     last = {(site, name): step for step, site, name in recorded}
     for step, site, name in recorded:
-        if name in SHOWN_ARRAYS and (history or step == last[site, name]):
+        if name in FORMS and (history or step == last[site, name]):
             found.setdefault(site, {}).setdefault(name, {})[step] = run.array(site, name, step=step)
+    for site, arrays in found.items():
+        check_arrays(site, arrays)
     return found
 
 
@@ -281,13 +271,21 @@ def group(rows: Iterable[Row]) -> dict[str, dict[str, Series]]:
         if shown.setdefault((row.site, row.measure), kind) == kind:
             found.setdefault(row.site, {}).setdefault(row.measure, {})[row.step] = row
     return {
-        site: {measure: _series(by_step) for measure, by_step in measures.items()} for site, measures in found.items()
+        site: {measure: _series(measure, by_step) for measure, by_step in measures.items()}
+        for site, measures in found.items()
     }
 
 
-def _series(by_step: Mapping[int, Row]) -> Series:
+def _series(measure: str, by_step: Mapping[int, Row]) -> Series:
     steps = sorted(by_step)
-    return Series(tuple(steps), tuple(float(by_step[step].value) for step in steps), by_step[steps[-1]].n_samples)
+    values = tuple(_known(measure, float(by_step[step].value)) for step in steps)
+    return Series(tuple(steps), values, by_step[steps[-1]].n_samples)
+
+
+def _known(measure: str, value: float) -> float:
+    """Return a value; NaN for a number of units that no layer has, which was recorded by something else."""
+    least = LEAST_UNITS.get(measure)
+    return value if least is None or least <= value < LARGEST else nan
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ...record.runs.run_directory import Run
+from ...record.runs.run_directory import Run, refuse_part_of_run
 from ...record.runs.sqlite_connections import WrittenMeanwhileError
 from ...stats._base.definitions import COPY
 from ...stats._base.quantities import QUANTITIES
@@ -65,6 +65,7 @@ def write_report(runs: str | Path | Run | Sequence[str | Path | Run], path: str 
 
 def written(text: str, path: str | Path) -> Path:
     """Write a page to a file, whole or not at all, and return the path."""
+    refuse_part_of_run(Path(path))
     with replaced(path) as file:
         file.write(text.encode("utf-8", "replace"))
     return Path(path)

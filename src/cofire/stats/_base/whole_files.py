@@ -91,6 +91,12 @@ def check_no_link(path: Path) -> None:
         raise ValueError(f"{path} is a link to {os.readlink(path)}, and links are not written through; name the file")  # noqa: PTH115
 
 
+def check_target(path: Path) -> None:
+    """Raise a ValueError if `replaced` would refuse a path."""
+    if not _is_stream(path):
+        check_no_link(path)
+
+
 def _is_stream(path: Path) -> bool:
     """Return whether a path is a device, a pipe or a file that is open, as ``/dev/stdout`` may be."""
     if str(path.absolute()).startswith(_STREAMS):
