@@ -139,6 +139,7 @@ def test_it_finds_a_traceback_that_is_planted(tmp_path: Path, monkeypatch) -> No
 
 def test_it_finds_an_input_that_is_overwritten(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("cofire.cli.output_files._replaces", lambda output, given: False)
+    monkeypatch.setattr("cofire.cli.output_files.REPLACED", (".pt",))
     (tmp_path / "planted").mkdir()
     with monkeypatch.context() as patch:
         patch.setattr(f"{__name__}.drawn", lambda draw: ["inspect", "good.pt", "--json", "good.pt"])
