@@ -61,7 +61,7 @@ def _is_ours(output: Path) -> bool:
         return not output.exists()
     with output.open("rb") as file:
         start = file.read(200).lstrip().lower()
-    return not start or start.startswith((b"<!doctype html", b'{\n "cofire"'))
+    return not start or start.startswith((b"<!doctype html", b'{\n "schema": "cofire.'))
 
 
 def check_json(output: Path | None, *, inputs: Iterable[str | Path | None] = ()) -> None:

@@ -17,10 +17,14 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
     Example:
         >>> ticks(0.0, 1.0), ticks(0, 70)
         ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.0, 20.0, 40.0, 60.0])
+        >>> ticks(0.0, 5e-324), ticks(-1e308, 1e308)
+        ([0.0, 5e-324], [-1e+308, 1e+308])
     """
     if not high > low:
         return [low]
-    raw = (high - low) / about
+    raw = high / about - low / about
+    if not 1e-300 < raw < 1e300:  # where powers of ten are 0 or infinite
+        return [low, high]
     magnitude = 10.0 ** floor(log10(raw))
     step = next(unit * magnitude for unit in (1, 2, 2.5, 5, 10) if unit * magnitude >= raw * 0.8)
     first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)

@@ -4,7 +4,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite, nan
+from math import copysign, inf, isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from .shown_arrays import FORMS, LARGEST, check_arrays
 MOST_MAPS = 6
 BEFORE_ACTIVATION = ":pre"
 
+DRAWN = (1e-300, 1e300)
+"""Magnitudes that axes can have: beyond them, powers of ten and differences are 0 or infinite."""
 LEAST_UNITS = {"n_units": 1, "n_units_seen": 1, "n_constant": 0, "n_nonfinite": 0}
 
 History = Mapping[str, Mapping[int, NDArray[Any]]]
@@ -283,9 +285,13 @@ def _series(measure: str, by_step: Mapping[int, Row]) -> Series:
 
 
 def _known(measure: str, value: float) -> float:
-    """Return a value; NaN for a number of units that no layer has, which was recorded by something else."""
+    """Return a value as it can be drawn: NaN for a number of units that no layer has, extremes as 0 or infinity."""
     least = LEAST_UNITS.get(measure)
-    return value if least is None or least <= value < LARGEST else nan
+    if least is not None and not least <= value < LARGEST:
+        return nan
+    if abs(value) < DRAWN[0]:
+        return 0.0
+    return copysign(inf, value) if abs(value) > DRAWN[1] else value
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
