@@ -5,8 +5,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from cofire.papers.framework.ranking import kendall, within_settings
+from cofire.papers.framework.ranking import _taus, kendall, tau_b, within_settings
 
 
 def counted(x, y):
@@ -98,3 +99,15 @@ def test_no_pair_within_a_setting_is_said():
 
 def test_equal_scores_rank_nothing():
     assert math.isnan(kendall([1, 1, 1], [1, 2, 3], clusters=range(3)).tau)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_tau_is_scipys_with_ties_and_in_resamples(seed):
+    generator = np.random.default_rng(seed)
+    x, y = generator.integers(6, size=(2, 30)).astype(float)
+    assert tau_b(x, y) == pytest.approx(stats.kendalltau(x, y).statistic, abs=1e-12)
+    drawn = generator.integers(30, size=(40, 30))
+    times = np.stack([np.bincount(draw, minlength=30) for draw in drawn])
+    expected = [stats.kendalltau(x[draw], y[draw]).statistic for draw in drawn]
+    np.testing.assert_allclose(_taus(x, y, times), expected, atol=1e-12)
+    assert np.isnan(tau_b(x, np.ones(30)))

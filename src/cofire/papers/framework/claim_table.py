@@ -1,9 +1,10 @@
 """`Table`: the rows of an experiment with their tasks' settings, for figures and claims."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Record = Mapping[str, Any]
+_PLAIN = (str, int, float)
 INDEXED = 10_000
 """Rows from which on columns are indexed: figures and claims ask for the same columns again and again."""
 
@@ -44,15 +45,16 @@ class Table:
             wanted: for each column a value, a list or set of values, or a predicate. A row without the column does
                 not match.
         """
-        tests = {name: _test(value) for name, value in wanted.items()}
         rows = self._fewest(wanted)
-        return Table(row for row in rows if all(name in row and test(row[name]) for name, test in tests.items()))
+        for name, value in sorted(wanted.items(), key=lambda item: not isinstance(item[1], _PLAIN)):
+            rows = _matching(rows, name, value)
+        return Table(rows)
 
     def _fewest(self, wanted: Mapping[str, Any]) -> Sequence[Record]:
         """Return the rows that match one of the columns, that with the fewest; a small table is read whole."""
         if len(self._records) < INDEXED:
             return self._records
-        plain = [name for name, value in wanted.items() if isinstance(value, str | int | float)]
+        plain = [name for name, value in wanted.items() if isinstance(value, _PLAIN)]
         return min((self._index(name).get(wanted[name], ()) for name in plain), key=len, default=self._records)
 
     def _index(self, name: str) -> Mapping[Any, Sequence[Record]]:
@@ -60,7 +62,7 @@ class Table:
         if name not in self._indexes:
             index: dict[Any, list[Record]] = {}
             for row in self._records:
-                if isinstance(value := row.get(name), str | int | float):
+                if isinstance(value := row.get(name), _PLAIN):
                     index.setdefault(value, []).append(row)
             self._indexes[name] = index
         return self._indexes[name]
@@ -128,12 +130,12 @@ class Table:
         return {at: part.per_seed() for at, part in self.need(**wanted).groups(x)}
 
 
-def _test(wanted: Any) -> Callable[[Any], bool]:
+def _matching(rows: Sequence[Record], name: str, wanted: Any) -> list[Record]:
     if callable(wanted):
-        return lambda value: bool(wanted(value))
+        return [row for row in rows if name in row and wanted(row[name])]
     if isinstance(wanted, list | tuple | set | frozenset | range):
-        return lambda value: value in wanted
-    return lambda value: value == wanted
+        return [row for row in rows if name in row and row[name] in wanted]
+    return [row for row in rows if name in row and row[name] == wanted]
 
 
 def _described(wanted: Mapping[str, Any]) -> str:
