@@ -55,7 +55,8 @@ def what_can_go(advice: Advice | None) -> list[Finding]:
     if not forecast.layers:
         points = tuple((listing(names, NAMED), reason) for reason, names in by_reason(forecast.left).items())
         return [Finding("nothing to cut", "note", "cofire shrink can cut none of the layers", points)]
-    points = [(f"{percent(one.share)} of the parameters", error_text(one.predicted)) for one in forecast.curve]
+    below = [one for one in forecast.curve if not forecast.spare or one.share < forecast.spare_share]
+    points = [(f"{percent(one.share)} of the parameters", error_text(one.predicted)) for one in below]
     if forecast.spare:
         n = plural(sum(forecast.spare.values()), "unit")
         points.insert(0, (f"{percent(forecast.spare_share)} of the parameters", f"no error: {n} that others explain"))
