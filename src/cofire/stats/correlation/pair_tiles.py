@@ -4,6 +4,7 @@ Every source of correlations (stored co-moments, samples in memory, weights) yie
 :class:`Tile` s. Entries that are no pair are zero, so that sums need no mask; their share is subtracted at the end.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from .._base.argument_checks import check_count
 # On the CPU a tile and its factors stay in cache; elsewhere a tile must be worth launching dozens of kernels.
 BLOCK, WIDE_BLOCK = 256, 2048
 FEW_PAIRS = 1 << 20  # up to here quartiles are exact
+QUARTILES = (0.25, 0.5, 0.75)
 MOST_BINS = 1 << 24  # counts of 8 bytes each
 BINS = 4096  # of each of the two histograms beyond
 
@@ -60,20 +62,26 @@ class Pairs:
     tiles: Tiles
     defined: Tensor
 
+    @cached_property
+    def n_units(self) -> int:
+        """Number of defined units."""
+        return int(self.defined.sum())
+
     @property
     def n_defined(self) -> int:
         """Number of pairs of two different defined units."""
-        number = int(self.defined.sum())
-        return number * (number - 1) // 2
+        return self.n_units * (self.n_units - 1) // 2
 
-    def total(self, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the sum of an elementwise ``function(rho)`` over the defined pairs, a float64 scalar."""
-        sums, entries = [], 0
-        for tile in self.tiles():
-            sums.append(function(tile.values).sum().double())
-            entries += tile.values.numel()
-        no_pair = function(torch.zeros(1, dtype=torch.float64, device=self.defined.device))[0]
-        return torch.stack(sums).sum() - (entries - self.n_defined) * no_pair
+    def mean_abs(self) -> Tensor:
+        """Return the mean of |rho| over pairs, a float64 scalar; NaN if there is none."""
+        return self._mean([tile.values.abs().sum() for tile in self.tiles()])
+
+    def mean_abs_and_quartiles(self) -> tuple[Tensor, Tensor]:
+        """Return what `mean_abs` and `quartiles` do, in a single pass if the pairs are few."""
+        if self.n_defined == 0 or not self._few:
+            return self.mean_abs(), self.quartiles()
+        magnitudes = [tile.values.abs() for tile in self.tiles()]
+        return self._mean([part.sum() for part in magnitudes]), self._sorted_quartiles(magnitudes)
 
     def histogram(self, bins: int = 50) -> Tensor:
         """Return counts of |rho| in equal bins over [0, 1], int64, shape (bins,)."""
@@ -83,13 +91,15 @@ class Pairs:
     def quartiles(self) -> Tensor:
         """Return lower quartile, median and upper quartile of |rho|, shape (3,).
 
-        Exact (linear interpolation) for up to about a million pairs; beyond, within 6e-8 by two passes of histograms.
+        Exact (linear interpolation) if all units, defined or not, have up to about a million pairs; beyond, within 6e-8
+        by two passes of histograms.
         """
-        levels = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64, device=self.defined.device)
+        device = self.defined.device
         if self.n_defined == 0:
-            return torch.full_like(levels, torch.nan)
-        if self.n_defined <= FEW_PAIRS:
-            return torch.quantile(self._magnitudes(), levels)
+            return torch.full((len(QUARTILES),), torch.nan, dtype=torch.float64, device=device)
+        if self._few:
+            return self._sorted_quartiles([tile.values.abs() for tile in self.tiles()])
+        levels = torch.tensor(QUARTILES, dtype=torch.float64, device=device)
         return self._quantiles((levels * (self.n_defined - 1)).long())
 
     def strongest_partner(self) -> tuple[Tensor, Tensor]:
@@ -113,6 +123,27 @@ class Pairs:
                 partner[rows] = torch.where(better, index + column, partner[rows])
         return strongest, partner
 
+    @property
+    def _few(self) -> bool:
+        """Whether the entries of all tiles are few enough to be held and sorted."""
+        return len(self.defined) * (len(self.defined) - 1) // 2 <= FEW_PAIRS
+
+    def _mean(self, sums: list[Tensor]) -> Tensor:
+        return torch.stack(sums).double().sum() / self.n_defined
+
+    def _sorted_quartiles(self, magnitudes: list[Tensor]) -> Tensor:
+        """Return the quartiles of |rho|, given all tiles of it.
+
+        Entries that are no pair are 0, so that they come first and shift the ranks of pairs by their number.
+        """
+        ordered = torch.cat([part.flatten() for part in magnitudes]).sort().values
+        places = [len(ordered) - self.n_defined + level * (self.n_defined - 1) for level in QUARTILES]
+        below = [math.floor(place) for place in places]
+        above = [math.ceil(place) for place in places]
+        low, high = ordered[torch.tensor([below, above], device=ordered.device)].double()
+        share = [place - one for place, one in zip(places, below, strict=True)]
+        return torch.lerp(low, high, torch.tensor(share, dtype=torch.float64, device=ordered.device))
+
     def _counts(self, bins: int, ranges: Sequence[tuple[float, float]]) -> Tensor:
         """Return a histogram of |rho| for each of the ranges, in one pass; int64, shape (n_ranges, bins)."""
         counts = torch.zeros(len(ranges), bins, dtype=torch.int64, device=self.defined.device)
@@ -134,14 +165,6 @@ class Pairs:
         fine = self._counts(BINS, [(b / BINS, (b + 1) / BINS) for b in bins.tolist()]).cumsum(1)
         places = torch.searchsorted(fine, (ranks - before)[:, None], right=True)[:, 0].clamp(max=BINS - 1)
         return (bins.double() + (places.double() + 0.5) / BINS) / BINS
-
-    def _magnitudes(self) -> Tensor:
-        """Return |rho| of every defined pair; only for few pairs."""
-        found = []
-        for tile in self.tiles():
-            keep = self._is_pair(tile)
-            found.append(tile.values[: keep.shape[0], : keep.shape[1]][keep].double().abs())
-        return torch.cat(found)
 
     def _is_pair(self, tile: Tile) -> Tensor:
         """Return which entries of a tile are pairs, bool, without the padding."""

@@ -66,8 +66,7 @@ def preactivation_neuronal_correlation(weight: Array, input_covariance: Array) -
         tensor(0.7071, dtype=torch.float64)
     """
     directions = _Directions(weight, input_covariance)
-    pairs = Pairs(directions.tiles, directions.defined)
-    return pairs.total(torch.abs) / pairs.n_defined
+    return Pairs(directions.tiles, directions.defined).mean_abs()
 
 
 def epsilon(after: float, before: float) -> float:

@@ -26,7 +26,8 @@ class Cosines:
         self.groups = groups
         self._see(vectors.to(working_dtype(vectors.dtype, torch.float32)))
         self._size = self.lengths
-        shortest, longest = self.lengths.aminmax()  # both are NaN if a length is, and then the test fails
+        # both are NaN if a length is, and then the test fails
+        shortest, longest = (float(length) for length in self.lengths.aminmax())
         # lengths in this range rule out overflow; finding the peaks costs ten times as much as the lengths
         if not (shortest > 1 / REACH and longest < REACH):
             self._size = torch.linalg.vector_norm(self.vectors, torch.inf, dim=1)
@@ -36,22 +37,22 @@ class Cosines:
         self.vectors = vectors
         groups = [resultant(part) for part in vectors.chunk(self.groups)]
         self.lengths = torch.cat([group.lengths for group in groups])
-        self._resultant_square = torch.stack([group.total.square().sum() for group in groups]).sum()
+        self._resultant_square = torch.cat([group.total for group in groups]).square().sum()
 
     @cached_property
-    def zero(self) -> Tensor:
-        """Which vectors are zero, bool, shape (n_vectors,)."""
-        return are_dead(self._size)
+    def n_zero(self) -> int:
+        """Number of zero vectors."""
+        return int(are_dead(self._size).sum())
 
-    @cached_property
-    def nonfinite(self) -> Tensor:
-        """Which vectors contain a NaN or an infinity, bool, shape (n_vectors,)."""
-        return ~self._size.isfinite()
+    @property
+    def n_nonfinite(self) -> int:
+        """Number of vectors that contain a NaN or an infinity."""
+        return len(self.vectors) - self.n_zero - self.pairs.n_units
 
     @cached_property
     def defined(self) -> Tensor:
         """Which vectors have a direction, bool, shape (n_vectors,)."""
-        return ~(self.nonfinite | self.zero)
+        return (self._size > 0) & (self._size < math.inf)
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -60,13 +61,13 @@ class Cosines:
 
     def signed_mean(self) -> float:
         """Return the mean over pairs, from ‖Σ unit vectors‖² − n in each group; NaN without pairs."""
-        number = int(self.defined.sum())
+        number = self.pairs.n_units
         if number < 2:
             return math.nan
         return max(-1.0, min((float(self._resultant_square) - number) / (number * (number - 1)), 1.0))
 
     def _tiles(self) -> Iterator[Tile]:
-        inverse = torch.where(self.defined, 1 / self.lengths, 0.0).to(self.vectors.dtype)
+        inverse = self.lengths.reciprocal().masked_fill_(~self.defined, 0.0).to(self.vectors.dtype)
         n_vectors = len(self.vectors)
         _, width = blocks(n_vectors, self.vectors.device)
         for start in range(0, n_vectors, width):

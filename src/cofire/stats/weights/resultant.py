@@ -40,13 +40,14 @@ def _by_tensors(vectors: Tensor) -> Resultant:
     n_vectors, n_axes = vectors.shape
     n_rows = max(1, BUFFER_BYTES.get(vectors.device.type, 1 << 26) // (8 * n_axes))
     buffer = torch.empty(min(n_rows, n_vectors), n_axes, dtype=torch.float64, device=vectors.device)
-    lengths = torch.empty(n_vectors, dtype=torch.float64, device=vectors.device)
     total = torch.zeros(n_axes, dtype=torch.float64, device=vectors.device)
-    for block, length in zip(vectors.split(n_rows), lengths.split(n_rows), strict=True):
+    lengths = []
+    for block in vectors.split(n_rows):
         exact = buffer[: len(block)].copy_(block)
-        length.copy_(torch.linalg.vector_norm(exact, dim=1))
-        total.addmv_(exact.T, torch.where(length == 0, 0.0, 1 / length))
-    return Resultant(lengths, total)
+        length = torch.linalg.vector_norm(exact, dim=1)
+        total.addmv_(exact.T, length.reciprocal().masked_fill_(length == 0, 0.0))
+        lengths.append(length)
+    return Resultant(torch.cat(lengths), total)
 
 
 def _by_rows(vectors: Tensor) -> Resultant:

@@ -1,6 +1,7 @@
 """Weight correlation: how similar the incoming weight vectors of a layer's units are."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -89,7 +90,9 @@ def weight_correlation(
     check_flag(absolute, "absolute")
     sources = _sources(weight, unit_axis, groups, reading)
     with exactly(sources[0].vectors.device):
-        return _mean_abs(sources) if absolute else _mean(sources)
+        if absolute:
+            return _averaged([source.pairs.mean_abs() for source in sources])
+        return torch.tensor(_mean(sources), dtype=torch.float64, device=sources[0].vectors.device)
 
 
 def weight_correlation_quartiles(
@@ -117,7 +120,7 @@ def weight_correlation_quartiles(
     """
     sources = _sources(weight, unit_axis, groups, reading)
     with exactly(sources[0].vectors.device):
-        return _quartiles(sources)
+        return _averaged([source.pairs.quartiles() for source in sources])
 
 
 def weight_correlation_summary(
@@ -138,14 +141,14 @@ def weight_correlation_summary(
     """
     sources = _sources(weight, unit_axis, groups, reading)
     with exactly(sources[0].vectors.device):
-        lower, median, upper = _quartiles(sources).tolist()
+        mean_abs, (lower, median, upper) = _mean_abs_and_quartiles(sources)
         return WeightSummary(
             n_vectors=sum(len(source.vectors) for source in sources),
-            n_zero=sum(int(source.zero.sum()) for source in sources),
-            n_nonfinite=sum(int(source.nonfinite.sum()) for source in sources),
+            n_zero=sum(source.n_zero for source in sources),
+            n_nonfinite=sum(source.n_nonfinite for source in sources),
             n_pairs=sum(source.pairs.n_defined for source in sources),
-            mean_abs=float(_mean_abs(sources)),
-            mean=float(_mean(sources)),
+            mean_abs=mean_abs,
+            mean=_mean(sources),
             lower_quartile=lower,
             median=median,
             upper_quartile=upper,
@@ -157,16 +160,16 @@ def _sources(weight: Array, unit_axis: int, groups: int, reading: Reading) -> li
     return [Cosines(vectors, within) for vectors, within in sets]
 
 
-def _mean_abs(sources: list[Cosines]) -> Tensor:
-    means = [source.pairs.total(torch.abs) / source.pairs.n_defined for source in sources]
-    return torch.stack(means).nanmean()
+def _mean_abs_and_quartiles(sources: list[Cosines]) -> tuple[float, list[float]]:
+    means, quartiles = zip(*(source.pairs.mean_abs_and_quartiles() for source in sources), strict=True)
+    return float(_averaged(means)), _averaged(quartiles).tolist()
 
 
-def _mean(sources: list[Cosines]) -> Tensor:
+def _averaged(values: Sequence[Tensor]) -> Tensor:
+    """Return the mean of each source's values, without those of sources that have no pair."""
+    return values[0] if len(values) == 1 else torch.stack(tuple(values)).nanmean(dim=0)
+
+
+def _mean(sources: list[Cosines]) -> float:
     means = [mean for source in sources if not math.isnan(mean := source.signed_mean())]
-    device = sources[0].vectors.device
-    return torch.tensor(fmean(means) if means else math.nan, dtype=torch.float64, device=device)
-
-
-def _quartiles(sources: list[Cosines]) -> Tensor:
-    return torch.stack([source.pairs.quartiles() for source in sources]).nanmean(dim=0)
+    return fmean(means) if means else math.nan
