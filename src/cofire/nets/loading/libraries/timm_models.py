@@ -23,13 +23,13 @@ class Timm(Preprocessing):
 
     @cached_property
     def _config(self) -> dict[str, Any]:
-        from timm.data.config import resolve_model_data_config
+        from timm.data.config import resolve_model_data_config  # pyright: ignore[reportMissingImports] - users install it
 
         return resolve_model_data_config(self.model)
 
     @cached_property
     def _transform(self) -> Any:
-        from timm.data.transforms_factory import create_transform
+        from timm.data.transforms_factory import create_transform  # pyright: ignore[reportMissingImports] - users install it
 
         return create_transform(**self._config, is_training=False)
 
@@ -49,7 +49,7 @@ def timm_model(name: str, *, pretrained: bool) -> nn.Module:
         ModuleNotFoundError: if timm is not installed.
         ValueError: if there is no such model, or its weights can't be fetched.
     """
-    import timm
+    import timm  # pyright: ignore[reportMissingImports] - users install it
 
     try:
         return timm.create_model(name, pretrained=pretrained)
