@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -34,40 +35,56 @@ class InMemory:
     def __init__(self, samples: Tensor, compute: torch.dtype, work: torch.dtype) -> None:
         self.compute, self.work = compute, work
         self.samples, self.center, self.norm = _in_range(samples, *center_and_norm(samples))
-        self.defined = self.norm.isfinite() & (self.norm > 0) & (len(samples) > 1)
-        self.n_constant = int(are_dead(self.norm).sum()) if len(samples) > 1 else 0
-        self.n_nonfinite = int((~self.norm.isfinite()).sum()) if len(samples) else 0
+        varies = (self.norm > 0) & (self.norm < math.inf)
+        n_varying, n_dead = torch.stack([varies, are_dead(self.norm)]).sum(1).tolist()
+        self.defined = varies if len(samples) > 1 else torch.zeros_like(varies)
+        self.n_constant = n_dead if len(samples) > 1 else 0
+        self.n_nonfinite = samples.shape[1] - n_varying - n_dead if len(samples) else 0
         # the mean is subtracted in two steps, so that float32 loses no digits to a large mean
         coarse = self.center.to(work)
-        inverse = torch.where(self.defined, 1 / self.norm, 0.0)
+        inverse = self.norm.reciprocal().masked_fill_(~self.defined, 0.0)
         self._affine = Affine(coarse, (self.center - coarse).to(work), inverse.to(work))
+
+        _, self._width = blocks(samples.shape[1], samples.device)
+        bytes_a_unit = max(1, len(samples) * compute.itemsize)
+        self._step = self._width * max(1, min(HELD_UNITS, PANEL_BYTES // bytes_a_unit) // self._width)
 
     def standardized(self, rows: Tensor) -> Tensor:
         """Return chosen rows, with mean 0 and variance 1 over all rows; 0 for undefined units."""
-        room = Room(self.compute, self.samples.device)
-        chosen = self._normalized(self.samples[rows], 0, self.samples.shape[1], room)
+        if self._in_one_panel:
+            chosen = self._whole[rows]
+        else:
+            chosen = self._normalized(self.samples[rows], 0, self.samples.shape[1], self._room())
         return chosen.mul_(math.sqrt(max(len(self.samples) - 1, 1)))
 
     def tiles(self) -> Iterator[Tile]:
-        """Yield the tiles, centering the samples anew in each pass, a panel of units at a time.
+        """Yield the tiles, centering the samples a panel of units at a time, anew in each pass if there are several.
 
         Each strip of the panel is multiplied with the units of the panel from there on, then the whole panel with each
         block of units after it.
         """
-        n_units = self.samples.shape[1]
-        _, width = blocks(n_units, self.samples.device)
-        bytes_a_unit = max(1, len(self.samples) * self.compute.itemsize)
-        step = width * max(1, min(HELD_UNITS, PANEL_BYTES // bytes_a_unit) // width)
-        product, panel, behind = (Room(self.compute, self.samples.device) for _ in range(3))
+        n_units, width, step = self.samples.shape[1], self._width, self._step
+        product, panel, behind = (self._room() for _ in range(3))
         for first in range(0, n_units, step):
             last = min(first + step, n_units)
-            held = self._normalized(self.samples, first, last, panel)
+            held = self._whole if self._in_one_panel else self._normalized(self.samples, first, last, panel)
             for row in range(first, last, width):
                 strip = held[:, row - first :]
                 yield Tile(row, row, transposed_product(strip[:, :width], strip, product))
             for column in range(last, n_units, width):
                 other = self._normalized(self.samples, column, min(column + width, n_units), behind)
                 yield Tile(first, column, transposed_product(held, other, product))
+
+    @property
+    def _in_one_panel(self) -> bool:
+        return self._step >= self.samples.shape[1]
+
+    @cached_property
+    def _whole(self) -> Tensor:
+        return self._normalized(self.samples, 0, self.samples.shape[1], self._room())
+
+    def _room(self) -> "Room":
+        return Room(self.compute, self.samples.device)
 
     def _normalized(self, samples: Tensor, first: int, last: int, room: "Room") -> Tensor:
         """Return units ``first`` to ``last``, centered and of norm 1, shape (n_samples, last - first)."""
@@ -80,12 +97,13 @@ class Room:
     """Memory that is reused for one matrix after the other: touching fresh memory costs as much as a product."""
 
     def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
-        self._held = torch.empty(0, dtype=dtype, device=device)
+        self._dtype, self._device = dtype, device
+        self._held: Tensor | None = None
 
     def for_matrix(self, height: int, width: int) -> Tensor:
         """Return an uninitialized matrix, shape (height, width), in place of the one before."""
-        if len(self._held) < height * width:
-            self._held = self._held.new_empty(height * width)
+        if self._held is None or len(self._held) < height * width:
+            self._held = torch.empty(height * width, dtype=self._dtype, device=self._device)
         return self._held[: height * width].view(height, width)
 
 
@@ -112,8 +130,8 @@ def _center_and_norm_by_tensors(samples: Tensor) -> tuple[Tensor, Tensor]:
     shift = samples[0].double()
     chunks = samples.split(_rows_at_a_time(samples))
     offset = torch.stack([(chunk - shift).sum(0) for chunk in chunks]).sum(0) / len(samples)
-    squares = torch.stack([(chunk - shift).sub_(offset).square_().sum(0) for chunk in chunks])
-    return shift + offset, squares.sum(0).sqrt()
+    norms = [torch.linalg.vector_norm((chunk - shift).sub_(offset), dim=0) for chunk in chunks]
+    return shift + offset, torch.linalg.vector_norm(torch.stack(norms), dim=0)
 
 
 def _center_and_norm_compiled(samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,8 +149,8 @@ def _in_range(samples: Tensor, center: Tensor, norm: Tensor) -> tuple[Tensor, Te
         return samples, center, norm
     double = samples.dtype == torch.float64
     # one look is enough for most samples; it also fails if a norm is NaN, or 0 where that may be an underflow
-    low, high = torch.aminmax(norm if double else torch.where(norm == 0, 1.0, norm))
-    if bool(low >= 1 / REACH) and bool(high <= REACH):
+    low, high = (float(one) for one in torch.aminmax(norm if double else norm.masked_fill(norm == 0, 1.0)))
+    if low >= 1 / REACH and high <= REACH:
         return samples, center, norm
     # only float64 holds values whose squares leave its range: a norm of 0 or infinity may then be due to the squares
     extreme = ((norm < 1 / REACH) | (norm > REACH)) & ((norm > 0) & norm.isfinite() | double)

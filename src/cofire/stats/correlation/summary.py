@@ -144,13 +144,14 @@ def summarize(pairs: Pairs, counts: Counts, rows: Tensor) -> CorrelationSummary:
     upper = torch.zeros_like(rows)  # zᵀA, with only the pairs above the diagonal in A
     for tile in pairs.tiles():
         signs = sums.add(tile)
-        z, row = rows[:, tile.row :][:, : signs.shape[0]], upper[:, tile.column :][:, : signs.shape[1]]
+        height, width = signs.shape
+        z, row = rows[:, tile.row : tile.row + height], upper[:, tile.column : tile.column + width]
         row.addmm_(z, signs[: z.shape[1], : row.shape[1]])  # without the padding of the tile
     found = sums.means(n_pairs)
     # each pair counts once in ``upper`` and twice in ``strength``
     slope = torch.addcmul(upper, rows, sums.strength.to(rows.dtype), value=-0.5)
-    influence = torch.linalg.vecdot(slope, rows).double() / n_pairs
-    variance = float(influence.var()) if len(rows) > 1 else math.nan
+    influence = torch.linalg.vecdot(slope, rows).double()
+    variance = float(influence.var()) / n_pairs**2 if len(rows) > 1 else math.nan
     return CorrelationSummary(
         *counts,
         n_pairs=n_pairs,
@@ -194,4 +195,4 @@ def _spread_rows(n_samples: int, n_units: int, device: torch.device) -> Tensor:
     # of few samples of many units only half as many, because every two rows cost as much as a sample
     usual = rows_to_keep(n_units) if n_samples >= 4 * FEWEST else ELEMENTS // 2 // n_units
     number = min(n_samples, max(usual, FEWEST // 2))
-    return torch.arange(number, device=device) * n_samples // max(number, 1)
+    return torch.tensor([index * n_samples // number for index in range(number)], dtype=torch.int64, device=device)

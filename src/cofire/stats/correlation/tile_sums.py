@@ -31,7 +31,8 @@ class TileSums:
     Attributes:
         sums: sums of rho, rho², w, c and c², float64, shape (5,).
         strength: sum of abs(rho) for each unit, float64, shape (n_units,).
-        entries: number of entries summed. Those that are no pair are 0 and have added ``at_zero`` to ``sums``.
+        entries: number of entries summed. Those that are no pair are 0 and have added ``at_zero`` to ``sums``; the
+            compiled loop leaves out those on and below the diagonal.
     """
 
     def __init__(self, n_units: int, n_samples: int, device: torch.device) -> None:
@@ -46,8 +47,8 @@ class TileSums:
     def add(self, tile: Tile) -> Tensor:
         """Add a tile, which is used up; return the signs of its values, of their shape and type."""
         height, width = tile.raw.shape
-        self.entries += height * width - self._below(tile)
-        return self._add(tile, self.strength[tile.row :][:height], self.strength[tile.column :][:width])
+        above, beside = self.strength[tile.row : tile.row + height], self.strength[tile.column : tile.column + width]
+        return self._add(tile, above, beside)
 
     def means(self, n_pairs: int) -> Means:
         """Return the means over the ``n_pairs`` defined pairs among the entries."""
@@ -56,19 +57,13 @@ class TileSums:
         means = ((total - no_pair * at_zero) / n_pairs for total, at_zero in totals)
         return Means(*means, magnitude=float(self.strength.sum()) / 2 / n_pairs)
 
-    def _below(self, tile: Tile) -> int:
-        """Return the number of entries on and below the diagonal."""
-        return len(tile.raw) * (len(tile.raw) + 1) // 2 if tile.on_diagonal else 0
-
     def _add_by_tensors(self, tile: Tile, above: Tensor, beside: Tensor) -> Tensor:
         values = tile.values
         magnitude, square = values.abs(), values * values
         w = (square * (-0.5 * self._freedom)).exp_()
-        c = self._correction.narrow * w**4 - self._correction.wide * w
-        sums = torch.stack([part.sum(dtype=torch.float64) for part in (values, square, w, c, c * c)])
-        if tile.on_diagonal:
-            sums -= self._below(tile) * sums.new_tensor(self.at_zero)
-        self.sums += sums
+        c = torch.sub(self._correction.narrow * w**4, w, alpha=self._correction.wide)
+        self.sums += torch.stack([part.sum(dtype=torch.float64) for part in (values, square, w, c, c * c)])
+        self.entries += values.numel()
         above += magnitude.sum(1)[: len(above)]
         beside += magnitude.sum(0)[: len(beside)]
         return values.sign()
@@ -77,6 +72,8 @@ class TileSums:
         # imported on first use: loading numba takes longer than summing most tiles
         from .tile_sums_numba import add_tile
 
+        height, width = tile.raw.shape
+        self.entries += height * width - (height * (height + 1) // 2 if tile.on_diagonal else 0)
         values: Any = tile.raw.numpy()
         number = values.dtype.type
         decay, weights = number(-0.5 / math.log(2) * self._freedom), tuple(map(number, self._correction[:2]))
