@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import NamedTuple
 
 import torch
@@ -129,9 +129,9 @@ def center_and_norm(samples: Tensor) -> tuple[Tensor, Tensor]:
 def _center_and_norm_by_tensors(samples: Tensor) -> tuple[Tensor, Tensor]:
     shift = samples[0].double()
     chunks = samples.split(_rows_at_a_time(samples))
-    offset = torch.stack([(chunk - shift).sum(0) for chunk in chunks]).sum(0) / len(samples)
+    offset = reduce(torch.add, [(chunk - shift).sum(0) for chunk in chunks]) / len(samples)
     norms = [torch.linalg.vector_norm((chunk - shift).sub_(offset), dim=0) for chunk in chunks]
-    return shift + offset, torch.linalg.vector_norm(torch.stack(norms), dim=0)
+    return shift + offset, reduce(torch.hypot, norms)
 
 
 def _center_and_norm_compiled(samples: Tensor) -> tuple[Tensor, Tensor]:

@@ -129,7 +129,7 @@ class Pairs:
         return len(self.defined) * (len(self.defined) - 1) // 2 <= FEW_PAIRS
 
     def _mean(self, sums: list[Tensor]) -> Tensor:
-        return torch.stack(sums).double().sum() / self.n_defined
+        return torch.stack(sums).sum(dtype=torch.float64) / self.n_defined
 
     def _sorted_quartiles(self, magnitudes: list[Tensor]) -> Tensor:
         """Return the quartiles of |rho|, given all tiles of it.

@@ -71,18 +71,24 @@ class Cosines:
         n_vectors = len(self.vectors)
         _, width = blocks(n_vectors, self.vectors.device)
         for start in range(0, n_vectors, width):
-            columns = slice(start, min(start + width, n_vectors))
-            for row in range(0, start, TILE_ROWS):
-                yield self._tile(slice(row, min(row + TILE_ROWS, start)), columns, inverse)
-            yield self._tile(columns, columns, inverse)
+            stop = min(start + width, n_vectors)
+            for row in range(0, max(start, 1), TILE_ROWS):
+                # the last product of a column also has the tile on the diagonal
+                last = row + TILE_ROWS >= start
+                above = start - row if last else TILE_ROWS
+                values = self._cosines(slice(row, stop if last else row + TILE_ROWS), slice(start, stop), inverse)
+                if above:
+                    yield Tile(row, start, values[:above])
+                if last:
+                    yield Tile(start, start, values[above:])
 
-    def _tile(self, rows: slice, columns: slice, inverse: Tensor) -> Tile:
+    def _cosines(self, rows: slice, columns: slice, inverse: Tensor) -> Tensor:
         values = self.vectors[rows] @ self.vectors[columns].T
         values.mul_(inverse[rows, None]).mul_(inverse[columns])
         if self.groups > 1:
             group = torch.arange(len(self.vectors), device=values.device) * self.groups // len(self.vectors)
             values.masked_fill_(group[rows, None] != group[columns], 0.0)
-        return Tile(rows.start, columns.start, values)
+        return values
 
 
 def _over_peak(vectors: Tensor, peak: Tensor) -> Tensor:
