@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from cofire.stats.correlation import pair_tiles
 from cofire.stats.correlation.pair_tiles import BLOCK
 from cofire.stats.weights import cosine_sums, resultant
 from cofire.stats.weights.weight_correlation import (
@@ -60,6 +61,21 @@ def test_quartiles_of_many_pairs_agree_with_sorting():
     unit = torch.nn.functional.normalize(weight.double())
     values = (unit @ unit.T).abs()[torch.ones(1600, 1600).triu(1).bool()].numpy()
     np.testing.assert_allclose(weight_correlation_quartiles(weight), np.quantile(values, [0.25, 0.5, 0.75]), atol=3e-7)
+
+
+@pytest.mark.parametrize("few", [0, pair_tiles.FEW_PAIRS])
+@pytest.mark.parametrize("n_zero", [0, 1, 25])
+def test_quartiles_of_what_has_a_direction_sorted_or_counted(n_zero, few, monkeypatch):
+    monkeypatch.setattr(pair_tiles, "FEW_PAIRS", few)
+    monkeypatch.setattr(pair_tiles, "BLOCK", 16)
+    weight = normal(40, 6)
+    method = "linear" if few else "lower"  # counts find one value of the data
+    expected = np.quantile(np.abs(naive.cosines(weight.numpy())), [0.25, 0.5, 0.75], method=method)
+    with_zeros = torch.cat([weight, torch.zeros(n_zero, 6, dtype=torch.float64)])[torch.randperm(40 + n_zero)]
+    summary = weight_correlation_summary(with_zeros)
+    np.testing.assert_allclose(weight_correlation_quartiles(with_zeros), expected, rtol=0, atol=7e-8)
+    assert summary.median == pytest.approx(expected[1], abs=7e-8)
+    assert summary.mean_abs == pytest.approx(naive.weight_correlation(weight.numpy()), abs=1e-13)
 
 
 def test_simplex_reaches_the_lower_bound():
