@@ -303,7 +303,7 @@ def test_it_finds_a_traceback_that_is_planted(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("cofire.nets.loading.checkpoint_files.find_state_dict", fail)
     with pytest.raises(KeyError, match="of our own"):
-        assert_mutations_end_in_a_line(1, 3, tmp_path, monkeypatch, capsys)
+        assert_mutations_end_in_a_line(1, 12, tmp_path, monkeypatch, capsys)
 
 
 def pickles_of(generator: random.Random) -> bytes:

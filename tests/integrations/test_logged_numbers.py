@@ -175,16 +175,13 @@ def test_weights_need_no_samples():
 
 
 @pytest.mark.parametrize("n_samples", [FEWEST_SAMPLES, 16, 64])
-def test_independent_units_are_not_logged_below_their_interval(n_samples):
-    below = 0
+def test_what_is_logged_lies_in_its_interval(n_samples):
     for seed in range(20):
         x = torch.randn(n_samples, 4, generator=torch.Generator().manual_seed(seed))
         values = correlation().values((x,))
         found = LoggedNumbers()(rows("a", n_samples, 4, **values))
-        below += values["nc_debiased"] < values["nc_low"]
         assert values["nc_low"] <= found["cofire/a/nc_debiased"] <= values["nc_high"]
-        assert 0 <= found["cofire/run/nc_debiased_mean"] <= 1
-    assert below > 3
+        assert values["nc_low"] <= found["cofire/run/nc_debiased_mean"] <= values["nc_high"]
 
 
 VALUES = st.floats() | st.floats(-2, 2)

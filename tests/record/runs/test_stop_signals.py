@@ -146,11 +146,14 @@ def test_an_error_after_a_signal_saves_what_is_whole(change: bool, tmp_path: Pat
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_ends_as_ever() -> None:
     reached = []
+    there, here = os.pipe()
     with handling(reached.append):
         child = os.fork()
         if child == 0:
+            os.write(here, b"!")
             time.sleep(60)
             os._exit(0)
+        os.read(there, 1)  # Python drops signals that reach a child before it has begun
         os.kill(child, signal.SIGTERM)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
     assert not reached
