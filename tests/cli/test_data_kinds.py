@@ -393,6 +393,30 @@ def test_the_precision_is_that_of_the_model_and_its_inputs(dtype, own):
     assert found["data"]["dtype"] == dtype
 
 
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_inputs_are_read_in_the_precision_of_the_weights(dtype, own):
+    with Path("kindnets.py").open("a") as file:
+        file.write(f"\ndef other():\n    return build().to(torch.{dtype})\n")
+    sys.modules.pop("kindnets", None)
+    x = numbers()
+    np.save("x.npy", x)
+    kind = getattr(torch, dtype)
+    check(inspected("kindnets:other", "x.npy"), own.to(kind), torch.from_numpy(x).to(kind))
+
+
+def test_several_inputs_in_a_tuple_are_refused_with_what_to_do(own):
+    with Path("kindnets.py").open("a") as file:
+        file.write(
+            "\nclass Two(nn.Linear):\n    def forward(self, x, y):\n        return super().forward(x + y)\n"
+            "def two():\n    return Two(48, 3)\n"
+            "def pairs():\n    return [((batch, batch), batch) for batch in batches()]\n"
+        )
+    sys.modules.pop("kindnets", None)
+    done = run("inspect", "kindnets:two", "--data", "kindnets:pairs")
+    assert isinstance(done.exception, ValueError)
+    assert "give several as a dict, by the names of the arguments" in str(done.exception)
+
+
 def test_data_sets_of_datasets(own, bert, here):
     datasets = pytest.importorskip("datasets", reason="needs datasets")
     texts = sentences()

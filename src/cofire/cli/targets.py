@@ -113,7 +113,8 @@ class Loading:
         from ..papers.training.datasets import DATASETS
 
         assert target.preprocessing is not None
-        wanted = Wanted(self.max_samples, self.batch_size, self.column, _dtype(self.dtype))
+        precision = _dtype(self.dtype) or _own_precision(target.model)
+        wanted = Wanted(self.max_samples, self.batch_size, self.column, precision)
         known = {name: partial(_test_part, load) for name, load in DATASETS.items()}
         return find_inputs(data or self.data or "", target.preprocessing, wanted, known)
 
@@ -215,6 +216,14 @@ def _dtype(name: str | None) -> Any:
     import torch
 
     return None if name is None else getattr(torch, name)
+
+
+def _own_precision(model: Any) -> Any:
+    """Return the precision of all weights of a model if it is another than inputs are read in, else None."""
+    import torch
+
+    found = {one.dtype for one in model.parameters() if one.is_floating_point()} if model is not None else set()
+    return found.pop() if len(found) == 1 and torch.float32 not in found else None
 
 
 def device_named(name: str) -> Any:

@@ -215,7 +215,7 @@ def test_a_pattern_leaves_a_group_by_any_of_its_layers():
     [cut] = shrink(model, x, keep={"up": 3}).cuts.values()
     assert cut.layers == ("gate", "up")
     for pattern in ("gate", "up", ["gate", "up"]):
-        assert shrink(model, x, keep=1.0, leave=pattern).left["gate"] == "it was to be left"
+        assert shrink(model, x, keep=1.0, leave=pattern).left["gate"] == "left as asked"
     with pytest.raises(ValueError, match="no layer of the model matches"):
         shrink(model, x, leave="nothing")
 

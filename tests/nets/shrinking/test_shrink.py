@@ -290,6 +290,8 @@ def test_layers_of_a_kind_have_one_size_if_uniform():
 @pytest.mark.parametrize("step", [3, 4])
 def test_sizes_are_multiples(step):
     found = shrink(mlp(), samples(), keep=0.5, round_to=step)
+    shares = [f"{point.share:.3f}" for point in found.curve]
+    assert len(set(shares)) == len(shares)  # each size once
     assert found.cuts and all(len(one.kept) % step == 0 for one in found.cuts.values())
     with pytest.raises(ValueError, match=r"asks for 7 units of '0', which must be a multiple"):
         shrink(mlp(), samples(), keep={"0": 7}, round_to=step)
@@ -297,7 +299,7 @@ def test_sizes_are_multiples(step):
 
 def test_layers_that_are_to_be_left_stay():
     found = shrink(mlp(), samples(), keep=0.7, leave=["2"])
-    assert found.cuts.keys() == {"0"} and found.left["2"] == "it was to be left"
+    assert found.cuts.keys() == {"0"} and found.left["2"] == "left as asked"
 
 
 def test_shares_of_multiplications():

@@ -19,19 +19,19 @@ def test_the_command_keeps_the_smallest_share_at_a_small_error():
     [found] = what_can_go(made())
     assert found.level == "note" and "1 layer" in found.headline
     assert ("70 % of the parameters", "4 %") in found.points
-    assert found.advice == "For example: cofire shrink nets:build --data digits --keep 0.7 --out smaller"
+    assert found.command == "cofire shrink nets:build --data digits --keep 0.7 --out smaller"
 
 
 def test_without_a_cheap_size_the_command_cuts_what_is_spare_or_limits_the_loss():
     dear = (Point(0.9, 0.3), Point(0.8, None), Point(0.7, math.nan))
     [found] = what_can_go(made(spare={"fc1": 3}, curve=dear[:1]))
     assert found.points[0] == ("95 % of the parameters", "no error: 3 units that others explain")
-    assert found.advice.endswith("--data digits --out smaller")
+    assert found.command.endswith("--data digits --out smaller")
     cheap = Forecast(frozenset({"fc1"}), {}, {"fc1": 3}, 0.6, CURVE, 1000, (400, 200))
     [found] = what_can_go(Advice(cheap, "cofire shrink"))  # at 90 and 70 % there would be no error either
     assert [name for name, _ in found.points] == ["60 % of the parameters", "50 % of the parameters"]
     [found] = what_can_go(made(curve=dear[:1]))
-    assert found.advice.endswith("--max-loss 0.05 --out smaller")
+    assert found.command.endswith("--max-loss 0.05 --out smaller")
 
 
 def test_a_network_that_cant_be_cut_gets_no_command():

@@ -1,9 +1,13 @@
 from math import nan
+from shlex import split
 
+import pytest
 from rich.console import Console
 
 from cofire.reports import View, summary
 from cofire.reports.data.run_view import Layer, Series
+from cofire.reports.findings.finding import Finding
+from cofire.reports.terminal.run_table import finding_lines
 
 
 def shown(view: View, width: int = 80) -> str:
@@ -44,3 +48,21 @@ def test_a_narrow_terminal_gets_fewer_columns_and_none_cut_short() -> None:
     for header, *layers in (wide, narrow, least):
         assert "95 % interval" in header and len(layers) == 2
         assert all("0.30 – 0.30" in line and "…" not in line for line in layers)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cofire shrink nets:build --data digits",
+        "cofire shrink nets.of.a.project:build --weights last.pt --data 'my images' --keep 0.49 --out smaller",
+        f"cofire shrink nets:build --weights {'w' * 70} --data {'d' * 30} --out smaller",
+    ],
+)
+def test_a_command_on_several_lines_is_one_command_to_a_shell(command: str) -> None:
+    console = Console(width=80, record=True, quiet=False)
+    with console.capture() as captured:
+        console.print(*finding_lines([Finding("what can go", "note", "One", (), "", "For example:", command)]))
+    text = captured.get()
+    said = text[text.index("cofire") :]
+    assert split(said.strip().replace("\\\n", "")) == split(command)
+    assert "\n" not in said.strip().replace("\\\n", "")

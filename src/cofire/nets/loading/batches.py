@@ -66,6 +66,10 @@ def forward(model: nn.Module, batch: Any) -> Any:
         if isinstance(first, Tensor):
             what = f"a batch of shape {tuple(first.shape)}, {str(first.dtype).removeprefix('torch.')}"
         reason = str(error).strip().split("\n")[0]
+        if isinstance(error, TypeError) and isinstance(batch, list | tuple):
+            reason += (
+                "; of a tuple the first element is the input: give several as a dict, by the names of the arguments"
+            )
         raise ValueError(f"the model cannot take {what}: {reason}") from error
 
 

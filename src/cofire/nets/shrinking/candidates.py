@@ -77,7 +77,7 @@ class Candidates:
         kinds: dict[Any, list[Free]] = defaultdict(list)
         for groups in bundles:
             if any(leave.intersection(one.layers) for one in groups):
-                left.update({one.name: "it was to be left" for one in groups})
+                left.update({one.name: "left as asked" for one in groups})
                 continue
             key = tuple((kind_of(one.name), one.n_units) for one in groups)
             kinds[key if uniform else groups[0].name] += groups

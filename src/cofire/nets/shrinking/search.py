@@ -252,9 +252,9 @@ class Search:
         curve = [*self._curve(built.share, report), point] if built.cuts and not exact else [point]
         notes = []
         if built.few:
+            more = f" and {plural(len(built.few) - 1, 'other layer')}" if len(built.few) > 1 else ""
             notes.append(
-                f"{plural(len(built.few), 'layer')} saw fewer than three rows of data for each input, such as "
-                f"{built.few[0]}; more data make a better fit"
+                f"{built.few[0]}{more} saw fewer than three rows of data for each input; more data make a better fit"
             )
         return Shrunk(
             built.model,
@@ -284,12 +284,14 @@ class Search:
     def _curve(self, share: float, batches: Sequence[Any]) -> list[Point]:
         found = self._found
         least = found.share(found.sizes(0.0))
-        points = []
+        points: list[Point] = []
         for one in SHARES:
             if one < least:
                 continue
             sizes = found.sizes(one)
-            if abs(found.share(sizes) - share) > 0.005:
+            # Rounded sizes can be the same at several shares.
+            known = (share, *(point.share for point in points))
+            if all(abs(found.share(sizes) - other) > 0.005 for other in known):
                 points.append(Point(found.share(sizes), self._predicted(found.keep(sizes), batches)))
         return points
 

@@ -18,7 +18,10 @@ Points = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing worth knowing: a headline, the numbers behind it by layer, how they were taken, and what to do."""
+    """One thing worth knowing: a headline, the numbers behind it by layer, how they were taken, and what to do.
+
+    ``command`` is a command line that does what ``advice`` says, to be copied whole.
+    """
 
     kind: str
     level: Level
@@ -26,6 +29,7 @@ class Finding:
     points: Points
     remark: str = ""
     advice: str = ""
+    command: str = ""
 
 
 @cache

@@ -66,7 +66,7 @@ def what_can_go(advice: Advice | None) -> list[Finding]:
         f"{count(forecast.n_parameters)} parameters left: predicted on {count(check)} samples from {count(fit)} others."
     )
     title = f"cofire shrink can cut {plural(len(forecast.layers), 'layer')}"
-    return [Finding("what can go", "note", title, tuple(points), remark, f"For example: {_command(advice)}")]
+    return [Finding("what can go", "note", title, tuple(points), remark, "For example:", _command(advice))]
 
 
 def _command(advice: Advice) -> str:

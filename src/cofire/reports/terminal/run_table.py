@@ -1,6 +1,7 @@
 """A run's layers and findings for the terminal."""
 
 from collections.abc import Iterable, Iterator
+from shlex import quote, split
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -77,6 +78,34 @@ def finding_lines(findings: Iterable[Finding]) -> Iterator[RenderableType]:
         lines = [f"{name}  {text}" for name, text in finding.points]
         lines += [text for text in (finding.remark, finding.advice) if text]
         yield Padding(Text(printable("\n".join(lines))), (0, 0, 0, 2))
+        if finding.command:
+            # Padding fills lines with spaces, and a backslash before a space continues no line.
+            yield Text(printable("\n".join(f"  {line}" for line in command_lines(finding.command))))
+
+
+def command_lines(command: str, width: int = 76) -> list[str]:
+    r"""Break a command line between its options, so that a shell takes what is copied as one command.
+
+    Example:
+        >>> print("\n".join(command_lines("cofire shrink nets:build --data 'my images' --keep 0.5", 40)))
+        cofire shrink nets:build \
+            --data 'my images' --keep 0.5
+    """
+    words: list[str] = []
+    for word in map(quote, split(command)):
+        # An option and its value stay together if they fit.
+        option = words[-1] if words and words[-1].startswith("-") and " " not in words[-1] else ""
+        if option and not word.startswith("-") and len(f"    {option} {word} \\") <= width:
+            words[-1] += f" {word}"
+        else:
+            words.append(word)
+    lines = [""]
+    for word in words:
+        if lines[-1].strip() and len(f"{lines[-1]} {word} \\") > width:
+            lines[-1] += " \\"
+            lines.append("   ")
+        lines[-1] += f" {word}"
+    return [lines[0].lstrip(), *lines[1:]]
 
 
 def printable(text: str) -> str:

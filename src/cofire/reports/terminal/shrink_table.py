@@ -69,7 +69,7 @@ def _curve(shrunk: Shrunk) -> Table:
 def _left(shrunk: Shrunk) -> Iterator[Text]:
     if shrunk.left:
         yield Text()
-        yield Text("Left unchanged:")
+        yield Text("Excluded from cutting:")
     for reason, names in by_reason(shrunk.left).items():
         yield Text(f"  {printable(listing(names, 4))}: {printable(reason)}")
 
