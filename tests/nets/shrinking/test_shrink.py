@@ -290,11 +290,15 @@ def test_layers_of_a_kind_have_one_size_if_uniform():
 @pytest.mark.parametrize("step", [3, 4])
 def test_sizes_are_multiples(step):
     found = shrink(mlp(), samples(), keep=0.5, round_to=step)
-    shares = [f"{point.share:.3f}" for point in found.curve]
-    assert len(set(shares)) == len(shares)  # each size once
     assert found.cuts and all(len(one.kept) % step == 0 for one in found.cuts.values())
     with pytest.raises(ValueError, match=r"asks for 7 units of '0', which must be a multiple"):
         shrink(mlp(), samples(), keep={"0": 7}, round_to=step)
+
+
+def test_sizes_that_rounding_makes_equal_are_on_the_curve_once():
+    model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 3))
+    shares = [f"{point.share:.3f}" for point in shrink(model, samples(), keep=0.3, round_to=8).curve]
+    assert len(shares) > 1 and len(set(shares)) == len(shares)
 
 
 def test_layers_that_are_to_be_left_stay():
